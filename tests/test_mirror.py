@@ -29,6 +29,7 @@ ELSEWHERE: dict[str, str] = {
 NO_MODULE: dict[str, str] = {
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",
+    "cli/robots/test_robots_page.py": "docs/robots.md: its policy, commands and description of keys",
     "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",
     "cli/test_check_is_start.py": "`check` and the start give the same answer, over every kind of fault",
     "cli/test_planted_files.py": "files that others may have planted, over every command that reads one",

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.errors import TokenserverError
@@ -32,8 +33,8 @@ _SECRET_BYTES = 32
 _SECRET_LENGTH = 43  # 62 ** 43 > 2 ** 256
 _CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_FORMS = "".join(AccessKeyForm)
-_KEY = re.compile(rf"tkn([{_FORMS}])_([0-9A-Za-z]{{12}})[0-9A-Za-z]{{43}}([0-9A-Za-z]{{6}})", re.ASCII)
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_FORM_OF = {f"tkn{form}_": form for form in AccessKeyForm}
 _MARKER = r"tkn[a-z]_"
 _MARKED = re.compile(rf"""[\s"']*{_MARKER}""")
 _ID = re.compile(r"[0-9A-Za-z]{12}", re.ASCII)
@@ -52,8 +53,7 @@ class InvalidDeclaration(TokenserverError):
     """Part of a declared secret is wrong. The message says how to fix it, and never repeats a secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessKey:
+class AccessKey(NamedTuple):
     """A well-formed key with a right checksum; nobody has verified it yet. `text` is all of it."""
 
     form: AccessKeyForm
@@ -103,21 +103,41 @@ def compose_key(form: AccessKeyForm, random: bytes) -> AccessKey:
     return AccessKey(form, identifier, Secret(text + _checksum(text)))
 
 
-def is_marked(text: str) -> bool:
-    """Whether the text begins as every access key does, perhaps after a blank or a quote that was copied with it."""
-    return _MARKED.match(text) is not None
+def key_parts(text: str) -> tuple[AccessKeyForm, str] | None:
+    """The form and the id of the key that the text is; None if it does not begin like a key.
+
+    Blanks and quotes before the beginning, which are easily copied with it, do not count. Every login calls this, so
+    that the order of the tests is that of their cost.
+
+    Raises:
+        MalformedAccessKey: it begins like a key, and the form, the length, the alphabet or the checksum is wrong.
+    """
+    if "tkn" not in text:
+        return None
+    form = _FORM_OF.get(text[:5])
+    if form is None:
+        if _MARKED.match(text) is None:
+            return None
+    elif _has_shape(text) and _checksum(text) == text[-_CHECKSUM_LENGTH:]:
+        return form, text[5 : 5 + ID_LENGTH]
+    raise MalformedAccessKey
 
 
 def parse_key(text: str) -> AccessKey:
     """The key that the text is, with nothing before or after it.
 
     Raises:
-        MalformedAccessKey: the form, the length, the alphabet or the checksum is wrong.
+        MalformedAccessKey: it is none.
     """
-    matched = _KEY.fullmatch(text)
-    if matched is None or not hmac.compare_digest(_checksum(text[:-_CHECKSUM_LENGTH]), matched[3]):
+    parts = key_parts(text)
+    if parts is None:
         raise MalformedAccessKey
-    return AccessKey(AccessKeyForm(matched[1]), matched[2], Secret(text))
+    return AccessKey(*parts, Secret(text))
+
+
+def is_marked(text: str) -> bool:
+    """Whether the text begins like an access key, and so is one or nothing else; see `key_parts`."""
+    return _MARKED.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +152,13 @@ class InspectedKey:
 
 def inspect_key(text: str) -> InspectedKey:
     """Why the text is no well-formed key, or its form and id. Nothing in the result is secret."""
-    letter = text[3:4]
-    form = AccessKeyForm(letter) if letter and letter in _FORMS else None
-    matched = _KEY.fullmatch(text)
-    if matched is not None:
-        is_right = hmac.compare_digest(_checksum(text[:-_CHECKSUM_LENGTH]), matched[3])
+    form = _FORM_OF.get(text[:5])
+    if form is not None and _has_shape(text):
+        is_right = _checksum(text) == text[-_CHECKSUM_LENGTH:]
         problem = None if is_right else "is mistyped: its checksum is wrong"
-        return InspectedKey(form, matched[2], is_right, problem)
+        return InspectedKey(form, text[5 : 5 + ID_LENGTH], is_right, problem)
     if form is None:
-        problem = f"has an unknown form; known forms are {', '.join(_FORMS)}"
+        problem = f"has an unknown form; known forms are {', '.join(AccessKeyForm)}"
     elif len(text) != KEY_LENGTH:
         problem = f"has {len(text)} characters instead of {KEY_LENGTH}"
     else:
@@ -149,7 +167,7 @@ def inspect_key(text: str) -> InspectedKey:
 
 
 def digest_of(text: Secret) -> bytes:
-    """The SHA-256 of the text."""
+    """The SHA-256 of the text in UTF-8."""
     return hashlib.sha256(text.reveal().encode("utf-8", "surrogatepass")).digest()
 
 
@@ -215,8 +233,17 @@ def _reject_key(text: str, name: str) -> None:
         )
 
 
+def _has_shape(text: str) -> bool:
+    """Whether the text, which begins with a form, has the length and the characters of a key."""
+    return len(text) == KEY_LENGTH and text.isascii() and text[5:].isalnum()
+
+
 def _checksum(text: str) -> str:
-    return _base62(zlib.crc32(text.encode("utf-8", "surrogatepass")), _CHECKSUM_LENGTH)
+    """The CRC32 of a key before its checksum, in base 62; two digits at a time, since each login computes it."""
+    content = text[: KEY_LENGTH - _CHECKSUM_LENGTH].encode("ascii")
+    rest, last = divmod(zlib.crc32(content), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def _base62(number: int, length: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Secret:
@@ -80,8 +81,7 @@ class AccessKeyForm(StrEnum):
     SESSION = "s"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A well-formed access key; nobody has verified it yet. `text` is all of it.
 
     `name` is the user name as typed, empty if none was. It never decides who the client is.

@@ -355,6 +355,14 @@ class Robots:
         """No password is expected here."""
         raise AssertionError
 
+    def login_by_token(self, *_arguments: Any) -> Identity:
+        """No token of a workload is expected here."""
+        raise AssertionError
+
+    def remembers(self, _token: Secret) -> bool:
+        """No token of a workload is expected here."""
+        raise AssertionError
+
     def count_unknown(self, secret: Secret, _client: Any) -> None:
         """Count it."""
         if len(self.counted) >= self.left:
@@ -462,3 +470,51 @@ def test_a_jwt_without_issuers() -> None:
     credentials = Jwt(Secret("eyJ.."), "https://example.com", "ann")
     assert outcome(chain_with(robots, source), credentials) == "InvalidCredentials: no issuer of tokens is configured"
     assert (robots.counted, source.asked) == (["eyJ.."], [])
+
+
+@dataclass
+class Issuers:
+    """Issuers of tokens that vouch for everybody; policies declare the workload or not."""
+
+    is_declared: bool = True
+
+    def authenticate(self, _text: Secret) -> Identity:
+        """A workload."""
+        return Identity("workload:ci:1", Kind.WORKLOAD, "ci")
+
+    def require_declared(self, identity: Identity) -> None:
+        """As the policies say."""
+        if not self.is_declared:
+            raise InvalidCredentials(f"{identity.subject} is no declared workload")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [
+        pytest.param(Password("ci", Secret("eyJ..")), "workload:ci:1", id="password"),
+        pytest.param(RefreshToken(Secret("eyJ..")), "workload:ci:1", id="refresh-token"),
+        pytest.param(Password("ann", Secret("secret")), "ann", id="another-password"),
+    ],
+)
+def test_the_token_of_a_workload(credentials: Credentials, expected: str) -> None:
+    """It goes to the issuers, and every other password to the user sources; no guard is needed for that."""
+    source = Backend(answer=ANN)
+    chain = Chain([source], anonymous=False, decoy=None, workloads=Issuers(), issuer_of=lambda _: "https://ci")
+    assert chain.authenticate(credentials).subject == expected
+    assert len(source.asked) == (expected == "ann")
+
+
+def test_a_workload_that_is_not_declared_any_more() -> None:
+    """It is refused at each use, whenever its token was verified."""
+    chain = Chain(
+        [], anonymous=False, decoy=None, workloads=Issuers(is_declared=False), issuer_of=lambda _: "https://ci"
+    )
+    found = outcome(chain, Password("ci", Secret("eyJ..")))
+    assert found == "InvalidCredentials: workload:ci:1 is no declared workload"
+
+
+def test_without_workloads_a_jwt_is_a_password() -> None:
+    """A chain that cannot verify tokens recognizes none."""
+    source = Backend(answer=ANN)
+    chain = Chain([source], anonymous=False, decoy=None, issuer_of=lambda _: "https://ci")
+    assert chain.authenticate(Password("ann", Secret("eyJ.."))) == ANN

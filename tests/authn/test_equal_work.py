@@ -20,8 +20,9 @@ from tokenserver.authn.htpasswd import verify as decoy
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import describe, hash_password
-from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded, TokenserverError
 from tokenserver.identity import Identity, Kind

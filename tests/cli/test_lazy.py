@@ -132,7 +132,9 @@ def test_completion_imports_no_command() -> None:
         pytest.param(["why"], "did you mean 'policy why'?", id="in-a-group"),
         pytest.param(["client"], "did you mean 'doctor client'?", id="in-a-group-that-is-a-command"),
         pytest.param(["doctor", "clinet"], "did you mean 'client'?", id="doctor"),
-        pytest.param(["list"], "did you mean 'keys list' or 'registries list' or 'users list'?", id="in-groups"),
+        pytest.param(
+            ["list"], "did you mean 'keys list' or 'registries list' or 'robots list' or 'users list'?", id="in-groups"
+        ),
         pytest.param(
             ["xyzzy"], "commands: check, demo, doctor, health, help, init, keys, ldap, policy,", id="nothing-alike"
         ),

@@ -45,6 +45,27 @@ class KeyAuthenticator(Protocol):
         ...
 
 
+class WorkloadAuthenticator(Protocol):
+    """The issuers of workloads' tokens."""
+
+    def authenticate(self, text: Secret) -> Identity:
+        """The workload that a token proves; the identity is valid for as long as the token at most (`valid_for`).
+
+        Raises:
+            InvalidCredentials: its issuer is unknown, or does not vouch for it here and now, or no policy declares it.
+            BackendUnavailable: the keys of its issuer are not known.
+        """
+        ...
+
+    def require_declared(self, identity: Identity) -> None:
+        """Reject a workload that was authenticated a while ago, and is not declared any more.
+
+        Raises:
+            InvalidCredentials: it is not declared.
+        """
+        ...
+
+
 @runtime_checkable
 class Stamped(Protocol):
     """A user source that knows immediately, without I/O or hashing, whether its entry of a user has changed."""
@@ -71,31 +92,6 @@ class NamespaceOwner(Protocol):
         ...
 
 
-class TokenAuthenticator(Protocol):
-    """All sources of workloads, which prove what they are by tokens of their issuers."""
-
-    def issuer_of(self, text: str) -> str | None:
-        """The issuer that a token names, unverified; None for text that is no such token."""
-        ...
-
-    def authenticate(self, token: Secret) -> Identity:
-        """The workload for which its issuer vouches. It has `valid_for`.
-
-        Raises:
-            InvalidCredentials: no issuer vouches for it here and now, or it is not declared.
-            BackendUnavailable: nobody can tell.
-        """
-        ...
-
-    def require_declared(self, identity: Identity) -> None:
-        """Reject a workload that was authenticated a while ago, and is not declared any more.
-
-        Raises:
-            InvalidCredentials: it is not declared.
-        """
-        ...
-
-
 class Guard(Protocol):
     """Protection of all sources: login cache, throttle, and bounds on concurrent work. See `protection.guard`."""
 
@@ -115,17 +111,19 @@ class Guard(Protocol):
         """
         ...
 
-    def recall(self, token: Secret) -> Identity | None:
-        """The identity of a token that was verified a moment ago, or None."""
-        ...
-
-    def verify(
+    def login_by_token(
         self, token: Secret, client: IPv4Address | IPv6Address | None, check: Callable[[Secret], Identity]
     ) -> Identity:
-        """Verify a token that names no user by `check`, which is called at most once. Failures count for no user.
+        """Authenticate from the cache, or by `check`, which is called at most once.
 
-        Raises whatever `check` raises, and `Throttled` where nothing was checked.
+        No right token is throttled, since verifying one costs little; failures count as in `count_unknown`.
+
+        Raises whatever `check` raises, and `Throttled` in place of a failure if there were too many.
         """
+        ...
+
+    def remembers(self, token: Secret) -> bool:
+        """Whether the cache has a token, so that nobody needs to read it."""
         ...
 
     def count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None) -> None:

@@ -18,9 +18,9 @@ from tokenserver.authn.authenticator import (
     NamespaceOwner,
     Rest,
     Stamped,
-    TokenAuthenticator,
+    WorkloadAuthenticator,
 )
-from tokenserver.authn.classification import classify, is_like_jwt, password_problem
+from tokenserver.authn.classification import IssuerOf, classify, password_problem
 from tokenserver.authn.usernames import is_machine_name, typed_name_problem
 from tokenserver.credentials import (
     AccessKeyForm,
@@ -42,20 +42,23 @@ from tokenserver.errors import (
     UnknownRefreshToken,
     UnusableAccessKey,
 )
-from tokenserver.identity import ANONYMOUS, Identity
+from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.scopes import is_path_component
+
+_ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
+_STORED = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
 
 MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it again as a whole"
 
 
 class Chain:
-    """Asks the user sources in the order of the configuration, `robots` for access keys, `workloads` for JWTs.
+    """Asks the user sources in the order of the configuration, `robots` for access keys, `workloads` for their tokens.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all. `owners` are the sources again, if any of them maps names: a user is
-    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person. `now`
-    gives seconds since the epoch.
+    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person.
+    `issuer_of` recognizes the tokens of workloads, see `classify`. `now` gives seconds since the epoch.
     """
 
     def __init__(
@@ -68,13 +71,15 @@ class Chain:
         guard: Guard | None = None,
         owners: Sequence[NamespaceOwner] = (),
         robots: KeyAuthenticator | None = None,
-        workloads: TokenAuthenticator | None = None,
+        workloads: WorkloadAuthenticator | None = None,
+        issuer_of: IssuerOf | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._robots = robots
         self._workloads = workloads
-        self._issuer_of = None if workloads is None else workloads.issuer_of
+        self._issuer_of = issuer_of
+        self._recognizes = None if workloads is None or issuer_of is None else self._issuer
         self._now = now
         self._guard = guard
         self._owners = tuple(owners)
@@ -94,11 +99,12 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        recalled = self._recalled(credentials)
-        if recalled is not None:
-            return recalled
-        found = classify(credentials, self._issuer_of)
+        found = classify(credentials, self._recognizes)
         match found:
+            case Password():
+                return self._login(found, client)
+            case Key():
+                return self._by_key(found, client)
             case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
@@ -108,52 +114,46 @@ class Chain:
                     raise InvalidCredentials(reason)
                 self._count_unknown(_secret_of(credentials), client)
                 raise InvalidCredentials(reason, MALFORMED_KEY_TEXT)
-            case Password():
-                return self._login(found, client)
-            case Key():
-                return self._by_key(found, client)
             case RefreshToken(secret):
                 self._count_unknown(secret, client, UnknownRefreshToken.fix)
                 raise UnknownRefreshToken
             case Jwt(text):
-                assert self._workloads is not None  # noqa: S101 - nothing else recognizes a JWT
-                if self._guard is None:
-                    return self._workloads.authenticate(text)
-                return self._guard.verify(text, client, self._workloads.authenticate)
+                return self._by_token(text, client)
             case _:
                 assert_never(found)
 
-    def _recalled(self, credentials: Credentials) -> Identity | None:
-        """The workload whose JWT was verified a moment ago. Recognizing a JWT by its content takes longer than this."""
-        if self._workloads is None or self._guard is None or not isinstance(credentials, Password | RefreshToken):
-            return None
-        secret = credentials.password if isinstance(credentials, Password) else credentials.secret
-        if not is_like_jwt(secret.reveal()):
-            return None
-        identity = self._guard.recall(secret)
-        if identity is not None:
-            self._workloads.require_declared(identity)
-        return identity
-
     def _by_key(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
         """The holder of an access key. Failures are throttled, but no right key: checking one costs next to nothing."""
-        try:
-            return self._holder(key, client)
-        except UnusableAccessKey:
-            raise  # no guess
-        except InvalidCredentials as error:
-            fix = UnknownRefreshToken.fix if isinstance(error, UnknownRefreshToken) else ""
-            self._count_unknown(key.text, client, fix)
-            raise
-
-    def _holder(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
-        match key.form:
-            case AccessKeyForm.ROBOT if self._robots is not None:
+        if key.form is _ROBOT and self._robots is not None:
+            try:
                 return self._robots.authenticate(key, client, self._now())
-            case AccessKeyForm.REFRESH | AccessKeyForm.SESSION:
-                raise UnknownRefreshToken
-            case _:
-                raise InvalidCredentials(f"unknown access key {key.id}")
+            except UnusableAccessKey:
+                raise  # no guess
+            except InvalidCredentials:
+                self._count_unknown(key.text, client)
+                raise
+        if key.form in _STORED:
+            self._count_unknown(key.text, client, UnknownRefreshToken.fix)
+            raise UnknownRefreshToken
+        self._count_unknown(key.text, client)
+        raise InvalidCredentials(f"unknown access key {key.id}")
+
+    def _by_token(self, token: Secret, client: IPv4Address | IPv6Address | None) -> Identity:
+        if self._workloads is None:
+            self._count_unknown(token, client)
+            raise InvalidCredentials("no issuer of tokens is configured")
+        check = self._workloads.authenticate
+        found = check(token) if self._guard is None else self._guard.login_by_token(token, client, check)
+        if found.kind is not Kind.WORKLOAD:
+            raise BackendUnavailable(found.source, "returned the identity of another client than a workload")
+        self._workloads.require_declared(found)
+        return found
+
+    def _issuer(self, text: str) -> str | None:
+        """See `IssuerOf`. Reading a token takes longer than finding one in the cache, whose issuer does not matter."""
+        if self._guard is not None and self._guard.remembers(Secret(text)):
+            return ""
+        return None if self._issuer_of is None else self._issuer_of(text)
 
     def _count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None, fix: str = "") -> None:
         if self._guard is not None:

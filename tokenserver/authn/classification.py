@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tokenserver.access_keys import MalformedAccessKey, is_marked, parse_key
+from tokenserver.access_keys import MalformedAccessKey, key_parts
 from tokenserver.credentials import Credentials, Jwt, Key, MalformedCredentials, Password, RefreshToken, Secret
 
 MAX_PASSWORD_BYTES = 1024
@@ -39,16 +39,14 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
     else:
         return credentials
     text = secret.reveal()
-    if is_marked(text):
-        return _key(text, name)
+    try:
+        parts = key_parts(text)
+    except MalformedAccessKey:
+        return MalformedCredentials(MALFORMED_KEY)
+    if parts is not None:
+        return Key(*parts, secret, name)
     issuer = None if issuer_of is None else _issuer(text, issuer_of)
     return credentials if issuer is None else Jwt(secret, issuer, name)
-
-
-def is_like_jwt(text: str) -> bool:
-    """Whether the text may have the form of a JWT; few passwords do."""
-    # Every JWT is ASCII, so its characters are bytes.
-    return text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
 
 
 def password_problem(password: Secret) -> str | None:
@@ -63,13 +61,7 @@ def password_problem(password: Secret) -> str | None:
     return None
 
 
-def _key(text: str, name: str) -> Key | MalformedCredentials:
-    try:
-        key = parse_key(text)
-    except MalformedAccessKey:
-        return MalformedCredentials(MALFORMED_KEY)
-    return Key(key.form, key.id, key.text, name)
-
-
 def _issuer(text: str, issuer_of: IssuerOf) -> str | None:
-    return issuer_of(text) if is_like_jwt(text) else None
+    # Every JWT is ASCII, so its characters are bytes.
+    is_likely = text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
+    return issuer_of(text) if is_likely else None

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
-from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.authn.protection.guard import Protection
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.config.ldap import Ldap
 from tokenserver.config.names import rule_of
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource

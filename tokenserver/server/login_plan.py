@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
-from tokenserver.authn.protection.guard import Plan
 from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.authn.protection.shared_checks import WAITERS
 from tokenserver.config.protection import ThrottleSettings
 from tokenserver.config.settings import Settings, UserSource

@@ -12,6 +12,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.authn.workload.backend import WorkloadSource
+from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
@@ -133,6 +134,7 @@ def _chain(
             owners=owners,
             robots=robots,
             workloads=workloads,
+            issuer_of=looks_like_jwt,
         )
     equal = EqualWork(sources, protection.through)
     return Chain(
@@ -144,6 +146,7 @@ def _chain(
         owners=[_ShelteredOwner(source, protection) for source in sources] if maps_names else (),
         robots=robots,
         workloads=workloads,
+        issuer_of=looks_like_jwt,
     )
 
 

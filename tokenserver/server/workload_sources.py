@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
-from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.authn.workload.key_origins import Discovery, KeyFile, KeyOrigin, KeysNotFetched, KeyUrl
 from tokenserver.config.workload import WorkloadSettings
 from tokenserver.credentials import Secret
@@ -58,25 +57,21 @@ def issuer_keys(sources: Iterable[WorkloadSource]) -> Iterator[IssuerKeys]:
 
 
 class DeclaredWorkloads:
-    """The workload sources, as far as policies declare their workloads. See `TokenAuthenticator`."""
+    """The workload sources, as far as policies declare their workloads. See `WorkloadAuthenticator`."""
 
     def __init__(self, sources: Iterable[WorkloadSource], workloads: Workloads) -> None:
         self.sources = tuple(sources)
         self._verifier = WorkloadSources(self.sources)
         self._workloads = workloads
 
-    def issuer_of(self, text: str) -> str | None:
-        """The issuer that a JWT names, unverified; None for any other text."""
-        return looks_like_jwt(text)
-
-    def authenticate(self, token: Secret) -> Identity:
+    def authenticate(self, text: Secret) -> Identity:
         """The workload for which its issuer vouches.
 
         Raises:
             InvalidCredentials: no issuer vouches for it here and now, or no policy file declares it.
             BackendUnavailable: the keys of its issuer are not known.
         """
-        verified = self._verifier.authenticate(token)
+        verified = self._verifier.authenticate(text)
         claims = frozenset((name, value) for name, values in verified.claims.items() for value in values)
         subject = f"{WORKLOAD_PREFIX}{verified.source}:{verified.subject[:MAX_SUB]}"
         rest = max(0.0, verified.end - time.time())

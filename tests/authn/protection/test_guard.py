@@ -15,14 +15,14 @@ import pytest
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key
 from tokenserver.authn.chain import Chain
-from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.htpasswd.account import parse_end
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.protection.circuit_breaker import Sheltered
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
-from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
+from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import FOLLOWERS, Plan
 from tokenserver.authn.protection.throttle import Counted, Standing
 from tokenserver.credentials import AccessKeyForm, Key, Password, RefreshToken, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, TokenserverError
@@ -164,6 +164,153 @@ def test_wrong_keys_count_for_their_address_and_no_user() -> None:
     failures = [world.login(f"user-{number}", "wrong") for number in range(50)]
     assert failures == ["InvalidCredentials"] * 45 + ["Throttled"] * 5
     assert keyed(world, 0) == "robot:ci"
+
+
+BUILD = Identity("workload:ci:1", Kind.WORKLOAD, "ci", valid_for=100.0)
+
+
+@dataclass
+class Issuers:
+    """Issuers that vouch for the token `right`, unless they raise an error; `wait` is called for each verification."""
+
+    error: TokenserverError | None = None
+    answer: Identity = BUILD
+    wait: Callable[[], object] = lambda: None
+    asked: list[str] = field(default_factory=list)
+
+    def authenticate(self, text: Secret) -> Identity:
+        """As for workload sources."""
+        self.asked.append(text.reveal())
+        self.wait()
+        if self.error is not None:
+            raise self.error
+        if text != Secret("eyJright"):
+            raise InvalidCredentials("signature")
+        return self.answer
+
+    def require_declared(self, identity: Identity) -> None:
+        """Every workload is."""
+        assert identity.kind is Kind.WORKLOAD
+
+
+NO_KEYS = BackendUnavailable("ci", "has no keys")
+
+
+def proved(world: World, issuers: Issuers, token: str = "right", client: Any = HOME) -> str:  # noqa: S107 - made up here
+    """The subject, or the error, of a login by a workload's token."""
+    chain = Chain(
+        [], anonymous=False, decoy=None, guard=world.protection, workloads=issuers, issuer_of=lambda _: "https://ci"
+    )
+    try:
+        identity = chain.authenticate(Password("ci", Secret(f"eyJ{token}")), client)
+    except TokenserverError as error:
+        return type(error).__name__
+    return f"{identity.subject}{' (stale)' if identity.stale else ''}"
+
+
+def with_issuer(*, fresh: float = 60, grace: float = 0) -> World:
+    """A world whose plan has a lifetime for the answers of the issuer."""
+    world = World()
+    plan = Plan({"ci": CacheLifetime(fresh, grace)}, (), LIMITS, 1)
+    world.protection = Protection(plan, secret=b"s" * 64, monotonic=lambda: world.now)
+    return world
+
+
+def test_a_cached_token_is_not_read_again() -> None:
+    """The cache finds it by its text alone, which takes less time than reading it."""
+    world, issuers, read = with_issuer(), Issuers(), list[str]()
+
+    def issuer_of(text: str) -> str:
+        read.append(text)
+        return "https://ci"
+
+    chain = Chain([], anonymous=False, decoy=None, guard=world.protection, workloads=issuers, issuer_of=issuer_of)
+    for _ in range(3):
+        assert chain.authenticate(Password("ci", Secret("eyJright")), HOME) == BUILD
+    assert (read, issuers.asked) == (["eyJright"], ["eyJright"])
+
+
+def test_a_verified_token_is_cached() -> None:
+    """Used many times within a minute, from anywhere, it is verified once."""
+    world, issuers = with_issuer(), Issuers()
+    found = {proved(world, issuers, client=client) for client in [HOME, AWAY, None] * 20}
+    assert (found, len(issuers.asked)) == ({"workload:ci:1"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "seconds", "times"),
+    [
+        pytest.param(60, 40, 1, id="cached"),
+        pytest.param(60, 61, 2, id="lifetime of the source"),
+        pytest.param(600, 99, 1, id="valid"),
+        pytest.param(600, 101, 2, id="end of the token"),
+        pytest.param(0, 0, 2, id="not cached"),
+    ],
+)
+def test_how_long_a_token_is_cached(fresh: float, seconds: float, times: int) -> None:
+    """For the lifetime of the source, and never beyond the end of the token."""
+    world, issuers = with_issuer(fresh=fresh), Issuers()
+    assert proved(world, issuers) == "workload:ci:1"
+    world.now += seconds
+    assert proved(world, issuers) == "workload:ci:1"
+    assert len(issuers.asked) == times
+
+
+def test_wrong_tokens_count_for_their_address_and_lock_no_workload_out() -> None:
+    """A build with a wrong token blocks no other build behind the same address."""
+    world, issuers = with_issuer(fresh=0), Issuers()
+    assert [proved(world, issuers, f"{number}") for number in range(7)] == ["InvalidCredentials"] * 5 + [
+        "Throttled"
+    ] * 2
+    assert proved(world, issuers) == "workload:ci:1"
+    assert proved(world, issuers, "wrong", AWAY) == "InvalidCredentials"
+
+
+def test_an_outage_of_an_issuer() -> None:
+    """Without grace no answer is given; with it, the last one, marked as stale. Nothing counts as a failure."""
+    for grace, expected in ((0, "BackendUnavailable"), (500, "workload:ci:1 (stale)")):
+        world, issuers = with_issuer(fresh=10, grace=grace), Issuers()
+        assert proved(world, issuers) == "workload:ci:1"
+        issuers.error = NO_KEYS
+        assert {proved(world, issuers) for _ in range(9)} == {"workload:ci:1"}
+        world.now += 20
+        assert {proved(world, issuers) for _ in range(9)} == {expected}
+        assert proved(world, issuers, "other") == "BackendUnavailable"
+
+
+def test_a_token_that_is_no_longer_right_is_forgotten() -> None:
+    """An issuer that does not vouch any more leaves no grace either."""
+    world, issuers = with_issuer(fresh=10, grace=500), Issuers()
+    assert proved(world, issuers) == "workload:ci:1"
+    world.now += 20
+    issuers.error = InvalidCredentials("revoked")
+    assert proved(world, issuers) == "InvalidCredentials"
+    issuers.error = NO_KEYS
+    assert proved(world, issuers) == "BackendUnavailable"
+
+
+def test_concurrent_builds_with_one_token_verify_it_once() -> None:
+    """The others wait for the first one."""
+    world, entered, may_end = with_issuer(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        assert may_end.wait(10)
+
+    issuers = Issuers(wait=wait)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(proved, world, issuers) for _ in range(4)]
+        assert entered.wait(10)
+        may_end.set()
+        assert [one.result(10) for one in found] == ["workload:ci:1"] * 4
+    assert len(issuers.asked) == 1
+
+
+def test_only_workloads_come_from_issuers() -> None:
+    """A source that reports anybody else broke its contract; nobody logs in by it."""
+    world = with_issuer()
+    assert proved(world, Issuers(answer=Identity("ann", Kind.PASSWORD, "ci"))) == "BackendUnavailable"
+    assert proved(world, Issuers(answer=Identity("robot:ci", Kind.ROBOT, "ci"))) == "BackendUnavailable"
 
 
 LIMITS = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
@@ -448,17 +595,6 @@ def test_what_is_done_for_an_outage_is_not_done_for_the_remembered() -> None:
     world.directory.down = True
     assert (login("ann", "right"), login("ben", "x")) == ("ann", "BackendUnavailable")
     assert noted == ["wrong ann 0", "corp for ben"]
-
-
-@pytest.mark.parametrize("hashers", [1, 2, 64])
-@pytest.mark.parametrize("waiters", [0, 5])
-def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
-    """However many logins hash, call, follow and wait, threads remain for requests that do none of it."""
-    plan = Plan({}, ("one", "two"), None, hashers, waiters)
-    protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
-    held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
-    held += SLEEPERS
-    assert plan.threads - held - waiters == SPARE_THREADS
 
 
 # --- no room to hash -------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from sorted_words import words_of_one_tag
 
 from tokenserver.authn.protection.combined_counters import Counters
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
-from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Counted, Standing, Throttle, Together
 from tokenserver.authn.protection.worker_counters import WorkersTogether
 from tokenserver.credentials import Password, Secret

@@ -22,8 +22,9 @@ from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import HashingFailed
-from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.authn.protection.shared_checks import KEPT_SECONDS, STUCK, UNDER_WAY_SECONDS, WAITERS, SharedChecks
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded

@@ -6,17 +6,25 @@ before any work; then identical logins are merged; then the work itself needs ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
-from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import CacheLifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.protection.login_cache import LoginKey, VerifiedLogins
+from tokenserver.authn.protection.plan import (
+    DIRECTORY_CALLS,
+    DIRECTORY_QUEUE,
+    DIRECTORY_WAIT,
+    FOLLOWER_SECONDS,
+    FOLLOWERS,
+    HASH_RETRY,
+    HASH_WAIT,
+    Plan,
+)
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
 from tokenserver.credentials import Password, Secret
@@ -24,67 +32,6 @@ from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredential
 from tokenserver.identity import Identity
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
-
-FOLLOWERS = 24
-"""Requests that may wait for another request's check of the same login; each holds a thread."""
-
-FOLLOWER_SECONDS = 10.0
-
-HASH_QUEUE = 64
-"""Logins that may wait per hashing core: four seconds of work at cost 10."""
-
-MAX_HASH_QUEUE = 256
-"""For any number of cores: each waiting login holds a thread."""
-
-HASH_WAIT = 6.0
-
-HASH_RETRY = 4
-"""Seconds until a full queue is drained; an earlier retry would be rejected again."""
-
-DIRECTORY_CALLS = 16
-"""Per directory. At a latency of 50 ms a login takes a tenth of a second, so these serve 160 logins a second."""
-DIRECTORY_QUEUE = 64
-DIRECTORY_WAIT = 3.0
-
-_UNNAMED = "\0token"
-"""Takes the place of the user name of a token, which names none. A NUL is in no name."""
-
-SPARE_THREADS = 8
-"""For requests that need no check: anonymous and cached logins, health checks, and rejections."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Sizes and limits of one process. `lifetimes` by source; `limits` None: no throttle; `hashers` run concurrently.
-
-    `limits` apply where this process counts by itself: its share of the limits of the whole server. `waiters` is how
-    many logins may wait for the check of another process. `domains` are those that user sources remove from names.
-    """
-
-    lifetimes: Mapping[str, CacheLifetime]
-    directories: tuple[str, ...]
-    limits: Limits | None
-    hashers: int
-    waiters: int = 0
-    domains: tuple[str, ...] = ()
-
-    @property
-    def repeats_count(self) -> bool:
-        """Directories lock an account after repeated failures, even with one and the same password."""
-        return bool(self.directories)
-
-    @property
-    def hash_queue(self) -> int:
-        """Logins that may wait for a core."""
-        return min(self.hashers * HASH_QUEUE, MAX_HASH_QUEUE)
-
-    @property
-    def threads(self) -> int:
-        """Threads that the server needs, so that waiting requests never hold all of them."""
-        hashing = self.hashers + self.hash_queue
-        directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
-        sleeping = SLEEPERS if self.directories else 0
-        return hashing + directories + sleeping + FOLLOWERS + self.waiters + SPARE_THREADS
 
 
 class Protection:
@@ -238,8 +185,7 @@ class Protection:
         with self._slot_released():
             try:
                 self._reject_early(key)
-                attempt = partial(self._attempt, key, credentials, client)
-                return self._flights.run(key, partial(self._verify, key, begun, attempt, lambda: check(credentials)))
+                return self._flights.run(key, partial(self._verify, key, begun, credentials, client, check))
             except (BackendUnavailable, Throttled) as error:
                 # This may have been the one request that refreshes an entry before it expires.
                 source = error.backend if isinstance(error, BackendUnavailable) else ""
@@ -249,28 +195,6 @@ class Protection:
                 if isinstance(error, BackendUnavailable):
                     unavailable(credentials, error)
                 raise
-
-    def recall(self, token: Secret) -> Identity | None:
-        """See `Guard.recall`."""
-        return self._remembered.get(self._key(Password(_UNNAMED, token)))
-
-    def verify(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
-        """See `Guard.verify`."""
-        credentials = Password(_UNNAMED, token)
-        key = self._key(credentials)
-        begun = self._monotonic()
-        with self._slot_released():
-            if self._throttle is not None:
-                self._throttle.repeated(key)
-            attempt = partial(self._attempt_token, key, credentials, client)
-            return self._flights.run(key, partial(self._verify, key, begun, attempt, lambda: check(token)))
-
-    def _attempt_token(self, key: bytes, credentials: Password, client: Address | None) -> AbstractContextManager[None]:
-        """A try of a token: it counts for its address and in total, and for no name that another token has."""
-        if self._throttle is None:
-            return nullcontext()
-        tag = self._digest(credentials)
-        return self._throttle.attempt(f"\0{tag.hex()}", client, key, tag, is_person=False)
 
     def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
@@ -282,6 +206,40 @@ class Protection:
             self._throttle.repeated(key)
             with self._attempt(key, nameless, client):
                 raise InvalidCredentials("unknown secret")
+
+    def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
+        """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
+        key = self._key(Password("\0", token))  # a NUL is in no name
+        begun = self._monotonic()
+        identity = self._remembered.get(key)
+        if identity is not None:
+            return identity
+        with self._slot_released():
+            try:
+                return self._flights.run(key, partial(self._verify_token, key, begun, token, check))
+            except BackendUnavailable as error:
+                identity = self._remembered.without_source(key, error.backend)
+                if identity is not None:
+                    return identity
+                raise
+            except InvalidCredentials:
+                self.count_unknown(token, client)
+                raise
+
+    def remembers(self, token: Secret) -> bool:
+        """See `Guard.remembers`."""
+        return self._key(Password("\0", token)) in self._remembered
+
+    def _verify_token(self, key: bytes, begun: float, token: Secret, check: Callable[[Secret], Identity]) -> Identity:
+        identity = self._remembered.verified_since(key, begun)
+        if identity is None:
+            try:
+                identity = check(token)
+            except InvalidCredentials:
+                self._remembered.forget(key)
+                raise
+            self._remembered.remember(key, identity)
+        return identity
 
     def _reject_early(self, key: bytes) -> None:
         """Reject what would be rejected later anyway, before it costs a flight or a question to shared counters.
@@ -299,17 +257,18 @@ class Protection:
         self,
         key: bytes,
         begun: float,
-        attempt: Callable[[], AbstractContextManager[None]],
-        check: Callable[[], Identity],
+        credentials: Password,
+        client: Address | None,
+        check: Callable[[Password], Identity],
     ) -> Identity:
         """The part of a login that identical ones share: one throttled check, whose result is cached."""
         # The same login may have been verified by another request since this one looked.
         identity = self._remembered.verified_since(key, begun)
         if identity is not None:
             return identity
-        with attempt():
+        with self._attempt(key, credentials, client):
             try:
-                identity = check()
+                identity = check(credentials)
             except (InvalidCredentials, Incomplete):
                 # No grace for an incomplete answer either: a group that is missing may be one that is denied.
                 self._remembered.forget(key)

@@ -175,19 +175,11 @@ class Throttle:
             raise InvalidCredentials(found[1])
 
     @contextmanager
-    def attempt(
-        self,
-        username: str,
-        address: Address | None,
-        key: bytes,
-        tag: bytes | None = None,
-        *,
-        is_person: bool = True,
-    ) -> Iterator[None]:
+    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes | None = None) -> Iterator[None]:
         """One try of a login, verified in the block; only `InvalidCredentials` counts as a failure.
 
         `key` identifies the login in this process, `tag` in all processes; it defaults to `key`, so that two logins are
-        never taken for the same. Without `is_person`, a success does not make the name known at this address.
+        never taken for the same.
 
         Raises:
             Throttled: there were too many failures.
@@ -209,8 +201,7 @@ class Throttle:
                 self._failed(key, error.reason, counted, is_good=is_good)
                 raise
             else:
-                if is_person:
-                    self._succeeded(counted)
+                self._succeeded(counted)
             finally:
                 self._left(counted)
         finally:

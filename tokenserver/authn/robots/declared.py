@@ -44,10 +44,10 @@ class DeclaredRobot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A secret with its robot's identity. `ends` is in seconds since the epoch."""
+    """A secret with its robot's identity. `names` fit it as user names, `ends` is in seconds since the epoch."""
 
     secret: DeclaredSecret
-    robot: str
+    names: frozenset[str]
     ends: float
     identity: Identity
 
@@ -70,15 +70,14 @@ class DeclaredRobots:
         if not is_right:
             raise InvalidCredentials(f"wrong secret of access key {key.id}")
         # From here on the client has proved that it has the key.
-        name = canonical(key.name)
-        if name not in NEUTRAL_NAMES and name not in (holder.robot, f"robot/{holder.robot}"):
+        if key.name not in holder.names and canonical(key.name) not in holder.names:
             reason = f"account differs from {holder.identity.subject} of access key {key.id}"
             raise UnusableAccessKey(reason, "the access key has another user name; fix: use token as the user name")
         if now >= holder.ends:
             day = f"{holder.secret.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
             reason = f"access key {key.id} of {holder.identity.subject} expired on {day}"
             raise UnusableAccessKey(reason, f"the access key expired on {day}; fix: use a newer one")
-        if not holder.secret.allows(client):
+        if holder.secret.networks and not holder.secret.allows(client):
             where = "an unknown address" if client is None else str(client)
             reason = f"access key {key.id} of {holder.identity.subject} is not valid from {where}"
             raise UnusableAccessKey(reason, f"the access key is not valid from {where}; fix: use it in its networks")
@@ -87,4 +86,4 @@ class DeclaredRobots:
 
 def _holder(robot: str, secret: DeclaredSecret) -> _Holder:
     identity = Identity(f"{ROBOT_PREFIX}{robot}", Kind.ROBOT, SOURCE, credential=secret.id)
-    return _Holder(secret, robot, secret.expires.timestamp(), identity)
+    return _Holder(secret, NEUTRAL_NAMES | {robot, f"robot/{robot}"}, secret.expires.timestamp(), identity)
