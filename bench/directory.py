@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import e2e
 from bench.load import Work, drive
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.server.compose import ldap_directory
 

@@ -10,8 +10,8 @@ import pytest
 from configuration import MINIMAL, REFERENCE, changed, faults_of, leaf_paths, load, with_registry, with_server, with_url
 from pydantic import ValidationError
 
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.ldap import Ldap
 
 
 def test_the_reference_is_read_whole(folder: Path) -> None:
@@ -62,8 +62,44 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "names": {"namespace": "slug"},
                 },
                 "ldap": None,
+                "workload": None,
             },
-            *(source.model_dump() for source in found.authentication[1:]),  # test_directories_are_read looks at these
+            # test_directories_are_read looks at these
+            *(source.model_dump() for source in found.authentication[1:-2]),
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "workload": {
+                    "name": "ci",
+                    "preset": "spiffe",
+                    "issuer": "https://ci.example.com",
+                    "audience": ("https://auth.example.com", "registry"),
+                    "algorithms": ("ES256",),
+                    "keys": {"url": "https://ci.example.com/jwks", "token_file": folder / "ci-token", "file": None},
+                    "trust_domain": "example.org",
+                    "ca_file": folder / "ci-ca.pem",
+                    "leeway": 10,
+                    "max_age": 3600,
+                    "cache": 20,
+                },
+            },
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "workload": {
+                    "name": "cluster",
+                    "preset": "none",
+                    "issuer": "https://cluster.example.com",
+                    "audience": ("cluster",),
+                    "algorithms": None,
+                    "keys": {"url": None, "token_file": None, "file": folder / "cluster-jwks.json"},
+                    "trust_domain": None,
+                    "ca_file": None,
+                    "leeway": 30,
+                    "max_age": 86_400,
+                    "cache": 60,
+                },
+            },
         ),
         "anonymous": True,
         "log": {"format": "json"},

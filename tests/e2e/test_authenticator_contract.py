@@ -12,7 +12,7 @@ from harness.authority import Authority
 from harness.slapd import BASE, READER, Slapd, person, slapd
 
 from tokenserver.authn.authenticator import Authenticator
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.server.compose import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")

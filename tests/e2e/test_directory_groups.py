@@ -17,7 +17,7 @@ from harness.processes import Output, run
 from harness.server import Event, Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.identity import spell_group
 from tokenserver.server.compose import ldap_directory
 

@@ -27,8 +27,8 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import MAX_GROUPS
 from tokenserver.authn.ldap.pool import Purpose
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import load_settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity

@@ -20,7 +20,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
 from tokenserver.authn.ldap.failures.causes import FailureCause
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity

@@ -17,7 +17,7 @@ from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity

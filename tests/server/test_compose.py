@@ -10,8 +10,8 @@ import pytest
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import (
     MANY_KINDS,

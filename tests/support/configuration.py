@@ -100,6 +100,23 @@ authentication:
       base: dc=third
       subject: uid
       user_dn_template: "uid={user},dc=third"
+  - workload:
+      name: ci
+      preset: spiffe
+      issuer: https://ci.example.com
+      audience: [https://auth.example.com, registry]
+      algorithms: [ES256]
+      keys: {url: https://ci.example.com/jwks, token_file: ci-token}
+      trust_domain: example.org
+      ca_file: ci-ca.pem
+      leeway: 10s
+      max_age: 1h
+      cache: 20s
+  - workload:
+      name: cluster
+      issuer: https://cluster.example.com
+      audience: [cluster]
+      keys: {file: cluster-jwks.json}
 anonymous: true
 policies: policies/
 shadow_policies: candidate/

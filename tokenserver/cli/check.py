@@ -20,7 +20,7 @@ from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import user_sources, warnings, watched_files
-from tokenserver.server.directory_files import client_certificates
+from tokenserver.server.sources.directory_files import client_certificates
 from tokenserver.server.startup import load_all
 
 NOTICE_SECONDS = 3.0

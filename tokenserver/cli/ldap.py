@@ -18,9 +18,9 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.loading.loader import load_policies

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from tokenserver.config.keys import Keys
-from tokenserver.config.ldap import Ldap, LdapGroups
-from tokenserver.config.names import HtpasswdNames, LdapNames
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
-from tokenserver.config.workload import WorkloadKeys, WorkloadSettings
+from tokenserver.config.sources.ldap import Ldap, LdapGroups
+from tokenserver.config.sources.names import HtpasswdNames, LdapNames
+from tokenserver.config.sources.workload import WorkloadKeys, WorkloadSettings
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from tokenserver.config.descriptions import DESCRIPTIONS
 from tokenserver.config.introspection import shorthand
-from tokenserver.config.ldap import Ldap, LdapGroups
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.ldap import Ldap, LdapGroups
+from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.json_schema import DIALECT
 
 _SHORTHANDS: dict[type[BaseModel], str] = {Lifetimes: "default"}

@@ -23,11 +23,11 @@ from tokenserver.config.fields import (
     TokenReuse,
 )
 from tokenserver.config.keys import Keys
-from tokenserver.config.ldap import Ldap
-from tokenserver.config.names import HtpasswdNames, LdapNames, rule_of
 from tokenserver.config.protection import Cache, LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.ldap import Ldap
+from tokenserver.config.sources.names import HtpasswdNames, LdapNames, rule_of
+from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule

@@ -15,10 +15,10 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
-from tokenserver.config.ldap import Ldap
-from tokenserver.config.names import rule_of
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.ldap import Ldap
+from tokenserver.config.sources.names import rule_of
+from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
@@ -39,7 +39,6 @@ from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
-from tokenserver.server.directory_files import attempt, certificate_warnings, directory_files, load_directory_files
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -47,11 +46,17 @@ from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
-from tokenserver.server.shared_namespaces import namespace_warnings
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
+from tokenserver.server.sources.directory_files import (
+    attempt,
+    certificate_warnings,
+    directory_files,
+    load_directory_files,
+)
+from tokenserver.server.sources.shared_namespaces import namespace_warnings
+from tokenserver.server.sources.workload_sources import files_of_workloads, workload_source
 from tokenserver.server.url_warnings import url_warnings
-from tokenserver.server.workload_sources import files_of_workloads, workload_source
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 

@@ -23,7 +23,7 @@ from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
-from tokenserver.server.workload_sources import issuer_keys
+from tokenserver.server.sources.workload_sources import issuer_keys
 
 LOOK_SECONDS = 1.0
 """How often a worker checks whether a failed audit trail accepts events again."""

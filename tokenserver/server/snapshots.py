@@ -18,7 +18,7 @@ from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.registry_keys import registries_of
-from tokenserver.server.workload_sources import DeclaredWorkloads
+from tokenserver.server.sources.workload_sources import DeclaredWorkloads
 from tokenserver.tokens.issuer import TokenIssuer
 
 Key = tuple[str, str]

@@ -92,7 +92,10 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
     assert not any(key.startswith("authentication") for key in now)
     assert [key for key in waiting if key.startswith("authentication")] == [
         "authentication[htpasswd] (removed)",
-        *(f"authentication[{name}] (added)" for name in ("local", "corp", "second", "open", "sealed", "third")),
+        *(
+            f"authentication[{name}] (added)"
+            for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster")
+        ),
     ]
 
 

@@ -228,7 +228,7 @@ class Protection:
 
     def remembers(self, token: Secret) -> bool:
         """See `Guard.remembers`."""
-        return self._key(Password("\0", token)) in self._remembered
+        return self._remembered.has(self._key(Password("\0", token)))
 
     def _verify_token(self, key: bytes, begun: float, token: Secret, check: Callable[[Secret], Identity]) -> Identity:
         identity = self._remembered.verified_since(key, begun)

@@ -88,7 +88,7 @@ class VerifiedLogins:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, key: bytes) -> bool:
+    def has(self, key: bytes) -> bool:
         """Whether there is an entry, fresh or not."""
         return key in self._entries
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tokenserver.cli.policy.options import Source
-from tokenserver.config.names import rule_of
+from tokenserver.config.sources.names import rule_of
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity
 

@@ -12,8 +12,8 @@ from tokenserver.authn.namespaces import FileNamespaces
 from tokenserver.authn.usernames import fold
 from tokenserver.cli.policy.options import Source
 from tokenserver.config.load import load_settings
-from tokenserver.config.names import rule_of
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.names import rule_of
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, NamespaceRule, Namespaces
 from tokenserver.policy.group_names import shown_name

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
 from tokenserver.authn.workload.key_origins import Discovery, KeyFile, KeyOrigin, KeysNotFetched, KeyUrl
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import client_context
 from tokenserver.errors import Fault, InvalidCredentials, LoadError

@@ -10,7 +10,8 @@ from pydantic import model_validator
 from tokenserver.authn.ldap.directory import PRESETS, Address, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import same_attribute
 from tokenserver.config.fields import FilePath, Section, SourceName
-from tokenserver.config.ldap_fields import (
+from tokenserver.config.protection import Cache, Grace
+from tokenserver.config.sources.ldap_fields import (
     Account,
     AttributeName,
     Bases,
@@ -25,8 +26,7 @@ from tokenserver.config.ldap_fields import (
     UserFilter,
     is_principal_template,
 )
-from tokenserver.config.names import LdapNames, rule_of
-from tokenserver.config.protection import Cache, Grace
+from tokenserver.config.sources.names import LdapNames, rule_of
 from tokenserver.credentials import Secret
 from tokenserver.documents.document import PlacedError
 

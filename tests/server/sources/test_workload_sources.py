@@ -17,14 +17,19 @@ from tests_web_server import Lines
 from workload_jwts import jwk, jwt, key_set, private_key
 
 from tokenserver.config.load import load_settings
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.errors import InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.workloads import Workload, Workloads
 from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
-from tokenserver.server.workload_sources import DeclaredWorkloads, files_of_workloads, issuer_keys, workload_source
+from tokenserver.server.sources.workload_sources import (
+    DeclaredWorkloads,
+    files_of_workloads,
+    issuer_keys,
+    workload_source,
+)
 from tokenserver.web.application import application
 
 POLICY = """\

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from tokenserver.config.settings import Settings
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.sources.workload import WorkloadSettings
 
 GITHUB = {"name": "github", "preset": "github_actions", "issuer": "https://token.actions.example.com"}
 SERVER = "https://auth.example.com"
@@ -25,7 +25,7 @@ def test_defaults() -> None:
     """Three lines are enough: the preset has the algorithms, and the audience is the server."""
     trusted = workload().trusted(SERVER)
     assert (trusted.name, trusted.issuer, trusted.preset.name) == ("github", GITHUB["issuer"], "github_actions")
-    assert (trusted.audiences, trusted.algorithms) == ({SERVER}, {"RS256"})
+    assert (sorted(trusted.audiences), sorted(trusted.algorithms)) == ([SERVER], ["RS256"])
     assert (trusted.leeway, trusted.max_age, workload().cache) == (30, 86_400, 60)
 
 
@@ -43,7 +43,8 @@ def test_everything_is_said(tmp_path: Path) -> None:
         cache="10s",
     )
     trusted = settings.trusted(SERVER)
-    assert (trusted.audiences, trusted.algorithms, trusted.trust_domain) == ({"a", "b"}, {"ES256"}, "example.org")
+    assert (sorted(trusted.audiences), sorted(trusted.algorithms)) == (["a", "b"], ["ES256"])
+    assert trusted.trust_domain == "example.org"
     assert (trusted.leeway, trusted.max_age, settings.cache) == (0, 3600, 10)
     assert workload(audience="a").audiences(SERVER) == {"a"}
 
@@ -66,7 +67,7 @@ def test_everything_is_said(tmp_path: Path) -> None:
         pytest.param({"keys": {"url": "https://a.example.com", "file": "k"}}, "must name one place", id="two places"),
         pytest.param({"keys": {"file": "k", "token_file": "t"}}, "goes with url", id="a token for a file"),
         pytest.param({"keys": {"url": "http://a.example.com/k"}}, "must be https", id="keys by plain http"),
-        pytest.param({"preset": "spiffe"}, "trust_domain", id="spiffe without a trust domain"),
+        pytest.param({"preset": "spiffe"}, "the trust domain whose workloads", id="spiffe without a trust domain"),
         pytest.param({"trust_domain": "example.org"}, "goes with preset: spiffe", id="a trust domain without spiffe"),
         pytest.param(
             {"preset": "spiffe", "trust_domain": "Example.org"}, "must be the name of a SPIFFE", id="upper case"

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.documents.tls_files import ClientCertificate, client_context, load_client_certificate

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tokenserver.config.ldap_fields import MAX_BASES, Bases, Domains, UserDnTemplate, is_principal_template
+from tokenserver.config.sources.ldap_fields import MAX_BASES, Bases, Domains, UserDnTemplate, is_principal_template
 
 BASES, DOMAINS, TEMPLATE = (TypeAdapter(kind) for kind in (Bases, Domains, UserDnTemplate))
 

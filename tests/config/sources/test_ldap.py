@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, GroupSettings, Primary
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import load_settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import ldap_directory, watched_files
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 FIVE_LINES = {
     "preset": "openldap",
@@ -363,7 +363,7 @@ def test_the_files_are_watched(tmp_path: Path) -> None:
 
 def _blocks() -> list[dict[str, Any]]:
     """The settings in the examples of docs/ldap.md; what a block leaves out is as in the first one of its preset."""
-    page = (Path(__file__).parents[2] / "docs" / "ldap.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "ldap.md").read_text("utf-8")
     password = {"bind_password": "x", "bind_password_file": None}
     found: list[dict[str, Any]] = []
     for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL):

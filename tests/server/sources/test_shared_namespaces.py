@@ -6,7 +6,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import HtpasswdEntry
 from tokenserver.credentials import Secret
 from tokenserver.identity import NamespaceRule
-from tokenserver.server.shared_namespaces import namespace_warnings
+from tokenserver.server.sources.shared_namespaces import namespace_warnings
 
 BCRYPT = "$2b$10$" + "." * 53
 

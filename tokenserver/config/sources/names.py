@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from tokenserver.config.fields import Section
-from tokenserver.config.ldap_fields import AttributeName
+from tokenserver.config.sources.ldap_fields import AttributeName
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import NamespaceRule
 

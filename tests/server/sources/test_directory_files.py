@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import LoadError
-from tokenserver.server.directory_files import (
+from tokenserver.server.sources.directory_files import (
     EXPIRES_SOON,
     certificate_warnings,
     client_certificates,

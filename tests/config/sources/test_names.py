@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from configuration import MINIMAL, faults_of, load
 
-from tokenserver.config.names import rule_of
+from tokenserver.config.sources.names import rule_of
 from tokenserver.identity import NamespaceRule, Namespaces
 
 LDAP = (

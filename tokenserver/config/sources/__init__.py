@@ -1,0 +1,1 @@
+"""Settings of the sources that vouch for clients: directories, issuers of workloads, and what names become."""
