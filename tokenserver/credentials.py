@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class Secret:
@@ -61,6 +62,15 @@ class Password:
 
     username: str
     password: Secret
+
+
+class AccessKeyForm(StrEnum):
+    """What an access key is for, by the letter in its text (see `access_keys`)."""
+
+    PERSONAL = "p"
+    ROBOT = "r"
+    REFRESH = "f"
+    SESSION = "s"
 
 
 @dataclass(frozen=True, slots=True)

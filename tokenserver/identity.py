@@ -17,11 +17,41 @@ class Kind(StrEnum):
 
     ANONYMOUS = "anonymous"
     PASSWORD = "password"  # noqa: S105 - the name of a kind, not a secret
+    ROBOT = "robot"
+    WORKLOAD = "workload"
+
+
+class Sort(StrEnum):
+    """What a client that logged in is: a person, or one of two kinds of machines.
+
+    A robot is declared in the policy tree and has secrets of its own. A workload proves by the token of an issuer which
+    machine it is, and policies say by its claims which workloads it is.
+    """
+
+    USER = "user"
+    ROBOT = "robot"
+    WORKLOAD = "workload"
+
+
+ROBOT_PREFIX, WORKLOAD_PREFIX = "robot:", "workload:"
+"""Beginnings of the subjects of machines. No user source reports a subject that begins like this."""
+
+MACHINES: Mapping[Kind, Sort] = MappingProxyType({Kind.ROBOT: Sort.ROBOT, Kind.WORKLOAD: Sort.WORKLOAD})
+"""The kinds of credential that only machines have."""
+
+PEOPLE = frozenset({Kind.PASSWORD})
+"""The kinds of credential that only people have."""
+
+Claims = frozenset[tuple[str, str]]
+"""Verified claims, by name and value; a claim with several values is there with each of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """An authenticated client. `subject` is the source's own name for the user, never the text that was typed.
+
+    The subject of a robot is `robot:NAME`, that of a workload `workload:SOURCE:SUB`. `credential` is the id of the
+    credential that vouched, if it has one; `claims` are those that the issuer of a workload's token vouches for.
 
     `source` names the user source (empty for anonymous), `groups` are the groups that it reported. `ceiling`, unless
     None, limits what policies can grant to the listed accesses. `stale`: the source is unreachable; this is the last
@@ -42,11 +72,15 @@ class Identity:
     lost: tuple[str, ...] = ()
     namespace: str | None = None
     valid_for: float | None = field(default=None, compare=False)
+    credential: str = ""
+    claims: Claims = frozenset()
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.kind in MACHINES:
+            object.__setattr__(self, "namespace", "")  # `${user}` is for people
         known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale, self.lost, self.namespace)
-        object.__setattr__(self, "_hash", hash(known))
+        object.__setattr__(self, "_hash", hash((*known, self.credential, self.claims)))
 
     def __hash__(self) -> int:
         return self._hash
@@ -57,8 +91,13 @@ class Identity:
         return self.kind is Kind.ANONYMOUS
 
     @property
+    def sort(self) -> Sort:
+        """Whether it is a person, a robot or a workload; an anonymous client counts as a person without a name."""
+        return MACHINES.get(self.kind, Sort.USER)
+
+    @property
     def user_value(self) -> str:
-        """The value of `${user}`: the namespace, or the name if the source maps no names."""
+        """The value of `${user}`: the namespace, or the name if the source maps no names; empty for a machine."""
         return self.subject if self.namespace is None else self.namespace
 
 

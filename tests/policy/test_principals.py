@@ -14,8 +14,8 @@ from tokenserver.policy.principals import (
     EVERYONE,
     UNNAMED,
     client_for,
-    halved,
     listed,
+    parted,
     principals_of,
 )
 from tokenserver.policy.terms import (
@@ -47,7 +47,7 @@ def test_a_set_is_listed_as_it_was_made(found: list[Principal]) -> None:
 @given(principals)
 def test_everyone_is_two_halves(found: list[Principal]) -> None:
     """Nobody is in both halves, and everything else stays."""
-    halves = [*halved(found)]
+    halves = [*parted(found)]
     assert EVERYONE not in halves
     assert [one for one in halves if one not in (AUTHENTICATED, ANONYMOUS)] == [one for one in found if one.name]
     if EVERYONE in found:

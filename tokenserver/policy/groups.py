@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tokenserver.identity import Identity
+from tokenserver.identity import Identity, Sort
+from tokenserver.policy.machines.workloads import NO_WORKLOADS, Workload, Workloads
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """A group of the tree: users by name, and the directory groups and groups of the tree whose members belong to it.
 
-    `groups` are directory groups, `includes` are groups of the tree.
+    `users` are the subjects of users and robots, `groups` are directory groups and the `membership` of workloads,
+    `includes` are groups of the tree.
     """
 
     name: str
@@ -46,7 +48,7 @@ def _whole(written: Mapping[str, Group], group: Group) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """All groups of the tree, by name and by member. Created by `Groups.of_all`.
+    """All groups of the tree, by name and by member, with all workloads. Created by `Groups.of_all`.
 
     `by_name` has every member of each group, also those of groups that it includes; `written` is what the files say.
     """
@@ -55,10 +57,11 @@ class Groups:
     by_name: Mapping[str, Group]
     by_user: Mapping[str, frozenset[str]]
     by_directory_group: Mapping[str, frozenset[str]]
+    workloads: Workloads = NO_WORKLOADS
 
     @classmethod
-    def of_all(cls, groups: Iterable[Group]) -> Groups:
-        """The table of `groups`, whose names differ."""
+    def of_all(cls, groups: Iterable[Group], workloads: Iterable[Workload] = ()) -> Groups:
+        """The table of `groups` and that of `workloads`, each with names that differ."""
         written = {group.name: group for group in groups}
         by_name = {name: _whole(written, group) for name, group in written.items()}
         by_user: dict[str, set[str]] = {}
@@ -74,19 +77,23 @@ class Groups:
             sets = ((name, frozenset(names)) for name, names in ways.items())
             return {name: kept.setdefault(names, names) for name, names in sets}
 
-        return cls(written, by_name, frozen(by_user), frozen(by_directory_group))
+        table = Workloads.of_all(workloads)
+        return cls(written, by_name, frozen(by_user), frozen(by_directory_group), table)
 
     def holding(self, identity: Identity) -> frozenset[str]:
-        """Every group that the identity is in: groups of the tree, and its directory groups.
+        """Every group that the identity is in: groups of the tree, its directory groups, and what a workload is.
 
         A group of the tree hides the directory group of the same name, whose members are not in it for that alone.
         """
         if identity.is_anonymous:
             return frozenset()
+        given = identity.groups
+        if identity.sort is Sort.WORKLOAD:
+            given |= self.workloads.memberships(identity.source, identity.claims)
         if not self.by_name:
-            return identity.groups
+            return given
         found = set(self.by_user.get(identity.subject, ()))
-        for name in identity.groups:
+        for name in given:
             if name not in self.by_name:
                 found.add(name)
             found.update(self.by_directory_group.get(name, ()))

@@ -11,8 +11,8 @@ import re
 
 from tokenserver.documents.document import nearest
 
-SETS = ("everyone", "authenticated", "anonymous")
-"""The sets of people. No user or group can have one of these names."""
+SETS = ("everyone", "authenticated", "anonymous", "robots", "workloads")
+"""The sets of clients. No user or group can have one of these names."""
 
 _SORTS = ("user", "group", "robot", "workload")
 _PREFIX = re.compile(rf"\s*({'|'.join(_SORTS)})s?\s*:\s*(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
@@ -23,6 +23,8 @@ _ALSO_CALLED = {
     "everyone": ("*", "all", "any", "anybody", "anyone", "every", "everybody", "public", "world"),
     "authenticated": ("auth", "logged-in", "loggedin", "members", "users"),
     "anonymous": ("anon", "guest", "guests", "nobody", "unauthenticated"),
+    "robots": ("bots", "robot"),
+    "workloads": ("workload",),
 }
 _SET_BY_WORD = {word: name for name, words in _ALSO_CALLED.items() for word in (name, *words)}
 
@@ -41,7 +43,7 @@ def mistake_in_name(text: str, sort: str = "") -> str | None:
     if _SEVERAL.search(text) is not None:
         return "is more than one principal; fix: write one entry for each"
     if sort in ("user", "group") and text in SETS:
-        return f"is a set of people, not a {sort}; fix: as a principal, write {text!r} without a prefix"
+        return f"is a set of clients, not a {sort}; fix: as a principal, write {text!r} without a prefix"
     capture = _CAPTURE.search(text)
     if capture is not None and sort == "group":
         example = _CAPTURE.sub("web", text)

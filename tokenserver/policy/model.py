@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.errors import Fault
-from tokenserver.identity import Identity, Kind, Namespaces
+from tokenserver.identity import MACHINES, Identity, Kind, Namespaces, Sort
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.groups import Group as Group  # noqa: PLC0414 - part of the model
 from tokenserver.policy.groups import Groups as Groups  # noqa: PLC0414 - part of the model
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import shown_workload
 from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
@@ -42,7 +44,8 @@ class Context:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Principal:
-    """One principal as it is written: `sort` is one of `everyone authenticated anonymous user group`.
+    """One principal as it is written: `sort` is one of `everyone authenticated anonymous robots workloads`, which are
+    sets, or of `user robot workload group`, with a name.
 
     Answers also use the sort `namespace` where user sources map names: a user for whom `${user}` is that. `policy diff`
     also uses the sort `directory`: a directory group, even if a group of the tree hides it.
@@ -52,17 +55,27 @@ class Principal:
     name: str = ""
 
     def __str__(self) -> str:
-        name = shown_name(self.name) if self.sort == "group" else self.name
+        show = _SHOWN.get(self.sort)
+        name = self.name if show is None else show(self.name)
         return f"{self.sort}:{name}" if self.name else self.sort
+
+
+_SHOWN: Mapping[str, Callable[[str], str]] = {"group": shown_name, "workload": shown_workload}
 
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """A set of principals of a rule. An empty one includes nobody."""
+    """A set of principals of a rule. An empty one includes nobody.
+
+    `authenticated` are the people who log in, `robots` and `workloads` all machines of either sort. `users` are
+    subjects, those of users and of robots by name; `groups` are groups, and the `membership` of workloads by name.
+    """
 
     everyone: bool = False
     authenticated: bool = False
     anonymous: bool = False
+    robots: bool = False
+    workloads: bool = False
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 
@@ -70,14 +83,19 @@ class Principals:
         """Whether the identity, being in `groups`, is one of them. An anonymous one is no user of any name."""
         if self.everyone:
             return True
-        if identity.kind is Kind.ANONYMOUS:
+        kind = identity.kind
+        if kind is Kind.ANONYMOUS:
             return self.anonymous
-        return self.authenticated or identity.subject in self.users or not self.groups.isdisjoint(groups)
+        if kind not in MACHINES:
+            is_one = self.authenticated
+        else:
+            is_one = self.robots if identity.sort is Sort.ROBOT else self.workloads
+        return is_one or identity.subject in self.users or not self.groups.isdisjoint(groups)
 
     @property
     def are_named(self) -> bool:
-        """Whether only users and groups by name are in this set."""
-        return not (self.everyone or self.authenticated or self.anonymous)
+        """Whether only clients and groups by name are in this set."""
+        return not (self.everyone or self.authenticated or self.anonymous or self.robots or self.workloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +258,9 @@ class PolicySet:
 
     `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
     in effect although these policies are live: their failing tests, and their pending changes. `owners` is who has
-    which namespace; nothing is decided by it. `namespaces` is what user sources map names to, for questions about
-    clients that are not there; None: the value of `${user}` is the user's name.
+    which namespace; nothing is decided by it. `robots` are the declared robots by name; the declared workloads are in
+    `groups`, as it depends on them which groups a workload is in. `namespaces` is what user sources map names to, for
+    questions about clients that are not there; None: the value of `${user}` is the user's name.
     """
 
     digest: str
@@ -253,6 +272,7 @@ class PolicySet:
     notes: tuple[Fault, ...] = field(default=(), repr=False)
     owners: tuple[Ownership, ...] = field(default=(), repr=False)
     namespaces: Namespaces | None = None
+    robots: Mapping[str, Robot] = field(default_factory=dict, repr=False)
 
     @property
     def rule_count(self) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import PEOPLE, Identity, Kind
+from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.machines.robots import subject_of as robot_subject
+from tokenserver.policy.machines.workloads import membership, workload_of
 from tokenserver.policy.model import PolicySet, Principal, Principals
 
-EVERYONE, AUTHENTICATED, ANONYMOUS = (Principal(sort) for sort in ("everyone", "authenticated", "anonymous"))
+EVERYONE, AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS = (
+    Principal(sort) for sort in ("everyone", "authenticated", "anonymous", "robots", "workloads")
+)
 
 UNNAMED = "\0"
 """The subject of an unnamed user: no policy file can name it, no pattern variable can take it."""
@@ -33,19 +38,72 @@ def _principals_of(principals: tuple[Principal, ...]) -> Principals:
         "everyone" in sorts,
         "authenticated" in sorts,
         "anonymous" in sorts,
-        frozenset(principal.name for principal in principals if principal.sort == "user") or _NONE,
-        frozenset(principal.name for principal in principals if principal.sort == "group") or _NONE,
+        "robots" in sorts,
+        "workloads" in sorts,
+        frozenset(subject for one in principals if (subject := subject_of(one)) is not None) or _NONE,
+        frozenset(group for one in principals if (group := group_of(one)) is not None) or _NONE,
     )
+
+
+def subject_of(principal: Principal) -> str | None:
+    """The subject that the principal names: a user or a robot; None for another principal."""
+    if principal.sort == "user":
+        return principal.name
+    return robot_subject(principal.name) if principal.sort == "robot" else None
+
+
+def group_of(principal: Principal) -> str | None:
+    """The group, or the `membership` of a workload, that the principal names; None for another principal."""
+    if principal.sort == "group":
+        return principal.name
+    return membership(principal.name) if principal.sort == "workload" else None
+
+
+def client_principal(subject: str) -> Principal:
+    """The user or robot with this subject."""
+    robot = robot_of(subject)
+    return Principal("user", subject) if robot is None else Principal("robot", robot)
+
+
+def group_principal(group: str) -> Principal:
+    """The group of this name, or the workload whose `membership` it is."""
+    workload = workload_of(group)
+    return Principal("group", group) if workload is None else Principal("workload", workload)
 
 
 def listed(principals: Principals) -> list[Principal]:
     """A set of principals as single ones, in a fixed order."""
-    broad = {EVERYONE: principals.everyone, AUTHENTICATED: principals.authenticated, ANONYMOUS: principals.anonymous}
+    broad = {
+        EVERYONE: principals.everyone,
+        AUTHENTICATED: principals.authenticated,
+        ANONYMOUS: principals.anonymous,
+        ROBOTS: principals.robots,
+        WORKLOADS: principals.workloads,
+    }
     return [
         *(principal for principal, present in broad.items() if present),
-        *(Principal("user", name) for name in sorted(principals.users)),
-        *(Principal("group", name) for name in sorted(principals.groups)),
+        *map(client_principal, sorted(principals.users)),
+        *map(group_principal, sorted(principals.groups)),
     ]
+
+
+_KINDS: Mapping[str, frozenset[Kind]] = {
+    "everyone": frozenset(Kind),
+    "anonymous": frozenset({Kind.ANONYMOUS}),
+    "robots": frozenset({Kind.ROBOT}),
+    "robot": frozenset({Kind.ROBOT}),
+    "workloads": frozenset({Kind.WORKLOAD}),
+    "workload": frozenset({Kind.WORKLOAD}),
+}
+
+
+def kinds_of(policies: PolicySet, principal: Principal) -> frozenset[Kind]:
+    """The kinds of credential that clients have who are this principal; machines are in a group only by name."""
+    group = policies.groups.by_name.get(principal.name) if principal.sort == "group" else None
+    if group is None:
+        return _KINDS.get(principal.sort, PEOPLE)
+    members = [*map(client_principal, group.users), *map(group_principal, group.groups)]
+    return frozenset[Kind]().union(*(_KINDS.get(one.sort, PEOPLE) for one in members))
 
 
 def includes(principal: Principal, identity: Identity, groups: frozenset[str]) -> bool:
@@ -55,11 +113,11 @@ def includes(principal: Principal, identity: Identity, groups: frozenset[str]) -
     return principals_of([principal]).include(identity, groups)
 
 
-def halved(principals: Iterable[Principal]) -> Iterator[Principal]:
-    """The principals, with `everyone` split into its disjoint halves."""
+def parted(principals: Iterable[Principal]) -> Iterator[Principal]:
+    """The principals, with `everyone` split into its disjoint parts, some of which may have no client."""
     for principal in principals:
         if principal == EVERYONE:
-            yield from (AUTHENTICATED, ANONYMOUS)
+            yield from (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)
         else:
             yield principal
 

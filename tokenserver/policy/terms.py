@@ -13,6 +13,7 @@ from tokenserver.documents.document import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.policy.image_names import request_hint
+from tokenserver.policy.machines.robots import parse_machine_name
 from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import Pattern
@@ -35,7 +36,6 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
-_LATER = ("robot", "workload")
 REGISTRY_RESOURCES = ("catalog",)
 """Resources that registries request besides repositories (Distribution, token scope grammar: `registry:catalog:*`)."""
 
@@ -139,16 +139,17 @@ def parse_principal(text: str) -> Principal:
     """One principal.
 
     Raises:
-        TermError: neither one of the three sets of people nor `user:NAME` or `group:NAME`.
+        TermError: neither one of the sets of clients nor `user:NAME`, `group:NAME`, `robot:NAME` or `workload:NAME`.
+        MachineNameError: no legal name of a machine.
     """
     if text in SETS:
         return Principal(text)
     sort, colon, name = text.partition(":")
     if colon and sort in ("user", "group"):
         return Principal(sort, parse_group(name) if sort == "group" else parse_user(name))
-    if colon and sort in _LATER:
-        raise TermError(f"{text!r}: {sort}: principals are not available yet")
-    forms = "everyone, authenticated, anonymous, user:NAME or group:NAME"
+    if colon and sort in ("robot", "workload"):
+        return Principal(sort, parse_machine_name(name))
+    forms = "everyone, authenticated, anonymous, robots, workloads, user:NAME, group:NAME, robot:NAME or workload:NAME"
     raise TermError(f"{text!r}: must be {forms}; {right_principal(text)}")
 
 

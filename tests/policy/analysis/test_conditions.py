@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import Kind
+from tokenserver.identity import PEOPLE, Kind
 from tokenserver.policy.analysis.conditions import (
     ALWAYS,
-    CREDENTIALS,
     Given,
     are_apart,
     as_facts,
@@ -45,7 +44,7 @@ NETWORKS: list[tuple[Network, ...]] = [
     (ip_network("2001:db8:1::/48"), ip_network("10.1.0.0/16")),
     (ip_network("a00::/8"),),
 ]
-KINDS = [frozenset[Kind](), frozenset({Kind.PASSWORD}), frozenset({Kind.ANONYMOUS}), CREDENTIALS]
+KINDS = [frozenset[Kind](), frozenset({Kind.PASSWORD}), frozenset({Kind.ANONYMOUS}), PEOPLE]
 CLIENTS = [
     ip_address(text) for text in ("10.1.0.1", "10.2.0.1", "10.9.0.1", "192.168.0.1", "2001:db8:1::1", "2001:db8::1")
 ] + [ip_address("a01::1")]
@@ -104,8 +103,8 @@ def when(**parts: Any) -> Condition:
         pytest.param(when(until=JULY), when(until=JUNE), False, id="ends-later"),
         pytest.param(when(), when(kinds=[Kind.PASSWORD]), False, id="more-than-a-kind"),
         pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=[Kind.PASSWORD]), True, id="same-kind"),
-        pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=CREDENTIALS), True, id="one-of-the-kinds"),
-        pytest.param(when(kinds=CREDENTIALS | {Kind.ANONYMOUS}), when(kinds=CREDENTIALS), False, id="more-kinds"),
+        pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=PEOPLE), True, id="one-of-the-kinds"),
+        pytest.param(when(kinds=PEOPLE | {Kind.ANONYMOUS}), when(kinds=PEOPLE), False, id="more-kinds"),
         pytest.param(when(), when(networks=["10.0.0.0/8"]), False, id="more-than-a-network"),
         pytest.param(when(networks=["10.1.0.0/16"]), when(networks=["10.0.0.0/8"]), True, id="within-a-network"),
         pytest.param(when(networks=["10.0.0.0/8"]), when(networks=["10.1.0.0/16"]), False, id="around-a-network"),
@@ -156,7 +155,7 @@ def test_implication(narrow: Condition, wide: Condition, expected: bool) -> None
         pytest.param(when(until=MAY), when(until=JUNE), False, id="both-end"),
         pytest.param(when(since=MAY), when(since=JUNE), False, id="both-begin"),
         pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=[Kind.ANONYMOUS]), True, id="other-kinds"),
-        pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=CREDENTIALS), False, id="a-kind-in-common"),
+        pytest.param(when(kinds=[Kind.PASSWORD]), when(kinds=PEOPLE), False, id="a-kind-in-common"),
         pytest.param(when(kinds=[Kind.PASSWORD]), when(), False, id="a-kind-and-always"),
         pytest.param(when(networks=["10.0.0.0/8"]), when(), False, id="a-network-and-always"),
         pytest.param(when(networks=["10.0.0.0/8"]), when(networks=["10.1.0.0/16"]), False, id="around"),
@@ -218,7 +217,7 @@ PASSWORDS = when(kinds=[Kind.PASSWORD])
         pytest.param(rule(OUTSIDE, deny=True), False, Given("", is_closed=True), ALWAYS, id="not-from-unknown-denied"),
         pytest.param(rule(PASSWORDS), False, Given(""), ALWAYS, id="the-only-kind"),
         pytest.param(rule(PASSWORDS), True, Given(""), None, id="a-kind-that-nobody-has-here"),
-        pytest.param(rule(when(kinds=CREDENTIALS)), False, Given(""), ALWAYS, id="every-kind"),
+        pytest.param(rule(when(kinds=PEOPLE)), False, Given(""), ALWAYS, id="every-kind"),
         pytest.param(rule(when(kinds=[Kind.ANONYMOUS])), True, Given(""), ALWAYS, id="every-kind-of-nobody"),
         pytest.param(
             rule(when(kinds=[Kind.ANONYMOUS, Kind.PASSWORD])), False, Given(""), ALWAYS, id="those-that-can-be"
@@ -234,12 +233,12 @@ PASSWORDS = when(kinds=[Kind.PASSWORD])
 )
 def test_what_is_left_open(asked: Rule, anonymous: bool, given_: Given, expected: Condition | None) -> None:
     """What the question does not say stays a condition; what it says settles it, one way or the other."""
-    assert left_open(asked, anonymous=anonymous, given=given_) == expected
+    assert left_open(asked, frozenset({Kind.ANONYMOUS}) if anonymous else PEOPLE, given_) == expected
 
 
 def test_every_credential_but_none() -> None:
     """Whoever logs in has one of these kinds."""
-    assert frozenset(Kind) - {Kind.ANONYMOUS} == CREDENTIALS
+    assert frozenset(Kind) - {Kind.ANONYMOUS} == PEOPLE
 
 
 @pytest.mark.parametrize(

@@ -356,13 +356,13 @@ def test_conditions_side_by_side(one: Condition, other: Condition, context: Cont
 def test_an_unknown_address_fails_closed() -> None:
     """As in a decision: an allow does not apply then, a deny does."""
     closed = Given("registry", None, JULY, is_closed=True)
-    assert left_open(rule("r", "everyone", when=OFFICE), anonymous=True, given=closed) is None
-    assert left_open(rule("no-r", "everyone", when=OFFICE), anonymous=True, given=closed) == ALWAYS
+    assert left_open(rule("r", "everyone", when=OFFICE), frozenset({Kind.ANONYMOUS}), closed) is None
+    assert left_open(rule("no-r", "everyone", when=OFFICE), frozenset({Kind.ANONYMOUS}), closed) == ALWAYS
 
 
 def test_a_rule_for_another_registry_is_left_out() -> None:
     """Whatever its condition is."""
     made = rule("r", "everyone", when=OFFICE)
-    assert left_open(made, anonymous=True, given=OPEN) == OFFICE
+    assert left_open(made, frozenset({Kind.ANONYMOUS}), OPEN) == OFFICE
     other = Rule.of("r", Effect.ALLOW, made.to, made.patterns, ["pull"], services=frozenset({"other"}))
-    assert left_open(other, anonymous=True, given=OPEN) is None
+    assert left_open(other, frozenset({Kind.ANONYMOUS}), OPEN) is None

@@ -15,9 +15,6 @@ from tokenserver.policy.networks import Ranges, are_disjoint, are_within, ranges
 ALWAYS = Condition()
 """The empty condition, which holds in every context."""
 
-CREDENTIALS = frozenset(Kind) - {Kind.ANONYMOUS}
-"""The kinds of credential of clients that log in."""
-
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -32,17 +29,16 @@ class Given:
     is_closed: bool = False
 
 
-def left_open(rule: Rule, *, anonymous: bool, given: Given) -> Condition | None:
+def left_open(rule: Rule, possible: frozenset[Kind], given: Given) -> Condition | None:
     """The part of the rule's condition that `given` leaves open (`ALWAYS`: none); None if the rule cannot apply.
 
-    `anonymous`: the question is about a client that did not log in.
+    `possible` are the kinds of credential that the clients have whom the question is about.
     """
     if rule.services is not None and given.service not in rule.services:
         return None
     condition = rule.condition
     if condition is None:
         return ALWAYS
-    possible = frozenset({Kind.ANONYMOUS}) if anonymous else CREDENTIALS
     if condition.kinds and not condition.kinds & possible:
         return None
     kinds = frozenset[Kind]() if not condition.kinds or condition.kinds >= possible else condition.kinds & possible

@@ -13,9 +13,8 @@ from datetime import datetime
 from functools import partial
 
 from tokenserver.identity import ANONYMOUS as NOBODY
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import PEOPLE, Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell, Circumstances
-from tokenserver.policy.analysis.conditions import CREDENTIALS
 from tokenserver.policy.analysis.containment import CoveredName, covered_name, escape_from
 from tokenserver.policy.analysis.intersection import intersection, is_exact
 from tokenserver.policy.budget import QUESTION_STEPS, SEARCH_STEPS, Budget, TooComplex
@@ -104,7 +103,7 @@ class Search:
         Only minimal people are listed: a client with more groups than these gains as well.
         """
         near = NearRules(self._before, self._after, cause, maps_names=self._namespaces is not None)
-        kinds = (Kind.ANONYMOUS,) if ANONYMOUS in cause.who else tuple(sorted(CREDENTIALS))
+        kinds = (Kind.ANONYMOUS,) if ANONYMOUS in cause.who else tuple(sorted(PEOPLE))
         circumstances = Circumstances.of(near.rules, kinds, self._since, self._budget)
         partition = Partition(circumstances.cells(), self._budget)
         seeds = self._seeds(cause)

@@ -25,6 +25,7 @@ from tokenserver.policy.loading.delegation import (
 )
 from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
+from tokenserver.policy.loading.machines import machine_faults, workloads_of
 from tokenserver.policy.loading.taken_away import taken_away_faults
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
@@ -84,6 +85,7 @@ class Connector:
         homes = {name: Home.of(name, file) for name, file in files.items()}
         wrong_includes = include_faults(files, is_whole=is_whole)
         faults += wrong_includes
+        faults += machine_faults(files, given, is_whole=is_whole)
         groups = self._groups(files, homes, keep_includes=not wrong_includes)
         kept: dict[str, Known] = {}
         tests = []
@@ -112,9 +114,11 @@ class Connector:
         written = [homes[name].group(group) for name, file in files.items() for _, group in file.groups]
         if not keep_includes:
             written = [replace(group, includes=frozenset()) for group in written]
-        if {group.name: group for group in written} == self._memory.groups.written:
-            return self._memory.groups  # comparing identical objects is fast, for each file
-        return Groups.of_all(written)
+        workloads = {one.name: one for one in workloads_of(files)}
+        before = self._memory.groups
+        if {group.name: group for group in written} == before.written and workloads == before.workloads.by_name:
+            return before  # comparing identical objects is fast, for each file
+        return Groups.of_all(written, workloads.values())
 
 
 def default_service(registries: Sequence[str], services: frozenset[str] | None) -> str:

@@ -18,6 +18,7 @@ from tokenserver.policy.loading.folder import are_marked, completeness_faults, r
 from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
 from tokenserver.policy.loading.linker import Connector, FileTests, default_service
+from tokenserver.policy.loading.machines import robots_of
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.runtime.background_pacing import unpaced
@@ -189,7 +190,14 @@ def _compiled(
     found = CompiledFiles.of(connected.files, connected.groups, memory)
     digest = _digest(texts, pace)
     policies = PolicySet(
-        digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts), owners=tuple(ownerships(files))
+        digest,
+        tuple(texts),
+        rules,
+        connected.groups,
+        found.index,
+        are_marked(texts),
+        owners=tuple(ownerships(files)),
+        robots=robots_of(files),
     )
     return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 

@@ -116,7 +116,7 @@ def _applies(rule: Rule, who: HypotheticalClient, given: Given) -> Condition | N
     context = Context(given.service, given.client, given.now or _ANY_TIME)
     if objection(unconditional, who.identity, who.groups, context) is not None:
         return None
-    return left_open(rule, anonymous=who.identity.is_anonymous, given=given)
+    return left_open(rule, frozenset({who.identity.kind}), given)
 
 
 def bound(pattern: Pattern, who: HypotheticalClient) -> Iterable[Pattern]:

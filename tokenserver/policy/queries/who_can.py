@@ -18,7 +18,7 @@ from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.index import is_taken_away
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, includes, listed
+from tokenserver.policy.principals import AllOf, includes, kinds_of, listed, parted
 from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
 from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import Resource
@@ -72,7 +72,7 @@ def holders(
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
         if rule.decides(action):
             for who, when in _meant(people, rule, pattern, resource, given):
-                excepted = frozenset(halved(listed(rule.excluded or Principals())))
+                excepted = frozenset(parted(listed(rule.excluded or Principals())))
                 if rule.effect is Effect.ALLOW:
                     lines.append(Line(who, excepted, when, rule.id))
                 else:
@@ -107,8 +107,8 @@ def _meant(
         frozenset(Principal(sort, name) for sort, name in ((people.filler, user), ("group", group)) if name)
         for user, group in readings(pattern, segments)
     ]
-    for principal in halved(listed(rule.to)):
-        when = left_open(rule, anonymous=principal == ANONYMOUS, given=given)
+    for principal in parted(listed(rule.to)):
+        when = left_open(rule, kinds_of(people.policies, principal), given)
         for binding in bindings if when is not None else ():
             # A member of a captured group is authenticated, which need not be said.
             who = binding if rule.capturing else binding | {principal}
@@ -120,7 +120,7 @@ class People:
     """Reasoning over sets of principals: what a client is that is certain principals, in this policy set."""
 
     def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
-        self._policies = policies
+        self.policies = policies
         self.budget = budget or command_budget(policies.rule_count)
         self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
         """The simplest identities that are all of `who`; every such client is one of them, perhaps with more groups."""

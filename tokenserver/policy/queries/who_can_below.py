@@ -18,7 +18,7 @@ from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
-from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, halved, listed
+from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, kinds_of, listed, parted
 from tokenserver.policy.queries.what_can import agree
 from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
 from tokenserver.policy.queries.witnesses import TooManyCombinations
@@ -99,6 +99,7 @@ class _PatternQuestion:
     """One question, about names that `asked` covers."""
 
     def __init__(self, policies: PolicySet, asked: Pattern, given: Given, budget: Budget) -> None:
+        self._policies = policies
         self._rules = policies.rules
         self._asked = asked
         self._given = given
@@ -111,7 +112,7 @@ class _PatternQuestion:
         denies: list[PartialStop] = []
         for rule in self._rules:
             if rule.resource_type == "repository" and rule.decides(action):
-                excepted = frozenset(halved(listed(rule.excluded or Principals())))
+                excepted = frozenset(parted(listed(rule.excluded or Principals())))
                 for names, who, when in self._meant(rule):
                     if rule.effect is Effect.ALLOW:
                         allows.append((names, Line(who, excepted, when, rule.id)))
@@ -130,8 +131,8 @@ class _PatternQuestion:
     def _meant(self, rule: Rule) -> Iterator[tuple[Remainder, AllOf, Condition]]:
         """The principals to which the rule applies, the names for them, and its open condition."""
         bindings = [one for pattern in dict.fromkeys(rule.patterns) for one in self._bindings(pattern)]
-        for principal in halved(listed(rule.to)):
-            when = left_open(rule, anonymous=principal == ANONYMOUS, given=self._given)
+        for principal in parted(listed(rule.to)):
+            when = left_open(rule, kinds_of(self._policies, principal), self._given)
             for pattern, binding in bindings:
                 who = (rule.capturing and binding) or binding | {principal}
                 own = self._own(pattern, who)

@@ -10,16 +10,22 @@ from dataclasses import replace
 from itertools import islice
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind, Sort
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
+from tokenserver.policy.machines.robots import subject_of
+from tokenserver.policy.machines.workloads import is_declared
 from tokenserver.policy.model import Entry, PolicySet, Principal
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,
     EVERYONE,
+    ROBOTS,
     UNNAMED,
+    WORKLOADS,
     AllOf,
+    client_principal,
+    group_principal,
     is_unnamed,
     open_namespace,
     possible_namespaces,
@@ -39,12 +45,17 @@ def examples(policies: PolicySet, who: AllOf, kind: Kind) -> list[Identity]:
     Raises:
         TooManyCombinations: there are more than `MAX_WITNESSES`.
     """
-    witnesses = [Identity(UNNAMED, kind, namespace=open_namespace(policies)), ANONYMOUS_IDENTITY]
+    witnesses = [
+        Identity(UNNAMED, kind, namespace=open_namespace(policies)),
+        ANONYMOUS_IDENTITY,
+        Identity(UNNAMED, Kind.ROBOT),
+        Identity(UNNAMED, Kind.WORKLOAD),
+    ]
     for principal in sorted(who):
         extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
         witnesses = list(islice(extended, MAX_WITNESSES + 1))
         bound(len(witnesses))
-    return witnesses
+    return [one for one in witnesses if one.sort is Sort.USER or one.subject != UNNAMED]
 
 
 def bound(count: int) -> None:
@@ -82,19 +93,72 @@ def _extended(policies: PolicySet, witness: Identity, principal: Principal) -> l
     if witness.is_anonymous or principal == ANONYMOUS:
         return [witness] if witness.is_anonymous and principal == ANONYMOUS else []
     if principal == AUTHENTICATED:
-        return [witness]
+        return [witness] if witness.sort is Sort.USER else []
+    if principal == ROBOTS:
+        return _as_robots(policies, witness, policies.robots)
+    if principal == WORKLOADS:
+        declared = policies.groups.workloads.by_name
+        return [more for name in declared if is_declared(name) for more in _as_workload(policies, witness, name)]
     if principal.sort == "namespace":
-        return _with_namespace(policies, witness, principal.name)
+        return _with_namespace(policies, witness, principal.name) if witness.sort is Sort.USER else []
     if principal.sort == "user":
         return _as_users(policies, witness, [principal.name])
+    if principal.sort == "robot":
+        return _as_robots(policies, witness, [principal.name])
+    if principal.sort == "workload":
+        return _as_workload(policies, witness, principal.name)
     group = policies.groups.by_name.get(principal.name)
     if group is None:
-        return [_bringing(witness, principal.name)]
-    return [*_as_users(policies, witness, group.users), *(_bringing(witness, brought) for brought in group.groups)]
+        return [_bringing(witness, principal.name)] if witness.sort is Sort.USER else []
+    members = [*map(client_principal, group.users), *map(group_principal, group.groups)]
+    return [more for one in members for more in _as_member(policies, witness, one)]
+
+
+def _as_member(policies: PolicySet, witness: Identity, member: Principal) -> list[Identity]:
+    """The witness as this member of a group of the tree; a group is one of a directory."""
+    if member.sort == "group":
+        return [_bringing(witness, member.name)] if witness.sort is Sort.USER else []
+    return _extended(policies, witness, member)
+
+
+def _as_robots(policies: PolicySet, witness: Identity, names: Iterable[str]) -> list[Identity]:
+    """The witness as each of these robots that is declared."""
+    if witness.sort is not Sort.ROBOT:
+        return []
+    subjects = (subject_of(name) for name in names if name in policies.robots)
+    return [replace(witness, subject=one) for one in subjects if witness.subject in (UNNAMED, one)]
+
+
+def _as_workload(policies: PolicySet, witness: Identity, name: str) -> list[Identity]:
+    """The witness with one more workload, and those that it implies; empty if no client can be both.
+
+    Claims alone make no client: with those of any workload, it is each declared one as well.
+    """
+    table = policies.groups.workloads
+    workload = table.by_name.get(name)
+    if (
+        witness.sort is not Sort.WORKLOAD
+        or workload is None
+        or witness.source not in ("", workload.source or witness.source)
+    ):
+        return []
+    groups = witness.groups | table.implied(name)
+    if workload.source:
+        return [_workload(witness, workload.source, groups)]
+    if witness.source:
+        return [_workload(witness, witness.source, groups)]
+    declared = (one for one in table.by_name.values() if is_declared(one.name))
+    return [_workload(witness, one.source, groups | table.implied(one.name)) for one in declared]
+
+
+def _workload(witness: Identity, source: str, groups: frozenset[str]) -> Identity:
+    return replace(witness, subject=f"{WORKLOAD_PREFIX}{UNNAMED}", source=source, groups=groups)
 
 
 def _as_users(policies: PolicySet, witness: Identity, names: Iterable[str]) -> list[Identity]:
     """The witness as each of these users that it can be."""
+    if witness.sort is not Sort.USER:
+        return []
     possible = [name for name in names if witness.subject in (UNNAMED, name)]
     return [
         replace(witness, subject=name, namespace=namespace)

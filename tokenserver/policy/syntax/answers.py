@@ -15,7 +15,7 @@ from typing import Any
 from tokenserver.documents.document import Path
 from tokenserver.policy.analysis.conditions import ALWAYS
 from tokenserver.policy.model import Condition, Principal
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, AllOf, halved
+from tokenserver.policy.principals import EVERYONE, AllOf, parted
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.reader import Reader
@@ -23,7 +23,9 @@ from tokenserver.policy.terms import parse_namespace, parse_principal
 
 _ENTRY_KEYS = ("to", "except", "when", "unless")
 _UNLESS_KEYS = ("to", "except", "when")
-_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:|namespace:)|$)', re.DOTALL)
+_PRINCIPAL = re.compile(
+    r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:|namespace:|robot:|workload:)|$)', re.DOTALL
+)
 """One of the principals joined by ` & `; a quoted group name may contain any characters."""
 
 
@@ -82,7 +84,7 @@ def _read_excepted(reader: Reader, content: dict[str, Any], place: Path) -> AllO
     if "except" not in content:
         return frozenset()
     found = reader.terms(content["except"], (*place, "except"), _parse_one)
-    return frozenset(halved(found))
+    return frozenset(parted(found))
 
 
 def _read_condition(reader: Reader, content: dict[str, Any], place: Path) -> Condition:
@@ -90,8 +92,8 @@ def _read_condition(reader: Reader, content: dict[str, Any], place: Path) -> Con
 
 
 def _spread(answer: Iterable[Principal]) -> Iterator[AllOf]:
-    """The answer, with `everyone` split into its disjoint halves."""
+    """The answer, with `everyone` split into its disjoint parts."""
     named = frozenset(answer) - {EVERYONE}
     if named or not answer:
         return iter([named] if named else [])
-    return iter([frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})])
+    return iter([frozenset({one}) for one in parted([EVERYONE])])

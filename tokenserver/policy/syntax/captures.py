@@ -12,7 +12,7 @@ from tokenserver.documents.document import Path
 from tokenserver.errors import TokenserverError
 from tokenserver.policy.model import Principal, Principals
 from tokenserver.policy.patterns import Capture, Pattern, PatternError, parse_pattern
-from tokenserver.policy.principals import AUTHENTICATED, principals_of
+from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.syntax.reader import Reader
 from tokenserver.policy.terms import parse_group, parse_principal
 
@@ -98,7 +98,7 @@ def read_recipients(reader: Reader, content: dict[str, Any], place: Path) -> Rec
         return None
     captures = tuple(dict.fromkeys(one.capture for one in capturing))
     written = tuple(dict.fromkeys(one.written for one in capturing))
-    return Recipients(principals_of([AUTHENTICATED]), variables[0], captures, written)
+    return Recipients(principals_of([AUTHENTICATED, ROBOTS, WORKLOADS]), variables[0], captures, written)
 
 
 def read_repositories(

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tokenserver.documents.document import Path
+from tokenserver.policy.machines.claim_globs import ClaimError, parse_claim_glob
+from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Principals
 from tokenserver.policy.patterns import Pattern, PatternError, parse_pattern
 from tokenserver.policy.principals import principals_of
+from tokenserver.policy.syntax.machines import parse_source, read_claims
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse_principal
 from tokenserver.scopes import ACTIONS
 
-_KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "contact")
+_KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "robots", "workloads", "contact")
 _VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
 MAX_CONTACT = 200
 
@@ -23,11 +26,20 @@ _Term = TypeVar("_Term")
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadLimits:
+    """The workloads that a delegated file may declare: of these sources, and with claims that imply `claims`."""
+
+    sources: frozenset[str]
+    claims: Required
+
+
+@dataclass(frozen=True, slots=True)
 class Delegation:
     """The limits of one delegated file.
 
     `actions` has `*` expanded. `principals` None: its rules may name any principal. `max_lifetime`, in seconds, limits
-    every token in which one of its rules grants something. `contact` says how users reach the owners.
+    every token in which one of its rules grants something. `contact` says how users reach the owners. `robots` are
+    globs for the names of the robots that the file may declare; `workloads` None: it may declare no workloads.
     """
 
     place: Path
@@ -37,6 +49,8 @@ class Delegation:
     max_lifetime: int | None
     principals: Principals | None
     contact: str | None = None
+    robots: tuple[Pattern, ...] = ()
+    workloads: WorkloadLimits | None = None
 
 
 def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | None:
@@ -65,6 +79,10 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
     if "max_lifetime" in content:
         lifetime = _read_lifetime(reader, content["max_lifetime"], (*place, "max_lifetime"))
     contact = reader.line(content["contact"], (*place, "contact"), MAX_CONTACT) if "contact" in content else None
+    robots = _read_all(reader, content, place, "robots", parse_name_glob)
+    workloads = None
+    if "workloads" in content:
+        workloads = _read_limits(reader, content["workloads"], (*place, "workloads"))
     if file is None:
         return None
     return Delegation(
@@ -75,7 +93,31 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
         lifetime,
         principals,
         contact,
+        tuple(robots),
+        workloads,
     )
+
+
+def parse_name_glob(text: str) -> Pattern:
+    """A glob for the names of machines.
+
+    Raises:
+        ClaimError: not a glob inside one name.
+    """
+    if "/" in text or "**" in text:
+        raise ClaimError(f"{text!r}: must be one name of a machine, with any *, such as web-*")
+    return parse_claim_glob(text)
+
+
+def _read_limits(reader: Reader, value: Any, place: Path) -> WorkloadLimits | None:
+    faults = len(reader.faults)
+    content = reader.mapping(value, place, ("from", "claims"))
+    for key, example in (("from", "from: [github]"), ("claims", 'claims: {repository_owner_id: "65"}')):
+        if content and key not in content:
+            reader.fault(place, f"{key} is missing; for example {example}")
+    sources = reader.terms(content["from"], (*place, "from"), parse_source, or_one=True) if "from" in content else []
+    claims = read_claims(reader, content["claims"], (*place, "claims")) if "claims" in content else ()
+    return WorkloadLimits(frozenset(sources), claims) if len(reader.faults) == faults else None
 
 
 def _parse_limit(text: str) -> Pattern:

@@ -12,14 +12,19 @@ from typing import Any
 
 from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
+from tokenserver.policy.machines.robots import Robot, parse_machine_name
+from tokenserver.policy.machines.robots import subject_of as robot_subject
+from tokenserver.policy.machines.workloads import Required, Workload, membership
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.captures import Recipients, read_recipients, read_repositories
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
+from tokenserver.policy.syntax.machines import read_robot, read_workload
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.syntax.tests import read_tests
+from tokenserver.policy.syntax.where_claims import read_where
 from tokenserver.policy.terms import (
     parse_group,
     parse_name,
@@ -32,6 +37,14 @@ from tokenserver.policy.testing.expectations import Test
 from tokenserver.scopes import ACTIONS
 
 VERSION = 1
+
+_MEMBERS: Mapping[str, Callable[[str], str]] = {
+    "users": parse_user,
+    "groups": parse_group,
+    "includes": parse_group,
+    "robots": parse_machine_name,
+    "workloads": parse_machine_name,
+}
 
 _RULE_KEYS = ("id", "to", "except", "repositories", "not", "registry", "role", "actions", "when", "message")
 _RULE_HINTS = {
@@ -81,6 +94,10 @@ class PolicyFile:
     roles_used: list[tuple[Path, str]] = field(default_factory=list)
     rules: list[RuleDraft] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
+    robots: list[tuple[Path, Robot]] = field(default_factory=list)
+    workloads: list[tuple[Path, Workload]] = field(default_factory=list)
+    where: list[tuple[str, Required]] = field(default_factory=list)
+    """The workloads of rules with `when: {claims: …}`, by name (empty: any), with those claims."""
     delegations: list[Delegation] = field(default_factory=list)
     delegates: bool = False
     delegates_unknown: bool = False
@@ -102,7 +119,9 @@ def read_policy_file(document: Document) -> PolicyFile:
         if key in content:
             read(reader, content[key], file)
     if not content.keys() & _CONTENT_KEYS and not reader.faults:
-        reader.fault((), "says nothing: it has no groups, roles, rules, delegations or tests; is the file complete?")
+        reader.fault(
+            (), "says nothing: it has no groups, machines, roles, rules, delegations or tests; is the file complete?"
+        )
     return file
 
 
@@ -155,14 +174,29 @@ def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
     for key, item in reader.mapping(value, ("groups",)).items():
         place: Path = ("groups", key)
         name = reader.term(key, place, parse_group)
-        content = reader.mapping(item, place, ("users", "groups", "includes"))
+        content = reader.mapping(item, place, tuple(_MEMBERS))
         members = {
-            kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
-            for kind, parse in (("users", parse_user), ("groups", parse_group), ("includes", parse_group))
-            if kind in content
+            sort: frozenset(reader.terms(content[sort], (*place, sort), parse)) if sort in content else frozenset()
+            for sort, parse in _MEMBERS.items()
         }
         if name is not None:
-            file.groups.append((place, Group(name, **members)))
+            users = members["users"].union(map(robot_subject, members["robots"]))
+            groups = members["groups"].union(map(membership, members["workloads"]))
+            file.groups.append((place, Group(name, users, groups, members["includes"])))
+
+
+def _read_robots(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for key, item in reader.mapping(value, ("robots",)).items():
+        robot = read_robot(reader, key, item, ("robots", key))
+        if robot is not None:
+            file.robots.append((("robots", key), robot))
+
+
+def _read_workloads(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for key, item in reader.mapping(value, ("workloads",)).items():
+        workload = read_workload(reader, key, item, ("workloads", key))
+        if workload is not None:
+            file.workloads.append((("workloads", key), workload))
 
 
 def _read_roles(reader: Reader, value: Any, file: PolicyFile) -> None:
@@ -196,7 +230,9 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
     actions, role = _read_what(reader, content, place)
     if role is not None and role not in BUILT_IN_ROLES:
         file.roles_used.append((place, role))
-    condition = read_when(reader, content["when"], (*place, "when")) if "when" in content else None
+    when, to, where = read_where(reader, content, place, to)
+    file.where += where
+    condition = read_when(reader, when, (*place, "when")) if when is not None else None
     message = reader.line(content["message"], (*place, "message"), MAX_MESSAGE) if "message" in content else None
     if "message" in content and effect is Effect.ALLOW:
         reader.fault((*place, "message"), "only a deny rule has a message")
@@ -243,6 +279,8 @@ def _read_what(reader: Reader, content: dict[str, Any], place: Path) -> tuple[fr
 
 _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "registries": _read_registries,
+    "robots": _read_robots,
+    "workloads": _read_workloads,
     "groups": _read_groups,
     "roles": _read_roles,
     "delegate": _read_delegations,
@@ -251,4 +289,4 @@ _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "tests": _read_tests,
 }
 _FILE_KEYS = ("version", *_SECTIONS)
-_CONTENT_KEYS = {"groups", "roles", "delegate", "allow", "deny", "tests"}
+_CONTENT_KEYS = {"robots", "workloads", "groups", "roles", "delegate", "allow", "deny", "tests"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tokenserver.documents.document import Path, nearest
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, MACHINES, Identity, Kind
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, is_unnamed
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.conditions import read_moment
+from tokenserver.policy.syntax.machines import read_machine
 from tokenserver.policy.syntax.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
     TermError,
@@ -32,6 +33,7 @@ _RELATIONS = ("exactly", "includes", "excludes")
 _WHO_KEYS = ("who_can", *_RELATIONS, "except", *_SETTING_KEYS)
 _WHAT_KEYS = ("what_can", "exactly", *_SETTING_KEYS)
 _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
+_MACHINES = ("robot", "workload")
 
 
 def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
@@ -75,16 +77,25 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         if kind is not None:
             reader.fault(place, f"an anonymous client has no credential of kind {kind}")
         return ANONYMOUS
-    if value == "authenticated":
+    if value == "authenticated" and kind not in MACHINES:
         return Identity(UNNAMED, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
         said = f"{value!r}" if isinstance(value, str) else kind_of(value)
         hint = ""
         if isinstance(value, str) and value.startswith("user:"):
             hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
-        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}{hint}")
+        forms = "{user: NAME, groups: […]}, {robot: NAME}, {workload: {from: …, claims: …}}, anonymous or authenticated"
+        reader.fault(place, f"must be {forms}, not {said}{hint}")
         return None
-    content = reader.mapping(value, place, ("user", "groups", "namespace"))
+    content = reader.mapping(value, place, ("user", "groups", "namespace", *_MACHINES))
+    if any(key in content for key in _MACHINES):
+        machine = read_machine(reader, content, place)
+        if machine is not None and kind not in (None, machine.kind):
+            reader.fault(place, f"a {machine.sort} has no credential of kind {kind}")
+        return machine
+    if kind in MACHINES:
+        reader.fault(place, f"a user has no credential of kind {kind}")
+        return None
     user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else UNNAMED
     groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
     namespace = None

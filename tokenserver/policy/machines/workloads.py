@@ -1,0 +1,143 @@
+"""Workloads: machines that policy files know by the claims of their issuer's tokens, and which of them a client is.
+
+A client is every declared workload whose claims it has, as a user is in several groups.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tokenserver.identity import Claims
+from tokenserver.policy.machines.claim_globs import accepts, is_accepted, is_literal
+from tokenserver.policy.patterns import Pattern
+
+Required = tuple[tuple[str, tuple[Pattern, ...]], ...]
+"""By name, the globs of a claim: one of its values must match one of them."""
+
+_WITHOUT_GROUP = "\0"
+_WHERE = "\n"
+
+
+def membership(name: str) -> str:
+    """The name of a workload among the groups of a client: that of no group, since names have no control characters."""
+    return _WITHOUT_GROUP + name
+
+
+def workload_of(group: str) -> str | None:
+    """The workload whose `membership` this is; None for a group."""
+    return group[1:] if group.startswith(_WITHOUT_GROUP) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A declared workload: clients of the source `source` that have all `claims`.
+
+    `source` empty: of any source. `file` and `line` say where it is declared.
+    """
+
+    name: str
+    source: str
+    claims: Required
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+
+    def has(self, source: str, claims: Mapping[str, tuple[str, ...]]) -> bool:
+        """Whether a client of this source with these claims is the workload."""
+        return self.source in ("", source) and all(
+            any(accepts(globs, value) for value in claims.get(name, ())) for name, globs in self.claims
+        )
+
+    def implies(self, other: Workload) -> bool:
+        """Whether every client that is this workload is the other one as well."""
+        return other.source in ("", self.source) and requires(self.claims, other.claims)
+
+
+def requires(claims: Required, others: Required) -> bool:
+    """Whether every client with `claims` has the `others`, too."""
+    return all(
+        any(mine == name and all(is_accepted(glob, globs) for glob in own) for mine, own in claims)
+        for name, globs in others
+    )
+
+
+def where_claims(workload: Workload | None, claims: Required) -> Workload:
+    """The clients of a workload (None: of any) that have these claims as well, as a workload without a declaration."""
+    base = workload or Workload("", "", ())
+    return Workload(f"{base.name}{_WHERE}{spell_claims(claims)}", base.source, (*base.claims, *claims))
+
+
+def spell_claims(claims: Required) -> str:
+    """Claims in words, such as `environment is production or staging and ref is refs/heads/*`."""
+    return " and ".join(f"{name} is {' or '.join(glob.text for glob in globs)}" for name, globs in claims)
+
+
+def shown_workload(name: str) -> str:
+    """The displayed name of a workload: `web`, or `web where environment is production`."""
+    plain, _, claims = name.partition(_WHERE)
+    return f"{plain} where {claims}" if claims else plain
+
+
+def is_declared(name: str) -> bool:
+    """Whether policy files can declare a workload of this name; others stand for `when: {claims: …}`."""
+    return _WHERE not in name
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """All workloads of a tree by name. Created by `Workloads.of_all`."""
+
+    by_name: Mapping[str, Workload]
+    by_pin: Mapping[tuple[str, str], tuple[Workload, ...]] = field(repr=False)
+    """By the name and one value of the claim that fewest others have in common."""
+    unpinned: tuple[Workload, ...] = field(repr=False)
+    """Those without a claim of literal values."""
+
+    @classmethod
+    def of_all(cls, workloads: Iterable[Workload]) -> Workloads:
+        """The table of `workloads`, whose names differ."""
+        by_name = {one.name: one for one in workloads}
+        pins = {name: [*_pins(one)] for name, one in by_name.items()}
+        frequency = Counter(pin for some in pins.values() for pinned in some for pin in pinned)
+        by_pin: dict[tuple[str, str], list[Workload]] = {}
+        unpinned: list[Workload] = []
+        for name, one in by_name.items():
+            if not pins[name]:
+                unpinned.append(one)
+                continue
+            rarest = min(pins[name], key=lambda pinned: max(map(frequency.__getitem__, pinned)))
+            for pin in rarest:
+                by_pin.setdefault(pin, []).append(one)
+        return cls(by_name, {pin: tuple(found) for pin, found in by_pin.items()}, tuple(unpinned))
+
+    def memberships(self, source: str, claims: Claims) -> frozenset[str]:
+        """The `membership` of each workload that a client of this source with these claims is."""
+        if not self.by_name:
+            return frozenset()
+        values: dict[str, tuple[str, ...]] = {}
+        for name, value in claims:
+            values[name] = (*values.get(name, ()), value)
+        found = (one for pin in claims if pin in self.by_pin for one in self.by_pin[pin])
+        candidates = dict.fromkeys((*found, *self.unpinned))
+        return frozenset(membership(one.name) for one in candidates if one.has(source, values))
+
+    def implied(self, name: str) -> frozenset[str]:
+        """The `membership` of each workload that every client is which is the workload `name`, itself included."""
+        one = self.by_name.get(name)
+        if one is None:
+            return frozenset({membership(name)})
+        literal = {(claim, glob.text) for claim, globs in one.claims for glob in globs}
+        found = (other for pin in literal if pin in self.by_pin for other in self.by_pin[pin])
+        candidates = dict.fromkeys((one, *found, *self.unpinned))
+        return frozenset(membership(other.name) for other in candidates if one.implies(other))
+
+
+def _pins(workload: Workload) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Each claim of literal values, as pairs of its name and a value."""
+    for name, globs in workload.claims:
+        if all(map(is_literal, globs)):
+            yield tuple((name, glob.text) for glob in globs)
+
+
+NO_WORKLOADS = Workloads.of_all(())
