@@ -84,6 +84,14 @@ def test_an_accepted_jwt() -> None:
     assert "74" not in repr(found)
 
 
+def test_a_long_subject_is_cut() -> None:
+    """In tokens and audit events, while policies compare all of it."""
+    subject = "x" * 255
+    found = verified(jwt({**CLAIMS, "sub": subject})).identity(NOW)
+    assert found.subject == f"workload:ci:{'x' * 180}"
+    assert ("sub", subject) in found.claims
+
+
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name[:2] != "RS" or name == "RS256"])
 def test_every_algorithm(algorithm: str) -> None:
     """Of those that the source accepts, and no other."""

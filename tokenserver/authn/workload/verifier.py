@@ -14,8 +14,12 @@ from tokenserver.authn.workload.claims import flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey
 from tokenserver.authn.workload.presets import WorkloadPreset, is_spiffe_id
+from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind
 
 MAX_SUBJECT = 255
+MAX_SHOWN_SUBJECT = 180
+"""Characters of `sub` in the subject of an identity, which goes into tokens and audit events."""
+
 DEFAULT_LEEWAY = 30
 DEFAULT_MAX_AGE = 24 * 3600
 
@@ -51,6 +55,12 @@ class VerifiedWorkload:
     subject: str
     claims: Mapping[str, tuple[str, ...]] = field(repr=False)
     end: int
+
+    def identity(self, now: float) -> Identity:
+        """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch."""
+        pairs = frozenset((path, text) for path, texts in self.claims.items() for text in texts)
+        subject = f"{WORKLOAD_PREFIX}{self.source}:{self.subject[:MAX_SHOWN_SUBJECT]}"
+        return Identity(subject, Kind.WORKLOAD, self.source, valid_for=self.end - now, claims=pairs)
 
 
 class KeysOfIssuer(Protocol):
