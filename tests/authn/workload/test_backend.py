@@ -12,7 +12,7 @@ from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey, read_key_set
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.authn.workload.verifier import TrustedIssuer
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
 from tokenserver.credentials import Secret
 from tokenserver.errors import InvalidCredentials
 from tokenserver.identity import Kind, Sort

@@ -13,7 +13,8 @@ from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
 from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, read_key_set
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.authn.workload.verifier import TrustedIssuer, VerifiedWorkload, verify
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
+from tokenserver.authn.workload.verifier import VerifiedWorkload, verify
 from tokenserver.errors import BackendUnavailable
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
-from tokenserver.authn.workload.verifier import KeysOfIssuer, TrustedIssuer, verify
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
+from tokenserver.authn.workload.verifier import KeysOfIssuer, verify
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity
 
