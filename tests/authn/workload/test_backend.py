@@ -12,9 +12,10 @@ from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey, read_key_set
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.authn.workload.verifier import TrustedIssuer
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
 from tokenserver.credentials import Secret
 from tokenserver.errors import InvalidCredentials
+from tokenserver.identity import Kind, Sort
 
 OTHER = "https://other.example.com"
 
@@ -107,6 +108,14 @@ def test_sources_that_cannot_be_told_apart() -> None:
     with pytest.raises(ValueError, match="a and b have the same issuer and audience"):
         WorkloadSources([one, other])
     assert WorkloadSources([one, source("b", Keys(), OTHER, "y")]).issuers == {ISSUER, OTHER}
+
+
+def test_the_identity() -> None:
+    """A workload with its claims, for as long as the JWT is accepted."""
+    found = source("ci", Keys()).authenticate(Secret(jwt({**CLAIMS, "groups": ["a", "b"]})))
+    assert (found.subject, found.kind, found.sort) == (f"workload:ci:{CLAIMS['sub']}", Kind.WORKLOAD, Sort.WORKLOAD)
+    assert (found.source, found.valid_for, found.groups) == ("ci", 290 + 30, frozenset())
+    assert {("groups", "a"), ("groups", "b"), ("repository_id", "74"), ("ref_protected", "true")} <= found.claims
 
 
 def test_a_refused_jwt_is_a_wrong_credential() -> None:

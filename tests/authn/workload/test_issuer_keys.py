@@ -36,10 +36,11 @@ from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.key_origins import Discovery, FetchedKeys, KeysNotFetched
 from tokenserver.authn.workload.key_sets import IssuerKeySet, read_key_set
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.authn.workload.verifier import TrustedIssuer
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable, Incomplete
 
+SUBJECT = f"workload:ci:{CLAIMS['sub']}"
 UNKNOWN = "the JWT has a kid that no key of its issuer has"
 
 
@@ -484,13 +485,13 @@ def test_from_the_issuer_to_the_workload() -> None:
             except RefusedJwt as error:
                 return error.reason
 
-        assert subject("k") == CLAIMS["sub"]
+        assert subject("k") == SUBJECT
         issuer.serve(key_set({"kty": "AKP"}, jwk(private_key("ES256", 1), "new")))
         assert subject("new", 1) == UNKNOWN  # for half a minute after a fetch
         clock.now += PAUSE
-        assert (subject("new", 1), subject("k")) == (CLAIMS["sub"], UNKNOWN)
+        assert (subject("new", 1), subject("k")) == (SUBJECT, UNKNOWN)
         issuer.serve(b'{"keys": []}')
         clock.now += INTERVAL * 2
         keys.tick()
-        assert (subject("new", 1), keys.age) == (CLAIMS["sub"], INTERVAL * 2)
+        assert (subject("new", 1), keys.age) == (SUBJECT, INTERVAL * 2)
         assert len(issuer.paths) == 6

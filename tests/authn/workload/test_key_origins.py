@@ -23,7 +23,6 @@ from tokenserver.authn.workload.key_origins import (
     KeyOrigin,
     KeysNotFetched,
     KeyUrl,
-    require_safe,
 )
 from tokenserver.runtime.http import fetch as bounded
 
@@ -250,35 +249,6 @@ def test_reasons_are_one_short_line() -> None:
     """Whatever the issuer's certificate or file names hold."""
     text = str(KeysNotFetched("a\nb\x1b" + "c" * 1000))
     assert (text[:10], len(text), text.isprintable()) == ("a\\nb\\x1bccc"[:10], 300, True)
-
-
-@pytest.mark.parametrize(
-    ("url", "is_safe"),
-    [
-        pytest.param("https://issuer.example.com", True, id="https"),
-        pytest.param("https://10.0.0.1:6443/openid/v1/jwks", True, id="an address inside a network"),
-        pytest.param("https://issuer.example.com/keys?tenant=a", True, id="a query"),
-        pytest.param("http://localhost:8080/keys", True, id="this machine"),
-        pytest.param("http://127.0.0.1/keys", True, id="this machine's address"),
-        pytest.param("http://[::1]:80/keys", True, id="this machine's address in IPv6"),
-        pytest.param("http://issuer.example.com", False, id="plain http"),
-        pytest.param("http://localhost.example.com", False, id="a name that begins like this machine"),
-        pytest.param("HTTPS://issuer.example.com", False, id="upper case"),
-        pytest.param("https://", False, id="no host"),
-        pytest.param("issuer.example.com", False, id="no scheme"),
-        pytest.param("", False, id="empty"),
-        pytest.param("https://issuer.example.com/?a#b", False, id="fragment after a query"),
-        pytest.param("https://issuer.example.com/?a b", False, id="blank in the query"),
-    ],
-)
-def test_urls(url: str, is_safe: bool) -> None:
-    """Https, or this machine."""
-    try:
-        require_safe(url)
-    except ValueError:
-        assert not is_safe
-    else:
-        assert is_safe
 
 
 def test_an_issuer_says_nothing_by_default() -> None:

@@ -68,6 +68,8 @@ def test_another_key_does_not_verify() -> None:
         pytest.param(jwk(P256, "k", d="AAAA"), "is not a public key", id="private"),
         pytest.param(jwk(P256, "k", use="enc"), "is not for signatures", id="for encryption"),
         pytest.param(jwk(P256, "k", use=None), "is not for signatures", id="use null"),
+        pytest.param(jwk(P256, "k", use=["sig"]), "is not for signatures", id="use a list"),
+        pytest.param(jwk(P256, "k", use="x509-svid"), "is not for signatures", id="certificates of SPIFFE"),
         pytest.param(jwk(P256, "k", key_ops=["sign"]), "is not for verification", id="for signing"),
         pytest.param(jwk(P256, "k", key_ops="verify"), "is not for verification", id="operations as text"),
         pytest.param(jwk(P256, "k", alg="ECDH-ES"), "is for an algorithm that is not accepted", id="alg of encryption"),
@@ -116,6 +118,12 @@ def test_keys_that_are_skipped(entry: Any, problem: str) -> None:
     with pytest.raises(UnusableKeys) as caught:
         read(entry)
     assert str(caught.value) == f"has no usable key: key 1 {problem}"
+
+
+def test_a_spiffe_bundle() -> None:
+    """Its JWT keys have a use of their own."""
+    document = {"spiffe_sequence": 1, "spiffe_refresh_hint": 300, "keys": [jwk(P256, "k", use="jwt-svid")]}
+    assert [key.key_id for key in read_key_set(json.dumps(document).encode()).keys] == ["k"]
 
 
 def test_what_is_ignored_in_a_key() -> None:

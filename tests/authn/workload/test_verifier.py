@@ -13,7 +13,8 @@ from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
 from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, read_key_set
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.authn.workload.verifier import TrustedIssuer, VerifiedWorkload, verify
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
+from tokenserver.authn.workload.verifier import VerifiedWorkload, verify
 from tokenserver.errors import BackendUnavailable
 
 
@@ -82,6 +83,14 @@ def test_an_accepted_jwt() -> None:
         "ref_protected": ("true",),
     }
     assert "74" not in repr(found)
+
+
+def test_a_long_subject_is_cut() -> None:
+    """In tokens and audit events, while policies compare all of it."""
+    subject = "x" * 255
+    found = verified(jwt({**CLAIMS, "sub": subject})).identity(NOW)
+    assert found.subject == f"workload:ci:{'x' * 180}"
+    assert ("sub", subject) in found.claims
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name[:2] != "RS" or name == "RS256"])

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
-from tokenserver.authn.workload.verifier import KeysOfIssuer, TrustedIssuer, VerifiedWorkload, verify
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
+from tokenserver.authn.workload.verifier import KeysOfIssuer, verify
 from tokenserver.credentials import Secret
+from tokenserver.identity import Identity
 
 
 class WorkloadSource:
@@ -19,8 +21,8 @@ class WorkloadSource:
         self.keys = keys
         self._now = now
 
-    def authenticate(self, text: Secret) -> VerifiedWorkload:
-        """Verify a JWT that is for this source.
+    def authenticate(self, text: Secret) -> Identity:
+        """The workload that a JWT for this source proves.
 
         Raises:
             RefusedJwt: it is malformed, of another issuer, or its issuer does not vouch for it here and now.
@@ -29,11 +31,12 @@ class WorkloadSource:
         jwt = read_jwt(text.reveal())
         if jwt.issuer != self.trusted.issuer:
             raise RefusedJwt(_UNKNOWN_ISSUER)
-        return self.verify(jwt)
+        return self.identify(jwt)
 
-    def verify(self, jwt: UnverifiedJwt) -> VerifiedWorkload:
+    def identify(self, jwt: UnverifiedJwt) -> Identity:
         """As `authenticate`, for a JWT of this issuer that is read already."""
-        return verify(jwt, self.trusted, self.keys, now=self._now())
+        now = self._now()
+        return verify(jwt, self.trusted, self.keys, now=now).identity(now)
 
 
 class WorkloadSources:
@@ -57,8 +60,8 @@ class WorkloadSources:
         """All trusted issuers."""
         return frozenset(self._by_issuer)
 
-    def authenticate(self, text: Secret) -> VerifiedWorkload:
-        """Verify a JWT by the source of its issuer and audience.
+    def authenticate(self, text: Secret) -> Identity:
+        """The workload that a JWT proves to the source of its issuer and audience.
 
         Raises:
             RefusedJwt: it is malformed, of an unknown issuer, or its issuer does not vouch for it here and now.
@@ -68,7 +71,7 @@ class WorkloadSources:
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
             raise RefusedJwt(_UNKNOWN_ISSUER)
-        return _for_audience(sources, jwt).verify(jwt)
+        return _for_audience(sources, jwt).identify(jwt)
 
 
 _UNKNOWN_ISSUER = "has an iss that is no issuer of any workload source"

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
+from tokenserver.authn.workload.issuer_urls import require_safe
 from tokenserver.authn.workload.key_sets import MAX_JWKS, IssuerKeySet, UnusableKeys, read_key_set
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_file, read_text
 from tokenserver.documents.strict_json import InvalidJson, read_object
-from tokenserver.documents.urls import checked_url, is_local
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.printable import cut, one_line
 from tokenserver.runtime.http.fetch import fetch
@@ -120,20 +119,6 @@ class Discovery:
         except ValueError as error:
             raise KeysNotFetched(f"the jwks_uri of the discovery document {error}") from None
         return self._client.keys(str(url), rest)
-
-
-def require_safe(url: str, *, may_be_plain: bool = True) -> None:
-    """Check a URL from which keys are fetched: https, or http at this machine unless it `may_be_plain`.
-
-    Raises:
-        ValueError: it is another one; the text continues a sentence about it.
-    """
-    example = "https://issuer.example.com/jwks"
-    parts = urlsplit(checked_url(url.partition("?")[0], example))
-    if re.fullmatch(r"[!-~]+", url) is None or "#" in url:
-        raise ValueError(f"must be a URL such as {example}")
-    if parts.scheme != "https" and not (may_be_plain and is_local(parts.hostname or "")):
-        raise ValueError("must be https; plain http is for issuers on this machine alone")
 
 
 def _countdown() -> Callable[[], float]:

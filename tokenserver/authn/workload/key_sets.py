@@ -43,6 +43,9 @@ _CURVES = {
     ("EC", "P-521"): KeyType.P521,
     ("OKP", "Ed25519"): KeyType.ED25519,
 }
+_USES = ("sig", "jwt-svid")
+"""The second is that of the JWT keys in SPIFFE bundles, whose other keys are for certificates."""
+
 _PRIVATE = ("d", "k", "p", "q", "dp", "dq", "qi", "oth")
 _PUBLIC = ("kty", "crv", "x", "y", "n", "e")
 
@@ -149,7 +152,7 @@ def _key(entry: object) -> IssuerKey:
         raise _SkippedKey("is not an object")
     if any(member in entry for member in _PRIVATE):
         raise _SkippedKey("is not a public key")
-    if entry.get("use", "sig") != "sig":
+    if entry.get("use", "sig") not in _USES:
         raise _SkippedKey("is not for signatures")
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:

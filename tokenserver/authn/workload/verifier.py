@@ -13,30 +13,13 @@ from typing import Any, Protocol
 from tokenserver.authn.workload.claims import flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey
-from tokenserver.authn.workload.presets import WorkloadPreset, is_spiffe_id
+from tokenserver.authn.workload.presets import is_spiffe_id
+from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
+from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind
 
 MAX_SUBJECT = 255
-DEFAULT_LEEWAY = 30
-DEFAULT_MAX_AGE = 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedIssuer:
-    """An issuer as configured, under the name of its source.
-
-    `audiences`: a JWT is for one or several of them, and for nobody else. `algorithms` are those of the preset, or
-    fewer. `trust_domain` is set if the preset needs it. `leeway` and `max_age`, the longest time from `iat` to `exp`,
-    are in seconds.
-    """
-
-    name: str
-    issuer: str
-    audiences: frozenset[str]
-    preset: WorkloadPreset
-    algorithms: frozenset[str]
-    trust_domain: str | None = None
-    leeway: int = DEFAULT_LEEWAY
-    max_age: int = DEFAULT_MAX_AGE
+MAX_SHOWN_SUBJECT = 180
+"""Characters of `sub` in the subject of an identity, which goes into tokens and audit events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +34,12 @@ class VerifiedWorkload:
     subject: str
     claims: Mapping[str, tuple[str, ...]] = field(repr=False)
     end: int
+
+    def identity(self, now: float) -> Identity:
+        """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch."""
+        pairs = frozenset((path, text) for path, texts in self.claims.items() for text in texts)
+        subject = f"{WORKLOAD_PREFIX}{self.source}:{self.subject[:MAX_SHOWN_SUBJECT]}"
+        return Identity(subject, Kind.WORKLOAD, self.source, valid_for=self.end - now, claims=pairs)
 
 
 class KeysOfIssuer(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,12 +12,8 @@ from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import client_context
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind
+from tokenserver.identity import Identity
 from tokenserver.policy.machines.workloads import Workloads
-
-MAX_SUB = 180
-"""Characters of a `sub` in the subject of a workload."""
-
 
 def files_of_workloads(source: WorkloadSettings) -> tuple[Path, ...]:
     """The files of a workload source, whose changes are reloaded. A token file is read for each request instead."""
@@ -71,11 +66,7 @@ class DeclaredWorkloads:
             InvalidCredentials: no issuer vouches for it here and now, or no policy file declares it.
             BackendUnavailable: the keys of its issuer are not known.
         """
-        verified = self._verifier.authenticate(text)
-        claims = frozenset((name, value) for name, values in verified.claims.items() for value in values)
-        subject = f"{WORKLOAD_PREFIX}{verified.source}:{verified.subject[:MAX_SUB]}"
-        rest = max(0.0, verified.end - time.time())
-        identity = Identity(subject, Kind.WORKLOAD, verified.source, valid_for=rest, claims=claims)
+        identity = self._verifier.authenticate(text)
         self.require_declared(identity)
         return identity
 
