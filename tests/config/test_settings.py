@@ -420,6 +420,13 @@ LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
             "authentication[1]: the name 'htpasswd' is used twice; each entry needs its own",
             id="name-twice-by-default",
         ),
+        pytest.param(
+            changed(
+                "[{htpasswd: {file: users.htpasswd}}]", "[{htpasswd: {file: a}}, {htpasswd: {name: robots, file: b}}]"
+            ),
+            "authentication[1]: the name 'robots' means the robots of policy files; fix: choose another name",
+            id="name-of-the-robots",
+        ),
     ],
 )
 def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> None:

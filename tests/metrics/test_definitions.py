@@ -37,7 +37,7 @@ def test_exchanges_have_closed_labels() -> None:
     assert set(exchanges) == {
         (service, method, outcome) for service in ("a", "b", NO_SERVICE) for method in METHODS for outcome in OUTCOMES
     }
-    assert set(layout().authenticated) == {("file",), ("corp",), (ANONYMOUS,)}
+    assert set(layout().authenticated) == {("file",), ("corp",), (ANONYMOUS,), ("robots",)}
 
 
 def test_cells_by_method() -> None:

@@ -35,7 +35,7 @@ def test_labels_are_those_of_the_configuration(settings: Settings, tmp_path: Pat
     """Registries by their primary name, all sources, and the directories alone for circuit breakers."""
     layout = metrics_board(settings, workers=2).layout
     assert {service for service, _, _ in layout.exchanges} == {"a", "own", ""}
-    assert {source for (source,) in layout.authenticated} == {"htpasswd", "corp", "anonymous"}
+    assert {source for (source,) in layout.authenticated} == {"htpasswd", "corp", "anonymous", "robots"}
     assert {source for source, _ in layout.breakers} == {"corp"}
     assert {keys for keys, _ in layout.certificates} == {str(tmp_path / "keys"), str(tmp_path / "own-keys")}
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tokenserver.authn.robots.declared import ROBOTS
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -195,7 +196,11 @@ class Settings(Section):
     @field_validator("authentication")
     @classmethod
     def _sources_differ(cls, authentication: tuple[UserSource, ...]) -> tuple[UserSource, ...]:
-        _refuse_repeats("name", [source.name for source in authentication])
+        names = [source.name for source in authentication]
+        _refuse_repeats("name", names)
+        if ROBOTS in names:
+            message = f"the name {ROBOTS!r} means the robots of policy files; fix: choose another name"
+            raise PlacedError((names.index(ROBOTS),), message)
         users = [index for index, source in enumerate(authentication) if source.workload is None]
         for index in users[:-1]:
             source = authentication[index]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
+from tokenserver.authn.robots.declared import ROBOTS
 from tokenserver.exchange.outcomes import OUTCOMES
 
 METHODS = ("GET", "POST")
@@ -113,7 +114,7 @@ class Layout:
         self.authenticated = self._table(
             "authenticated",
             "Requests that were decided, by the user source that authenticated the client.",
-            source=(ANONYMOUS, *sources),
+            source=(ANONYMOUS, ROBOTS, *sources),
         )
         self.unavailable = self._table(
             "unavailable",

@@ -227,7 +227,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     found.extend(certificate_warnings(settings, now))
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
-        found.append("authentication is empty: every client is anonymous")
+        others = " or a robot" if snapshot.policies.robots else ""
+        found.append(f"authentication is empty: every client is anonymous{others}")
     return found
 
 

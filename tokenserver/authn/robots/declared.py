@@ -19,8 +19,8 @@ from tokenserver.credentials import Key
 from tokenserver.errors import InvalidCredentials, UnusableAccessKey
 from tokenserver.identity import ROBOT_PREFIX, Identity, Kind
 
-SOURCE = "robots"
-"""The name of this source in identities and audit events."""
+ROBOTS = "robots"
+"""The name of this source in identities, audit events and metrics. No user source of the configuration has it."""
 
 NEUTRAL_NAMES = frozenset({"", "<token>", "token"})
 """User names that fit every key."""
@@ -85,5 +85,5 @@ class DeclaredRobots:
 
 
 def _holder(robot: str, secret: DeclaredSecret) -> _Holder:
-    identity = Identity(f"{ROBOT_PREFIX}{robot}", Kind.ROBOT, SOURCE, credential=secret.id)
+    identity = Identity(f"{ROBOT_PREFIX}{robot}", Kind.ROBOT, ROBOTS, credential=secret.id)
     return _Holder(secret, NEUTRAL_NAMES | {robot, f"robot/{robot}"}, secret.expires.timestamp(), identity)

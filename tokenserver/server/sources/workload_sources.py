@@ -15,6 +15,7 @@ from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.machines.workloads import Workloads
 
+
 def files_of_workloads(source: WorkloadSettings) -> tuple[Path, ...]:
     """The files of a workload source, whose changes are reloaded. A token file is read for each request instead."""
     files = (source.ca_file, None if source.keys is None else source.keys.file)
