@@ -21,6 +21,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
     "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",
     "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
+    "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",

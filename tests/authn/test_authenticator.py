@@ -11,7 +11,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import hash_password
-from tokenserver.config.settings import UserSource
+from tokenserver.config.sources.user_source import UserSource
 
 TESTS = Path(__file__).parents[1]
 

@@ -10,8 +10,9 @@ import pytest
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
-from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
+from tokenserver.config.sources.user_source import UserSource
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import (
     MANY_KINDS,

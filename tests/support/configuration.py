@@ -114,6 +114,7 @@ authentication:
       cache: 20s
   - workload:
       name: cluster
+      preset: none
       issuer: https://cluster.example.com
       audience: [cluster]
       keys: {file: cluster-jwks.json}

@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
-from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
+from tokenserver.config.settings import LogSettings, ServerSettings, Settings, Tls
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
-from tokenserver.config.sources.workload import WorkloadKeys, WorkloadSettings
+from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
+from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -74,7 +75,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "max_age": "The longest time from `iat` to `exp` of an accepted JWT.",
         "cache": "For how long a verified JWT is accepted without verifying it again, but never past its end.",
     },
-    WorkloadKeys: {
+    IssuerKeySettings: {
         "url": "The URL of the key set (JWKS), by https.",
         "token_file": "A file with a bearer token for that URL, read for each request; Kubernetes demands one.",
         "file": "A file with the key set, for an issuer that this server cannot reach.",

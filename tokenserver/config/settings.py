@@ -20,20 +20,19 @@ from tokenserver.config.fields import (
     Origin,
     PublicUrl,
     Section,
-    SourceName,
     TokenReuse,
 )
 from tokenserver.config.keys import Keys
-from tokenserver.config.protection import Cache, LimitSettings, ThrottleSettings
+from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
-from tokenserver.config.sources.ldap import Ldap
-from tokenserver.config.sources.names import HtpasswdNames, LdapNames, rule_of
+from tokenserver.config.sources.names import rule_of
+from tokenserver.config.sources.user_source import UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
 
-__all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls", "UserSource"]
+__all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
 
 MAX_WORKERS = 256
 
@@ -100,46 +99,10 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-class HtpasswdSettings(Section):
-    """A user source: one htpasswd file. `name` identifies it in audit events."""
-
-    file: FilePath
-    name: SourceName = "htpasswd"
-    cache: Cache = 60
-    names: HtpasswdNames | None = None
-
-
 class LogSettings(Section):
     """How the log on standard error looks. `format` None: readable lines at a terminal, else JSON."""
 
     format: Literal["console", "json"] | None = None
-
-
-class UserSource(Section):
-    """One entry of `authentication`: exactly one kind of source, of users or of workloads."""
-
-    htpasswd: HtpasswdSettings | None = None
-    ldap: Ldap | None = None
-    workload: WorkloadSettings | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.htpasswd, self.ldap, self.workload)) != 1:
-            raise ValueError("must name one kind of user source, such as htpasswd: {file: users.htpasswd}")
-        return self
-
-    @property
-    def name(self) -> str:
-        """The name of the source, whatever its kind."""
-        source = self.htpasswd or self.ldap or self.workload
-        assert source is not None  # noqa: S101 - _exactly_one has checked it
-        return source.name
-
-    @property
-    def names(self) -> HtpasswdNames | LdapNames | None:
-        """How names are mapped to namespaces; None: the namespace is the name."""
-        source = self.htpasswd or self.ldap
-        return None if source is None else source.names
 
 
 class KeySet(NamedTuple):

@@ -15,9 +15,10 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
-from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
+from tokenserver.config.settings import KeySet, Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import rule_of
+from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError

@@ -9,7 +9,8 @@ from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.plan import Plan
 from tokenserver.authn.protection.shared_checks import WAITERS
 from tokenserver.config.protection import ThrottleSettings
-from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.settings import Settings
+from tokenserver.config.sources.user_source import UserSource
 from tokenserver.runtime.cpu_affinity import core_count
 
 SPARE_DIRECTORIES = 2

@@ -1,4 +1,4 @@
-"""Settings of a workload source: presets, where keys are, and what is refused at the start."""
+"""The settings of a workload source: what is trusted, and what does not go together."""
 
 from __future__ import annotations
 
@@ -8,87 +8,127 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tokenserver.authn.workload.algorithms import ALGORITHMS
+from tokenserver.authn.workload.presets import PRESETS
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.workload import WorkloadSettings
 
-GITHUB = {"name": "github", "preset": "github_actions", "issuer": "https://token.actions.example.com"}
-SERVER = "https://auth.example.com"
+LEAST = {"name": "ci", "preset": "github_actions", "issuer": "https://issuer.example.com"}
+URL = "https://auth.example.com"
 
 
-def workload(**more: Any) -> WorkloadSettings:
-    """The settings of GitHub, with others in place of some."""
-    values = {**GITHUB, **more}
-    return WorkloadSettings.model_validate({key: value for key, value in values.items() if value is not None})
+def settings(**changes: Any) -> WorkloadSettings:
+    """The shortest settings with these changes; None takes a key out."""
+    values = {key: value for key, value in (LEAST | changes).items() if value is not None}
+    return WorkloadSettings.model_validate(values, context={"base": Path("/etc/tokenserver")})
 
 
-def test_defaults() -> None:
-    """Three lines are enough: the preset has the algorithms, and the audience is the server."""
-    trusted = workload().trusted(SERVER)
-    assert (trusted.name, trusted.issuer, trusted.preset.name) == ("github", GITHUB["issuer"], "github_actions")
-    assert (sorted(trusted.audiences), sorted(trusted.algorithms)) == ([SERVER], ["RS256"])
-    assert (trusted.leeway, trusted.max_age, workload().cache) == (30, 86_400, 60)
+def test_three_lines_are_enough() -> None:
+    """The preset and the server say the rest."""
+    found = settings()
+    assert (found.keys, found.ca_file, found.cache) == (None, None, 60)
+    trusted = found.trusted(URL)
+    assert (trusted.name, trusted.issuer, trusted.audiences) == ("ci", LEAST["issuer"], frozenset({URL}))
+    assert (trusted.preset, trusted.algorithms) == (PRESETS["github_actions"], frozenset({"RS256"}))
+    assert (trusted.trust_domain, trusted.leeway, trusted.max_age) == (None, 30, 86400)
 
 
-def test_everything_is_said(tmp_path: Path) -> None:
-    """All keys, with a list of audiences."""
-    settings = workload(
+def test_everything() -> None:
+    """Each key has its effect."""
+    found = settings(
         preset="spiffe",
-        trust_domain="example.org",
         audience=["a", "b"],
-        algorithms=["ES256"],
-        keys={"url": "https://spire.example.com/keys", "token_file": str(tmp_path / "token")},
-        ca_file=str(tmp_path / "ca.pem"),
+        algorithms="ES256",
+        trust_domain="example.org",
+        keys={"url": "https://keys.example.com/jwks", "token_file": "token"},
+        ca_file="ca.crt",
         leeway="0s",
         max_age="1h",
-        cache="10s",
+        cache=0,
     )
-    trusted = settings.trusted(SERVER)
-    assert (sorted(trusted.audiences), sorted(trusted.algorithms)) == (["a", "b"], ["ES256"])
-    assert trusted.trust_domain == "example.org"
-    assert (trusted.leeway, trusted.max_age, settings.cache) == (0, 3600, 10)
-    assert workload(audience="a").audiences(SERVER) == {"a"}
+    trusted = found.trusted(URL)
+    assert (trusted.audiences, trusted.algorithms) == (frozenset({"a", "b"}), frozenset({"ES256"}))
+    assert (trusted.trust_domain, trusted.leeway, trusted.max_age) == ("example.org", 0, 3600)
+    assert (found.ca_file, found.cache) == (Path("/etc/tokenserver/ca.crt"), 0)
+    assert found.keys is not None
+    assert (found.keys.url, found.keys.file) == ("https://keys.example.com/jwks", None)
+    assert found.keys.token_file == Path("/etc/tokenserver/token")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets(preset: str) -> None:
+    """Each of them has its algorithms; all can be named."""
+    domain = "example.org" if PRESETS[preset].needs_trust_domain else None
+    found = settings(preset=preset, trust_domain=domain)
+    assert (found.kind.name, found.trusted(URL).algorithms) == (preset, frozenset(PRESETS[preset].algorithms))
+    assert settings(preset=preset, trust_domain=domain, algorithms=list(ALGORITHMS)).trusted(URL).algorithms == set(
+        ALGORITHMS
+    )
 
 
 @pytest.mark.parametrize(
-    ("more", "expected"),
+    "changes",
     [
-        pytest.param({"issuer": None}, "issuer", id="no issuer"),
-        pytest.param({"issuer": "http://ci.example.com"}, "must be https", id="plain http"),
-        pytest.param({"issuer": "issuer"}, "must be a URL", id="no URL, and no keys"),
-        pytest.param({"issuer": " x", "keys": {"file": "k"}}, "audience that the JWTs", id="blanks"),
-        pytest.param({"audience": []}, "audience", id="no audience"),
-        pytest.param({"audience": [""]}, "audience", id="an empty one"),
-        pytest.param({"audience": [str(number) for number in range(17)]}, "audience", id="too many"),
-        pytest.param({"algorithms": ["HS256"]}, "'HS256' is not accepted", id="symmetric"),
-        pytest.param({"algorithms": ["none"]}, "'none' is not accepted", id="none"),
-        pytest.param({"algorithms": ["ES256"]}, "RS256 are", id="not of this preset"),
-        pytest.param({"algorithms": []}, "algorithms", id="no algorithm"),
-        pytest.param({"keys": {}}, "must name one place", id="keys without a place"),
-        pytest.param({"keys": {"url": "https://a.example.com", "file": "k"}}, "must name one place", id="two places"),
-        pytest.param({"keys": {"file": "k", "token_file": "t"}}, "goes with url", id="a token for a file"),
-        pytest.param({"keys": {"url": "http://a.example.com/k"}}, "must be https", id="keys by plain http"),
-        pytest.param({"preset": "spiffe"}, "the trust domain whose workloads", id="spiffe without a trust domain"),
-        pytest.param({"trust_domain": "example.org"}, "goes with preset: spiffe", id="a trust domain without spiffe"),
+        pytest.param({"issuer": "https://issuer.example.com/realms/a/"}, id="a slash at the end of the issuer"),
+        pytest.param({"issuer": "http://localhost:8080"}, id="an issuer on this machine"),
         pytest.param(
-            {"preset": "spiffe", "trust_domain": "Example.org"}, "must be the name of a SPIFFE", id="upper case"
+            {"issuer": "kubernetes/serviceaccount", "keys": {"file": "keys.json"}}, id="an issuer that is no URL"
         ),
-        pytest.param({"leeway": "61s"}, "must be from 0s to 60s", id="leeway"),
-        pytest.param({"max_age": "59s"}, "must be from 60s", id="a short age"),
-        pytest.param({"max_age": "8d"}, "to 7d", id="a long age"),
-        pytest.param({"cache": "61s"}, "must be from 0s", id="cache"),
-        pytest.param({"preset": "jenkins"}, "preset", id="an unknown preset"),
-        pytest.param({"secret": "x"}, "secret", id="an unknown key"),
+        pytest.param({"issuer": "http://a.internal", "keys": {"url": "https://b/keys"}}, id="keys at another place"),
+        pytest.param({"keys": {"url": "http://127.0.0.1:8001/openid/v1/jwks"}}, id="keys on this machine"),
+        pytest.param({"max_age": "5m"}, id="a short age"),
+        pytest.param({"audience": "x" * 255}, id="a long audience"),
     ],
 )
-def test_refused(more: dict[str, Any], expected: str) -> None:
-    """With what is wrong."""
-    with pytest.raises(ValidationError, match=expected):
-        workload(**more)
+def test_what_is_possible(changes: dict[str, Any]) -> None:
+    """The issuer stays as it is written, since it is compared byte for byte."""
+    assert settings(**changes).issuer == (LEAST | changes)["issuer"]
 
 
-def test_any_issuer_with_keys_in_a_file() -> None:
-    """An issuer that is never asked need not be a URL."""
-    assert workload(preset="none", issuer="kubernetes/serviceaccount", keys={"file": "k"}).issuer
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param({"name": None}, "name\n  Field required", id="no name"),
+        pytest.param({"name": "Git Hub"}, "must be lower-case letters", id="a name with a blank"),
+        pytest.param({"preset": None}, "preset\n  Field required", id="no preset"),
+        pytest.param({"preset": "jenkins"}, "Input should be 'github_actions'", id="an unknown preset"),
+        pytest.param({"issuer": ""}, "must be 1 to 255 printable ASCII", id="an empty issuer"),
+        pytest.param({"issuer": "https://a b"}, "must be 1 to 255 printable ASCII", id="an issuer with a blank"),
+        pytest.param({"issuer": "issuer.example.com"}, "must be a URL such as", id="an issuer without a scheme"),
+        pytest.param({"issuer": "http://issuer.example.com"}, "must be https", id="an issuer in plain http"),
+        pytest.param({"issuer": "x"}, "say where its keys are: keys: {url: …}", id="an issuer that is no URL"),
+        pytest.param({"audience": []}, "at least 1 item", id="no audience"),
+        pytest.param({"audience": [""]}, "must be 1 to 255 printable ASCII", id="an empty audience"),
+        pytest.param({"audience": ["x"] * 17}, "at most 16 items", id="very many audiences"),
+        pytest.param({"algorithms": []}, "at least 1 item", id="no algorithm"),
+        pytest.param({"algorithms": ["RS256", "HS256"]}, "only asymmetric algorithms", id="a symmetric algorithm"),
+        pytest.param({"algorithms": "none"}, "only asymmetric algorithms", id="no signature"),
+        pytest.param({"keys": {}}, "must name one place of the keys", id="no place"),
+        pytest.param({"keys": {"url": "https://a/b", "file": "c"}}, "must name one place", id="two places"),
+        pytest.param({"keys": {"file": "c", "token_file": "d"}}, "has no effect without url", id="a token for a file"),
+        pytest.param({"keys": {"url": "http://a/b"}}, "must be https", id="keys in plain http"),
+        pytest.param({"keys": {"url": "file:///a"}}, "must be a URL such as", id="a file as URL"),
+        pytest.param({"keys": {"file": "c"}, "ca_file": "d"}, "has no effect with keys in a file", id="a useless CA"),
+        pytest.param(
+            {"trust_domain": "example.org"}, "has no effect with preset github_actions", id="a useless domain"
+        ),
+        pytest.param({"preset": "spiffe"}, "is missing; preset spiffe accepts", id="no trust domain"),
+        pytest.param(
+            {"preset": "spiffe", "trust_domain": "spiffe://a"}, "must be a trust domain", id="a URL as domain"
+        ),
+        pytest.param({"leeway": 61}, "must be from 0s to 60s, not 61s", id="a long leeway"),
+        pytest.param({"leeway": -1}, "must be from 0s to 60s, not -1s", id="a negative leeway"),
+        pytest.param({"max_age": 299}, "must be from 5m to 7d, not 299s", id="a short age"),
+        pytest.param({"max_age": "8d"}, "must be from 5m to 7d, not 691200s", id="a long age"),
+        pytest.param({"cache": 61}, "must be from 0s (never) to 60s, not 61s", id="a long cache"),
+        pytest.param({"jwks": "x"}, "Extra inputs are not permitted", id="an unknown key"),
+    ],
+)
+def test_what_is_refused(changes: dict[str, Any], problem: str) -> None:
+    """The message says what would be right."""
+    with pytest.raises(ValidationError) as caught:
+        settings(**changes)
+    assert problem in str(caught.value)
 
 
 def whole(*sources: dict[str, Any]) -> Settings:
@@ -96,7 +136,7 @@ def whole(*sources: dict[str, Any]) -> Settings:
     return Settings.model_validate(
         {
             "issuer": "auth.example.com",
-            "server": {"url": SERVER},
+            "server": {"url": URL},
             "registries": [{"service": "reg"}],
             "authentication": sources,
             "policies": "policies",
@@ -107,29 +147,27 @@ def whole(*sources: dict[str, Any]) -> Settings:
 
 def test_sources_of_users_and_workloads() -> None:
     """In one list; workloads are never asked for passwords."""
-    settings = whole({"htpasswd": {"file": "users"}}, {"workload": GITHUB})
-    assert [source.name for source in settings.authentication] == ["htpasswd", "github"]
+    settings = whole({"htpasswd": {"file": "users"}}, {"workload": LEAST})
+    assert [source.name for source in settings.authentication] == ["htpasswd", "ci"]
     assert [source.name for source in settings.user_sources] == ["htpasswd"]
-    assert [source.name for source in settings.workload_sources] == ["github"]
+    assert [source.name for source in settings.workload_sources] == ["ci"]
     assert settings.authentication[1].names is None
 
 
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        pytest.param({}, r"authentication\[1\]\.workload\.audience|issuer and an audience of github", id="the same"),
-        pytest.param({"audience": ["x", SERVER]}, "issuer and an audience of github", id="the default among others"),
-        pytest.param({"name": "github", "audience": "x"}, "the name 'github' is used twice", id="the same name"),
+        pytest.param({}, r"authentication\[1\]\.workload\.audience|issuer and an audience of ci", id="the same"),
+        pytest.param({"audience": ["x", URL]}, "issuer and an audience of ci", id="the default among others"),
+        pytest.param({"name": "ci", "audience": "x"}, "the name 'ci' is used twice", id="the same name"),
     ],
 )
 def test_two_sources_of_one_issuer(more: dict[str, Any], expected: str) -> None:
     """They need different names and audiences, by which their JWTs are told apart."""
-    second = {**GITHUB, "name": "second", **more}
+    second = {**LEAST, "name": "second", **more}
     with pytest.raises(ValidationError, match=expected):
-        whole({"workload": GITHUB}, {"workload": second})
-    assert (
-        len(whole({"workload": GITHUB}, {"workload": {**second, "name": "b", "audience": "b"}}).workload_sources) == 2
-    )
+        whole({"workload": LEAST}, {"workload": second})
+    assert len(whole({"workload": LEAST}, {"workload": {**second, "name": "b", "audience": "b"}}).workload_sources) == 2
 
 
 def test_a_workload_source_may_follow_a_directory_without_an_account() -> None:
@@ -140,4 +178,4 @@ def test_a_workload_source_may_follow_a_directory_without_an_account() -> None:
         "base": "dc=example,dc=com",
         "user_dn_template": "uid={user},dc=example,dc=com",
     }
-    assert len(whole({"ldap": directory}, {"workload": GITHUB}).authentication) == 2
+    assert len(whole({"ldap": directory}, {"workload": LEAST}).authentication) == 2

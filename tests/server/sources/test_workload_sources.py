@@ -166,7 +166,7 @@ def test_a_jwt_is_verified_once_a_minute(web: Web, monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise AssertionError("verified again")
 
-    monkeypatch.setattr(type(sources[0]), "verify", fail)
+    monkeypatch.setattr(type(sources[0]), "identify", fail)
     assert web.ask(token, "repository:web/other:pull").status_code == 200
     assert web.ask(token, user="somebody").status_code == 200
 
@@ -197,7 +197,7 @@ def test_text_that_is_no_jwt_is_a_password(web: Web) -> None:
 
 def settings(**more: Any) -> WorkloadSettings:
     """The settings of a source."""
-    return WorkloadSettings.model_validate({"name": "ci", "issuer": "http://localhost:1", **more})
+    return WorkloadSettings.model_validate({"name": "ci", "preset": "none", "issuer": "http://localhost:1", **more})
 
 
 def test_keys_come_from_the_issuer() -> None:
@@ -222,8 +222,9 @@ def test_files_are_checked_at_the_start(tmp_path: Path) -> None:
     """A key set that cannot be used, and certificates that cannot be read."""
     wrong = tmp_path / "jwks.json"
     wrong.write_text("{}")
-    source = settings(keys={"file": wrong}, ca_file=tmp_path / "ca.pem")
-    assert files_of_workloads(source) == (tmp_path / "ca.pem", wrong)
+    source = settings(keys={"file": wrong})
+    assert files_of_workloads(source) == (wrong,)
+    assert files_of_workloads(settings(ca_file=tmp_path / "ca.pem")) == (tmp_path / "ca.pem",)
     with pytest.raises(LoadError, match=r"jwks\.json"):
         workload_source(source, "http://localhost")
     with pytest.raises(LoadError, match=r"ca\.pem"):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from tokenserver.config.fields import Section
 from tokenserver.config.registries import RegistrySettings
-from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.settings import Settings
+from tokenserver.config.sources.user_source import UserSource
 
 MAX_LISTED = 8
 """How many keys a sentence names."""
