@@ -152,7 +152,6 @@ def all_claims() -> list[Claims]:
 CLIENTS = [workload_identity(source, claims) for source in ("github", "gitlab") for claims in all_claims()]
 ROBOT_CLIENTS = [robot(name) for name in MACHINES]
 identities = st.sampled_from(ROBOT_CLIENTS) | st.sampled_from(CLIENTS)
-everybody = st.one_of(identities, identities, world.identities)
 
 
 def are_let_in(policies: PolicySet, identity: Identity) -> bool:
