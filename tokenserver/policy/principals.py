@@ -150,8 +150,8 @@ def client_for(
     """The client for a principal: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
 
     A robot or a workload by name, or one of which no more is known; a workload is each one that it implies as well.
-    The member of a group is a person, unless it has robots or workloads alone. `groups` are directory groups of a
-    person. `namespace` is that of a user; None: as far as the names tell.
+    The member of a group is a person if people can be in it, else a robot if robots are, else a workload. `groups` are
+    directory groups of a person. `namespace` is that of a user; None: as far as the names tell.
     """
     if principal == ANONYMOUS:
         return HypotheticalClient(ANONYMOUS_IDENTITY, frozenset())
