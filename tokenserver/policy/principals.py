@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import PEOPLE, Identity, Kind
+from tokenserver.identity import PEOPLE, WORKLOAD_PREFIX, Identity, Kind
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import membership, workload_of
@@ -135,7 +135,7 @@ class HypotheticalClient:
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether the client is a user without a name."""
+        """Whether the client is a user without a name, or a machine of which no more is known."""
         return is_unnamed(self.identity)
 
     @property
@@ -149,18 +149,42 @@ def client_for(
 ) -> HypotheticalClient:
     """The client for a principal: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
 
-    `groups` are its directory groups; an anonymous client has none. `namespace` is that of a user; None: as far as the
-    names tell.
+    A robot or a workload by name, or one of which no more is known; a workload is each one that it implies as well.
+    The member of a group is a person if people can be in it, else a robot if robots are, else a workload. `groups` are
+    directory groups of a person. `namespace` is that of a user; None: as far as the names tell.
     """
     if principal == ANONYMOUS:
         return HypotheticalClient(ANONYMOUS_IDENTITY, frozenset())
+    if principal.sort in _MACHINES:
+        machine = _machine(policies, principal)
+        return HypotheticalClient(machine, policies.groups.holding(machine))
     subject = principal.name if principal.sort == "user" else UNNAMED
     directory_groups = frozenset(groups)
     if principal.sort == "group" and principal.name not in policies.groups.by_name:
         directory_groups |= {principal.name}
     identity = user_identity(policies, subject, directory_groups, namespace)
-    held = policies.groups.holding(identity)
-    return HypotheticalClient(identity, held | {principal.name} if principal.sort == "group" else held)
+    if principal.sort == "group":
+        kinds = kinds_of(policies, principal)
+        if kinds and kinds.isdisjoint(PEOPLE):
+            identity = Identity(UNNAMED, min(kinds), groups=directory_groups)
+        return HypotheticalClient(identity, policies.groups.holding(identity) | {principal.name})
+    return HypotheticalClient(identity, policies.groups.holding(identity))
+
+
+_MACHINES = ("robot", "robots", "workload", "workloads")
+
+
+def _machine(policies: PolicySet, principal: Principal) -> Identity:
+    if principal.sort == "robot":
+        return Identity(robot_subject(principal.name), Kind.ROBOT)
+    if principal.sort == "robots":
+        return Identity(UNNAMED, Kind.ROBOT)
+    if principal.sort == "workloads":
+        return Identity(UNNAMED, Kind.WORKLOAD)
+    known = policies.groups.workloads
+    source = known.by_name[principal.name].source if principal.name in known.by_name else ""
+    subject = f"{WORKLOAD_PREFIX}{UNNAMED}"
+    return Identity(subject, Kind.WORKLOAD, source, known.implied(principal.name))
 
 
 def user_identity(
@@ -189,5 +213,5 @@ def possible_namespaces(policies: PolicySet, name: str, known: str | None) -> li
 
 
 def is_unnamed(identity: Identity) -> bool:
-    """Whether the identity is a user without a name."""
+    """Whether the identity is a user without a name, or a machine of which no more is known."""
     return identity.subject == UNNAMED

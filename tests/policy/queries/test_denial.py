@@ -8,17 +8,31 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import machine_worlds as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
 from hypothesis import given
+from machine_worlds import client, robot, workload
 from rule_texts import rule_of
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, Ownership, PolicySet, Principals, Rule
+from tokenserver.policy.machines.workloads import membership
+from tokenserver.policy.model import (
+    Condition,
+    Context,
+    Effect,
+    Group,
+    Groups,
+    Ownership,
+    PolicySet,
+    Principal,
+    Principals,
+    Rule,
+)
 from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import denial
@@ -267,8 +281,8 @@ def matches_in(rule: Rule, segments: list[str], identity: Identity, groups: Coll
 
 
 @given(
-    world.worlds | rich.worlds,
-    (world.identities | rich.identities).filter(lambda one: not one.is_anonymous),
+    world.worlds | rich.worlds | machines.worlds,
+    (world.identities | rich.identities | machines.identities).filter(lambda one: not one.is_anonymous),
     world.names | rich.names,
     world.contexts,
 )
@@ -291,8 +305,12 @@ def test_nothing_about_others(policies: PolicySet, identity: Identity, name: str
             assert near.missing != (IN_NONE,) or not matches_in(
                 rule_, segments, identity, policies.groups.holding(identity)
             )
-        users = {one for one in near.to if one.startswith("user:")}
-        assert users <= {f"user:{identity.subject}"}
+        clients = {one.removeprefix("user:") for one in near.to if one.startswith(("user:", "robot:"))}
+        assert clients <= {identity.subject}
+        known = {str(Principal("workload", name)): one for name, one in policies.groups.workloads.by_name.items()}
+        sources = {known[one].source for one in near.to if one in known}
+        assert sources <= ({identity.source, ""} if identity.kind is Kind.WORKLOAD else set())
+        assert not [one for one in near.to if one.startswith("workload:") and one not in known]
         assert not [word for word in SECRET_WORDS for text in near.missing if word in text.replace(name, "")]
 
 
@@ -302,3 +320,74 @@ def test_a_captured_group_of_the_client() -> None:
     nearest = ask(tree(made), "web/star").nearest
     assert nearest is not None
     assert [(one.to, one.missing) for one in nearest] == [(("group:staff",), ("you are excepted from it",))]
+
+
+CI = robot("ci")
+BRANCH = client(repo="1", env="staging", sub="octo/web")
+DECLARED = [
+    workload("web", repo="1"),
+    workload("release", repo="1", env="production"),
+    workload("lab", "gitlab", repo="1"),
+]
+MACHINES = [
+    Group("bots", frozenset({"robot:other"})),
+    Group("releases", frozenset(), frozenset({membership("release")})),
+]
+NEEDS_RELEASE = "needs workload:release: env is staging, not production"
+
+
+@pytest.mark.parametrize(
+    ("found", "identity", "expected"),
+    [
+        pytest.param(
+            rule("authenticated"),
+            CI,
+            [("authenticated",), ("authenticated means people, and you are a robot",)],
+            id="people",
+        ),
+        pytest.param(
+            rule("authenticated group:bots"),
+            BRANCH,
+            [("authenticated",), ("authenticated means people, and you are a workload",)],
+            id="people, for a workload",
+        ),
+        pytest.param(
+            rule("group:bots user:ann group:staff"), CI, [("group:bots",), (IN_NONE,)], id="a group of the tree"
+        ),
+        pytest.param(rule("group:staff"), CI, None, id="a group of a directory"),
+        pytest.param(rule("robot:other"), CI, None, id="another robot"),
+        pytest.param(rule("robots"), BRANCH, None, id="robots alone"),
+        pytest.param(rule("workload:web"), CI, None, id="workloads alone"),
+        pytest.param(rule("workload:web robots"), ANN, None, id="machines alone"),
+        pytest.param(
+            rule("workload:release workload:lab"), BRANCH, [("workload:release",), (NEEDS_RELEASE,)], id="a claim"
+        ),
+        pytest.param(rule("group:releases"), BRANCH, [("group:releases",), (NEEDS_RELEASE,)], id="a claim, in a group"),
+        pytest.param(rule("workload:lab"), BRANCH, None, id="another source"),
+        pytest.param(rule("workload:gone"), BRANCH, None, id="not declared"),
+        pytest.param(
+            rule("robots", but="robot:ci"), CI, [("robots",), ("you are excepted from it",)], id="excepted of robots"
+        ),
+        pytest.param(
+            rule("robot:ci", but="robots"), CI, [("robot:ci",), ("you are excepted from it",)], id="excepted by name"
+        ),
+        pytest.param(
+            rule("workload:web workload:lab", but="workloads"),
+            BRANCH,
+            [("workload:web",), ("you are excepted from it",)],
+            id="excepted as a workload",
+        ),
+        pytest.param(
+            rule("robots", "users/${user}/**"),
+            CI,
+            [("robots",), ("users/${user}/** does not match users/ci/x for you",)],
+            id="the variable of people",
+        ),
+    ],
+)
+def test_what_a_machine_lacks(found: Rule, identity: Identity, expected: list[tuple[str, ...]] | None) -> None:
+    """Workloads of its own source, claims of its own, and groups of the tree; no other robot."""
+    policies = machines.policy_set([found], MACHINES, DECLARED, ["ci"])
+    denied = ask(policies, "users/ci/x" if "users" in found.patterns[0].text else "web/site", identity=identity)
+    assert denied.nearest is not None
+    assert [one for near in denied.nearest for one in (near.to, near.missing)] == (expected or [])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
+import machine_worlds as machines
 import policy_worlds as world
 import rich_worlds as rich
 from hypothesis import given, settings
@@ -16,7 +18,8 @@ from what_can_rules import OFFICE, OPEN, can, policy_set, rule
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Effect, Group, PolicySet, Principal, Rule
+from tokenserver.policy.machines.workloads import membership
+from tokenserver.policy.model import Effect, Group, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, client_for, principals_of
 from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
@@ -25,7 +28,7 @@ from tokenserver.policy.terms import parse_principal
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
-@given(world.unconditional_worlds)
+@given(world.unconditional_worlds | machines.unconditional_worlds)
 def test_the_matrix_is_exact(policies: PolicySet) -> None:
     """An action without a mark is granted on all of the pattern, one that is absent on none of it."""
     people = people_named(policies)
@@ -108,6 +111,37 @@ def test_matrix() -> None:
     assert table["anonymous"]["users/${user}/**"] == ""
     assert table["user:bot"]["web/prod/**"] == "pPd"
     assert table["group:ops"]["registry:catalog"] == "a"
+
+
+def test_matrix_of_machines() -> None:
+    """Sets where something is declared, and what rules name: also the workloads with more claims, of a condition."""
+    where = machines.HIDDEN[0]
+    release = replace(rule("s", "workloads", "prod/*"), to=Principals(groups=frozenset({membership(where.name)})))
+    rules = [
+        rule("r", "robot:ci workload:lab", "web/**"),
+        rule("group", "robots", "${group}/x", "pull"),
+        rule("user", "robots", "${user}/x", "pull"),
+        rule("all", "workloads", "lib/*", "pull"),
+        release,
+    ]
+    policies = machines.policy_set(rules, [Group("bots", frozenset({"robot:ci"}))])
+    found = matrix(policies, people_named(policies), columns_named(policies, OPEN), OPEN)
+    assert found.repositories == ("${group}/x", "${user}/x", "lib/*", "prod/*", "web/**")
+    assert {str(who): list(map(str, row)) for who, row in zip(found.people, found.cells, strict=True)} == {
+        "anonymous": ["", "", "", "", ""],
+        "authenticated": ["", "", "", "", ""],
+        "robots": ["p", "", "p?", "p?", "p?"],
+        "workloads": ["p?", "", "p", "", ""],
+        "robot:ci": ["p", "", "", "", "pP"],
+        "workload:a where env is prod": ["", "", "p", "pP", ""],
+        "workload:lab": ["", "", "p", "", "pP"],
+    }
+    assert [str(one) for one in people_named(machines.policy_set(rules[:1], (), (), ()))] == [
+        "anonymous",
+        "authenticated",
+        "robot:ci",
+        "workload:lab",
+    ]
 
 
 def test_matrix_leaves_other_registries_out() -> None:

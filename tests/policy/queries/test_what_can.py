@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
+import machine_worlds as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
@@ -28,7 +29,8 @@ from tokenserver.policy.analysis.conditions import (
     spell_moment,
 )
 from tokenserver.policy.analysis.remainders import Remainder
-from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
+from tokenserver.policy.machines.workloads import Workload, membership
+from tokenserver.policy.model import Condition, Context, Effect, Group, PolicySet, Principal, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import UNNAMED, HypotheticalClient, client_for
 from tokenserver.policy.queries.what_can import Reach, bound, what_can
@@ -72,6 +74,29 @@ def test_the_answer_is_exact_with_every_word(policies: PolicySet, identity: Iden
     asked = [(name, context) for name in rich.NAMES for context in world.CONTEXTS]
     said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
     assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(machines.worlds, machines.identities, st.sampled_from(["pull", "push", "*"]))
+def test_the_answer_is_exact_for_machines(policies: PolicySet, identity: Identity, action: str) -> None:
+    """For robots, and for workloads by their claims."""
+    who = HypotheticalClient(identity, policies.groups.holding(identity))
+    reaches = what_can(policies, who, OPEN)
+    asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
+    said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
+    assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(machines.worlds, st.sampled_from(machines.DECLARED))
+def test_a_workload_by_name_is_what_it_implies(policies: PolicySet, one: Workload) -> None:
+    """The answer is that of clients that are this workload and no other but those that it implies."""
+    reaches = what_can(policies, client_for(policies, Principal("workload", one.name)), OPEN)
+    implied = policies.groups.workloads.implied(one.name)
+    for identity in machines.CLIENTS:
+        if policies.groups.workloads.memberships(identity.source, identity.claims) == implied:
+            said = [name for name in world.NAMES if says(reaches, identity, "pull", name, world.CONTEXTS[5])]
+            assert said == [name for name in world.NAMES if can(policies, identity, "pull", name, world.CONTEXTS[5])]
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
@@ -366,3 +391,61 @@ def test_a_rule_for_another_registry_is_left_out() -> None:
     assert left_open(made, frozenset({Kind.ANONYMOUS}), OPEN) == OFFICE
     other = Rule.of("r", Effect.ALLOW, made.to, made.patterns, ["pull"], services=frozenset({"other"}))
     assert left_open(other, frozenset({Kind.ANONYMOUS}), OPEN) is None
+
+
+TREE_OF_MACHINES = [
+    Group("bots", frozenset({"robot:ci"})),
+    Group("a", frozenset({"ann"}), frozenset({membership("a")})),
+]
+
+
+@pytest.mark.parametrize(
+    ("rules", "who", "expected"),
+    [
+        pytest.param([rule("r", "robot:ci")], "robot:ci", ["pull,push web/**"], id="a robot"),
+        pytest.param([rule("r", "group:bots")], "robot:ci", ["pull,push web/**"], id="a robot in a group"),
+        pytest.param([rule("r", "robot:ci")], "robots", [], id="not every robot"),
+        pytest.param([rule("r", "robots")], "robots", ["pull,push web/**"], id="robots"),
+        pytest.param([rule("r", "robots")], "robot:ci", ["pull,push web/**"], id="each robot"),
+        pytest.param([rule("r", "robots")], "workloads", [], id="no workload"),
+        pytest.param([rule("r", "authenticated")], "robots", [], id="no people"),
+        pytest.param([rule("r", "robots workloads")], "authenticated", [], id="people are no machines"),
+        pytest.param([rule("r", "everyone")], "workloads", ["pull,push web/**"], id="everyone"),
+        pytest.param([rule("r", "workload:a")], "workload:main", ["pull,push web/**"], id="an implied workload"),
+        pytest.param([rule("r", "workload:main")], "workload:a", [], id="not the other way"),
+        pytest.param([rule("r", "group:a")], "workload:main", ["pull,push web/**"], id="a group of an implied one"),
+        pytest.param([rule("r", "workloads")], "workload:lab", ["pull,push web/**"], id="each workload"),
+        pytest.param(
+            [rule("r", "everyone"), rule("no-r", "workload:a", "web/prod/**")],
+            "workload:main",
+            ["pull,push web/** except web/prod/**"],
+            id="cut",
+        ),
+        pytest.param(
+            [rule("r", "robots", "${user}/**"), rule("s", "robots", "${group}/**")],
+            "robot:ci",
+            ["pull,push bots/**"],
+            id="groups have names, machines not",
+        ),
+        pytest.param([rule("r", "robots", "${group}/**")], "robots", ["pull,push ${group}/**"], id="unknown groups"),
+        pytest.param(
+            [rule("r", "authenticated"), rule("s", "group:bots")], "group:bots", ["pull,push web/**"], id="bots"
+        ),
+    ],
+)
+def test_answer_for_machines(rules: list[Rule], who: str, expected: list[str]) -> None:
+    """Robots and workloads by name, and what all of them can."""
+    policies = machines.policy_set(rules, TREE_OF_MACHINES)
+    found = what_can(policies, client_for(policies, parse_principal(who)), OPEN)
+    assert sorted(str(span_of(reach)) for reach in found) == expected
+
+
+def test_the_kind_of_machines() -> None:
+    """A condition on the kind of credential is decided by the question."""
+    when = Condition(kinds=frozenset({Kind.ROBOT}))
+    policies = machines.policy_set([rule("r", "everyone", when=when)])
+    found = {
+        who: what_can(policies, client_for(policies, parse_principal(who)), OPEN) for who in ("robots", "workloads")
+    }
+    assert [reach.when for reach in found["robots"]] == [ALWAYS]
+    assert found["workloads"] == ()

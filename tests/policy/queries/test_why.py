@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import machine_worlds as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_worlds import client, robot, workload
 from rule_texts import rule_of
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.machines.workloads import Workload, membership, where_claims
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
-from tokenserver.policy.queries.why import Explanation, Verdict, why
+from tokenserver.policy.queries.why import Explanation, Verdict, spell_workloads, why
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope
 
@@ -29,8 +33,8 @@ ANN = Identity("ann", Kind.PASSWORD, groups=frozenset({"web-devs", "ops"}))
 
 
 @given(
-    world.worlds | rich.worlds,
-    world.identities | rich.identities,
+    world.worlds | rich.worlds | machines.worlds,
+    world.identities | rich.identities | machines.identities,
     st.sampled_from(["pull", "push", "delete"]),
     world.names | rich.names,
     world.contexts,
@@ -60,7 +64,12 @@ def test_why_never_disagrees_with_the_server(
     assert all((one.because == "applies") is one.applies for one in found.rules)
 
 
-@given(world.worlds | rich.worlds, world.identities | rich.identities, world.names | rich.names, world.contexts)
+@given(
+    world.worlds | rich.worlds | machines.worlds,
+    world.identities | rich.identities | machines.identities,
+    world.names | rich.names,
+    world.contexts,
+)
 def test_what_is_missing_is_told(policies: PolicySet, identity: Identity, name: str, context: Context) -> None:
     """Every near rule misses something; where an allow applies, nothing is near."""
     found = why(policies, identity, "pull", Resource("repository", name), context)
@@ -327,3 +336,152 @@ MEMBER = Identity("ann", Kind.PASSWORD, groups=frozenset({"web"}))
 def test_rules_with_not_and_captures(made: Rule, identity: Identity, name: str, expected: list[str]) -> None:
     """Name the part that is taken away, and the group that is missing."""
     assert nearest_to(made, identity, name) == expected
+
+
+CI = robot("ci-web")
+BRANCH = client(repo="1", ref="main", env="staging", sub="octo/web")
+RELEASE = workload("web-release", repo="1", env="production live")
+DECLARED = [
+    RELEASE,
+    workload("web-branches", repo="1", ref="*"),
+    workload("web", repo="1"),
+    workload("lab", "gitlab", repo="1"),
+]
+MACHINE_GROUPS = [
+    Group("bots", frozenset({"robot:ci-web"})),
+    Group("releases", frozenset(), frozenset({membership("web-release")})),
+    Group("builds", frozenset(), frozenset({membership("web-branches")})),
+]
+LOGGED_IN = principals_of(map(parse_principal, ["authenticated", "robots", "workloads"]))
+WHO = "workload:github:octo/web is workload:web, workload:web-branches, in builds"
+
+
+def ask_machine(
+    one: Rule, identity: Identity = CI, name: str = "web/site", declared: list[Workload] = DECLARED
+) -> Explanation:
+    """Why a robot or a workload may push."""
+    policies = machines.policy_set([one], MACHINE_GROUPS, declared, ["ci-web"])
+    return why(policies, identity, "push", Resource("repository", name), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("one", "identity", "because", "missing"),
+    [
+        pytest.param(
+            rule("r", "authenticated"),
+            CI,
+            "not for robot:ci-web: it is to authenticated, and authenticated means people",
+            ["authenticated means people; fix: add robots or robot:ci-web to the rule's to"],
+            id="people, for a robot",
+        ),
+        pytest.param(
+            rule("r", "authenticated"),
+            BRANCH,
+            "not for workload:github:octo/web: it is to authenticated, and authenticated means people",
+            ["authenticated means people; fix: add workloads or workload:web to the rule's to"],
+            id="people, for a workload",
+        ),
+        pytest.param(
+            rule("r", "robot:other group:web"),
+            CI,
+            "not for robot:ci-web: it is to robot:other, group:web",
+            ["robot:ci-web is in bots"],
+            id="another robot",
+        ),
+        pytest.param(
+            rule("r", "workload:web"),
+            CI,
+            "not for robot:ci-web: it is to workload:web",
+            ["robot:ci-web is in bots"],
+            id="a workload, for a robot",
+        ),
+        pytest.param(
+            rule("r", "user:ann robots"),
+            BRANCH,
+            "not for workload:github:octo/web: it is to robots, user:ann",
+            [WHO],
+            id="robots, for a workload",
+        ),
+        pytest.param(
+            rule("r", "workload:web-release workload:lab"),
+            BRANCH,
+            "not for workload:github:octo/web: it is to workload:lab, workload:web-release",
+            ["needs workload:web-release: env is staging, not production or live"],
+            id="a claim differs",
+        ),
+        pytest.param(
+            rule("r", "group:releases"),
+            BRANCH,
+            "not for workload:github:octo/web: it is to group:releases",
+            ["needs workload:web-release: env is staging, not production or live"],
+            id="a claim differs, for a group",
+        ),
+        pytest.param(
+            rule("r", "workload:lab"),
+            BRANCH,
+            "not for workload:github:octo/web: it is to workload:lab",
+            [WHO],
+            id="workloads of another source",
+        ),
+        pytest.param(
+            rule("r", "workload:gone"),
+            client(repo="1"),
+            "not for a workload from github: it is to workload:gone",
+            ["a workload from github is workload:web, in no group"],
+            id="without a subject",
+        ),
+        pytest.param(
+            rule("r", "robots", "users/${user}/**"),
+            CI,
+            "users/${user}/** does not match users/ci-web/x; ${user} is for people, machines have none",
+            ["users/${user}/** does not match users/ci-web/x; ${user} is for people, machines have none"],
+            id="the variable of people",
+        ),
+        pytest.param(
+            rule("r", "robots", when=Condition(kinds=frozenset({Kind.PASSWORD}))),
+            CI,
+            "the kind of credential is robot",
+            ["the kind of credential is robot"],
+            id="kind",
+        ),
+        pytest.param(
+            rule("r", "everyone", but="workload:web robots"),
+            BRANCH,
+            "excepted: workload:web",
+            ["excepted: workload:web"],
+            id="excepted",
+        ),
+        pytest.param(
+            replace(rule_of("r", "allow", "group:{t}-w", "${t}/**"), to=LOGGED_IN),
+            BRANCH,
+            "not for workload:github:octo/web: it is to group:{t}-w, here group:web-w",
+            [f"web/site is for group:web-w; {WHO}"],
+            id="captures",
+        ),
+    ],
+)
+def test_what_a_machine_lacks(one: Rule, identity: Identity, because: str, missing: list[str]) -> None:
+    """What a machine is, which claim of it differs, and what is for people alone."""
+    found = ask_machine(one, identity, "users/ci-web/x" if "users" in one.patterns[0].text else "web/site")
+    assert [considered.because for considered in found.rules] == [because]
+    assert [list(near.missing) for near in found.nearest] == [missing]
+
+
+def test_a_rule_with_claims_of_its_own() -> None:
+    """It is to clients of the workload that have these claims as well, and says so."""
+    where = where_claims(DECLARED[2], machines.required(env="production"))
+    one = replace(rule("r", "workloads"), to=Principals(groups=frozenset({membership(where.name)})))
+    found = ask_machine(one, BRANCH, declared=[*DECLARED, where])
+    (near,) = found.nearest
+    assert near.sentence == (
+        "`r` would grant it to workload web where env is production; "
+        "needs workload:web where env is production: env is staging, not production"
+    )
+
+
+def test_what_a_workload_is() -> None:
+    """The declared workloads of a client; a person is none."""
+    assert ask_machine(rule("r", "workload:web"), BRANCH).workloads == ("web", "web-branches")
+    assert ask_machine(rule("r", "workload:web"), ANN).workloads == ()
+    assert spell_workloads(["web", "lab"]) == "workload:web, workload:lab"
+    assert spell_workloads([]) == "no declared workload"

@@ -8,7 +8,7 @@ from tokenserver.documents.document import parse
 from tokenserver.identity import Kind
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.principals import AUTHENTICATED
+from tokenserver.policy.principals import AUTHENTICATED, WORKLOADS
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoTest, spell_test
 from tokenserver.policy.testing.spans import Span
@@ -31,6 +31,9 @@ def only(test: str) -> Test:
         pytest.param('"user:bob"', Principal("user", "bob"), frozenset[str](), id="principal"),
         pytest.param("{user: bob, groups: [ops]}", Principal("user", "bob"), frozenset({"ops"}), id="user-and-groups"),
         pytest.param("{groups: [ops]}", AUTHENTICATED, frozenset({"ops"}), id="unnamed-with-groups"),
+        pytest.param("{robot: ci}", Principal("robot", "ci"), frozenset[str](), id="robot"),
+        pytest.param("'robot:ci'", Principal("robot", "ci"), frozenset[str](), id="robot as a principal"),
+        pytest.param("workloads", WORKLOADS, frozenset[str](), id="workloads"),
     ],
 )
 def test_whom_what_can_is_about(who: str, principal: Principal, brought: frozenset[str]) -> None:
@@ -38,6 +41,63 @@ def test_whom_what_can_is_about(who: str, principal: Principal, brought: frozens
     found = only(f"what_can: {who}, exactly: [pull web/**]")
     assert isinstance(found, WhatTest)
     assert (found.who, found.groups) == (principal, brought)
+
+
+def test_what_a_workload_can() -> None:
+    """One that is known by its claims, each with one value or several."""
+    found = only("what_can: {workload: {from: github, claims: {ref: [a, b], id: 7, ok: true}}}, exactly: []")
+    assert isinstance(found, WhatTest)
+    assert found.identity is not None
+    claims = frozenset({("ref", "a"), ("ref", "b"), ("id", "7"), ("ok", "true")})
+    assert (found.identity.kind, found.identity.source, found.identity.claims) == (Kind.WORKLOAD, "github", claims)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param("as: {robot: ci}, can: [pull a], kind: robot", id="a robot"),
+        pytest.param("as: {workload: {from: github, claims: {a: b}}}, can: [pull a], kind: workload", id="a workload"),
+        pytest.param("what_can: 'robot:ci', exactly: [], kind: robot", id="what a robot can"),
+        pytest.param("what_can: workloads, exactly: [], kind: workload", id="what workloads can"),
+        pytest.param("what_can: 'group:web', exactly: [], kind: robot", id="what a group can"),
+        pytest.param("what_can: anonymous, exactly: [], kind: password", id="what nobody can"),
+    ],
+)
+def test_kinds(test: str) -> None:
+    """The kind of credential that such clients have."""
+    only(test)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        pytest.param("as: {robot: ci}, can: [pull a], kind: password", "a robot has no credential of kind", id="robot"),
+        pytest.param(
+            "as: {user: ann}, can: [pull a], kind: robot", "a user has no credential of kind robot", id="user"
+        ),
+        pytest.param("as: authenticated, can: [pull a], kind: robot", "authenticated means people, who", id="people"),
+        pytest.param("as: anonymous, can: [pull a], kind: robot", "an anonymous client has no credential", id="nobody"),
+        pytest.param(
+            "what_can: 'robot:ci', exactly: [], kind: password", "robot:ci has no credential of", id="what-can"
+        ),
+        pytest.param(
+            "what_can: 'user:ann', exactly: [], kind: workload", "user:ann has no credential", id="what a user"
+        ),
+        pytest.param(
+            "what_can: robots, exactly: [], kind: workload", "robots has no credential", id="the other machines"
+        ),
+        pytest.param("what_can: {robot: ci}, exactly: [], kind: workload", "a robot has no credential", id="a mapping"),
+        pytest.param("as: {robot: ci, groups: [web]}, can: [pull a]", "machines bring no groups", id="groups"),
+        pytest.param("as: {robot: ci, user: ann}, can: [pull a]", "is one client", id="two clients"),
+        pytest.param("as: {robot: ci, namespace: ann}, can: [pull a]", "is one client", id="a namespace"),
+        pytest.param("as: {workload: {from: github}}, can: [pull a]", "claims is missing", id="no claims"),
+        pytest.param("as: 'robot:ci', can: [pull a]", "must be {user: NAME", id="a principal"),
+    ],
+)
+def test_no_such_machine(test: str, message: str) -> None:
+    """What cannot be is a fault of the file."""
+    (fault,) = read(test).faults
+    assert message in fault.message
 
 
 @pytest.mark.parametrize(

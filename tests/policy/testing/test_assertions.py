@@ -288,3 +288,90 @@ def test_what_a_rule_leaves_out_is_advised_as_a_test_can_have_it(folder: Path) -
     advised = "pull web/** except web/prod/** web/x, pull web/prod/open/**"
     assert f"but it is {advised}; anonymous can pull web/" in fault.message
     assert load_faults(folder, SPARING % advised) == []
+
+
+OF_MACHINES = """\
+version: 1
+robots:
+  ci-web:
+workloads:
+  web: {from: github, claims: {repository_id: "74"}}
+  release: {from: github, claims: {repository_id: "74", environment: production}}
+allow:
+  - {id: people, to: [authenticated], repositories: ["docs/**"], role: reader}
+  - {id: builds, to: ["robot:ci-web", "workload:web"], repositories: ["web/**"], role: writer}
+  - {id: release, to: ["workload:release"], repositories: ["prod/**"], role: writer}
+  - {id: public, to: [everyone], repositories: [public], role: reader}
+tests:
+"""
+WEB = "{workload: {from: github, claims: {repository_id: 74}}}"
+RELEASE = "{workload: {from: github, claims: {repository_id: 74, environment: production}}}"
+OTHER = "{workload: {from: github, claims: {repository_id: 99}}}"
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param(
+            "as: {robot: ci-web}, can: [push web/x, pull public], cannot: [pull docs/a, push prod/x]", id="robot"
+        ),
+        pytest.param(f"as: {WEB}, can: [push web/x, pull public], cannot: [pull docs/a, push prod/x]", id="workload"),
+        pytest.param(f"as: {RELEASE}, can: [push web/x, push prod/x], cannot: [pull docs/a]", id="two workloads"),
+        pytest.param(f"as: {OTHER}, cannot: [pull public]", id="not declared"),
+        pytest.param("what_can: 'robot:ci-web', exactly: ['pull,push web/**', pull public]", id="what a robot can"),
+        pytest.param("what_can: {robot: ci-web}, exactly: ['pull,push web/**', pull public]", id="what the robot can"),
+        pytest.param("what_can: robots, exactly: [pull public]", id="what robots can"),
+        pytest.param("what_can: workloads, exactly: [pull public]", id="what workloads can"),
+        pytest.param(
+            "what_can: 'workload:release', exactly: ['pull,push web/**', 'pull,push prod/**', pull public]",
+            id="what a workload can",
+        ),
+        pytest.param(f"what_can: {WEB}, exactly: ['pull,push web/**', pull public]", id="what a client can"),
+        pytest.param(f"what_can: {OTHER}, exactly: []", id="what a client can that is not declared"),
+    ],
+)
+def test_machines_pass(folder: Path, test: str) -> None:
+    """What robots and workloads can, by name and by claims."""
+    assert load_faults(folder, f"{OF_MACHINES}  - {{{test}}}\n") == []
+
+
+REFUSED = "no declared workload matches, so such a client is refused; workload:web: repository_id is 99, not 74"
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        pytest.param(
+            "as: {robot: ci-web}, can: [pull docs/a]",
+            "expected that robot ci-web can pull docs/a, but no allow rule applies",
+            id="robot",
+        ),
+        pytest.param(
+            f"as: {WEB}, cannot: [push web/x]",
+            "expected that a workload from github with repository_id=74 cannot push web/x, "
+            "but it is allowed by builds (a.yaml:9)",
+            id="workload",
+        ),
+        pytest.param(
+            f"as: {OTHER}, can: [pull public]",
+            f"expected that a workload from github with repository_id=99 can pull public, but {REFUSED}",
+            id="not declared",
+        ),
+        pytest.param(
+            f"what_can: {OTHER}, exactly: [pull public]",
+            "what can a workload from github with repository_id=99: expected exactly pull public, but it is nothing; "
+            f"{REFUSED}; a workload from github with repository_id=99 cannot pull public",
+            id="what a client can that is not declared",
+        ),
+        pytest.param(
+            "what_can: 'robot:ci-web', exactly: ['pull,push web/**']",
+            "what can robot:ci-web: expected exactly pull,push web/**, but it is pull public, pull,push web/**; "
+            "robot:ci-web can pull public (public)",
+            id="what a robot can",
+        ),
+    ],
+)
+def test_machines_fail(folder: Path, test: str, expected: str) -> None:
+    """Robots and workloads are named as the test names them."""
+    (fault,) = load_faults(folder, f"{OF_MACHINES}  - {{{test}}}\n")
+    assert fault.message == f"test failed: {expected}"

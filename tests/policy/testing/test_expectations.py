@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
+from machine_worlds import client, robot
 
 from tokenserver.documents.document import parse
 from tokenserver.identity import ANONYMOUS, Identity, Kind
@@ -47,6 +48,14 @@ def test_the_context_of_a_test(setting: Setting, expected: Context) -> None:
             "an unnamed user (web)",
             id="a member of a group",
         ),
+        pytest.param(robot("ci-web"), "robot ci-web", id="a robot"),
+        pytest.param(client(b="2", a="1 3"), "a workload from github with a=1, a=3, b=2", id="a workload"),
+        pytest.param(client(), "a workload from github with no claims", id="a workload without claims"),
+        pytest.param(
+            client(**{f"c{number}": "x" for number in range(9)}, a="y" * 300),
+            f"a workload from github with a={'y' * 117}…, c0=x, c1=x, c2=x, c3=x, c4=x, 4 more",
+            id="a workload with many claims",
+        ),
     ],
 )
 def test_spell_identity(identity: Identity, expected: str) -> None:
@@ -62,6 +71,13 @@ def test_spell_identity(identity: Identity, expected: str) -> None:
         pytest.param("who_can: push web/x, exactly: []", "who can push web/x", id="who_can"),
         pytest.param("who_can: '* registry:catalog', exactly: []", "who can * registry:catalog", id="of a registry"),
         pytest.param("what_can: 'user:ann', exactly: []", "what can user:ann", id="what_can"),
+        pytest.param("what_can: {robot: ci}, exactly: []", "what can robot:ci", id="what_can of a robot"),
+        pytest.param("as: {robot: ci}, can: [push a]", "as robot ci", id="as a robot"),
+        pytest.param(
+            "what_can: {workload: {from: github, claims: {id: 7}}}, exactly: []",
+            "what can a workload from github with id=7",
+            id="what_can of a workload",
+        ),
     ],
 )
 def test_spell_test(test: str, expected: str) -> None:

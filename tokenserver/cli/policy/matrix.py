@@ -16,6 +16,7 @@ import click
 from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.cli.console.table import folded
 from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
+from tokenserver.cli.policy.client.machines import require_declared
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.terminal import echo, echo_text, width
@@ -95,6 +96,8 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     chosen = [parse_who(one) for one in people]
     with progress("reading policies"):
         source = read_source(config, folder, revision)
+    for principal in chosen:
+        require_declared(source.policies, principal)
     named = [asked_pattern(source, one, service) for one in patterns]
     wanted = [parse_pattern(one.name) for one in named]
     given = Given(chosen_service(source, named, service), client, at)

@@ -13,6 +13,7 @@ import click
 
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
+from tokenserver.cli.policy.client.machines import AskedMachine, exit_if_refused, machine_options, require_declared
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import (
     asked_principal,
@@ -24,23 +25,28 @@ from tokenserver.cli.policy.options import (
 )
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
-from tokenserver.policy.principals import client_for
+from tokenserver.policy.principals import HypotheticalClient, client_for
 from tokenserver.policy.queries.what_can import Cut, Reach, spell_pattern, what_can
+from tokenserver.policy.queries.why import spell_who
 from tokenserver.policy.terms import parse_group, parse_who
 from tokenserver.scopes import in_order
 
+_WITH_GROUPS = ("user", "group", "authenticated")
+
 
 @click.command("what-can")
-@click.argument("who")
+@click.argument("who", required=False)
 @click.option("--group", "groups", multiple=True, help="A group that WHO brings from a directory; repeatable.")
 @click.option("--namespace", help="The namespace of a user, where user sources map names.")
+@machine_options
 @circumstances
 @revision_option
 @policy_command
 def policy_what_can(  # noqa: PLR0917 - click passes options by name
-    who: str,
+    who: str | None,
     groups: Sequence[str],
     namespace: str | None,
+    machine: AskedMachine,
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
@@ -49,30 +55,41 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """List everything that WHO can do. WHO is user:NAME, group:NAME, authenticated or anonymous.
+    """List everything that WHO can do. Exit code 0: something; 1: nothing.
 
-    Exit code 0: something; 1: nothing.
+    WHO is user:NAME, group:NAME, robot:NAME, workload:NAME, authenticated, anonymous, robots or workloads; instead of
+    WHO, --robot NAME, or --workload SOURCE with the claims of one workload.
     """
-    principal = parse_who(who)
-    if principal.sort == "anonymous" and groups:
-        raise click.UsageError("an anonymous client is in no group")
+    if machine.is_given is (who is not None):
+        raise click.UsageError("name one client: WHO, such as group:web, or --robot NAME or --workload SOURCE")
+    principal = None if who is None else parse_who(who)
+    if groups and (principal is None or principal.sort not in _WITH_GROUPS):
+        raise click.UsageError(f"{principal or 'a machine'} brings no group from a directory")
     source = read_source(config, folder, revision)
-    principal = asked_principal(source.policies, principal)
-    brought = list(map(parse_group, groups))
     given = Given(source.service(service), client, at)
-    if namespace is not None:
-        if principal.sort != "user":
-            raise click.UsageError("--namespace goes with user:NAME")
-        asked_user(source.policies, principal.name, frozenset(brought), namespace)
-    asked = client_for(source.policies, principal, brought, namespace)
+    brought = list(map(parse_group, groups))
+    if namespace is not None and (principal is None or principal.sort != "user"):
+        raise click.UsageError("--namespace goes with user:NAME")
+    identity = machine.identity(source.policies)
+    if identity is not None:
+        exit_if_refused(source, identity, as_json=as_json)
+        asked = HypotheticalClient(identity, source.policies.groups.holding(identity))
+        notes, spelled = [], spell_who(identity)
+    if principal is not None:
+        require_declared(source.policies, principal)
+        principal = asked_principal(source.policies, principal)
+        if namespace is not None:
+            asked_user(source.policies, principal.name, frozenset(brought), namespace)
+        asked = client_for(source.policies, principal, brought, namespace)
+        notes, spelled = notes_on_principal(source, principal, brought, given.service), str(principal)
     found = what_can(source.policies, asked, given)
     source.print_revision()
-    for note in notes_on_principal(source, principal, brought, given.service):
+    for note in notes:
         echo(note, err=True)
     if as_json:
         echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
     elif not found:
-        echo(f"{principal} can do nothing")
+        echo(f"{spelled} can do nothing")
     else:
         rows = [
             (
@@ -85,7 +102,7 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
             for reach in found
         ]
         echo_text(table(("actions", "repositories", "when", "rule", "except"), rows))
-        if principal.sort == "user" and not groups:
+        if principal is not None and principal.sort == "user" and not groups:
             echo()
             echo("(without groups from a directory; add them with --group)")
     raise SystemExit(OK if found else NO)

@@ -15,6 +15,7 @@ from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
 from tokenserver.cli.policy.asked_names import AskedName, asked_name
 from tokenserver.cli.policy.client.account import account_problem
+from tokenserver.cli.policy.client.machines import AskedMachine, exit_if_refused, machine_of, machine_options
 from tokenserver.cli.policy.client.name_notes import notes_on_client
 from tokenserver.cli.policy.options import (
     Source,
@@ -30,7 +31,7 @@ from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.doctor.challenge import parse_challenge
 from tokenserver.doctor.token import MAX_TOKEN, read_claims
 from tokenserver.errors import Fault, LoadError
-from tokenserver.identity import ANONYMOUS, Identity
+from tokenserver.identity import ANONYMOUS, ROBOT_PREFIX, WORKLOAD_PREFIX, Identity
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context
 from tokenserver.policy.queries.why import Verdict, why
@@ -46,6 +47,7 @@ from tokenserver.scopes import Scope
 @click.option("--namespace", help="The user's namespace, where user sources map names.")
 @click.option("--anonymous", is_flag=True, help="A client that is not logged in.")
 @click.option("--as", "lookup", help="A user, with the groups that the configured user sources report.")
+@machine_options
 @circumstances
 @click.option("--challenge", help="The registry's WWW-Authenticate header, instead of ACTION REPOSITORY.")
 @click.option("--token", type=TokenFile("r"), help="The rejected token, or a file with it (- for standard input).")
@@ -60,6 +62,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     namespace: str | None,
     anonymous: bool,
     lookup: str | None,
+    machine: AskedMachine,
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
@@ -75,7 +78,8 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
 
     REPOSITORY may be an image name as clients print it, such as registry.example.com/web/site:1.
 
-    `tokenserver policy why push web/site --user ann --group web-devs`
+    `tokenserver policy why push web/site --user ann --group web-devs`,
+    `tokenserver policy why push web/site --workload github --claim repository_id=74`
     """
     pasted = Pasted(
         None if challenge is None else parse_challenge(challenge),
@@ -83,15 +87,26 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     )
     source = read_source(config, folder, revision)
     now = datetime.now(UTC)
-    bearer = pasted.token if user is None and not anonymous and lookup is None else None
-    name = user if bearer is None or not bearer.subject else parse_name(bearer.subject)
-    identity = asked_identity(source, name, groups, anonymous=anonymous, lookup=lookup, namespace=namespace)
+    is_named = user is not None or anonymous or lookup is not None
+    if machine.is_given and (is_named or groups):
+        raise click.UsageError("--robot and --workload exclude options about people")
+    bearer = None if is_named or machine.is_given else pasted.token
+    if bearer is not None and bearer.subject.startswith((ROBOT_PREFIX, WORKLOAD_PREFIX)):
+        machine = machine_of(bearer.subject)
+    name = user if bearer is None or not bearer.subject or machine.is_given else parse_name(bearer.subject)
+    identity = machine.identity(source.policies)
+    if identity is None:
+        identity = asked_identity(source, name, groups, anonymous=anonymous, lookup=lookup, namespace=namespace)
     if bearer is not None and not bearer.subject:
         identity = ANONYMOUS
     if identity is None:
         if pasted.challenge is not None and not as_json:
             print_challenge(pasted.challenge, pasted.challenge.scopes.scopes)
-        raise click.UsageError("name the client: --user NAME (with --group), --group, --anonymous or --as NAME")
+        raise click.UsageError(
+            "name the client: --user NAME (with --group), --group, --anonymous, --as NAME, --robot NAME"
+            " or --workload SOURCE"
+        )
+    exit_if_refused(source, identity, as_json=as_json)
     named = None if repository is None else asked_name(source, repository, service)
     wanted = _wanted(action, named, pasted)
     service = service if named is None else named.service

@@ -15,7 +15,7 @@ from tokenserver.doctor.token import UnverifiedClaims
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.model import Context, Effect
-from tokenserver.policy.queries.why import Explanation, Verdict, spell_who
+from tokenserver.policy.queries.why import Explanation, Verdict, spell_who, spell_workloads
 from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.scopes import Scope, in_order
 
@@ -82,7 +82,9 @@ def _facts(answer: Explanation) -> dict[str, Any]:
     name = answer.resource.name if answer.resource.type == "repository" else str(answer.resource)
     verdict = {"verdict": answer.verdict.value, "action": answer.action, "repository": name}
     messages = [reason.message for reason in answer.decision.reasons if reason.message is not None]
-    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages, "contacts": list(answer.contacts)}
+    workloads = {"workloads": list(answer.workloads)} if answer.workloads else {}
+    found = {"rules": rules, "nearest": nearest, "messages": messages, "contacts": list(answer.contacts)}
+    return {**verdict, **workloads, **found}
 
 
 def _pasted_facts(pasted: Pasted, wanted: Sequence[Scope]) -> dict[str, Any]:
@@ -182,6 +184,7 @@ def _print_client(source: Source, answer: Explanation, context: Context) -> None
     where = f"from {context.client}" if context.client is not None else "from an unknown address"
     groups = ", ".join(map(spell_group, sorted(answer.identity.groups)))
     who = spell_who(answer.identity) + (f" (bringing {groups})" if groups else "")
+    who += f" ({spell_workloads(answer.workloads)})" if answer.workloads else ""
     at = f"at {spell_moment(context.now.replace(microsecond=0))}"
     echo(f"  for {who}, " + (f"on {context.service}, " if context.service else "") + f"{where}, {at}")
     if answer.identity.is_anonymous and source.settings is not None and not source.settings.anonymous:

@@ -93,6 +93,8 @@ class Workloads:
     """By the name and one value of the claim that fewest others have in common."""
     unpinned: tuple[Workload, ...] = field(repr=False)
     """Those without a claim of literal values."""
+    demanded: Mapping[str, frozenset[str]] = field(repr=False)
+    """By source, the names of the claims that some workload of it has; of a workload of any source, by `""`."""
 
     @classmethod
     def of_all(cls, workloads: Iterable[Workload]) -> Workloads:
@@ -109,7 +111,14 @@ class Workloads:
             rarest = min(pins[name], key=lambda pinned: max(map(frequency.__getitem__, pinned)))
             for pin in rarest:
                 by_pin.setdefault(pin, []).append(one)
-        return cls(by_name, {pin: tuple(found) for pin, found in by_pin.items()}, tuple(unpinned))
+        demanded: dict[str, frozenset[str]] = {}
+        for one in by_name.values():
+            demanded[one.source] = demanded.get(one.source, frozenset()).union(name for name, _ in one.claims)
+        return cls(by_name, {pin: tuple(found) for pin, found in by_pin.items()}, tuple(unpinned), demanded)
+
+    def deciding(self, source: str) -> frozenset[str]:
+        """The names of the claims that decide which workloads a client of this source is."""
+        return self.demanded.get(source, frozenset()) | self.demanded.get("", frozenset())
 
     def memberships(self, source: str, claims: Claims) -> frozenset[str]:
         """The `membership` of each workload that a client of this source with these claims is."""

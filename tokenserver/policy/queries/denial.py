@@ -2,7 +2,8 @@
 
 The answer is for the client itself, so it has less than `why` tells operators. It never names another user, a file, an
 address, another registry, or a rule that is only for users by name. It names groups, since being in one of them is what
-the client lacks; and of a rule that is not for the client, nothing else.
+the client lacks; and of a rule that is not for the client, nothing else. Machines learn of workloads likewise, and that
+a rule is for people or for other machines; a workload also learns which of its own claims differ.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tokenserver.identity import Identity, spell_group
+from tokenserver.identity import MACHINES, Identity, Sort, spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.decide import Objection, objection
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import plain_name
 from tokenserver.policy.index import is_taken_away
+from tokenserver.policy.machines.near_misses import NearMiss, nearest
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, matches
+from tokenserver.policy.principals import client_principal, group_principal
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.policy.terms import actions_of
 from tokenserver.policy.variables.readings import matches_somebody, readings
@@ -34,14 +38,16 @@ MAX_RULES = 2000
 
 
 NOT_A_MEMBER = "you are in none of these groups"
+PEOPLE_ONLY = "authenticated means people"
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
     """An allow rule that grants the action on this name to others, and what the client lacks (`missing`).
 
-    `to` has the groups that the rule is for, else `authenticated` or `everyone`, as policies write them. Of a rule that
-    captures a part of a group's name, it has the groups for this name.
+    `to` has the groups that the rule is for, for a workload also workloads of its source, else `authenticated` or
+    another set, as policies write them. Of a rule that captures a part of a group's name, it has the groups for this
+    name.
     """
 
     action: str
@@ -93,6 +99,20 @@ def needed_groups(patterns: Iterable[Pattern], segments: Sequence[str], user: st
     """The groups of which one is needed for a name, by patterns with captures, for this user (None: any user)."""
     found = (reading for pattern in patterns for reading in readings(pattern, segments))
     return frozenset(group for name, group in found if user is None or name in ("", user))
+
+
+def near_workload(policies: PolicySet, identity: Identity, groups: Iterable[str]) -> NearMiss | None:
+    """Of the workloads among these groups of a rule, and in them, the one that a workload comes closest to.
+
+    None if none is of its source, and for other clients.
+    """
+    if identity.sort is not Sort.WORKLOAD:
+        return None
+    tree, known = policies.groups.by_name, policies.groups.workloads.by_name
+    members = (name for group in groups for name in (tree[group].groups if group in tree else (group,)))
+    names = (name for name in map(workload_of, members) if name is not None)
+    found = nearest((known[name] for name in names if name in known), identity.source, identity.claims, most=1)
+    return found[0] if found else None
 
 
 def spell_groups(names: Iterable[str]) -> tuple[str, ...]:
@@ -158,17 +178,39 @@ class _Search:
             needed = needed_groups(patterns, segments, None if self._identity.is_anonymous else user)
             is_meant = not needed.isdisjoint(self._groups)
             needed = needed & self._groups or needed
-        groups = spell_groups(needed)
+        groups = self._reachable(needed)
+        is_of_people = not rule.capturing and rule.to.authenticated and self._identity.kind in MACHINES
         if not is_meant:
             # A condition that does not hold is not mentioned, and the group alone would not help.
             member = replace(rule, to=replace(rule.to, everyone=True))
-            if not groups or objection(member, self._identity, self._groups, self._context) is not None:
+            to = ("authenticated",) if is_of_people else groups
+            if not to or objection(member, self._identity, self._groups, self._context) is not None:
                 return None
-            return Nearest(action, rule.id, groups, (NOT_A_MEMBER,))
-        sorts = () if rule.capturing else ("everyone", "authenticated")
+            return Nearest(action, rule.id, to, (self._lacking(needed, is_of_people=is_of_people),))
+        sorts = () if rule.capturing else ("everyone", "authenticated", "robots", "workloads")
         broad = tuple(sort for sort in sorts if getattr(rule.to, sort))
-        to = broad or groups or (f"user:{self._identity.subject}",)
+        to = broad or groups or (str(client_principal(self._identity.subject)),)
         return Nearest(action, rule.id, to, tuple(self._missing(rule, patterns, segments)))
+
+    def _reachable(self, needed: Iterable[str]) -> tuple[str, ...]:
+        """The groups that such a client can be in, and the workloads that it can be, as principals."""
+        sort, known = self._identity.sort, self._policies.groups.workloads.by_name
+        groups, workloads = [], []
+        for group in sorted(needed):
+            name = workload_of(group)
+            if name is None:
+                if sort is Sort.USER or group in self._policies.groups.by_name:
+                    groups.append(group)
+            elif sort is Sort.WORKLOAD and name in known and known[name].source in ("", self._identity.source):
+                workloads.append(str(group_principal(group)))
+        return (*spell_groups(groups), *workloads)
+
+    def _lacking(self, needed: Iterable[str], *, is_of_people: bool) -> str:
+        """Why a rule is not for the client."""
+        if is_of_people:
+            return f"{PEOPLE_ONLY}, and you are a {self._identity.sort}"
+        near = near_workload(self._policies, self._identity, needed)
+        return NOT_A_MEMBER if near is None else f"needs {near}"
 
     def _missing(self, rule: Rule, patterns: Sequence[Pattern], segments: Sequence[str]) -> Iterator[str]:
         """What keeps a rule that is for the client from granting. At least one thing does, or the rule would grant."""

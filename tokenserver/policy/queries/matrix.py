@@ -12,7 +12,15 @@ from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, UNNAMED, HypotheticalClient, client_for, listed
+from tokenserver.policy.principals import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    ROBOTS,
+    WORKLOADS,
+    HypotheticalClient,
+    client_for,
+    listed,
+)
 from tokenserver.policy.queries.what_can import Cut, Reach, bound, spell_pattern, what_can
 from tokenserver.policy.variables.filling import is_partial
 from tokenserver.policy.variables.segment_automata import shortest_words
@@ -59,9 +67,10 @@ class Matrix:
 
 
 def people_named(policies: PolicySet) -> list[Principal]:
-    """The rows: anonymous and authenticated clients, then every user and group named in a rule.
+    """The rows: anonymous and authenticated clients, then every user, group, robot and workload named in a rule.
 
-    Of the groups that a rule captures a part of, those of the tree are rows.
+    A workload with more claims, of a rule with `when: {claims: …}`, is a row of its own. `robots` and `workloads` are
+    rows where some are declared. Of the groups that a rule captures a part of, those of the tree are rows.
     """
     named = {
         principal
@@ -75,7 +84,9 @@ def people_named(policies: PolicySet) -> list[Principal]:
         for name in policies.groups.by_name
         if any(one.value(name) is not None for one in captures)
     }
-    return [ANONYMOUS, AUTHENTICATED, *sorted(named)]
+    robots = [ROBOTS] if policies.robots else []
+    workloads = [WORKLOADS] if policies.groups.workloads.by_name else []
+    return [ANONYMOUS, AUTHENTICATED, *robots, *workloads, *sorted(named)]
 
 
 def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern]]:
@@ -152,18 +163,18 @@ def _is_for_every_name(
     """
     names = [one for reach in giving for one in (reach.names, *(cut.names for cut in reach.cuts))]
     involved = [*patterns, *(one for each in names for one in (each.pattern, *each.without))]
-    depends_on_user = any(pattern.uses(SegmentKind.USER) for pattern in involved)
+    depends_on_user = who.is_open and any(pattern.uses(SegmentKind.USER) for pattern in involved)
     depends_on_group = (
         who.is_unnamed and not who.groups and any(pattern.uses(SegmentKind.GROUP) for pattern in involved)
     )
-    if not who.is_open or not (depends_on_user or depends_on_group):
+    if not depends_on_user and not depends_on_group:
         return True
     if any(map(is_partial, involved)):
         values = values_of(involved, budget=budget)
         names_of_users, names_of_groups = values.users, values.groups
     else:
         names_of_users = names_of_groups = [*_distinguished(involved, budget)]
-    users = names_of_users if depends_on_user else [UNNAMED]
+    users = names_of_users if depends_on_user else [who.identity.namespace]
     groups = [frozenset({name}) for name in names_of_groups] if depends_on_group else [who.groups]
     budget.spend(len(users) * len(groups))
     clients = (HypotheticalClient(replace(who.identity, namespace=user), group) for user in users for group in groups)

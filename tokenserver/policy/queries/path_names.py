@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tokenserver.identity import Identity
+from tokenserver.identity import MACHINES, Identity
 from tokenserver.policy.model import PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import UNNAMED
@@ -30,11 +30,11 @@ class UnfilledRule:
 def unfilled_rules(policies: PolicySet, identity: Identity, service: str | None = None) -> Iterator[UnfilledRule]:
     """The rules that include this user, with the patterns in which `${user}` can never stand for the name.
 
-    Empty for a user whose name or namespace can be a segment or is not known, and for an anonymous client, which no
-    rule expects to have a name. A rule that captures includes the members of the groups that it captures. `service` is
-    the registry (None: any).
+    Empty for a user whose name or namespace can be a segment or is not known, and for an anonymous client or a machine,
+    which no rule expects to have a name. A rule that captures includes the members of the groups that it captures.
+    `service` is the registry (None: any).
     """
-    if identity.is_anonymous or is_path_component(identity.user_value):
+    if identity.is_anonymous or identity.kind in MACHINES or is_path_component(identity.user_value):
         return
     if identity.user_value == UNNAMED:
         return

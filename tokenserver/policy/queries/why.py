@@ -5,21 +5,23 @@ The verdict is that of `decide`, and whether a rule applies is determined by the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import MACHINES, WORKLOAD_PREFIX, Identity, Kind, Sort
 from tokenserver.policy.analysis.conditions import spell_condition, spell_moment
 from tokenserver.policy.decide import Objection, decide, objection
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.index import matching_rules
+from tokenserver.policy.machines.near_misses import declared_among
+from tokenserver.policy.machines.workloads import shown_workload, workload_of
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import matches
-from tokenserver.policy.principals import is_unnamed, listed, principals_of
-from tokenserver.policy.queries.denial import contacts_for, needed_groups, spell_groups
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches
+from tokenserver.policy.principals import client_principal, is_unnamed, listed, principals_of
+from tokenserver.policy.queries.denial import PEOPLE_ONLY, contacts_for, near_workload, needed_groups, spell_groups
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope
@@ -64,7 +66,8 @@ class Near:
 class Explanation:
     """The answer to one question. `nearest` is empty if a rule grants the action.
 
-    `contacts` are those of the namespace's owners; empty if the action is allowed.
+    `contacts` are those of the namespace's owners; empty if the action is allowed. `workloads` are the declared ones
+    that the client is.
     """
 
     action: str
@@ -75,6 +78,7 @@ class Explanation:
     rules: tuple[Considered, ...]
     nearest: tuple[Near, ...]
     contacts: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
 
     @property
     def is_bounded(self) -> bool:
@@ -106,14 +110,22 @@ def why(
     nearest = () if grants else tuple(question.nearest())
     ordered = sorted(rules.values(), key=lambda one: (not one.applies, one.rule.effect, one.rule.file, one.rule.line))
     contacts = () if verdict is Verdict.ALLOWED else contacts_for(policies, resource, context.service)
-    return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest, contacts)
+    workloads = declared_among(policies.groups.holding(identity))
+    return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest, contacts, workloads)
 
 
 def spell_who(identity: Identity) -> str:
     """An identity as used in a sentence."""
     if identity.is_anonymous:
         return "an anonymous client"
+    if identity.subject == f"{WORKLOAD_PREFIX}{identity.source}:":
+        return f"a workload from {identity.source}"
     return "an unnamed user" if is_unnamed(identity) else identity.subject
+
+
+def spell_workloads(names: Iterable[str]) -> str:
+    """The declared workloads that a client is, as used in a sentence."""
+    return ", ".join(f"workload:{shown_workload(name)}" for name in names) or "no declared workload"
 
 
 def spell_principals(principals: Principals) -> str:
@@ -185,7 +197,8 @@ class _Question:
         if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
             needed = spell_groups(needed_groups(rule.patterns, self._segments, user) if rule.capturing else ())
             if not needed:
-                yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
+                patterns = " and ".join(pattern.text for pattern in rule.patterns)
+                yield f"{patterns} does not match {self._resource.name}{self._of_people(rule.patterns)}"
             elif is_near:
                 known = "" if self._identity.is_anonymous else f"; {self._memberships()}"
                 yield f"{self._resource.name} is for {' or '.join(needed)}{known}"
@@ -201,8 +214,7 @@ class _Question:
         if self._meets(Objection.SERVICE, replace(rule, excluded=None, condition=None)):
             yield f"service differs: it is for {' and '.join(sorted(rule.services or ()))}"
         if self._meets(Objection.NOT_MEANT, replace(rule, services=None, excluded=None, condition=None)):
-            who = spell_who(self._identity)
-            yield self._memberships() if is_near else f"not for {who}: it is to {_listed(rule.to)}"
+            yield self._not_meant(rule) if is_near else self._to_others(rule)
         everyone = Principals(everyone=True)
         if self._meets(Objection.EXCEPTED, replace(rule, services=None, to=everyone, condition=None)):
             yield f"excepted: {self._excepted(rule.excluded or Principals())}"
@@ -229,16 +241,40 @@ class _Question:
             if self._meets(Objection.CONDITION, replace(rule, condition=part)):
                 yield message
 
+    def _of_people(self, patterns: tuple[Pattern, ...]) -> str:
+        """That `${user}` keeps a machine from matching, if it does."""
+        if self._identity.kind not in MACHINES or not any(pattern.uses(SegmentKind.USER) for pattern in patterns):
+            return ""
+        return "; ${user} is for people, machines have none"
+
+    def _to_others(self, rule: Rule) -> str:
+        """The recipients of a rule that is not for the client."""
+        people = f", and {PEOPLE_ONLY}" if self._identity.kind in MACHINES and rule.to.authenticated else ""
+        return f"not for {spell_who(self._identity)}: it is to {_listed(rule.to)}{people}"
+
+    def _not_meant(self, rule: Rule) -> str:
+        """What the client is instead of a recipient of the rule."""
+        sort = self._identity.sort
+        if sort is not Sort.USER and rule.to.authenticated:
+            names = declared_among(self._groups) or ("NAME",)
+            own = f"workload:{names[0]}" if sort is Sort.WORKLOAD else client_principal(self._identity.subject)
+            return f"{PEOPLE_ONLY}; fix: add {sort}s or {own} to the rule's to"
+        near = near_workload(self._policies, self._identity, rule.to.groups)
+        return self._memberships() if near is None else f"needs {near}"
+
     def _memberships(self) -> str:
-        """The groups of the client, in words."""
+        """The groups of the client, in words; of a workload also what it is."""
         if self._identity.kind is Kind.ANONYMOUS:
             return "the client is anonymous"
         hidden = self._identity.groups - self._groups
         groups = [
-            *sorted(map(shown_name, self._groups)),
+            *sorted(shown_name(name) for name in self._groups if workload_of(name) is None),
             *(f"the directory's {name}, which a group of this tree hides" for name in sorted(hidden)),
         ]
-        return f"{spell_who(self._identity)} is in {', '.join(groups) or 'no group'}"
+        who, listed_groups = spell_who(self._identity), f"in {', '.join(groups) or 'no group'}"
+        if self._identity.sort is not Sort.WORKLOAD:
+            return f"{who} is {listed_groups}"
+        return f"{who} is {spell_workloads(declared_among(self._groups))}, {listed_groups}"
 
     def _excepted(self, excluded: Principals) -> str:
         """The principals of `except` that the client is."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tokenserver.documents.document import Path, nearest
-from tokenserver.identity import ANONYMOUS, MACHINES, Identity, Kind
+from tokenserver.identity import ANONYMOUS, MACHINES, PEOPLE, Identity, Kind, Sort
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
-from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, is_unnamed
+from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, WORKLOADS, client_principal, is_unnamed
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.conditions import read_moment
 from tokenserver.policy.syntax.machines import read_machine
@@ -77,7 +77,9 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         if kind is not None:
             reader.fault(place, f"an anonymous client has no credential of kind {kind}")
         return ANONYMOUS
-    if value == "authenticated" and kind not in MACHINES:
+    if value == "authenticated":
+        if kind in MACHINES:
+            reader.fault(place, f"authenticated means people, who have no credential of kind {kind}")
         return Identity(UNNAMED, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
         said = f"{value!r}" if isinstance(value, str) else kind_of(value)
@@ -89,6 +91,9 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         return None
     content = reader.mapping(value, place, ("user", "groups", "namespace", *_MACHINES))
     if any(key in content for key in _MACHINES):
+        if "groups" in content:
+            reader.fault((*place, "groups"), "machines bring no groups; fix: name the machine in a group of the tree")
+            return None
         machine = read_machine(reader, content, place)
         if machine is not None and kind not in (None, machine.kind):
             reader.fault(place, f"a {machine.sort} has no credential of kind {kind}")
@@ -145,12 +150,25 @@ def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> Wha
     value = content["what_can"]
     if not isinstance(value, dict):
         who = reader.term(value, at, parse_who)
+        if who is not None and kind is not None and kind not in _kinds_of(who):
+            reader.fault((*place, "kind"), f"{who} has no credential of kind {kind}")
         return None if who is None else WhatTest(place, who, frozenset(), tuple(spans), setting)
     identity = _read_identity(reader, value, at, kind)
     if identity is None:
         return None
-    who = AUTHENTICATED if is_unnamed(identity) else Principal("user", identity.subject)
-    return WhatTest(place, who, identity.groups, tuple(spans), setting, namespace=identity.namespace)
+    if identity.sort is Sort.WORKLOAD:
+        return WhatTest(place, WORKLOADS, frozenset(), tuple(spans), setting, identity=identity)
+    who = AUTHENTICATED if is_unnamed(identity) else client_principal(identity.subject)
+    namespace = None if identity.kind in MACHINES else identity.namespace
+    return WhatTest(place, who, identity.groups, tuple(spans), setting, namespace=namespace)
+
+
+def _kinds_of(who: Principal) -> frozenset[Kind]:
+    """The kinds of credential that a test can name for this principal; the members of a group can have all."""
+    if who.sort == "group":
+        return PEOPLE.union(MACHINES)
+    kinds = frozenset(kind for kind, sort in MACHINES.items() if who.sort in (sort, f"{sort}s"))
+    return kinds or PEOPLE
 
 
 def _parse_span(text: str) -> Span:

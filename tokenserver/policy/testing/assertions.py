@@ -8,14 +8,16 @@ from datetime import datetime
 from functools import partial
 
 from tokenserver.documents.document import Path
-from tokenserver.identity import Identity
+from tokenserver.identity import Identity, Sort
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.analysis.moments import example, moments_of, spell_times, timed, turning
 from tokenserver.policy.budget import Budget, TooComplex, file_budget
 from tokenserver.policy.decide import decide, objection
-from tokenserver.policy.decision import Reason, spell_reasons
+from tokenserver.policy.decision import Decision, Reason, spell_reasons
 from tokenserver.policy.index import matching_rules
+from tokenserver.policy.machines.near_misses import declared_among, nearest
+from tokenserver.policy.machines.workloads import is_declared
 from tokenserver.policy.model import Context, PolicySet, Rule
 from tokenserver.policy.principals import HypotheticalClient, client_for
 from tokenserver.policy.queries.what_can import what_can
@@ -30,6 +32,7 @@ from tokenserver.policy.testing.expectations import (
     WhoTest,
     Within,
     spell_identity,
+    spell_subject,
     spell_test,
 )
 from tokenserver.policy.testing.spans import Span, as_written, span_of
@@ -73,6 +76,8 @@ def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> I
             # What a test says does not depend on the user sources: without a namespace, it is the name.
             namespace = test.namespace or (test.who.name if test.who.sort == "user" else None)
             who = client_for(policies, test.who, test.groups, namespace)
+            if test.identity is not None:
+                who = HypotheticalClient(test.identity, policies.groups.holding(test.identity))
             about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
             run_one = partial(_run_what, policies, test, who, budget)
             yield from _at_any_time(test, test.place, run_one, context, about_one)
@@ -121,12 +126,17 @@ def _run_as(
 ) -> Iterator[FailedExpectation]:
     budget.spend(cost(policies, expectation.scope.resource, test.identity))
     decision = decide(policies, test.identity, expectation.scope, context)
+    is_refused = _is_refused(policies, test.identity)
+    if is_refused:
+        decision = Decision(expectation.scope, frozenset())
     for action in actions_of(expectation.scope):
         if (action in decision.granted) is not expectation.granted:
             expected = "can" if expectation.granted else "cannot"
             request = spell_request(action, expectation.scope)
             expected = f"{spell_identity(test.identity)} {expected} {request}"
             actual = spell_reasons(decision, action) + _hidden_groups(policies, test.identity)
+            if is_refused:
+                actual = _refusal(policies, test.identity)
             rules = tuple(reason for reason in decision.reasons if reason.action == action)
             message = f"expected that {expected}, but {actual}"
             yield FailedExpectation(expectation.place, expected, actual, message, rules)
@@ -136,7 +146,9 @@ def _run_what(
     policies: PolicySet, test: WhatTest, who: HypotheticalClient, budget: Budget, context: Context
 ) -> Iterator[FailedExpectation]:
     given = Given(context.service, context.client, context.now, is_closed=True)
-    found = [_plain(span_of(reach)) for reach in what_can(policies, who, given, budget)]
+    is_refused = test.identity is not None and _is_refused(policies, test.identity)
+    reaches = () if is_refused else what_can(policies, who, given, budget)
+    found = [_plain(span_of(reach)) for reach in reaches]
     limits = None
     if test.within is not None:
         found, limits = [*_limited(found, test.within, budget)], test.within.patterns
@@ -151,16 +163,17 @@ def _run_what(
             name, can = difference
             scope = Scope(Resource(type_, name), frozenset({action}))
             # The decision for an unnamed client may lack the rules whose variables only a named one can fill.
-            reasons = decide(policies, who.identity, scope, context).reasons
+            reasons = () if is_refused else decide(policies, who.identity, scope, context).reasons
             rules.update(dict.fromkeys(reasons))
             cited = f" ({', '.join(reason.rule for reason in reasons)})" if reasons else ""
             what = "can" if can else "cannot"
-            differences.append(f"{test.who} {what} {spell_request(action, scope)}{cited}")
+            differences.append(f"{spell_subject(test)} {what} {spell_request(action, scope)}{cited}")
     if differences:
         subject = spell_test(test)
         expected = f"exactly {_spell_spans(test.spans)}"
         written = (one for span in found for one in as_written(span, budget))
-        actual = "; ".join([_spell_spans(written), *differences])
+        refused = [_refusal(policies, who.identity)] if is_refused else []
+        actual = "; ".join([_spell_spans(written), *refused, *differences])
         message = f"{subject}: expected {expected}, but it is {actual}"
         yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
 
@@ -182,6 +195,17 @@ def _plain(span: Span) -> Span:
 
 def _spell_spans(spans: Iterable[Span]) -> str:
     return ", ".join(sorted(set(map(str, spans)))) or "nothing"
+
+
+def _is_refused(policies: PolicySet, identity: Identity) -> bool:
+    """Whether the server refuses the client, since it is no workload that a file declares."""
+    return identity.sort is Sort.WORKLOAD and not declared_among(policies.groups.holding(identity))
+
+
+def _refusal(policies: PolicySet, identity: Identity) -> str:
+    declared = (one for one in policies.groups.workloads.by_name.values() if is_declared(one.name))
+    near = nearest(declared, identity.source, identity.claims, most=1)
+    return "; ".join(["no declared workload matches, so such a client is refused", *map(str, near)])
 
 
 def _hidden_groups(policies: PolicySet, identity: Identity) -> str:

@@ -7,15 +7,22 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.documents.document import Path
-from tokenserver.identity import Identity, Kind, spell_group
+from tokenserver.identity import Identity, Kind, Sort, spell_group
 from tokenserver.policy.decision import Reason
+from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import AllOf, is_unnamed
 from tokenserver.policy.queries.who_can import Line
 from tokenserver.policy.terms import spell_request
 from tokenserver.policy.testing.spans import Span
+from tokenserver.printable import cut
 from tokenserver.scopes import Scope
+
+MAX_CLAIMS = 6
+"""Claims of a workload that a message names."""
+
+MAX_CLAIM = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Within:
 @dataclass(frozen=True, slots=True)
 class WhatTest:
     """`what_can …`: everything that one client may do. `groups` are its directory groups, `namespace` the value of
-    `${user}` (None: the user's name).
+    `${user}` (None: the user's name). `identity` is a workload with its claims, and `who` then all workloads.
 
     Access outside of `within` is ignored; None: all access counts.
     """
@@ -89,6 +96,7 @@ class WhatTest:
     setting: Setting
     within: Within | None = None
     namespace: str | None = None
+    identity: Identity | None = None
 
 
 Test = AsTest | WhoTest | WhatTest
@@ -113,7 +121,12 @@ def spell_test(test: Test) -> str:
         case WhoTest():
             return f"who can {spell_asked(test)}"
         case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            return f"what can {test.who}"
+            return f"what can {spell_subject(test)}"
+
+
+def spell_subject(test: WhatTest) -> str:
+    """The client of a `what_can` test."""
+    return str(test.who) if test.identity is None else spell_identity(test.identity)
 
 
 def spell_asked(test: WhoTest) -> str:
@@ -126,6 +139,12 @@ def spell_identity(identity: Identity) -> str:
     """The identity of an `as` test in words."""
     if identity.is_anonymous:
         return "an anonymous client"
+    if identity.sort is Sort.ROBOT:
+        return f"robot {robot_of(identity.subject)}"
+    if identity.sort is Sort.WORKLOAD:
+        claims = [cut(f"{name}={value}", MAX_CLAIM) for name, value in sorted(identity.claims)]
+        more = [f"{len(claims) - MAX_CLAIMS} more"] if len(claims) > MAX_CLAIMS else []
+        return f"a workload from {identity.source} with {', '.join([*claims[:MAX_CLAIMS], *more]) or 'no claims'}"
     name = "an unnamed user" if is_unnamed(identity) else f"user {identity.subject}"
     if identity.namespace is not None:
         name += f" with the namespace {identity.namespace}"
