@@ -213,8 +213,14 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         pytest.param(
             "teams/web.yaml",
             WEB.replace("[ann]", "[ann, bob]"),
-            ["web.yaml", "data.yaml"],
-            id="groups, where the ceiling names people",
+            ["web.yaml"],
+            id="groups of another team, where the ceiling names people",
+        ),
+        pytest.param(
+            "root.yaml",
+            ROOT.replace("[olga]", "[olga, dan]"),
+            ["root.yaml", "data.yaml"],
+            id="groups of all files, where the ceiling names people",
         ),
     ],
 )

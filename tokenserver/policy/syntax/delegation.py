@@ -19,6 +19,7 @@ from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse
 from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "robots", "workloads", "contact")
+_NAME_GLOB = re.compile(r"[a-z0-9._*-]+", re.ASCII)
 _VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
 MAX_CONTACT = 200
 
@@ -102,10 +103,10 @@ def parse_name_glob(text: str) -> Pattern:
     """A glob for the names of machines.
 
     Raises:
-        ClaimError: not a glob inside one name.
+        ClaimError: no glob inside one name.
     """
-    if "/" in text or "**" in text:
-        raise ClaimError(f"{text!r}: must be one name of a machine, with any *, such as web-*")
+    if "**" in text or _NAME_GLOB.fullmatch(text) is None:
+        raise ClaimError(f"{text!r}: must be a name of a robot (a-z 0-9 . _ -), in which * is any text, such as web-*")
     return parse_claim_glob(text)
 
 
