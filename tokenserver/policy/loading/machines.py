@@ -166,7 +166,7 @@ def _mandate_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
             message = f"the workload {workload.name!r} is not delegated to this file: {given}"
             yield file.document.fault(place, message)
             continue
-        if workload.source not in limits.sources:
+        if limits.sources is not None and workload.source not in limits.sources:
             given = _delegates(mandate, "workloads", sorted(limits.sources), "")
             message = f"workloads of {workload.source!r} are not delegated to this file: {given}"
             yield file.document.fault((*place, "from"), message)

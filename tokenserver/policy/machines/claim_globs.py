@@ -84,9 +84,9 @@ def accepts(globs: Iterable[Pattern], value: str) -> bool:
 def is_accepted(glob: Pattern, wider: Iterable[Pattern]) -> bool:
     """Whether one of the `wider` globs is for every value that `glob` is for.
 
-    Only a wildcard covers a wildcard, so it is enough to try a text that nothing else has in place of each. A `**`, which
-    alone covers empty segments, is tried as one segment and as more segments than any of the wider globs has. If some of the wider globs are only
-    together for every value of a `**`, such as `*` and `*/**`, the answer is no.
+    Only a wildcard covers a wildcard, so it is enough to try a text that nothing else has in place of each. A `**`,
+    which alone covers empty segments, is tried as one segment and as more segments than any of the wider globs has. If
+    some of the wider globs are only together for every value of a `**`, such as `*` and `*/**`, the answer is no.
     """
     wider = tuple(wider)
     if is_literal(glob):

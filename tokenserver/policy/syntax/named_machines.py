@@ -70,7 +70,7 @@ def sources_named(
     yield from (((*place, "from"), workload.source) for place, workload in workloads)
     for one in delegations:
         if one.workloads is not None:
-            yield from (((*one.place, "workloads", "from"), source) for source in sorted(one.workloads.sources))
+            yield from (((*one.place, "workloads", "from"), source) for source in sorted(one.workloads.sources or ()))
     for test in tests:
         if isinstance(test, AsTest) and test.identity.sort is Sort.WORKLOAD:
             yield (*test.place, "as", "workload", "from"), test.identity.source
