@@ -57,6 +57,8 @@ class Principal:
     def __str__(self) -> str:
         show = _SHOWN.get(self.sort)
         name = self.name if show is None else show(self.name)
+        if name.startswith(" where "):
+            return f"{self.sort}s{name}"  # any workload with these claims
         return f"{self.sort}:{name}" if self.name else self.sort
 
 

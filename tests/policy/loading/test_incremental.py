@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenserver.errors import LoadError
@@ -178,6 +178,140 @@ def test_it_is_as_if_loaded_for_the_first_time(changes: list[tuple[str, str | No
             assert waiting or found == expected
 
 
+MACHINE_ROOT = """\
+version: 1
+workloads: {base: {from: s, claims: {a: x}}}
+groups: {bots: {robots: [web-ci]}}
+delegate:
+  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull], robots: ["web-*"]}
+  - file: teams/data.yaml
+    repositories: ["data/**"]
+    actions: [pull]
+    workloads: {from: [s], claims: {a: x}}
+    principals: ["user:dan", "workload:base"]
+allow:
+  - {id: root, to: ["group:bots", "workload:base"], repositories: ["base/**"], role: reader}
+"""
+MACHINE_WEB = """\
+version: 1
+robots: {web-ci: }
+allow:
+  - {id: web, to: ["robot:web-ci"], repositories: ["web/**"], role: reader}
+"""
+MACHINE_DATA = """\
+version: 1
+workloads: {data: {from: s, claims: {a: x, b: y}}}
+groups: {crew: {workloads: [data]}}
+allow:
+  - {id: data, to: ["group:crew"], repositories: ["data/**"], role: reader}
+  - {id: part, to: ["workload:base"], repositories: ["data/**"], role: reader, when: {claims: {c: z}}}
+"""
+SECRETS = ", ".join(f'{{id: "{n:012}", hash: "sha256:{"0a" * 32}", expires: 202{6 + n}-01-01}}' for n in range(3))
+MACHINE_TREE = {"root.yaml": MACHINE_ROOT, "teams/data.yaml": MACHINE_DATA, "teams/web.yaml": MACHINE_WEB}
+MACHINE_OTHERS: Mapping[str, list[str]] = {
+    "root.yaml": [
+        MACHINE_ROOT,
+        "# x\n" + MACHINE_ROOT,
+        MACHINE_ROOT.replace("{a: x}}}\ngroups", "{a: [x, y]}}}\ngroups"),
+        MACHINE_ROOT.replace("[web-ci]", "[web-ci, web-x]"),
+        MACHINE_ROOT.replace("web-*", "web-x*"),
+        MACHINE_ROOT.replace("claims: {a: x}}\n    p", "claims: {b: y}}\n    p"),
+        MACHINE_ROOT.replace(', "workload:base"]\nallow', "]\nallow"),
+        MACHINE_ROOT.replace("version: 1\n", "version: 1\nrobots: {web-y: }\n"),
+    ],
+    "teams/web.yaml": [
+        MACHINE_WEB,
+        "# x\n" + MACHINE_WEB,
+        MACHINE_WEB.replace("web-ci: ", "web-ci: , web-x: "),
+        MACHINE_WEB.replace("web-ci: ", "web-x: "),
+        MACHINE_WEB.replace("web-ci: ", "web-ci: , web-y: "),
+        MACHINE_WEB.replace("web-ci: ", f"web-ci: {{secrets: [{SECRETS}]}}"),
+    ],
+    "teams/data.yaml": [
+        MACHINE_DATA,
+        "# x\n" + MACHINE_DATA,
+        MACHINE_DATA.replace("{a: x, b: y}", "{b: y}"),
+        MACHINE_DATA.replace("{a: x, b: y}", "{a: x}"),
+        MACHINE_DATA.replace("{c: z}", "{c: [z, y]}"),
+        MACHINE_DATA.replace("workload:base", "robot:web-ci"),
+        MACHINE_DATA.replace("[data]}}", "[base, data]}}"),
+    ],
+}
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(
+    st.lists(
+        st.one_of([st.tuples(st.just(name), st.sampled_from(texts)) for name, texts in MACHINE_OTHERS.items()]),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_machines_are_as_if_loaded_for_the_first_time(changes: list[tuple[str, str]]) -> None:
+    """With the same lines, and with faults that depend on files which did not change."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, first in MACHINE_TREE.items():
+            put(folder, file, first)
+        loader = PolicyLoader(folder)
+        assert loader.load(NOW) == anew(folder)
+        for file, text in changes:
+            put(folder, file, text)
+            found, expected = outcome(lambda: loader.load(NOW)), anew(folder)
+            assert found == expected
+            if isinstance(found, PolicySet) and isinstance(expected, PolicySet):
+                assert declared_at(found) == declared_at(expected)
+
+
+def declared_at(policies: PolicySet) -> list[tuple[str, str, int]]:
+    """Where each machine is declared."""
+    machines = (*policies.robots.values(), *policies.groups.workloads.by_name.values())
+    return sorted((one.name, one.file, one.line) for one in machines)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        pytest.param("teams/web.yaml", MACHINE_OTHERS["teams/web.yaml"][2], ["web.yaml"], id="a robot more"),
+        pytest.param("teams/data.yaml", MACHINE_OTHERS["teams/data.yaml"][4], ["data.yaml"], id="other claims"),
+        pytest.param("root.yaml", MACHINE_OTHERS["root.yaml"][2], ["root.yaml"], id="claims of a root's workload"),
+        pytest.param("root.yaml", MACHINE_OTHERS["root.yaml"][7], ["root.yaml"], id="a robot of the root file"),
+        pytest.param(
+            "root.yaml",
+            MACHINE_ROOT.replace("[web-ci]", "[web-ci], workloads: [base]"),
+            ["root.yaml", "data.yaml"],
+            id="machines of a root's group, where the ceiling names principals",
+        ),
+    ],
+)
+def test_only_what_depends_on_machines_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: list[str]
+) -> None:
+    """A change of machines compiles the file that declares them, and those whose limits depend on them."""
+    for file, first in MACHINE_TREE.items():
+        put(tmp_path, file, first)
+    loader = PolicyLoader(tmp_path)
+    loader.load(NOW)
+    read = read_files(monkeypatch)
+    put(tmp_path, name, text)
+    loader.load(NOW)
+    assert sorted(read) == sorted(expected)
+
+
+def test_secrets_expire_between_loads(tmp_path: Path) -> None:
+    """A third secret is a fault until one has expired, although no file changes meanwhile."""
+    for file, first in MACHINE_TREE.items():
+        put(tmp_path, file, first)
+    loader = PolicyLoader(tmp_path)
+    loader.load(NOW)
+    put(tmp_path, "teams/web.yaml", MACHINE_OTHERS["teams/web.yaml"][5])
+    with pytest.raises(LoadError, match="has 3 secrets that have not expired"):
+        loader.load(datetime(2025, 1, 1, tzinfo=UTC))
+    assert len(loader.load(NOW).robots["web-ci"].secrets) == 3
+    put(tmp_path, "root.yaml", "# x\n" + MACHINE_ROOT)
+    assert len(loader.load(NOW).robots["web-ci"].secrets) == 3
+
+
 def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are parsed from now on."""
     parse = load_module.parse  # type: ignore[attr-defined]
@@ -213,8 +347,14 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         pytest.param(
             "teams/web.yaml",
             WEB.replace("[ann]", "[ann, bob]"),
-            ["web.yaml", "data.yaml"],
-            id="groups, where the ceiling names people",
+            ["web.yaml"],
+            id="groups of another team, where the ceiling names people",
+        ),
+        pytest.param(
+            "root.yaml",
+            ROOT.replace("[olga]", "[olga, dan]"),
+            ["root.yaml", "data.yaml"],
+            id="groups of all files, where the ceiling names people",
         ),
     ],
 )

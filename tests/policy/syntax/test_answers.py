@@ -15,7 +15,7 @@ from tokenserver.documents.document import parse
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import ALWAYS
 from tokenserver.policy.model import Condition
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, AllOf
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, ROBOTS, WORKLOADS, AllOf
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.reader import Reader
@@ -42,7 +42,7 @@ def read(content: Any) -> tuple[list[Line], list[str]]:
 
 
 EVE, ANN = who("user:eve"), who("user:ann")
-BOTH = [frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})]
+PARTS = [frozenset({one}) for one in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ BOTH = [frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})]
         pytest.param({"exactly": []}, [], id="nobody"),
         pytest.param({"exactly": ["user:ann"]}, [line(ANN)], id="one"),
         pytest.param({"exactly": ["group:a & group:b"]}, [line(who("group:a", "group:b"))], id="members of both"),
-        pytest.param({"exactly": ["everyone"]}, [line(half) for half in BOTH], id="everyone is two kinds of clients"),
+        pytest.param({"exactly": ["everyone"]}, [line(part) for part in PARTS], id="everyone is four kinds of clients"),
         pytest.param({"exactly": ["everyone & group:a"]}, [line(who("group:a"))], id="everyone adds nothing to a name"),
         pytest.param(
             {"exactly": ["user:ann", "group:a"], "except": ["user:eve"]},
@@ -65,7 +65,7 @@ BOTH = [frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})]
         ),
         pytest.param(
             {"exactly": [{"to": "authenticated", "except": ["everyone"]}]},
-            [line(who("authenticated"), frozenset({AUTHENTICATED, ANONYMOUS}))],
+            [line(who("authenticated"), frozenset({AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS}))],
             id="except everyone",
         ),
         pytest.param(

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.documents.document import parse
+from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.model import Principals
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.syntax.delegation import Delegation, read_delegation
+from tokenserver.policy.syntax.delegation import Delegation, WorkloadLimits, parse_name_glob, read_delegation
 from tokenserver.policy.syntax.reader import Reader
 
 WEB = 'file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push, delete]'
@@ -56,6 +57,33 @@ def read_value(value: Any) -> tuple[Delegation | None, Reader]:
         pytest.param(f"{WEB}, max_lifetime: 59s", "max_lifetime: '59s': must be from 60s to 1h", id="too-short"),
         pytest.param(f"{WEB}, max_lifetime: 2h", "max_lifetime: '2h': must be from 60s to 1h", id="too-long"),
         pytest.param(f"{WEB}, max_lifetime: true", "max_lifetime: must be text, not a boolean", id="boolean"),
+        pytest.param(f"{WEB}, robots: []", "robots: is an empty list", id="no-robots"),
+        pytest.param(f"{WEB}, robots: web-*", "robots: must be a list, not text; fix: write", id="one-robot"),
+        pytest.param(f"{WEB}, robots: ['**']", "robots[0]: '**': must be a name of a robot (a-z", id="robots"),
+        pytest.param(f"{WEB}, robots: [web/*]", "robots[0]: 'web/*': must be a name of a robot", id="robot-path"),
+        pytest.param(f"{WEB}, robots: [Web-*]", "robots[0]: 'Web-*': must be a name of a robot", id="robot-capital"),
+        pytest.param(
+            f"{WEB}, workloads: [github]",
+            "workloads: must be a mapping (key: value), not a list",
+            id="list-of-workloads",
+        ),
+        pytest.param(
+            f"{WEB}, workloads: {{claims: {{a: x}}}}",
+            "workloads: from is missing; for example from: [github]",
+            id="no-source",
+        ),
+        pytest.param(
+            f"{WEB}, workloads: {{from: github}}",
+            'workloads: claims is missing; for example claims: {repository_owner_id: "65"}',
+            id="no-claims",
+        ),
+        pytest.param(f"{WEB}, workloads: {{from: [], claims: {{a: x}}}}", "from: is an empty list", id="no-sources"),
+        pytest.param(
+            f"{WEB}, workloads: {{from: a, claims: {{a: x**}}}}", "workloads.claims.a: 'x**': ** must", id="claim"
+        ),
+        pytest.param(
+            f"{WEB}, workloads: {{from: a, claims: {{a: x}}, names: [b]}}", "workloads.names: unknown key", id="names"
+        ),
         pytest.param(f"{WEB}, contact: [a]", "contact: must be text, not a list", id="contacts"),
         pytest.param(f"{WEB}, contact: ''", "contact: must be one line of 1 to 200 printable", id="no-contact"),
         pytest.param(f"{WEB}, contact: ' '", "contact: must be one line of 1 to 200 printable", id="blank-contact"),
@@ -88,6 +116,8 @@ def limits(found: Delegation | None) -> set[str]:
         "principals": found.principals is not None,
         "max_lifetime": found.max_lifetime is not None,
         "contact": found.contact is not None,
+        "robots": found.robots not in ((), (parse_name_glob("*"),)),
+        "workloads": found.workloads not in (None, WorkloadLimits(None, ())),
     }
     return {key for key, is_limit in limited.items() if is_limit}
 
@@ -127,7 +157,8 @@ def test_a_whole_entry() -> None:
     """Every key, as the loader gets it; `*` is every action."""
     found, faults = read(
         '{file: teams/web.yaml, repositories: ["web/**", web], actions: ["*"], max_lifetime: 10m,'
-        ' principals: ["user:ann", "group:web"]}'
+        ' principals: ["user:ann", "group:web", robots], robots: ["web-*", ci],'
+        ' workloads: {from: github, claims: {owner: [65, "66"]}}}'
     )
     assert faults == []
     assert found == Delegation(
@@ -136,7 +167,9 @@ def test_a_whole_entry() -> None:
         (parse_pattern("web/**"), parse_pattern("web")),
         frozenset({"pull", "push", "delete", "*"}),
         600,
-        Principals(users=frozenset({"ann"}), groups=frozenset({"web"})),
+        Principals(users=frozenset({"ann"}), groups=frozenset({"web"}), robots=True),
+        robots=(parse_name_glob("web-*"), parse_name_glob("ci")),
+        workloads=WorkloadLimits(frozenset({"github"}), (("owner", (parse_claim_glob("65"), parse_claim_glob("66"))),)),
     )
 
 
@@ -150,10 +183,11 @@ def test_lifetimes_as_they_are_written(written: str, seconds: int) -> None:
 
 
 def test_what_is_left_out_has_no_limit() -> None:
-    """Any principal may be named, and tokens live as long as the registry allows."""
+    """Any principal may be named, and tokens live as long as the registry allows; but no machine may be declared."""
     found, _ = read(f"{{{WEB}}}")
     assert found is not None
     assert (found.max_lifetime, found.principals) == (None, None)
+    assert (found.robots, found.workloads) == ((), None)
 
 
 VALUES = st.recursive(
@@ -163,7 +197,11 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*ENTRY, "max_lifetime", "principals", "role"]), VALUES, max_size=3))
+@given(
+    st.dictionaries(
+        st.sampled_from([*ENTRY, "max_lifetime", "principals", "robots", "workloads", "role"]), VALUES, max_size=3
+    )
+)
 def test_any_value_is_an_entry_or_a_fault(changes: dict[str, Any]) -> None:
     """Nothing else is raised, and an entry with a fault is never taken for a narrower one."""
     found, reader = read_value(ENTRY | changes)

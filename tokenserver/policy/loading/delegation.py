@@ -15,8 +15,9 @@ from tokenserver.documents.document import Path, nearest
 from tokenserver.errors import Fault
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.group_names import is_root, owned_name, plain_name
-from tokenserver.policy.groups import included
+from tokenserver.policy.group_names import is_root, owned_name
+from tokenserver.policy.loading.delegated_principals import DelegatedPrincipals
+from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.model import Group, Ownership, Principal, Principals, Rule
 from tokenserver.policy.principals import listed
 from tokenserver.policy.queries.who_can import Line, Unless
@@ -134,6 +135,13 @@ class Home:
         includes = frozenset(self.own.get(name, name) for name in group.includes)
         return replace(group, name=self.own.get(group.name, group.name), includes=includes)
 
+    def robot(self, robot: Robot) -> Robot:
+        """A robot of this file, with the names in the tree of local groups that own it."""
+        names = {f"group:{name}": f"group:{within}" for name, within in self.own.items()}
+        if names.keys().isdisjoint(robot.owners):
+            return robot
+        return replace(robot, owners=tuple(names.get(owner, owner) for owner in robot.owners))
+
     def principals(self, principals: Principals) -> Principals:
         """Principals as written in this file, with the names of local groups in the tree."""
         if not self.own or principals.groups.isdisjoint(self.own):
@@ -209,15 +217,24 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and its limits
         )
         yield document.fault((*draft.place, "role" if draft.role else "actions"), message)
     if delegation.principals is not None:
+        limits = DelegatedPrincipals.of(delegation.principals, file, groups)
         delegated = ", ".join(map(str, listed(delegation.principals)))
-        is_any = delegation.principals.everyone or delegation.principals.authenticated
-        for written in () if is_any else rule.capturing:
-            message = f"names {written}, groups of any such name, which are not delegated to this file"
-            yield document.fault((*draft.place, "to"), f"{message}: {mandate.at} delegates {delegated}")
-        for key, principals in (("to", None if rule.capturing else rule.to), ("except", rule.excluded)):
-            for named in _beyond(principals or Principals(), delegation.principals, groups):
-                message = f"names {named}, who is not delegated to this file: {mandate.at} delegates {delegated}"
-                yield document.fault((*draft.place, key), message)
+        for key, named in _named_beyond(limits, rule):
+            yield document.fault((*draft.place, key), f"names {named}: {mandate.at} delegates {delegated}")
+
+
+def _named_beyond(limits: DelegatedPrincipals, rule: Rule) -> Iterator[tuple[str, str]]:
+    """The key of the rule and the words for each principal beyond the limits."""
+    named = limits.beyond(rule.to)
+    if rule.capturing and not (limits.given.everyone or limits.given.authenticated):
+        named = iter(())
+        for written in rule.capturing:
+            yield "to", f"{written}, groups of any such name, which are not delegated to this file"
+    elif rule.capturing and not limits.given.everyone:
+        named = limits.captured_beyond(rule.patterns[0].captures)
+    yield from (("to", f"{one}, who is not delegated to this file") for one in named)
+    for one in limits.beyond(rule.excluded or Principals()):
+        yield "except", f"{one}, who is not delegated to this file"
 
 
 def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
@@ -228,45 +245,3 @@ def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
                 f"{service!r} is not delegated to this file: {mandate.at} delegates for {', '.join(mandate.services)}"
             )
             yield file.document.fault(("registries", number), message)
-
-
-def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group]) -> Iterator[str]:
-    """The principals that are named but not delegated.
-
-    A delegation of `everyone` or `authenticated` includes every user and group. A local group counts as its members; a
-    group of a root file is delegated by its name, or by that of a group that includes it.
-    """
-    if delegated.everyone:
-        return
-    for sort in ("everyone", "authenticated", "anonymous"):
-        if getattr(named, sort) and not getattr(delegated, sort):
-            yield sort
-    if delegated.authenticated:
-        return
-    yield from (f"user:{name}" for name in sorted(named.users - delegated.users))
-    beyond = sorted(named.groups - delegated.groups)
-    if not beyond:
-        return
-    reached = {one.name for name in delegated.groups for one in included(groups, name)} | delegated.groups
-    # In `principals:`, the name of a root file's group means that group, not the directory group of that name.
-    directory_groups = delegated.groups - groups.keys()
-    for name in beyond:
-        for one, path in _spelled_out(name, groups):
-            if plain_name(one) == one:
-                yield from () if one in reached else (f"{path}group:{one}",)
-                continue
-            own, within = groups[one], f"{path}group:{plain_name(one)} with "
-            yield from (f"{within}user:{user}" for user in sorted(own.users - delegated.users))
-            yield from (f"{within}the directory group {group}" for group in sorted(own.groups - directory_groups))
-
-
-def _spelled_out(name: str, groups: Mapping[str, Group]) -> Iterator[tuple[str, str]]:
-    """The group, and every group that local ones include, each once, with the way to it in words."""
-    pending, seen = [(name, "")], {name}
-    while pending:
-        one, path = pending.pop()
-        yield one, path
-        if plain_name(one) != one:
-            more = sorted(groups[one].includes - seen)
-            pending += [(further, f"{path}group:{plain_name(one)} with ") for further in more]
-            seen.update(more)

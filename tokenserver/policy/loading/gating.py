@@ -4,6 +4,9 @@ If the new version of a delegated file fails a test (its own, or one of a root f
 and all other changes go live. If a change elsewhere breaks a test of a delegated file, the policies go live with a
 note. At the start there is no last good version to compare with, so a failing test of a delegated file is a note too:
 refusing the start would stop the service for every team.
+
+What ends machines waits for no test: a robot, a secret or a workload that the new version of a delegated file no longer
+declares is not accepted any more, even while the rest of the file's last good version stays.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from tokenserver.policy.budget import file_budget
 from tokenserver.policy.group_names import is_root
 from tokenserver.policy.loading.incremental import CompiledFiles
 from tokenserver.policy.loading.linker import FileTests
+from tokenserver.policy.loading.machines import without_ended
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import AsTest, FailedExpectation, Test
@@ -89,14 +93,16 @@ class Gate:
             reported = [fault for faults in found.values() for fault in faults]
             current = self._with_last_good(current, found, reported)
             failed = self._failed(current)
-        if waiting and current.texts == self._before and offered.policies.digest != self._seen:
+        live = without_ended(current.policies, offered.policies)
+        is_unchanged = current.texts == self._before and live is current.policies
+        if waiting and is_unchanged and offered.policies.digest != self._seen:
             raise LoadError(fault for faults in waiting.values() for fault in faults)
         notes = {_waiting(name, fault) for name, faults in waiting.items() for fault in faults}
         for name, failures in failed.items():
             # For a file whose change is not live, report the lines of the file on disk.
             pending = {one.key for one in failures}
             notes |= {one.fault for one in (first.get(name, ()) if name in waiting else failures) if one.key in pending}
-        return replace(current, policies=replace(current.policies, notes=tuple(sorted(notes))))
+        return replace(current, policies=replace(live, notes=tuple(sorted(notes))))
 
     def _at_fault(self, current: Compiled, failed: Failures) -> dict[str, list[Fault]]:
         """The changed delegated files that break a test, with the faults; empty: `current` can go live.

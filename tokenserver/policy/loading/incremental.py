@@ -31,7 +31,7 @@ class Ceiling:
 class Terms:
     """Everything that the rules of a file depend on besides its name and text.
 
-    `groups` are those of the tree as written, or None if their members do not matter.
+    `groups` are those of root files as written, or None if their members do not matter.
     """
 
     roles: Mapping[str, frozenset[str]]
@@ -67,6 +67,8 @@ class Known:
             document=replace(file.document, value=None, lines={}),
             ids=[((), name) for _, name in file.ids],
             roles_used=[((), role) for role in dict.fromkeys(role for _, role in file.roles_used)],
+            machines_used=[((), one) for one in dict.fromkeys(one for _, one in file.machines_used)],
+            sources_used=[((), source) for source in dict.fromkeys(source for _, source in file.sources_used)],
             rules=[],
         )
         return cls(text, light, terms, rules, index_keys(rules))
@@ -74,22 +76,33 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class CompiledFiles:
-    """All files of one load by name, the groups of the tree, and the index over all rules. Empty at first."""
+    """All files of one load by name, the groups of the tree, and the index over all rules. Empty at first.
+
+    `known_everywhere` are the groups of root files as written.
+    """
 
     files: Mapping[str, Known]
     groups: Groups
+    known_everywhere: Mapping[str, Group]
     index: Index
 
     @classmethod
-    def of(cls, files: Mapping[str, Known], groups: Groups, before: CompiledFiles) -> CompiledFiles:
+    def of(
+        cls,
+        files: Mapping[str, Known],
+        groups: Groups,
+        known_everywhere: Mapping[str, Group],
+        before: CompiledFiles,
+    ) -> CompiledFiles:
         """The compiled files; everything unchanged since `before` is shared with it."""
         changed = [known for name, known in files.items() if known is not before.files.get(name)]
         removed = [known for name, known in before.files.items() if known is not files.get(name)]
         touched = frozenset[IndexKey]().union(*(known.index_keys for known in (*changed, *removed)))
         if len(changed) == len(files):
-            return cls(files, groups, build_index(rule for known in files.values() for rule in known.rules))
+            index = build_index(rule for known in files.values() for rule in known.rules)
+            return cls(files, groups, known_everywhere, index)
         near = (rule for known in files.values() if not known.index_keys.isdisjoint(touched) for rule in known.rules)
-        return cls(files, groups, updated_index(before.index, near, touched))
+        return cls(files, groups, known_everywhere, updated_index(before.index, near, touched))
 
 
-EMPTY = CompiledFiles({}, Groups.of_all(()), {})
+EMPTY = CompiledFiles({}, Groups.of_all(()), {}, {})

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tokenserver.documents.document import Document, nearest
-from tokenserver.documents.document import Path as Place
 from tokenserver.errors import Fault
 from tokenserver.policy.budget import file_budget
-from tokenserver.policy.group_names import is_root
+from tokenserver.policy.group_names import is_root, plain_name
 from tokenserver.policy.loading.delegated_tests import narrowed, test_faults
 from tokenserver.policy.loading.delegation import (
     Home,
@@ -25,9 +24,11 @@ from tokenserver.policy.loading.delegation import (
 )
 from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
-from tokenserver.policy.loading.machines import machine_faults, workloads_of
+from tokenserver.policy.loading.machines import Circumstances, machine_faults, workloads_of
+from tokenserver.policy.loading.repeated_names import repeated
 from tokenserver.policy.loading.taken_away import taken_away_faults
-from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
+from tokenserver.policy.machines.workloads import Workload, Workloads
+from tokenserver.policy.model import BUILT_IN_ROLES, Group, Groups, Principals, Rule
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
 from tokenserver.policy.syntax.hosts import host_faults
 from tokenserver.policy.testing.expectations import Test
@@ -46,16 +47,20 @@ class FileTests:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """All files with their rules, the groups of the tree, and the tests. If there are faults, some may be missing."""
+    """All files with their rules, the groups of the tree, those of root files as written, and the tests.
+
+    If there are faults, some may be missing.
+    """
 
     files: Mapping[str, Known]
     groups: Groups
+    known_everywhere: Mapping[str, Group]
     tests: tuple[FileTests, ...]
     faults: list[Fault]
 
 
 class Connector:
-    """Links files. `services` are the configured registries (None: unknown).
+    """Links files. `services` are the configured registries (None: unknown), `circumstances` those of machines.
 
     `memory` is that of the previous load; `read` reads a file of it again, with its rules, by name. `pace` is called
     between small pieces of work.
@@ -64,11 +69,13 @@ class Connector:
     def __init__(
         self,
         services: frozenset[str] | None,
+        circumstances: Circumstances,
         memory: CompiledFiles,
         read: Callable[[str], PolicyFile],
         pace: Callable[[], None],
     ) -> None:
         self._services = services
+        self._circumstances = circumstances
         self._memory = memory
         self._read = read
         self._pace = pace
@@ -85,13 +92,14 @@ class Connector:
         homes = {name: Home.of(name, file) for name, file in files.items()}
         wrong_includes = include_faults(files, is_whole=is_whole)
         faults += wrong_includes
-        faults += machine_faults(files, given, is_whole=is_whole)
+        faults += machine_faults(files, given, self._circumstances, is_whole=is_whole)
         groups = self._groups(files, homes, keep_includes=not wrong_includes)
+        known_everywhere = self._known_everywhere(groups)
         kept: dict[str, Known] = {}
         tests = []
         for name, file in _paced(files.items(), self._pace):
             mandate = given.get(name)
-            terms = Terms.of(roles[name], mandate, groups.written)
+            terms = Terms.of(roles[name], mandate, known_everywhere)
             known = self._memory.files.get(name)
             if known is not None and known.file is not file:
                 known = None
@@ -107,18 +115,33 @@ class Connector:
             own = map(homes[name].test, file.tests)
             of_file = own if mandate is None else (narrowed(test, mandate) for test in own)
             tests.append(FileTests(file.document, tuple(of_file), service))
-        return Connected(kept, groups, tuple(tests), faults)
+        return Connected(kept, groups, known_everywhere, tuple(tests), faults)
 
     def _groups(self, files: Mapping[str, PolicyFile], homes: Mapping[str, Home], *, keep_includes: bool) -> Groups:
         """The groups of the tree; the object of the previous load, if they are equal."""
         written = [homes[name].group(group) for name, file in files.items() for _, group in file.groups]
         if not keep_includes:
             written = [replace(group, includes=frozenset()) for group in written]
-        workloads = {one.name: one for one in workloads_of(files)}
+        workloads = [*workloads_of(files)]
         before = self._memory.groups
-        if {group.name: group for group in written} == before.written and workloads == before.workloads.by_name:
-            return before  # comparing identical objects is fast, for each file
-        return Groups.of_all(written, workloads.values())
+        if {group.name: group for group in written} == before.written and _are_same(workloads, before.workloads):
+            return before
+        return Groups.of_all(written, workloads)
+
+    def _known_everywhere(self, groups: Groups) -> Mapping[str, Group]:
+        """The groups of root files; the object of the previous load, if they are equal."""
+        found = {name: group for name, group in groups.written.items() if plain_name(name) == name}
+        before = self._memory.known_everywhere
+        return before if found == before else found  # comparing identical objects is fast, for each file
+
+
+def _are_same(workloads: Sequence[Workload], before: Workloads) -> bool:
+    """Whether these are the workloads of the previous load, in the same lines."""
+    old = before.by_name
+    return len(workloads) == len(old) and all(
+        one == old.get(one.name) and (one.file, one.line) == (old[one.name].file, old[one.name].line)
+        for one in workloads
+    )
 
 
 def default_service(registries: Sequence[str], services: frozenset[str] | None) -> str:
@@ -201,9 +224,9 @@ def _connection_faults(
     """The faults that depend on several files or the configuration."""
     roots = [file for name, file in files.items() if is_root(name)]
     ids = ((file.document, place, name) for file in _paced(files.values(), pace) for place, name in file.ids)
-    yield from _repeated("rule id", ids, below=("id",))
-    yield from _repeated("group", ((file.document, place, one.name) for file in roots for place, one in file.groups))
-    yield from _repeated("role", ((file.document, place, name) for file in roots for place, name, _ in file.roles))
+    yield from repeated("rule id", ids, below=("id",))
+    yield from repeated("group", ((file.document, place, one.name) for file in roots for place, one in file.groups))
+    yield from repeated("role", ((file.document, place, name) for file in roots for place, name, _ in file.roles))
     yield from name_faults(files)
     for file in _paced(files.values(), pace):
         for place, service in file.services:
@@ -216,18 +239,6 @@ def _paced(items: Iterable[_Item], pace: Callable[[], None]) -> Iterator[_Item]:
     for item in items:
         pace()
         yield item
-
-
-def _repeated(what: str, named: Iterable[tuple[Document, Place, str]], below: Place = ()) -> Iterator[Fault]:
-    """Names that are used twice; each is at `below`, relative to its place."""
-    first: dict[str, tuple[Document, Place]] = {}
-    for document, place, name in named:
-        if name in first:
-            other, at = first[name]
-            line = other.line((*at, *below))
-            yield document.fault((*place, *below), f"the {what} {name!r} is already used in {other.file}:{line}")
-        else:
-            first[name] = document, place
 
 
 def _unknown_roles(

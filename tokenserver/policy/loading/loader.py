@@ -18,7 +18,7 @@ from tokenserver.policy.loading.folder import are_marked, completeness_faults, r
 from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
 from tokenserver.policy.loading.linker import Connector, FileTests, default_service
-from tokenserver.policy.loading.machines import robots_of
+from tokenserver.policy.loading.machines import Circumstances, WorkloadSources, robots_of
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.runtime.background_pacing import unpaced
@@ -39,24 +39,30 @@ def load_policies(
     now: datetime,
     marked: bool = False,
     namespaces: Namespaces | None = None,
+    workload_sources: WorkloadSources | None = None,
 ) -> PolicySet:
     """Read, check and compile all policy files in `folder` and its sub-folders, and run the tests in them.
 
     `services` are the configured registries, with which `registries:` and `service:` in the files are compared (None:
     unknown, not compared). `now` is the aware time for tests without `at:`. `marked` says that the files ended with
     `...` in a previous load, so that one without is taken for truncated. `namespaces` becomes that of the result.
+    `workload_sources` are the configured ones, with the claims that their workloads must pin (None: unknown, not
+    compared).
 
     Raises:
         LoadError: with every fault of every file; a failing test is a fault. Tests run once nothing else is wrong.
     """
-    return PolicyLoader(folder, services=services, marked=marked, namespaces=namespaces).load(now)
+    loader = PolicyLoader(
+        folder, services=services, marked=marked, namespaces=namespaces, workload_sources=workload_sources
+    )
+    return loader.load(now)
 
 
 class PolicyLoader:
     """Loads one folder repeatedly. Unchanged files are neither parsed nor compiled again.
 
-    `services`, `marked` and `namespaces` are as for `load_policies`; once the files ended with the marker, they always
-    must. `pace` is called between small pieces of work.
+    `services`, `marked`, `namespaces` and `workload_sources` are as for `load_policies`; once the files ended with the
+    marker, they always must. `pace` is called between small pieces of work.
     """
 
     def __init__(
@@ -67,11 +73,13 @@ class PolicyLoader:
         marked: bool = False,
         namespaces: Namespaces | None = None,
         pace: Callable[[], None] = unpaced,
+        workload_sources: WorkloadSources | None = None,
     ) -> None:
         self._folder = folder
         self._services = services
         self._marked = marked
         self._namespaces = namespaces
+        self._workload_sources = workload_sources
         self._pace = pace
         self._memory = EMPTY
         self._seen: str | None = None
@@ -88,17 +96,17 @@ class PolicyLoader:
         texts = texts or read_folder(self._folder, self._pace)
         memory = self._memory
         try:
-            offered = self._compile(texts, memory, marked=self._marked)
+            offered = self._compile(texts, memory, now, marked=self._marked)
         except LoadError:
             if memory is EMPTY:
                 raise
             memory = EMPTY  # reused files have no line numbers for the faults
-            offered = self._compile(texts, memory, marked=self._marked)
+            offered = self._compile(texts, memory, now, marked=self._marked)
         gate = Gate(
             {name: known.text for name, known in self._memory.files.items()},
             self._seen,
             # Whether the folder is complete was checked when `offered` was compiled.
-            compile_again=lambda changed: self._compile((changed, []), memory, marked=None),
+            compile_again=lambda changed: self._compile((changed, []), memory, now, marked=None),
             placed=self._placed,
             now=now,
             pace=self._pace,
@@ -108,9 +116,12 @@ class PolicyLoader:
         self._marked = offered.policies.is_marked
         return passed.policies
 
-    def _compile(self, read: Texts, memory: CompiledFiles, *, marked: bool | None) -> Compiled:
+    def _compile(self, read: Texts, memory: CompiledFiles, now: datetime, *, marked: bool | None) -> Compiled:
+        terms = Circumstances(self._workload_sources, now)
         with _collector_paused():
-            compiled = _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
+            compiled = _compiled(
+                self._folder, read, self._services, terms, marked=marked, memory=memory, pace=self._pace
+            )
         return replace(compiled, policies=replace(compiled.policies, namespaces=self._namespaces))
 
     def _placed(self, name: str, compiled: Compiled) -> FileTests:
@@ -122,15 +133,21 @@ class PolicyLoader:
 
 
 def compile_policies(
-    folder: Path, *, services: frozenset[str] | None = None, marked: bool = False
+    folder: Path,
+    *,
+    services: frozenset[str] | None = None,
+    marked: bool = False,
+    now: datetime | None = None,
+    workload_sources: WorkloadSources | None = None,
 ) -> tuple[PolicySet, tuple[FileTests, ...]]:
-    """Like `load_policies`, but the tests are returned and not run.
+    """Like `load_policies`, but the tests are returned and not run. Without `now`, robots may have any secrets.
 
     Raises:
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        compiled = _compiled(folder, read_folder(folder), services, marked=marked)
+        terms = Circumstances(workload_sources, now)
+        compiled = _compiled(folder, read_folder(folder), services, terms, marked=marked)
     return compiled.policies, tuple(compiled.tests.values())
 
 
@@ -152,6 +169,7 @@ def _compiled(
     folder: Path,
     read: Texts,
     services: frozenset[str] | None,
+    circumstances: Circumstances,
     *,
     marked: bool | None,
     memory: CompiledFiles = EMPTY,
@@ -179,7 +197,7 @@ def _compiled(
             continue
         faults += files[name].faults
     is_whole = is_whole and len(files) == len(texts)  # else a missing name may be in a file that was not read
-    connector = Connector(services, memory, lambda name: _read(folder, name, texts[name]), pace)
+    connector = Connector(services, circumstances, memory, lambda name: _read(folder, name, texts[name]), pace)
     connected = connector.connect(texts, files, is_whole=is_whole)
     faults += connected.faults
     if faults:
@@ -187,7 +205,7 @@ def _compiled(
     rules = tuple(rule for known in connected.files.values() for rule in known.rules)
     if not rules:
         raise LoadError([Fault(str(folder), 0, "", "holds no rule in any file, so nothing would ever be granted")])
-    found = CompiledFiles.of(connected.files, connected.groups, memory)
+    found = CompiledFiles.of(connected.files, connected.groups, connected.known_everywhere, memory)
     digest = _digest(texts, pace)
     policies = PolicySet(
         digest,

@@ -1,19 +1,56 @@
-"""Robots and workloads of all files: those of the tree, and the faults of their names and of what is delegated."""
+"""Robots and workloads of all files: those of the tree, and the faults of their declarations and of their names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from tokenserver.documents.document import nearest
 from tokenserver.errors import Fault
-from tokenserver.policy.loading.delegation import Mandate
+from tokenserver.policy.loading.delegation import Home, Mandate
+from tokenserver.policy.loading.repeated_names import repeated
+from tokenserver.policy.machines.claim_globs import accepts, is_any
 from tokenserver.policy.machines.robots import Robot
-from tokenserver.policy.machines.workloads import Workload, where_claims
+from tokenserver.policy.machines.workloads import (
+    Workload,
+    Workloads,
+    base_of,
+    requires,
+    spell_claims,
+    where_claims,
+)
+from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.syntax.file import PolicyFile
+
+MAX_SECRETS = 2
+"""How many secrets of a robot may be valid: the one in use, and its successor during a rotation."""
+
+WorkloadSources = Mapping[str, frozenset[frozenset[str]]]
+"""The configured workload sources by name, with the sets of claims of which a workload has to pin one.
+
+An empty set of claims pins nothing; a source without any set accepts no workload.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known outside of the policy files: the workload sources (None: unknown), and the time (None: unknown)."""
+
+    sources: WorkloadSources | None = None
+    now: datetime | None = None
 
 
 def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
-    """All declared robots by name."""
-    return {robot.name: robot for file in files.values() for _, robot in file.robots}
+    """All declared robots by name, with the names in the tree of the groups that own them."""
+    return {
+        robot.name: home.robot(robot)
+        for name, file in files.items()
+        if file.robots
+        for home in [Home.of(name, file)]
+        for _, robot in file.robots
+    }
 
 
 def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
@@ -30,6 +67,131 @@ def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
                     yield workload
 
 
-def machine_faults(files: Mapping[str, PolicyFile], given: Mapping[str, Mandate], *, is_whole: bool) -> Iterator[Fault]:
-    """The faults of declared machines, and of names that nobody declares."""
-    yield from ()
+def without_ended(live: PolicySet, offered: PolicySet) -> PolicySet:
+    """The policies without the robots, secrets and workloads that the files on disk, in `offered`, no longer declare.
+
+    Robots are as in `offered`: a secret is a matter of no test, so its change does not wait for one. If nothing
+    differs, the result is `live` itself.
+    """
+    robots = {name: offered.robots[name] for name in live.robots if name in offered.robots}
+    declared = offered.groups.workloads.by_name
+    workloads = live.groups.workloads.by_name
+    left = [one for name, one in workloads.items() if not base_of(name) or base_of(name) in declared]
+    if robots == live.robots and len(left) == len(workloads):
+        return live
+    groups = live.groups
+    if len(left) < len(workloads):
+        groups = replace(groups, workloads=Workloads.of_all(left))
+    digest = hashlib.sha256(f"{live.digest} {offered.digest}".encode()).hexdigest()
+    return replace(live, digest=digest, robots=robots, groups=groups)
+
+
+def machine_faults(
+    files: Mapping[str, PolicyFile], given: Mapping[str, Mandate], circumstances: Circumstances, *, is_whole: bool
+) -> Iterator[Fault]:
+    """The faults of declared machines, and of names that nobody declares; the latter only if the files are whole."""
+    robots = [(file.document, place, robot) for file in files.values() for place, robot in file.robots]
+    workloads = [(file.document, place, one) for file in files.values() for place, one in file.workloads]
+    yield from repeated("robot", ((document, place, robot.name) for document, place, robot in robots))
+    yield from repeated("workload", ((document, place, one.name) for document, place, one in workloads))
+    secrets = (
+        (document, (*place, "secrets", number), secret.id)
+        for document, place, robot in robots
+        for number, secret in enumerate(robot.secrets)
+    )
+    yield from repeated("secret id", secrets, below=("id",))
+    for document, place, robot in robots:
+        message = _too_many_secrets(robot, circumstances.now)
+        if message is not None:
+            yield document.fault((*place, "secrets"), message)
+    if circumstances.sources is not None:
+        yield from _source_faults(files, circumstances.sources)
+    for name, mandate in given.items():
+        if name in files:
+            yield from _mandate_faults(mandate, files[name])
+    if is_whole:
+        names = {"robot": {robot.name for _, _, robot in robots}, "workload": {one.name for _, _, one in workloads}}
+        yield from _undeclared(files, names)
+
+
+def _too_many_secrets(robot: Robot, now: datetime | None) -> str | None:
+    if now is None or len(robot.secrets) <= MAX_SECRETS:
+        return None
+    valid = [secret.id for secret in robot.secrets if not secret.is_expired(now)]
+    if len(valid) <= MAX_SECRETS:
+        return None
+    return (
+        f"has {len(valid)} secrets that have not expired ({', '.join(valid)}), and may have {MAX_SECRETS}; "
+        "fix: remove those that are no longer used"
+    )
+
+
+def _source_faults(files: Mapping[str, PolicyFile], sources: WorkloadSources) -> Iterator[Fault]:
+    """Workload sources that are not configured, and workloads of a source that pin none of its sets of claims."""
+    for file in files.values():
+        for place, source in file.sources_used:
+            if source not in sources:
+                known = nearest(source, sources) if sources else "no workload source is configured"
+                yield file.document.fault(place, f"no workload source {source!r} is configured; {known}")
+        for place, workload in file.workloads:
+            message = _unanchored(workload, sources)
+            if message is not None:
+                yield file.document.fault((*place, "claims"), message)
+
+
+def _unanchored(workload: Workload, sources: WorkloadSources) -> str | None:
+    """What is wrong with a workload that anybody's machine of the same issuer could be."""
+    pinned = {name for name, globs in workload.claims if not any(map(is_any, globs))}
+    anchors = sources.get(workload.source)
+    if anchors is None or any(pinned >= anchor for anchor in anchors if anchor):
+        return None
+    ways = sorted((sorted(anchor) for anchor in anchors), key=lambda anchor: (len(anchor), anchor))
+    listed = " or ".join(" and ".join(anchor) for anchor in ways)
+    return (
+        f"would accept machines of anybody who has tokens of {workload.source}; "
+        f"fix: require {listed}, with a value that is more than wildcards"
+    )
+
+
+def _mandate_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
+    """The robots and workloads that a delegated file declares beyond its mandate."""
+    globs, limits = mandate.delegation.robots, mandate.delegation.workloads
+    for place, robot in file.robots:
+        if not accepts(globs, robot.name):
+            given = _delegates(mandate, "robots", [glob.text for glob in globs], f'robots: ["{robot.name}"]')
+            yield file.document.fault(place, f"the robot {robot.name!r} is not delegated to this file: {given}")
+    for place, workload in file.workloads:
+        if limits is None:
+            given = _delegates(mandate, "workloads", [], f"workloads: {{from: [{workload.source}], claims: …}}")
+            message = f"the workload {workload.name!r} is not delegated to this file: {given}"
+            yield file.document.fault(place, message)
+            continue
+        if limits.sources is not None and workload.source not in limits.sources:
+            given = _delegates(mandate, "workloads", sorted(limits.sources), "")
+            message = f"workloads of {workload.source!r} are not delegated to this file: {given}"
+            yield file.document.fault((*place, "from"), message)
+        lacking = tuple(claim for claim in limits.claims if not requires(workload.claims, (claim,)))
+        if lacking:
+            message = (
+                f"does not require that {spell_claims(lacking)}, as all workloads of this file must by {mandate.at}"
+            )
+            yield file.document.fault((*place, "claims"), message)
+
+
+def _delegates(mandate: Mandate, what: str, given: Sequence[str], fix: str) -> str:
+    if given:
+        return f"{mandate.at} delegates {', '.join(given)}"
+    return f"{mandate.at} delegates no {what}; fix: add there {fix}"
+
+
+def _undeclared(files: Mapping[str, PolicyFile], names: Mapping[str, set[str]]) -> Iterator[Fault]:
+    """Robots and workloads that a file names and none declares."""
+    for file in files.values():
+        for place, machine in file.machines_used:
+            if machine.name not in names[machine.sort]:
+                yield file.document.fault(place, _unknown(machine, names[machine.sort]))
+
+
+def _unknown(machine: Principal, known: set[str]) -> str:
+    hint = nearest(machine.name, known) if known else f"fix: declare it under {machine.sort}s"
+    return f"no file declares the {machine.sort} {machine.name!r}; {hint}"

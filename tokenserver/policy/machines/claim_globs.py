@@ -18,6 +18,9 @@ MAX_VALUE = 1024
 MAX_WILDCARDS = 16
 """Limit for the `*` and `**` of one glob, which bounds the cost of matching a value."""
 
+MAX_MANY = 3
+"""Limit for the `**` of one glob, which bounds the cost of comparing it with another."""
+
 FRESH = "\0"
 """A character that no glob and no value has."""
 
@@ -40,6 +43,8 @@ def parse_claim_glob(text: str) -> Pattern:
     if text.count("*") > MAX_WILDCARDS:
         raise ClaimError(f"{text!r}: has more than {MAX_WILDCARDS} wildcards")
     parts = text.split("/")
+    if parts.count("**") > MAX_MANY:
+        raise ClaimError(f"{text!r}: has more than {MAX_MANY} segments **")
     return _pattern(text, parts, tuple(map(_segment, parts)))
 
 
@@ -65,6 +70,11 @@ def is_literal(glob: Pattern) -> bool:
     return not glob.rest
 
 
+def is_any(glob: Pattern) -> bool:
+    """Whether the glob has nothing but wildcards, so that it says only how many segments a value has."""
+    return not glob.text.strip("*/")
+
+
 def accepts(globs: Iterable[Pattern], value: str) -> bool:
     """Whether one of the globs is for this value."""
     segments = value.split("/")
@@ -74,8 +84,9 @@ def accepts(globs: Iterable[Pattern], value: str) -> bool:
 def is_accepted(glob: Pattern, wider: Iterable[Pattern]) -> bool:
     """Whether one of the `wider` globs is for every value that `glob` is for.
 
-    Only a wildcard covers a wildcard, so it is enough to try a text that nothing else has in place of each: that of a
-    `**` as one segment, and as more segments than any of the wider globs has.
+    Only a wildcard covers a wildcard, so it is enough to try a text that nothing else has in place of each. A `**`,
+    which alone covers empty segments, is tried as one segment and as more segments than any of the wider globs has. If
+    some of the wider globs are only together for every value of a `**`, such as `*` and `*/**`, the answer is no.
     """
     wider = tuple(wider)
     if is_literal(glob):
@@ -94,5 +105,5 @@ def _samples(glob: Pattern, most: int) -> Iterator[str]:
 
 def _ways(segment: Segment, most: int) -> tuple[str, ...]:
     if segment.kind is SegmentKind.MANY:
-        return FRESH, "/".join([FRESH] * most)
+        return FRESH, "", "/".join([FRESH] * most), "/" * (most - 1)
     return (segment.text.replace("*", FRESH),)

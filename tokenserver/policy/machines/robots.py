@@ -44,7 +44,10 @@ def robot_of(subject: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Robot:
-    """A declared robot. `owners` are the people who look after it; `file` and `line` say where it is declared."""
+    """A declared robot. `file` and `line` say where it is declared.
+
+    `owners` are the people who look after it, as `user:NAME` or `group:NAME`; the name of a group is that in the tree.
+    """
 
     name: str
     description: str = ""

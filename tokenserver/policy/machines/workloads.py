@@ -5,6 +5,7 @@ A client is every declared workload whose claims it has, as a user is in several
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -69,8 +70,16 @@ def where_claims(workload: Workload | None, claims: Required) -> Workload:
 
 
 def spell_claims(claims: Required) -> str:
-    """Claims in words, such as `environment is production or staging and ref is refs/heads/*`."""
-    return " and ".join(f"{name} is {' or '.join(glob.text for glob in globs)}" for name, globs in claims)
+    """Claims in words, such as `environment is production or staging and ref is refs/heads/*`.
+
+    Different claims have different words: values with a blank or a quotation mark are JSON strings.
+    """
+    return " and ".join(f"{name} is {' or '.join(map(_spell_value, globs))}" for name, globs in claims)
+
+
+def _spell_value(glob: Pattern) -> str:
+    is_plain = " " not in glob.text and '"' not in glob.text
+    return glob.text if is_plain else json.dumps(glob.text, ensure_ascii=False)
 
 
 def shown_workload(name: str) -> str:
@@ -82,6 +91,11 @@ def shown_workload(name: str) -> str:
 def is_declared(name: str) -> bool:
     """Whether policy files can declare a workload of this name; others stand for `when: {claims: …}`."""
     return _WHERE not in name
+
+
+def base_of(name: str) -> str:
+    """The declared workload that this one is, or with more claims; empty: any."""
+    return name.partition(_WHERE)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,10 @@ class Workloads:
         return self.demanded.get(source, frozenset()) | self.demanded.get("", frozenset())
 
     def memberships(self, source: str, claims: Claims) -> frozenset[str]:
-        """The `membership` of each workload that a client of this source with these claims is."""
+        """The `membership` of each workload that a client of this source with these claims is.
+
+        None if it is no declared one: more claims alone make nobody a client.
+        """
         if not self.by_name:
             return frozenset()
         values: dict[str, tuple[str, ...]] = {}
@@ -129,7 +146,8 @@ class Workloads:
             values[name] = (*values.get(name, ()), value)
         found = (one for pin in claims if pin in self.by_pin for one in self.by_pin[pin])
         candidates = dict.fromkeys((*found, *self.unpinned))
-        return frozenset(membership(one.name) for one in candidates if one.has(source, values))
+        held = [one.name for one in candidates if one.has(source, values)]
+        return frozenset(map(membership, held)) if any(map(is_declared, held)) else frozenset()
 
     def are_declared(self, source: str, claims: Claims) -> bool:
         """Whether such a client is any workload that policy files declare."""

@@ -19,6 +19,7 @@ from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse
 from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "robots", "workloads", "contact")
+_NAME_GLOB = re.compile(r"[a-z0-9._*-]+", re.ASCII)
 _VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
 MAX_CONTACT = 200
 
@@ -27,9 +28,9 @@ _Term = TypeVar("_Term")
 
 @dataclass(frozen=True, slots=True)
 class WorkloadLimits:
-    """The workloads that a delegated file may declare: of these sources, and with claims that imply `claims`."""
+    """The workloads that a delegated file may declare: of these sources (None: any), with claims that imply these."""
 
-    sources: frozenset[str]
+    sources: frozenset[str] | None
     claims: Required
 
 
@@ -79,7 +80,9 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
     if "max_lifetime" in content:
         lifetime = _read_lifetime(reader, content["max_lifetime"], (*place, "max_lifetime"))
     contact = reader.line(content["contact"], (*place, "contact"), MAX_CONTACT) if "contact" in content else None
-    robots = _read_all(reader, content, place, "robots", parse_name_glob)
+    robots: list[Pattern] = []
+    if "robots" in content:
+        robots = _read_all(reader, content, place, "robots", parse_name_glob) or [parse_name_glob("*")]
     workloads = None
     if "workloads" in content:
         workloads = _read_limits(reader, content["workloads"], (*place, "workloads"))
@@ -102,14 +105,14 @@ def parse_name_glob(text: str) -> Pattern:
     """A glob for the names of machines.
 
     Raises:
-        ClaimError: not a glob inside one name.
+        ClaimError: no glob inside one name.
     """
-    if "/" in text or "**" in text:
-        raise ClaimError(f"{text!r}: must be one name of a machine, with any *, such as web-*")
+    if "**" in text or _NAME_GLOB.fullmatch(text) is None:
+        raise ClaimError(f"{text!r}: must be a name of a robot (a-z 0-9 . _ -), in which * is any text, such as web-*")
     return parse_claim_glob(text)
 
 
-def _read_limits(reader: Reader, value: Any, place: Path) -> WorkloadLimits | None:
+def _read_limits(reader: Reader, value: Any, place: Path) -> WorkloadLimits:
     faults = len(reader.faults)
     content = reader.mapping(value, place, ("from", "claims"))
     for key, example in (("from", "from: [github]"), ("claims", 'claims: {repository_owner_id: "65"}')):
@@ -117,7 +120,7 @@ def _read_limits(reader: Reader, value: Any, place: Path) -> WorkloadLimits | No
             reader.fault(place, f"{key} is missing; for example {example}")
     sources = reader.terms(content["from"], (*place, "from"), parse_source, or_one=True) if "from" in content else []
     claims = read_claims(reader, content["claims"], (*place, "claims")) if "claims" in content else ()
-    return WorkloadLimits(frozenset(sources), claims) if len(reader.faults) == faults else None
+    return WorkloadLimits(frozenset(sources), claims) if len(reader.faults) == faults else WorkloadLimits(None, ())
 
 
 def _parse_limit(text: str) -> Pattern:

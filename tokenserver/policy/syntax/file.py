@@ -15,16 +15,17 @@ from tokenserver.errors import Fault
 from tokenserver.policy.machines.robots import Robot, parse_machine_name
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import Required, Workload, membership
-from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
+from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principal, Principals
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.captures import Recipients, read_recipients, read_repositories
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
 from tokenserver.policy.syntax.machines import read_robot, read_workload
+from tokenserver.policy.syntax.named_machines import machines_named, sources_named
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.syntax.tests import read_tests
-from tokenserver.policy.syntax.where_claims import read_where
+from tokenserver.policy.syntax.where_claims import NO_CONDITION, read_where
 from tokenserver.policy.terms import (
     parse_group,
     parse_name,
@@ -81,7 +82,8 @@ class RuleDraft:
 class PolicyFile:
     """The content of one file. If it has faults, it holds what could be read, so that the rest is checked too.
 
-    The entries of `ids` and `roles_used` (without built-in roles) have the place of their rule.
+    The entries of `ids` and `roles_used` (without built-in roles) have the place of their rule. `machines_used` are the
+    robots and workloads that it names, `sources_used` the workload sources.
     """
 
     document: Document
@@ -96,6 +98,8 @@ class PolicyFile:
     tests: list[Test] = field(default_factory=list)
     robots: list[tuple[Path, Robot]] = field(default_factory=list)
     workloads: list[tuple[Path, Workload]] = field(default_factory=list)
+    machines_used: list[tuple[Path, Principal]] = field(default_factory=list)
+    sources_used: list[tuple[Path, str]] = field(default_factory=list)
     where: list[tuple[str, Required]] = field(default_factory=list)
     """The workloads of rules with `when: {claims: …}`, by name (empty: any), with those claims."""
     delegations: list[Delegation] = field(default_factory=list)
@@ -118,6 +122,9 @@ def read_policy_file(document: Document) -> PolicyFile:
     for key, read in _SECTIONS.items():
         if key in content:
             read(reader, content[key], file)
+    rules = ((draft.place, draft.to, draft.excluded) for draft in file.rules)
+    file.machines_used += machines_named(rules, file.groups, file.delegations, file.tests)
+    file.sources_used += sources_named(file.workloads, file.delegations, file.tests)
     if not content.keys() & _CONTENT_KEYS and not reader.faults:
         reader.fault(
             (), "says nothing: it has no groups, machines, roles, rules, delegations or tests; is the file complete?"
@@ -232,7 +239,7 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
         file.roles_used.append((place, role))
     when, to, where = read_where(reader, content, place, to)
     file.where += where
-    condition = read_when(reader, when, (*place, "when")) if when is not None else None
+    condition = read_when(reader, when, (*place, "when")) if when is not NO_CONDITION else None
     message = reader.line(content["message"], (*place, "message"), MAX_MESSAGE) if "message" in content else None
     if "message" in content and effect is Effect.ALLOW:
         reader.fault((*place, "message"), "only a deny rule has a message")

@@ -9,7 +9,7 @@ from tokenserver.access_keys import DeclaredSecret, parse_hash_line, parse_key_i
 from tokenserver.documents.document import Path
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Kind
-from tokenserver.policy.machines.claim_globs import ClaimError, parse_claim_glob
+from tokenserver.policy.machines.claim_globs import MAX_VALUE, ClaimError, parse_claim_glob
 from tokenserver.policy.machines.robots import Robot, parse_machine_name, subject_of
 from tokenserver.policy.machines.workloads import Required, Workload
 from tokenserver.policy.model import Principal
@@ -27,6 +27,7 @@ _ROBOT_KEYS = ("description", "owners", "secrets")
 _SECRET_KEYS = ("id", "hash", "expires", "networks", "note")
 _SECRET_HINTS = {"secret": "fix: write hash: with the line that tokenserver robots secret new NAME --for-file prints"}
 _WORKLOAD_KEYS = ("description", "from", "claims")
+_EMPTY_ROBOT = "is empty; fix: write a description, or nothing at all after the colon"
 _CLAIM = re.compile(r"[!-~]+", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -35,9 +36,10 @@ def read_robot(reader: Reader, name: str, value: Any, place: Path) -> Robot | No
     """Read one entry under `robots`; None after a fault."""
     faults = len(reader.faults)
     known = reader.term(name, place, parse_machine_name)
-    if value is None:
-        content: dict[str, Any] = {}  # a robot whose secrets are all elsewhere
-    else:
+    content: dict[str, Any] = {}
+    if value == {}:
+        reader.fault(place, _EMPTY_ROBOT)
+    elif value is not None:  # else a robot whose secrets are all elsewhere
         content = reader.mapping(value, place, _ROBOT_KEYS)
     description = _read_line(reader, content, place, "description", MAX_DESCRIPTION)
     owners = reader.terms(content["owners"], (*place, "owners"), parse_owner) if "owners" in content else []
@@ -48,7 +50,8 @@ def read_robot(reader: Reader, name: str, value: Any, place: Path) -> Robot | No
     if known is None or len(reader.faults) > faults:
         return None
     line = reader.document.line(place)
-    return Robot(known, description, tuple(map(str, owners)), tuple(secrets), reader.document.file, line)
+    spelled = tuple(dict.fromkeys(f"{owner.sort}:{owner.name}" for owner in owners))
+    return Robot(known, description, spelled, tuple(secrets), reader.document.file, line)
 
 
 def parse_owner(text: str) -> Principal:
@@ -153,7 +156,13 @@ def _read_value(reader: Reader, place: Path, value: Any) -> str | None:
         return str(value)
     if isinstance(value, str):
         return value
-    reader.fault(place, f"must be text, a whole number or true or false, not {kind_of(value)}")
+    hint = ""
+    if isinstance(value, float):
+        hint = "; quote it if text is meant"
+    elif isinstance(value, dict) and value:
+        name = f"{place[-1]}/{next(iter(value))}"
+        hint = f"; fix: write the way to the value as the claim's name, such as {name}"
+    reader.fault(place, f"must be text, a whole number, true or false, not {kind_of(value)}{hint}")
     return None
 
 
@@ -177,13 +186,15 @@ def read_machine(reader: Reader, content: dict[str, Any], place: Path) -> Identi
 
 
 def _read_values(reader: Reader, value: Any, place: Path) -> Claims:
-    """The claims of a client, each with one or several values, which are not globs."""
+    """The claims of a client, each with one or several values, which are not globs and may be empty."""
     found = []
     for name, item in reader.mapping(value, place).items():
         claim = reader.term(name, (*place, name), parse_claim)
         for at, one in _one_or_more(reader, item, (*place, name)):
             text = _read_value(reader, at, one)
-            if claim is not None and text is not None:
+            if text is not None and (len(text) > MAX_VALUE or not text.isprintable()):
+                reader.fault(at, f"a value of a claim has at most {MAX_VALUE} printable characters")
+            elif claim is not None and text is not None:
                 found.append((claim, text))
     return frozenset(found)
 

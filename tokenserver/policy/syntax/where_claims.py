@@ -15,20 +15,26 @@ from tokenserver.policy.syntax.reader import Reader
 Where = list[tuple[str, Required]]
 """Workloads by name (empty: any), with the claims that a rule demands besides."""
 
+NO_CONDITION = object()
+"""That a rule has no condition, as nothing after `when:` is a fault."""
+
 
 def read_where(
     reader: Reader, content: dict[str, Any], place: Path, to: Recipients | None
 ) -> tuple[Any, Recipients | None, Where]:
-    """The `when` of a rule without its claims (None: there is no more), its recipients with them, and the claims.
+    """The conditions of a rule besides claims, its recipients with these claims, and the claims.
 
-    `to` is what the rule says; None after a fault.
+    The conditions are what the rule has under `when`, as it is in the file, or `NO_CONDITION`. `to` is what the rule
+    says; None after a fault.
     """
-    when = content.get("when")
-    if "when" not in content or not isinstance(when, dict) or "claims" not in when:
-        return when if "when" in content else None, to, []
+    if "when" not in content:
+        return NO_CONDITION, to, []
+    when = content["when"]
+    if not isinstance(when, dict) or "claims" not in when:
+        return when, to, []
     faults = len(reader.faults)
     claims = read_claims(reader, when["claims"], (*place, "when", "claims"))
-    others = {key: value for key, value in when.items() if key != "claims"} or None
+    others = {key: value for key, value in when.items() if key != "claims"} or NO_CONDITION
     if to is None or len(reader.faults) > faults:
         return others, to, []
     if to.written or not _are_workloads(to.principals):
@@ -37,8 +43,7 @@ def read_where(
             "only workloads have claims; fix: write to: [workloads] or workload:NAME, and a rule of its own for others",
         )
         return others, None, []
-    names = ["" if to.principals.workloads else name for name in _names(to.principals) or [""]]
-    names = list(dict.fromkeys(names))
+    names = [""] if to.principals.workloads else _names(to.principals)
     derived = (where_claims(Workload(name, "", ()), claims) for name in names)
     groups = frozenset(membership(one.name) for one in derived)
     return others, replace(to, principals=Principals(groups=groups)), [(name, claims) for name in names]
