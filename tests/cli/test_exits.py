@@ -29,6 +29,7 @@ from typing import Any, TextIO
 import click
 import pytest
 from click.testing import CliRunner
+from credential_requests import request
 from harness.processes import free_port
 
 from tokenserver.cli import exits, main
@@ -46,6 +47,7 @@ CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 COMMANDS = {
     "check": (f"check {CONFIG}", 74),
+    "credential-provider": ("credential-provider", 74),
     "demo": ("demo --no-registry new", 0),
     "doctor": (f"doctor {CONFIG}", 74),
     "doctor client": (f"doctor client {CONFIG}", 74),
@@ -176,7 +178,8 @@ def ending(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
         shutil.copytree(prepared, copy)
         monkeypatch.chdir(copy)
         stderr = io.StringIO()
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a password of ann\n")))
+        typed = request() if command == "credential-provider" else b"a password of ann\n"
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
         with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
             main(command.split(), prog_name="tokenserver")
         return Ended(ended.value.code, stderr.getvalue())

@@ -136,7 +136,9 @@ def test_completion_imports_no_command() -> None:
             ["list"], "did you mean 'keys list' or 'registries list' or 'robots list' or 'users list'?", id="in-groups"
         ),
         pytest.param(
-            ["xyzzy"], "commands: check, demo, doctor, health, help, init, keys, ldap, policy,", id="nothing-alike"
+            ["xyzzy"],
+            "commands: check, credential-provider, demo, doctor, health, help, init, keys,",
+            id="nothing-alike",
         ),
         pytest.param(["policy", "whocan"], "did you mean 'who-can'?", id="policy"),
         pytest.param(["keys", "rotat"], "did you mean 'rotate'?", id="keys"),

@@ -12,6 +12,9 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
+    "credential-provider": LazyCommand(
+        "tokenserver.cli.credential_provider", "credential_provider", "Answer the kubelet with a pod's own token."
+    ),
     "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, for a try."),
     "doctor": LazyCommand("tokenserver.cli.doctor.command", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
