@@ -85,6 +85,7 @@ COMMANDS = {
     "users list": (f"users list {FILE}", 74),
     "users set": (f"users set ann {FILE}", 74),
     "users verify": (f"users verify ann {FILE}", 74),
+    "workload test": (f"workload test {CONFIG}", 2),
 }
 """Each command with arguments, and its exit code if standard output is full: 74 if the command prints there."""
 

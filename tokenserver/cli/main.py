@@ -32,6 +32,7 @@ _COMMANDS = {
     "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
     "token": LazyCommand("tokenserver.cli.token", "token", "Say what an access key or token is."),
     "users": LazyCommand("tokenserver.cli.users", "users", "Manage the users of an htpasswd file."),
+    "workload": LazyCommand("tokenserver.cli.workload", "workload", "Test the login of a CI job or a pod."),
 }
 
 

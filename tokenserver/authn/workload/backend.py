@@ -71,13 +71,13 @@ class WorkloadSources:
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
             raise RefusedJwt(_UNKNOWN_ISSUER)
-        return _for_audience(sources, jwt).identify(jwt)
+        return for_audience(sources, jwt).identify(jwt)
 
 
 _UNKNOWN_ISSUER = "has an iss that is no issuer of any workload source"
 
 
-def _for_audience(sources: list[WorkloadSource], jwt: UnverifiedJwt) -> WorkloadSource:
+def for_audience(sources: list[WorkloadSource], jwt: UnverifiedJwt) -> WorkloadSource:
     """The first source that has an audience of the JWT, or just the first; it verifies the audience itself."""
     audience = jwt.claims.get("aud")
     listed = {one for one in (audience if isinstance(audience, list) else [audience]) if isinstance(one, str)}

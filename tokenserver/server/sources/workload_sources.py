@@ -28,7 +28,7 @@ def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
     Raises:
         LoadError: its file of certificate authorities or of keys cannot be used.
     """
-    origin = _origin(source)
+    origin = key_origin(source)
     if isinstance(origin, KeyFile):
         try:
             origin()
@@ -37,7 +37,12 @@ def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
     return WorkloadSource(source.trusted(server), IssuerKeys(source.name, origin))
 
 
-def _origin(source: WorkloadSettings) -> KeyOrigin:
+def key_origin(source: WorkloadSettings) -> KeyOrigin:
+    """Where the keys of this source come from.
+
+    Raises:
+        LoadError: its file of certificate authorities cannot be used.
+    """
     keys = source.keys
     if keys is not None and keys.file is not None:
         return KeyFile(keys.file)

@@ -1,0 +1,137 @@
+"""Examination of a JWT step by step, as the server would verify it, and what the workload may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tokenserver.authn.workload.backend import WorkloadSource, for_audience
+from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
+from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
+from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet
+from tokenserver.config.sources.workload import WorkloadSettings
+from tokenserver.credentials import Secret
+from tokenserver.identity import Identity
+from tokenserver.policy.machines.near_misses import declared_among, nearest
+from tokenserver.policy.machines.workloads import is_declared
+from tokenserver.policy.model import PolicySet
+from tokenserver.server.sources.workload_sources import key_origin
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedStep:
+    """One step: its name, what was found, and, if it failed, what to do. `details` are further lines."""
+
+    name: str
+    result: str
+    advice: str | None = None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class WorkloadExamination:
+    """The steps so far, and the workload once it is verified."""
+
+    identity: Identity | None = None
+
+
+def examine(
+    text: Secret,
+    sources: Sequence[WorkloadSettings],
+    server: str,
+    policies: PolicySet | None,
+    *,
+    now: Callable[[], float],
+    found: WorkloadExamination,
+    origin_of: Callable[[WorkloadSettings], KeyOrigin] = key_origin,
+) -> Iterator[ExaminedStep]:
+    """Verify the JWT as a server with this public URL does, by the keys of its issuer as they are now.
+
+    The first step that fails is the last one. `policies` None: they do not load, so nothing declares a workload.
+    `found.identity` is set when the JWT is verified.
+
+    Raises:
+        LoadError: a file of the source cannot be used.
+    """
+    try:
+        jwt = read_jwt(text.reveal())
+    except RefusedJwt as error:
+        yield ExaminedStep("form", error.reason, "log in with the JWT as it is, without quotes or line breaks")
+        return
+    key = "no kid" if jwt.key_id is None else f"kid {jwt.key_id}"
+    yield ExaminedStep("form", f"a JWT signed with {jwt.algorithm}, {key}")
+    candidates = [one for one in sources if one.issuer == jwt.issuer]
+    if not candidates:
+        known = ", ".join(f"{one.name} ({one.issuer})" for one in sources) or "none"
+        advice = f"configure a workload source with this issuer, byte for byte; configured: {known}"
+        yield ExaminedStep("issuer", jwt.issuer or "has no iss", advice)
+        return
+    chosen = _chosen(candidates, server, jwt)
+    yield ExaminedStep("issuer", f"{jwt.issuer}: the source {chosen.name} (preset {chosen.preset})")
+    try:
+        keys = origin_of(chosen)().keys
+    except KeysNotFetched as error:
+        advice = "make the issuer reachable from here, or name its keys by keys: {url: …} or keys: {file: …}"
+        yield ExaminedStep("keys", str(error), advice)
+        return
+    yield ExaminedStep("keys", f"{len(keys.keys)} of the issuer", details=keys.skipped)
+    try:
+        identity = WorkloadSource(chosen.trusted(server), _CurrentKeys(keys), now=now).identify(jwt)
+    except RefusedJwt as error:
+        yield ExaminedStep("verified", error.reason, _advice(error.reason, chosen, server))
+        return
+    found.identity = identity
+    claims = sorted(f"{name} = {value}" for name, value in identity.claims)
+    yield ExaminedStep("verified", f"{identity.subject}, for {identity.valid_for or 0:.0f} s", details=tuple(claims))
+    if policies is not None:
+        yield _declared(identity, policies)
+
+
+def _chosen(candidates: Sequence[WorkloadSettings], server: str, jwt: UnverifiedJwt) -> WorkloadSettings:
+    pairs = [(WorkloadSource(one.trusted(server), _NO_KEYS), one) for one in candidates]
+    picked = for_audience([source for source, _ in pairs], jwt)
+    return next(one for source, one in pairs if source is picked)
+
+
+def _declared(identity: Identity, policies: PolicySet) -> ExaminedStep:
+    names = declared_among(policies.groups.holding(identity))
+    declared = [one for one in policies.groups.workloads.by_name.values() if is_declared(one.name)]
+    near = nearest(declared, identity.source, identity.claims)
+    missed = tuple(f"not {one} ({one.workload.file}:{one.workload.line})" for one in near)
+    if names:
+        return ExaminedStep("workloads", ", ".join(f"workload:{name}" for name in names), details=missed)
+    advice = "declare a workload with these claims in a policy file, or correct the claims of one"
+    return ExaminedStep("workloads", "no declared workload matches: the login is refused", advice, missed)
+
+
+def _advice(reason: str, source: WorkloadSettings, server: str) -> str:
+    """What to do about a JWT that is not accepted."""
+    if "audience" in reason or "aud" in reason.split():
+        wanted = ", ".join(sorted(source.audiences(server)))
+        return f"request the JWT for this audience alone: {wanted}"
+    if "expired" in reason:
+        return "request a new JWT, and log in with it immediately"
+    if "future" in reason:
+        return "compare the clocks of this machine and of the issuer"
+    if "max_age" in reason:
+        return f"request a JWT that lives shorter, or raise max_age of {source.name}"
+    if "kid" in reason or "signature" in reason:
+        return "check that the JWT comes from this very issuer, and has been copied as a whole"
+    return f"compare the JWT with the settings of {source.name}: tokenserver token inspect shows its claims"
+
+
+class _CurrentKeys:
+    """The keys that an issuer has now."""
+
+    def __init__(self, keys: IssuerKeySet) -> None:
+        self._keys = keys
+
+    def key(self, key_id: str | None, algorithm: str) -> IssuerKey:
+        """See `KeysOfIssuer.key`."""
+        found = self._keys.find(key_id, algorithm)
+        if found is None:
+            raise RefusedJwt("has a kid that no key of its issuer has" if key_id is not None else "has no kid")
+        return found
+
+
+_NO_KEYS = _CurrentKeys(IssuerKeySet(()))
