@@ -113,7 +113,7 @@ def test_the_same_as_json(site: Path) -> None:
         pytest.param(lambda: signed()[:-8] + "AAAAAAAA", "verified", "signature", "as a whole", id="signature"),
         pytest.param(lambda: signed(sub=""), "verified", "sub", "token inspect", id="no subject"),
         pytest.param(lambda: signed(aud="other"), "workloads", "is refused", "declare a workload", id="second source"),
-        pytest.param(lambda: signed(), "workloads", "is refused", "declare a workload", id="not declared"),
+        pytest.param(signed, "workloads", "is refused", "declare a workload", id="not declared"),
     ],
 )
 def test_a_step_that_fails(site: Path, token: Any, step: str, told: str, advice: str) -> None:
