@@ -1,4 +1,4 @@
-"""The rules by which a kubelet (1.34) accepts a CredentialProviderConfig, and by which it matches images.
+"""The rules by which a kubelet (1.34 to 1.37) accepts a CredentialProviderConfig, and by which it matches images.
 
 After `pkg/credentialprovider/plugin/config.go` and `pkg/credentialprovider/keyring.go` of Kubernetes. Its decoder is
 strict: a key that it does not know is an error.
