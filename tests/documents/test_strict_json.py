@@ -85,6 +85,20 @@ def test_levels(deep: Any) -> None:
             read_object(deep(levels).encode())
 
 
+@pytest.mark.parametrize(
+    "deepest",
+    [
+        pytest.param(nested(MAX_LEVELS), id="arrays"),
+        pytest.param(within_objects(MAX_LEVELS), id="objects"),
+        pytest.param('{"a":' * 8 + "[" * 8 + '"\\u00e9"' + "]" * 8 + "}" * 8, id="both, around a text"),
+    ],
+)
+def test_levels_are_not_brackets(deepest: str) -> None:
+    """As many levels as the limit, with further objects and arrays beside them."""
+    text = f'{{"b": [[], {{}}, "[[["], {deepest[1:]}'
+    assert read_object(text.encode()) == json.loads(text)
+
+
 @given(st.binary(max_size=60))
 @example(b'{"a": "\\uDEAD"}')
 def test_any_bytes(content: bytes) -> None:

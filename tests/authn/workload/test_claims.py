@@ -46,6 +46,9 @@ KUBERNETES = {
         pytest.param({"a/b": "x", "a": {"b": "x"}}, {}, id="two claims with one path"),
         pytest.param({"a": {"b": "x"}, "a/b": None}, {}, id="one of the two absent"),
         pytest.param({"": "x", "a": {"": "x"}, "b\n": "x"}, {}, id="names that cannot be written"),
+        pytest.param(
+            {"": "x", "a": {"\n": "x", "b": "y"}, "c": "z"}, {"a/b": ("y",), "c": ("z",)}, id="others after them"
+        ),
         pytest.param({"a": "x\ny", "b": "x\0", "c": ["\u202e", "z"]}, {"c": ("z",)}, id="text that cannot be printed"),
         pytest.param({"a": "x" * MAX_TEXT, "b": "x" * (MAX_TEXT + 1)}, {"a": ("x" * MAX_TEXT,)}, id="long text"),
         pytest.param({"a" * MAX_PATH: "x", "b" * (MAX_PATH + 1): "x"}, {"a" * MAX_PATH: ("x",)}, id="long name"),

@@ -6,6 +6,7 @@ import logging
 import secrets
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -83,7 +84,7 @@ class World:
         except RefusedJwt as error:
             return error.reason
         except BackendUnavailable as error:
-            return f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {error} ({error.summary})"
 
     def passes(self, seconds: float) -> None:
         """Let time pass, with a tick at its end."""
@@ -135,6 +136,17 @@ def test_intervals(fresh_for: int | None, spread: float, interval: float) -> Non
     assert interval >= MIN_INTERVAL
 
 
+@pytest.mark.parametrize(("spread", "interval"), [(0, 60), (1, 72), (-1, 48)])
+def test_the_interval_after_a_failed_fetch(spread: float, interval: float) -> None:
+    """It differs by a fifth as well."""
+    world = World(spread=lambda: spread)
+    world.keys.tick()
+    world.passes(interval - 0.1)
+    assert world.origin.asked == 1
+    world.passes(0.2)
+    assert world.origin.asked == 2
+
+
 def test_a_failed_fetch_is_repeated_sooner() -> None:
     """Until it succeeds."""
     world = World()
@@ -152,8 +164,9 @@ def test_an_issuer_that_is_down_at_the_start() -> None:
     """Logins are not possible, and become so without a restart."""
     world = World()
     world.keys.tick()
-    assert world.ask() == "BackendUnavailable: ci: no keys of the issuer: it is down"
-    assert world.keys.note == "the keys of its issuer could not be fetched yet; see the log"
+    note = "the keys of its issuer could not be fetched yet; see the log"
+    assert world.ask() == f"BackendUnavailable: ci: no keys of the issuer: it is down ({note})"
+    assert world.keys.note == note
     world.clock.now += PAUSE - 1
     assert (world.ask()[:18], world.origin.asked) == ("BackendUnavailable", 1)
     world.origin.has("a")
@@ -183,11 +196,11 @@ def test_an_issuer_that_goes_down_later(failure: Exception) -> None:
         world.keys.tick()
         assert (world.ask(), world.keys.note, world.keys.age) == ("a", note, age)
     world.passes(1)
-    assert world.ask().startswith("BackendUnavailable: ci: no keys of the issuer: ")
-    assert (
-        world.keys.note
-        == "the keys of its issuer could not be fetched for a day, and are not used any more; see the log"
-    )
+    note = "the keys of its issuer could not be fetched for a day, and are not used any more; see the log"
+    assert world.keys.note == note
+    answer = world.ask()
+    assert answer.startswith("BackendUnavailable: ci: no keys of the issuer: ")
+    assert answer.endswith(f" ({note})")
     world.origin.has("b")
     world.passes(RETRY)
     assert (world.ask("b"), world.ask("a")) == ("b", UNKNOWN)
@@ -253,7 +266,8 @@ def test_an_unknown_id_while_the_issuer_is_down() -> None:
     world.keys.tick()
     world.origin.answer = KeysNotFetched("it is down")
     world.clock.now += PAUSE
-    expected = "Incomplete: ci: no key of the issuer has this kid, and new ones are not known: it is down"
+    problem = "no key of the issuer has this kid, and new ones are not known: it is down"
+    expected = f"Incomplete: ci: {problem} (does not answer)"
     assert [world.ask("b"), world.ask("b"), world.ask("a")] == [expected, expected, "a"]
     assert world.origin.asked == 2
 
@@ -326,18 +340,18 @@ def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_logins_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them holds a thread of the server, so that the next one is rejected immediately."""
-    monkeypatch.setattr(issuer_keys, "MAX_WAITING", 1)
+    monkeypatch.setattr(issuer_keys, "MAX_WAITING", 2)
     origin = Held()
     keys = IssuerKeys("ci", origin)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(keys.key, "a", "ES256")
-        assert origin.begun.wait(5)
-        while not keys._waiting:
-            pass
-        with pytest.raises(Incomplete, match="too many logins wait for the keys of the issuer"):
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(keys.key, "a", "ES256") for _ in range(2)]
+        while keys._waiting < 2:
+            time.sleep(0.001)
+        with pytest.raises(Incomplete, match=r"^ci: too many logins wait for the keys of the issuer$") as caught:
             keys.key("a", "ES256")
+        assert caught.value.retry_after == 1
         origin.go.set()
-        assert waiting.result(5).key_id == "a"
+        assert [one.result(5).key_id for one in waiting] == ["a", "a"]
     assert keys._waiting == 0
 
 

@@ -120,6 +120,12 @@ def test_keys_that_are_skipped(entry: Any, problem: str) -> None:
     assert str(caught.value) == f"has no usable key: key 1 {problem}"
 
 
+def test_the_largest_rsa_keys() -> None:
+    """The longest modulus and exponent that are accepted."""
+    largest = {"n": encode_base64url(b"\xff" * 1024), "e": encode_base64url(b"\xff" * 4)}
+    assert read({**jwk(RSA, "k"), **largest}).skipped == ()
+
+
 def test_a_spiffe_bundle() -> None:
     """Its JWT keys have a use of their own."""
     document = {"spiffe_sequence": 1, "spiffe_refresh_hint": 300, "keys": [jwk(P256, "k", use="jwt-svid")]}
@@ -164,12 +170,12 @@ def test_the_largest_document() -> None:
     assert len(read_key_set(document + b" " * (MAX_JWKS - len(document))).keys) == 1
 
 
-TYPES = read(jwk(P256, "p"), jwk(P384, "q"), jwk(ED, "e"), jwk(RSA, "r"))
-TWO = read(jwk(P256, "a"), jwk(private_key("ES256", 1), "b"), jwk(ED))
+TYPES = [jwk(P256, "p"), jwk(P384, "q"), jwk(ED, "e"), jwk(RSA, "r")]
+TWO = [jwk(P256, "a"), jwk(private_key("ES256", 1), "b"), jwk(ED)]
 
 
 @pytest.mark.parametrize(
-    ("keys", "key_id", "algorithm", "answer"),
+    ("entries", "key_id", "algorithm", "answer"),
     [
         pytest.param(TYPES, "p", "ES256", "p P-256", id="by id"),
         pytest.param(TYPES, "r", "PS384", "r RSA", id="any algorithm of its type"),
@@ -192,30 +198,34 @@ TWO = read(jwk(P256, "a"), jwk(private_key("ES256", 1), "b"), jwk(ED))
         pytest.param(TWO, None, "EdDSA", "None Ed25519", id="no id in both"),
         pytest.param(TWO, "a", "ES256", "a P-256", id="one of two"),
         pytest.param(TWO, "x", "EdDSA", None, id="an id, and a key without one"),
-        pytest.param(read(jwk(RSA, "r", alg="RS256")), "r", "RS256", "r RSA", id="its own algorithm"),
+        pytest.param([jwk(RSA, "r", alg="RS256")], "r", "RS256", "r RSA", id="its own algorithm"),
         pytest.param(
-            read(jwk(RSA, "r", alg="RS256")),
+            [jwk(RSA, "r", alg="RS256")],
             "r",
             "PS256",
             "the JWT has a kid of a key that is not for its alg",
             id="other",
         ),
-        pytest.param(read(jwk(RSA, "r", alg="RS256")), None, "RS512", None, id="no id, of another algorithm"),
-        pytest.param(read(jwk(ED, "e", alg="EdDSA")), "e", "Ed25519", "e Ed25519", id="the other name"),
-        pytest.param(read(jwk(P256, "k"), jwk(RSA, "k")), "k", "RS256", "k RSA", id="one id, two types"),
+        pytest.param([jwk(RSA, "r", alg="RS256")], None, "RS512", None, id="no id, of another algorithm"),
+        pytest.param([jwk(ED, "e", alg="EdDSA")], "e", "Ed25519", "e Ed25519", id="the other name"),
+        pytest.param([jwk(P256, "k"), jwk(RSA, "k")], "k", "RS256", "k RSA", id="one id, two types"),
         pytest.param(
-            read(jwk(P256, "k"), jwk(private_key("ES256", 1), "k")),
+            [jwk(P256, "k"), jwk(private_key("ES256", 1), "k")],
             "k",
             "ES256",
             "the JWT has a kid that several keys of its issuer have",
             id="one id, two keys",
         ),
-        pytest.param(read(jwk(P256, "k"), jwk(P256, "k", x5t="x")), "k", "ES256", "k P-256", id="the same key twice"),
+        pytest.param([jwk(P256, "a"), jwk(P256, "b")], "b", "ES256", "b P-256", id="one key, two ids"),
+        pytest.param(
+            [jwk(RSA, "k", alg="RS256"), jwk(RSA, "k", alg="PS256")], "k", "PS256", "k RSA", id="two algorithms"
+        ),
+        pytest.param([jwk(P256, "k"), jwk(P256, "k", x5t="x")], "k", "ES256", "k P-256", id="the same key twice"),
     ],
 )
-def test_which_key(keys: IssuerKeySet, key_id: str | None, algorithm: str, answer: str | None) -> None:
+def test_which_key(entries: list[Any], key_id: str | None, algorithm: str, answer: str | None) -> None:
     """The id and the algorithm decide, and never the JWT alone."""
-    assert found(keys, key_id, algorithm) == answer
+    assert found(read(*entries), key_id, algorithm) == answer
 
 
 MEMBERS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(

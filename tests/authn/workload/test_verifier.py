@@ -16,6 +16,7 @@ from tokenserver.authn.workload.presets import PRESETS
 from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
 from tokenserver.authn.workload.verifier import VerifiedWorkload, verify
 from tokenserver.errors import BackendUnavailable
+from tokenserver.identity import Kind
 
 
 class Fixed:
@@ -85,6 +86,14 @@ def test_an_accepted_jwt() -> None:
     assert "74" not in repr(found)
 
 
+def test_the_identity() -> None:
+    """A workload of its source with each value of its claims, for as long as the JWT is accepted."""
+    found = verified(jwt({**CLAIMS, "groups": ["a", "b"]})).identity(NOW + 5)
+    assert (found.subject, found.kind, found.source) == (f"workload:ci:{CLAIMS['sub']}", Kind.WORKLOAD, "ci")
+    assert found.valid_for == 290 + 30 - 5
+    assert {("groups", "a"), ("groups", "b"), ("repository_id", "74"), ("ref_protected", "true")} <= found.claims
+
+
 def test_a_long_subject_is_cut() -> None:
     """In tokens and audit events, while policies compare all of it."""
     subject = "x" * 255
@@ -151,6 +160,7 @@ def test_signatures(text: str, problem: str) -> None:
         pytest.param({"exp": NOW - 10 + 86400}, "", id="a day"),
         pytest.param({"exp": NOW - 9 + 86400}, "has not 1 to 86400 s from iat to exp (max_age)", id="more than a day"),
         pytest.param({"exp": 10**400}, "has not 1 to 86400 s from iat to exp (max_age)", id="for ever"),
+        pytest.param({"iat": NOW, "exp": NOW + 1}, "", id="a second"),
         pytest.param({"iat": NOW, "exp": NOW}, "has not 1 to 86400 s from iat to exp (max_age)", id="no time at all"),
         pytest.param({"iat": -(10**400)}, "has not 1 to 86400 s from iat to exp (max_age)", id="made long ago"),
         pytest.param({"aud": [AUDIENCE]}, "", id="audience in a list"),
@@ -165,6 +175,7 @@ def test_signatures(text: str, problem: str) -> None:
         pytest.param({"aud": [AUDIENCE, 1]}, "has no aud", id="audience with a number"),
         pytest.param({"aud": ""}, "is for another audience", id="audience empty"),
         pytest.param({"sub": ""}, "has no sub of 1 to 255 printable characters", id="subject empty"),
+        pytest.param({"sub": "x"}, "", id="subject short"),
         pytest.param({"sub": "x" * 255}, "", id="subject long"),
         pytest.param({"sub": "x" * 256}, "has no sub of 1 to 255 printable characters", id="subject too long"),
         pytest.param({"sub": "a\nb"}, "has no sub of 1 to 255 printable characters", id="subject of two lines"),

@@ -113,7 +113,8 @@ class IssuerKeys:
         if found is not None:
             return found
         if self._usable() is None:
-            raise BackendUnavailable(self.name, f"no keys of the issuer: {self._failure}", summary=_NO_KEYS)
+            summary = self.note or _NO_KEYS
+            raise BackendUnavailable(self.name, f"no keys of the issuer: {self._failure}", summary=summary)
         if self._failure is not None or self._flight is not None:
             problem = self._failure or "they are being fetched"
             raise Incomplete(self.name, f"no key of the issuer has this kid, and new ones are not known: {problem}")
