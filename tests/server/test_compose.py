@@ -160,6 +160,14 @@ def test_warnings_about_users(settings: Settings, tmp_path: Path) -> None:
     """No source at all, and more kinds of hashes than a wrong login should cost."""
     nobody = settings.model_copy(update={"authentication": []})
     assert "authentication is empty: every client is anonymous" in warnings(nobody, load_snapshot(nobody))
+    (tmp_path / "machines").mkdir()
+    (tmp_path / "machines" / "robots.yaml").write_text(
+        "version: 1\nrobots: {ci: {description: builds}}\n"
+        'allow: [{id: ci, to: ["robot:ci"], repositories: ["web/**"], role: writer}]\n'
+    )
+    machines = nobody.model_copy(update={"policies": tmp_path / "machines"})
+    found = warnings(machines, load_snapshot(machines))
+    assert "authentication is empty: every client is anonymous or a robot" in found
     users = tmp_path / "users"
     costs = range(4, 4 + MANY_KINDS + 1)
     users.write_text("".join(f"u{cost}:{bcrypt.hashpw(b'x', bcrypt.gensalt(cost)).decode()}\n" for cost in costs))

@@ -210,6 +210,14 @@ def test_a_reload_ends_a_secret_immediately(site: Site) -> None:
     assert site.ask("ci-web", GOOD.text.reveal()).status_code == 200
 
 
+@pytest.mark.parametrize("rest", ["    secrets:\n", "    secrets: []\n", ""])
+def test_the_last_secret_is_ended_by_removing_its_line(site: Site, rest: str) -> None:
+    """What is left of the list is no fault, which would keep the previous policies and so the secret."""
+    line = next(line for line in policy(GOOD).splitlines() if GOOD.id in line)
+    site.rewrite(policy(GOOD).replace(f"    secrets:\n{line}\n", f"    description: ended\n{rest}"))
+    assert message(site.ask("ci-web", GOOD.text.reveal())) == (401, "wrong user name or password")
+
+
 def test_a_reload_of_users_keeps_the_robots(site: Site) -> None:
     """The index of secrets is that of the policies, and is made once for each version of them."""
     before = site.server.parts.live.snapshot().chain
