@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokenserver.exchange.audit_events import MAX_REJECTED, MAX_RULES, cited_together, cut
 from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
-from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
@@ -37,7 +37,7 @@ decisions = st.builds(
 identities = st.builds(
     Identity, texts, st.sampled_from(Kind), texts, st.frozensets(texts, max_size=3),
     stale=st.booleans(), lost=st.lists(texts, max_size=2).map(tuple), namespace=texts | st.none(),
-    credential=texts,
+    credential=st.just("") | texts,
 )  # fmt: skip
 registries = st.builds(
     Registry, texts, texts, st.just(Compat.JWKS), st.just(900), asked_as=texts | st.none(), holds=st.booleans()
@@ -51,6 +51,12 @@ rulings = st.builds(
     texts,
     st.lists(st.builds(Access, resources, few_actions), max_size=3).map(tuple),
     st.none(),
+    workload=st.none()
+    | st.builds(
+        WorkloadFacts,
+        st.lists(texts, max_size=2).map(tuple),
+        st.dictionaries(texts, st.lists(texts, max_size=2).map(tuple), max_size=2).map(lambda one: tuple(one.items())),
+    ),
 )
 
 
@@ -65,11 +71,14 @@ def facts(ruling: Ruling) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "asked_as": registry.asked_as,
         "grant": "held" if registry.holds else None,
-        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, Kind.PASSWORD) else None,
-        "credential": identity.credential or None,
+        "namespace": None if identity.kind in (Kind.ROBOT, Kind.WORKLOAD) else identity.namespace,
         "rules_omitted": omitted or None,
         "stale": identity.stale or None,
         "lost": list(identity.lost) or None,
+        "sort": {Kind.ROBOT: "robot", Kind.WORKLOAD: "workload"}.get(identity.kind),
+        "credential": identity.credential or None,
+        "workloads": None if ruling.workload is None else list(ruling.workload.names),
+        "claims": None if ruling.workload is None else {name: list(some) for name, some in ruling.workload.claims},
     }
     every = {
         "asked": [spelled(decision.scope) for decision in ruling.decisions],
@@ -81,8 +90,11 @@ def facts(ruling: Ruling) -> dict[str, Any]:
         "source": identity.source,
         "namespace": ...,
         "kind": identity.kind.value,
-        "credential": ...,
         "groups": sorted(identity.groups),
+        "sort": ...,
+        "credential": ...,
+        "workloads": ...,
+        "claims": ...,
         "granted": [spelled(access) for access in ruling.access],
         "rules": [
             {

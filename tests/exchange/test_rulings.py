@@ -6,13 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import machine_worlds as machines
 import policy_worlds as world
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_worlds import client, robot, workload
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret
-from tokenserver.exchange.rulings import MAX_CACHED_SCOPES, MAX_RULINGS, Ruling, RulingCache
+from tokenserver.exchange.rulings import MAX_CACHED_SCOPES, MAX_RULINGS, Ruling, RulingCache, WorkloadFacts
 from tokenserver.exchange.service import TokenRequest, TokenService
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import ANONYMOUS, Identity, Kind
@@ -112,3 +115,25 @@ def test_a_stream_of_new_questions_is_not_kept() -> None:
     last = len(rulings) - 1
     again = replace(rulings[last])
     assert (cache.keep(last, again), again.is_kept, cache.get(last), cache.get(0)) == (again, True, again, None)
+
+
+DECLARED = [workload("web", repo="1"), workload("release", repo="1", env="prod"), workload("lab", "gitlab", job="1")]
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        pytest.param(ANONYMOUS, None, id="nobody"),
+        pytest.param(robot("ci"), None, id="a robot"),
+        pytest.param(
+            client(repo="1 2", env="test", sub="x", job="1"),
+            WorkloadFacts(("web",), (("env", ("test",)), ("ref", ()), ("repo", ("1", "2")))),
+            id="a workload",
+        ),
+        pytest.param(client("other", repo="1"), WorkloadFacts((), (("ref", ()),)), id="of another source"),
+    ],
+)
+def test_what_policies_know_a_workload_by(identity: Identity, expected: WorkloadFacts | None) -> None:
+    """The claims that workloads of its source are declared with, also on rules, and none else."""
+    anywhere = replace(workload("", ref="main"), source="", name="\nref is main")
+    assert WorkloadFacts.of(machines.policy_set([], (), [*DECLARED, anywhere]), identity) == expected

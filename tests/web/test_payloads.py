@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import machine_worlds as machines
 
 from tokenserver.credentials import Secret
-from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision, Reason
-from tokenserver.policy.model import Effect, Principals, Rule
+from tokenserver.policy.machines.workloads import membership
+from tokenserver.policy.model import Context, Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, Nearest
+from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, Nearest, denials
 from tokenserver.scopes import Access, RejectedScope, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token
@@ -90,3 +96,37 @@ def test_an_explanation() -> None:
     assert (unsearched["nearest"], unsearched["contacts"]) == (None, [])
     assert (content["rejected"][0]["reason"], len(content["rejected"][0]["scope"]) < 5000) == ("is no scope", True)
     assert b"secret-place" not in body
+
+
+def test_an_explanation_for_machines() -> None:
+    """A workload learns what it is and which claim differs; machines have no namespace."""
+    policies = machines.policy_set(
+        [
+            replace(DENY, id="people", effect=Effect.ALLOW, to=Principals(authenticated=True)),
+            replace(DENY, id="release", effect=Effect.ALLOW, to=Principals(groups=frozenset({membership("release")}))),
+        ],
+        (),
+        [machines.workload("web", repo="1"), machines.workload("release", repo="1", env="prod")],
+    )
+    for identity, workloads, missing in (
+        (
+            machines.client(repo="1", env="staging"),
+            ["web"],
+            [
+                ["authenticated means people, and you are a workload"],
+                ["needs workload:release: env is staging, not prod"],
+            ],
+        ),
+        (machines.robot("ci"), None, [["authenticated means people, and you are a robot"]]),
+    ):
+        context = Context("reg", None, datetime(2026, 1, 1, tzinfo=UTC))
+        decision = decide(policies, identity, Scope(RESOURCE, frozenset({"push"})), context)
+        facts = WorkloadFacts.of(policies, identity)
+        ruling = Ruling(REGISTRY, identity, (decision,), (), "digest", (), None, workload=facts)
+        content = json.loads(explanation_body(ruling, denials(policies, identity, [decision], context)))
+        assert (content["subject"], content.get("workloads"), "namespace" in content) == (
+            identity.subject,
+            workloads,
+            False,
+        )
+        assert [near["missing"] for near in content["scopes"][0]["nearest"]] == missing

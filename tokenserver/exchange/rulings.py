@@ -6,8 +6,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from tokenserver.identity import Identity
+from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Decision
+from tokenserver.policy.machines.near_misses import declared_among
+from tokenserver.policy.model import PolicySet
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import Access, RejectedScope
 from tokenserver.tokens.claims import Registry
@@ -22,12 +24,37 @@ MAX_CACHED_SCOPES = 64
 """Rulings about more scopes are not cached."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """What policies know a workload by: the declared workloads that it is, and its claims on which that depends.
+
+    `claims` has each claim that some workload of its source is declared with, by name, with the values in its token;
+    none if the token has none.
+    """
+
+    names: tuple[str, ...]
+    claims: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @classmethod
+    def of(cls, policies: PolicySet, identity: Identity) -> WorkloadFacts | None:
+        """The facts about this client; None if it is no workload."""
+        if identity.kind is not Kind.WORKLOAD:
+            return None
+        values: dict[str, list[str]] = {name: [] for name in policies.groups.workloads.deciding(identity.source)}
+        for name, value in sorted(identity.claims):
+            if name in values:
+                values[name].append(value)
+        names = declared_among(policies.groups.holding(identity))
+        return cls(names, tuple((name, tuple(values[name])) for name in sorted(values)))
+
+
 @dataclass(slots=True, eq=False)
 class Ruling:
     """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
 
     `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` its limit in seconds
-    (None: no rule sets one). Nobody changes a ruling, except that its cache sets `is_kept`: while they are kept, equal
+    (None: no rule sets one). `workload` is what is known of a workload (None: another
+    client). Nobody changes a ruling, except that its cache sets `is_kept`: while they are kept, equal
     rulings of one snapshot are the same object, so that whatever is derived from such a ruling can be cached by it.
     """
 
@@ -39,6 +66,7 @@ class Ruling:
     access: tuple[Access, ...]
     lifetime: int | None
     is_kept: bool = False
+    workload: WorkloadFacts | None = None
 
     @property
     def is_cacheable(self) -> bool:

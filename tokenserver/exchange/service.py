@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokenserver.credentials import Credentials, Password, RefreshToken
 from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCredentials
-from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import ROBOT_PREFIX, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
@@ -158,6 +158,7 @@ def _decide(
         policy=snapshot.policies.digest,
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
         lifetime=_lifetime(decisions),
+        workload=WorkloadFacts.of(snapshot.policies, identity),
     )
 
 

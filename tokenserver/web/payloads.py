@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from tokenserver.exchange.audit_events import cited_together, cut
 from tokenserver.exchange.rulings import Ruling
+from tokenserver.identity import MACHINES
 from tokenserver.policy.image_names import scope_hint
 from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
@@ -59,7 +60,7 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
     content: dict[str, object] = {
         "service": ruling.registry.service,
         "subject": ruling.identity.subject,
-        **({} if ruling.identity.namespace is None else {"namespace": ruling.identity.namespace}),
+        **_who(ruling),
         "groups": sorted(ruling.identity.groups),
         "scopes": [
             {
@@ -87,6 +88,14 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
         **({"rules_omitted": omitted} if omitted else {}),
     }
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _who(ruling: Ruling) -> dict[str, object]:
+    """What else the client is: the namespace of a person whose source maps names, and what a workload is."""
+    if ruling.workload is not None:
+        return {"workloads": ruling.workload.names}
+    namespace = None if ruling.identity.kind in MACHINES else ruling.identity.namespace
+    return {} if namespace is None else {"namespace": namespace}
 
 
 def _hint(scope: str, *, is_wanted: bool) -> dict[str, str]:

@@ -24,6 +24,8 @@ from tokenserver.policy.queries.replay_audit_log import replay
         pytest.param({"request_id": None}, "request_id", id="of nobody"),
         pytest.param({"asked": "web/a"}, "asked", id="asked is no list"),
         pytest.param({"groups": {}}, "groups", id="groups are no list"),
+        pytest.param({"claims": ["x"]}, "claims", id="claims are a list"),
+        pytest.param({"claims": {"ref": "main"}}, "claims", id="a claim is no list"),
     ],
 )
 def test_a_part_that_cannot_be_read(fields: dict[str, Any], field: str) -> None:
@@ -53,11 +55,16 @@ def test_parts_in_any_order(order: list[int], data: st.DataObject) -> None:
         if repeated is not None:
             assert waiting.whole(part(repeated, count)) is None
         assert waiting.whole(part(1, 2, f"other-{number}")) is None
-        whole = waiting.whole(part(number, count, groups=[f"g{number}"]))
+        claims = {"ref": [f"v{number}"], "env": []}
+        whole = waiting.whole(part(number, count, groups=[f"g{number}"], claims=claims))
         assert (whole is not None) is (at == count - 1)
     assert whole is not None
     assert sorted(whole["asked"]) == [f"repository:{number}:pull" for number in range(1, count + 1)]
     assert sorted(whole["groups"]) == [f"g{number}" for number in range(1, count + 1)]
+    assert {name: sorted(values) for name, values in whole["claims"].items()} == {
+        "ref": [f"v{number}" for number in range(1, count + 1)],
+        "env": [],
+    }
     assert whole["granted"] == []
     assert waiting.lost == count  # one part of each of the others
 

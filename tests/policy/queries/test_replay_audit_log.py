@@ -5,26 +5,35 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import machine_worlds as machines
+import policy_worlds as world
 import pytest
 from audit_events import NOW, POLICIES, event, lines, parts
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from machine_worlds import client, robot, workload
 
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split
-from tokenserver.identity import Kind
+from tokenserver.exchange.audit_rulings import ruling_members
+from tokenserver.exchange.rulings import Ruling, WorkloadFacts
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.machines.workloads import Workload
+from tokenserver.policy.model import Context, Effect, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries import replay_audit_log as replay_module
 from tokenserver.policy.queries.audit_log_parts import MAX_WAITING, EventParts
 from tokenserver.policy.queries.replay_audit_log import replay
-from tokenserver.scopes import Resource
+from tokenserver.scopes import Resource, Scope
+from tokenserver.tokens.claims import Compat, Registry
 
 
 def changes(*events: dict[str, Any], now: datetime | None = None) -> list[tuple[str, str, str, str, int]]:
@@ -121,7 +130,18 @@ GARBAGE = [
         "an event with a field that cannot be read: outcome",
         id="outcome",
     ),
-    pytest.param(lines(event("web/a:pull", kind="robot"))[0], "an unknown kind of credential", id="kind"),
+    pytest.param(lines(event("web/a:pull", kind="card"))[0], "an unknown kind of credential", id="kind"),
+    pytest.param(lines(event("web/a:pull", kind="workload"))[0], "a workload without its claims", id="no claims"),
+    pytest.param(
+        lines(event("web/a:pull", kind="workload", claims=["x"]))[0],
+        "an event with a field that cannot be read: claims",
+        id="claims",
+    ),
+    pytest.param(
+        lines(event("web/a:pull", kind="workload", claims={"ref": "x"}))[0],
+        "an event with a field that cannot be read: claims",
+        id="claim",
+    ),
     pytest.param(
         lines(event("web/a:pull", subject=None))[0], "an event with a field that cannot be read: subject", id="subject"
     ),
@@ -192,7 +212,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_of_credential_is_known() -> None:
     """Every `kind` that the server writes can be replayed."""
     for kind in Kind:
-        assert replay(POLICIES, lines(event("web/a:pull", kind=kind.value))).exchanges == 1
+        assert replay(POLICIES, lines(event("web/a:pull", kind=kind.value, claims={}))).exchanges == 1
 
 
 def test_a_resource_of_the_registry_is_replayed() -> None:
@@ -327,3 +347,139 @@ def test_the_namespace_of_an_event() -> None:
     events = [event("users/johndoe/x:pull", subject="JohnDoe", **more) for more in ({"namespace": "johndoe"}, {})]
     assert [len(replay(policies, lines(one)).changes) for one in events] == [1, 0]
     assert replay(policies, lines(event("a:pull", namespace=1))).skipped.total() == 1
+
+
+def event_of(policies: PolicySet, identity: Identity, name: str, **more: Any) -> dict[str, Any]:
+    """The event of an exchange, as the server writes it."""
+    scope = Scope(Resource("repository", name), frozenset({"pull", "push"}))
+    context = Context("registry", None, NOW)
+    decision = decide(policies, identity, scope, context)
+    registry = Registry("registry", "issuer", Compat.JWKS, 900)
+    access = tuple(one for one in [decision.access] if one is not None)
+    facts = WorkloadFacts.of(policies, identity)
+    ruling = Ruling(registry, identity, (decision,), (), "", access, None, workload=facts)
+    frame = {"time": NOW.isoformat(), "event": "exchange", "client": None, "outcome": "granted"}
+    return {**frame, **json.loads(f"{{{ruling_members(ruling)}}}"), **more}
+
+
+@given(machines.worlds, machines.worlds, machines.identities, world.names)
+def test_machines_are_decided_again_as_they_were(old: PolicySet, new: PolicySet, identity: Identity, name: str) -> None:
+    """By the same policies nothing changes. By others, what does is what they decide, for those whom they let in."""
+    assume(machines.are_let_in(old, identity))
+    line = lines(event_of(old, identity, name))
+    same = replay(old, line)
+    assert (same.exchanges, same.changed, dict(same.skipped)) == (1, 0, {})
+    report = replay(new, line)
+    if report.skipped:
+        known = old.groups.workloads.deciding(identity.source)
+        assert report.skipped == {"a workload without a claim that these policies ask for": 1}
+        assert not new.groups.workloads.deciding(identity.source) <= known
+        return
+    scope = Scope(Resource("repository", name), frozenset({"pull", "push"}))
+    before, after = (decide(each, identity, scope, Context("registry", None, NOW)).granted for each in (old, new))
+    after = after if machines.are_let_in(new, identity) else frozenset()
+    assert [(one.gained, one.lost) for one in report.changes] == (
+        [(after - before, before - after)] * (before != after)
+    )
+
+
+RULE = Rule.of("r", Effect.ALLOW, Principals(everyone=True), [parse_pattern("web/**")], ["pull", "push"])
+CI = robot("ci")
+BRANCH = client(repo="1", sub="o/w")
+RELEASE = workload("release", repo="1", env="prod")
+
+
+@pytest.mark.parametrize(
+    ("identity", "old", "new", "robots", "expected"),
+    [
+        pytest.param(CI, [], [], ["ci"], [], id="a robot"),
+        pytest.param(CI, [], [], ["other"], ["pull", "push"], id="a robot that is not declared"),
+        pytest.param(BRANCH, [workload("web", repo="1")], [workload("all", repo="1 2")], [], [], id="a workload"),
+        pytest.param(
+            BRANCH, [workload("web", repo="1")], [workload("web", repo="2")], [], ["pull", "push"], id="none of them"
+        ),
+        pytest.param(
+            BRANCH,
+            [workload("web", repo="1")],
+            [workload("web", repo="2"), workload("x", repo="2", env="prod")],
+            [],
+            ["pull", "push"],
+            id="a claim that is not known decides nothing",
+        ),
+        pytest.param(
+            BRANCH,
+            [workload("web", repo="1")],
+            [workload("web", repo="1"), RELEASE],
+            [],
+            None,
+            id="an unknown claim",
+        ),
+        pytest.param(
+            BRANCH,
+            [workload("web", repo="1"), RELEASE],
+            [workload("web", repo="1"), RELEASE],
+            [],
+            [],
+            id="a claim that the client does not have",
+        ),
+        pytest.param(
+            BRANCH,
+            [workload("web", repo="1")],
+            [workload("web", repo="1"), workload("lab", "gitlab", env="x")],
+            [],
+            [],
+            id="claims of other sources",
+        ),
+    ],
+)
+def test_machines(
+    identity: Identity, old: list[Workload], new: list[Workload], robots: list[str], expected: list[str] | None
+) -> None:
+    """What a machine loses that the policies do not declare; None: the event does not tell which workloads it is."""
+    one = event_of(machines.policy_set([RULE], (), old), identity, "web/a")
+    report = replay(machines.policy_set([RULE], (), new, robots), lines(one, one))
+    if expected is None:
+        assert dict(report.skipped) == {"a workload without a claim that these policies ask for": 2}
+    else:
+        assert [sorted(change.lost) for change in report.changes] == ([expected] if expected else [])
+        assert report.skipped.total() == 0
+
+
+def test_what_is_undecided_is_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which changes nothing."""
+    monkeypatch.setattr(replay_module, "MAX_CHANGES", 1)
+    old, new = (machines.policy_set([RULE], (), some) for some in ([workload("web", repo="*")], [RELEASE]))
+    events = [event_of(old, client(repo=repo), "web/a") for repo in ("1", "2", "1", "3")]
+    report = replay(new, lines(*events))
+    assert (report.skipped.total(), report.changed) == (2, 2)
+
+
+def test_the_event_of_a_machine() -> None:
+    """The id of its credential, its sort, what it is, and the claims that decided; no other claims."""
+    policies = machines.policy_set([RULE], (), [workload("web", repo="1"), RELEASE])
+    found = event_of(policies, BRANCH, "web/a")
+    assert (found["subject"], found["source"], found["kind"]) == ("workload:github:o/w", "github", "workload")
+    assert (found["sort"], found["workloads"], found["claims"]) == ("workload", ["web"], {"env": [], "repo": ["1"]})
+    found = event_of(policies, replace(CI, credential="3f9K2mQx7LbT"), "web/a")
+    assert (found["sort"], found["credential"], "claims" in found) == ("robot", "3f9K2mQx7LbT", False)
+
+
+def test_a_large_event_of_a_workload_in_parts() -> None:
+    """Its claims are divided among the parts, and joined again."""
+    policies = machines.policy_set([RULE], (), [workload("web", repo="1")])
+    identity = client(repo=" ".join(map(str, range(3000))))
+    divided = split({"request_id": "r1", **event_of(policies, identity, "web/a")}, size=8 * 1024)
+    assert len(divided) > 2
+    report = replay(policies, lines(*divided))
+    assert (report.exchanges, report.changed, dict(report.skipped)) == (1, 0, {})
+
+
+def test_the_command_names_machines_as_tests_do(tmp_path: Path) -> None:
+    """`as:` has the robot, or the source and the claims of the workload."""
+    old = machines.policy_set([RULE], (), [workload("web", repo="1")])
+    log = b"".join(lines(*(event_of(old, one, "web/a") for one in (CI, BRANCH))))
+    _, output, _ = run(tmp_path, log, "--json")
+    assert [one["as"] for one in json.loads(output)["changes"]] == [
+        {"robot": "ci"},
+        {"workload": {"from": "github", "claims": {"repo": ["1"]}}, "subject": "workload:github:o/w"},
+    ]

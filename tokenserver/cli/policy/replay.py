@@ -16,7 +16,9 @@ from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import parsed, policy_command, read_source
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import Sort
 from tokenserver.policy.analysis.conditions import spell_moment
+from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.queries.replay_audit_log import Report, RulingChange, SeenCases, replay, spell_actions
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
@@ -74,7 +76,9 @@ class _AuditLines:
 
 def _order(item: tuple[RulingChange, SeenCases]) -> tuple[Any, ...]:
     change, seen = item
-    return -seen.count, change.subject, change.registry, change.resource, sorted(change.groups), sorted(change.gained)
+    claims = () if change.machine is None else sorted(change.machine.claims)
+    who = change.subject, change.registry, change.resource, sorted(change.groups), claims
+    return -seen.count, *who, sorted(change.gained)
 
 
 def _print(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> None:
@@ -97,6 +101,19 @@ def _row(change: RulingChange, seen: SeenCases) -> tuple[str, ...]:
     return str(seen.count), who + groups, gained, lost, where, spell_moment(seen.last), ", ".join(seen.rules) or "none"
 
 
+def _client(change: RulingChange) -> str | dict[str, Any]:
+    """The client in the form of `as:` in a test."""
+    machine = change.machine
+    if machine is None:
+        return {"user": change.subject, "groups": sorted(change.groups)} if change.subject else "anonymous"
+    if machine.sort is Sort.ROBOT:
+        return {"robot": robot_of(machine.subject)}
+    claims: dict[str, list[str]] = {}
+    for name, value in sorted(machine.claims):
+        claims.setdefault(name, []).append(value)
+    return {"workload": {"from": machine.source, "claims": claims}, "subject": change.subject}
+
+
 def _printable(text: str) -> str:
     """Text from the log, which may hold anything, made safe to print."""
     return text if text.isprintable() else ascii(text)
@@ -109,7 +126,7 @@ def _facts(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> dict[
         "changed": report.changed,
         "changes": [
             {
-                "as": {"user": change.subject, "groups": sorted(change.groups)} if change.subject else "anonymous",
+                "as": _client(change),
                 "registry": change.registry,
                 "resource": str(change.resource),
                 "gained": in_order(change.gained),

@@ -12,7 +12,7 @@ MAX_WAITING = 256
 """The maximum number of incomplete exchanges; beyond it, the oldest is dropped."""
 
 DIVIDED = ("asked", "granted", "groups")
-"""The lists that a decision needs and that are split across the parts."""
+"""The lists that a decision needs and that are split across the parts; those of `claims` are split as well."""
 
 
 class UnreadablePart(Exception):
@@ -42,11 +42,17 @@ class EventParts:
         for name in DIVIDED:
             if not isinstance(event.get(name, []), list):
                 raise UnreadablePart(name)
-        first, seen = self._waiting.setdefault(request, ({**event, **dict.fromkeys(DIVIDED, ())}, set()))
+        claims = event.get("claims", {})
+        if not isinstance(claims, dict) or not all(isinstance(values, list) for values in claims.values()):
+            raise UnreadablePart("claims")
+        empty: dict[str, Any] = {**event, **dict.fromkeys(DIVIDED, ()), **({"claims": {}} if claims else {})}
+        first, seen = self._waiting.setdefault(request, (empty, set()))
         if number not in seen:
             seen.add(number)
             for name in DIVIDED:
                 first[name] = [*first[name], *event.get(name, [])]
+            for name, values in claims.items():
+                first.setdefault("claims", {}).setdefault(name, []).extend(values)
         if len(seen) == count:
             del self._waiting[request]
             return first

@@ -1,22 +1,24 @@
 """Replay of an audit log: the past decisions that a policy set would make differently.
 
 Events are processed one at a time and only differences are kept, equal ones once, so a log of any length can be
-replayed. Facts that are not in an event (the ceiling of a credential) are unknown here.
+replayed. Facts that are not in an event (the ceiling of a credential) are unknown here. A machine that the policies do
+not declare could not log in, and so loses everything.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, MACHINES, Claims, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
+from tokenserver.policy.machines.near_misses import declared_among, mismatches
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.queries.audit_log_parts import EventParts, UnreadablePart
 from tokenserver.policy.terms import TermError, parse_moment
@@ -30,7 +32,10 @@ DECIDED = frozenset({"granted", "partial", "denied", "login"})
 
 @dataclass(frozen=True, slots=True)
 class RulingChange:
-    """One decision that would change: the client, the registry and the resource. `subject` is empty for anonymous."""
+    """One decision that would change: the client, the registry and the resource. `subject` is empty for anonymous.
+
+    `machine` is a robot, or a workload with the claims that the event has; None for people.
+    """
 
     subject: str
     groups: frozenset[str]
@@ -38,6 +43,7 @@ class RulingChange:
     resource: Resource
     gained: frozenset[str]
     lost: frozenset[str]
+    machine: Identity | None = None
 
 
 @dataclass(slots=True)
@@ -73,13 +79,14 @@ def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime |
     """
     report = Report()
     parts = EventParts()
+    admission = _Admission(policies)
     for line in lines:
         if not line.strip():
             continue
         try:
             event = _whole(_event(line), parts)
             if event is not None:
-                _replay_event(policies, event, now, report)
+                _replay_event(policies, admission, event, now, report)
         except _Skipped as reason:
             report.skipped[str(reason)] += 1
     if parts.lost:
@@ -87,8 +94,50 @@ def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime |
     return report
 
 
-def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | None, report: Report) -> None:
+class _Admission:
+    """Which machines could log in at all, with these policies."""
+
+    def __init__(self, policies: PolicySet) -> None:
+        self._policies = policies
+        self._robots = frozenset(robot.subject for robot in policies.robots.values())
+        self._undecided: dict[Hashable, bool] = {}
+
+    def admits(self, identity: Identity, claims: frozenset[str]) -> bool:
+        """Whether the client is no machine, or one that the policies declare. `claims` are the names that are known.
+
+        Raises:
+            _Skipped: which workloads it is depends on claims that the event does not have.
+        """
+        if identity.kind is Kind.ROBOT:
+            return identity.subject in self._robots
+        if identity.kind is not Kind.WORKLOAD:
+            return True
+        if not self._policies.groups.workloads.deciding(identity.source) <= claims:
+            question = identity.source, identity.claims, claims
+            if question not in self._undecided:
+                if len(self._undecided) >= MAX_CHANGES:
+                    self._undecided.clear()
+                self._undecided[question] = self._is_undecided(identity, claims)
+            if self._undecided[question]:
+                raise _Skipped("a workload without a claim that these policies ask for")
+        return declared_among(self._policies.groups.holding(identity)) != ()
+
+    def _is_undecided(self, identity: Identity, claims: frozenset[str]) -> bool:
+        """Whether some workload has all claims that are known, and others."""
+        for one in self._policies.groups.workloads.by_name.values():
+            known = tuple(claim for claim in one.claims if claim[0] in claims)
+            is_open = one.source in ("", identity.source) and len(known) < len(one.claims)
+            if is_open and not any(mismatches(replace(one, claims=known), identity.claims)):
+                return True
+        return False
+
+
+def _replay_event(
+    policies: PolicySet, admission: _Admission, event: dict[str, Any], now: datetime | None, report: Report
+) -> None:
     identity = _identity(event)
+    claims = event["claims"] if identity.kind is Kind.WORKLOAD else ()
+    is_admitted = admission.admits(identity, frozenset(claims))
     moment = _moment(event)
     context = Context(_text(event, "registry"), _client(event), now or moment)
     granted = _scopes(event, "granted")
@@ -96,7 +145,8 @@ def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | No
     ruled = decide_held if event.get("grant") == "held" else decide
     report.exchanges += 1
     for resource, actions in asked.items():
-        decision = ruled(policies, identity, Scope(resource, actions), context)
+        scope = Scope(resource, actions)
+        decision = ruled(policies, identity, scope, context) if is_admitted else Decision(scope, frozenset())
         before = granted.get(resource, frozenset())
         report.decisions += 1
         if decision.granted != before:
@@ -107,6 +157,7 @@ def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | No
                 resource,
                 decision.granted - before,
                 before - decision.granted,
+                identity if identity.kind in MACHINES else None,
             )
             _note(report, change, decision, moment)
 
@@ -156,9 +207,21 @@ def _identity(event: dict[str, Any]) -> Identity:
         raise _Skipped("an unknown kind of credential") from None
     if kind is Kind.ANONYMOUS:
         return ANONYMOUS
+    if kind in MACHINES:
+        claims = _claims(event) if kind is Kind.WORKLOAD else frozenset()
+        return Identity(_text(event, "subject"), kind, _text(event, "source"), claims=claims)
     groups = frozenset(_texts(event, "groups"))
     namespace = _text(event, "namespace") if "namespace" in event else None
     return Identity(_text(event, "subject"), kind, _text(event, "source"), groups, namespace=namespace)
+
+
+def _claims(event: dict[str, Any]) -> Claims:
+    claims = event.get("claims")
+    if claims is None:
+        raise _Skipped("a workload without its claims")
+    if not isinstance(claims, dict):
+        raise _Skipped("an event with a field that cannot be read: claims")
+    return frozenset((name, value) for name in claims for value in _texts(claims, name, "claims"))
 
 
 def _moment(event: dict[str, Any]) -> datetime:
@@ -192,10 +255,10 @@ def _text(event: dict[str, Any], key: str) -> str:
     return value
 
 
-def _texts(event: dict[str, Any], key: str) -> list[str]:
+def _texts(event: dict[str, Any], key: str, field: str = "") -> list[str]:
     value = event.get(key)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _Skipped(f"an event with a field that cannot be read: {key}")
+        raise _Skipped(f"an event with a field that cannot be read: {field or key}")
     return value
 
 
