@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading import loader as load_module
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import Workload
 from tokenserver.policy.model import PolicySet
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -265,7 +267,7 @@ def test_machines_are_as_if_loaded_for_the_first_time(changes: list[tuple[str, s
 
 def declared_at(policies: PolicySet) -> list[tuple[str, str, int]]:
     """Where each machine is declared."""
-    machines = (*policies.robots.values(), *policies.groups.workloads.by_name.values())
+    machines: list[Robot | Workload] = [*policies.robots.values(), *policies.groups.workloads.by_name.values()]
     return sorted((one.name, one.file, one.line) for one in machines)
 
 

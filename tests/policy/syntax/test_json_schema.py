@@ -14,18 +14,20 @@ from yaml_texts import documents_with
 
 from tokenserver.documents.document import Document
 from tokenserver.documents.json_schema import Schema
-from tokenserver.policy.syntax import answers, conditions, delegation, file, json_schema, tests
+from tokenserver.policy.syntax import answers, conditions, delegation, file, json_schema, machines, tests
 from tokenserver.policy.syntax.file import read_policy_file
 
 SCHEMA = json_schema.policy_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
+GROUP = SCHEMA["properties"]["groups"]["additionalProperties"]
 DOCUMENTS = documents_with("version")
 
 # Faults of a file's shape, in the words of the reader. All others are about what a text means.
 SHAPE = re.compile(
     r"unknown key|must be (a mapping|a list|text|1,)|is empty: |is an empty list|unknown (action|kind of credential) "
     r"|needs exactly one of (repositories|role)|needs as:|expects nothing|only a deny rule|says nothing"
-    r"|(version|id|to|file|repositories|actions) is missing|no registry has this resource"
+    r"|(version|id|to|file|repositories|actions|hash|expires|from|claims) is missing|is one client|is empty; fix: "
+    r"|no registry has this resource"
 )
 
 
@@ -74,6 +76,11 @@ def keys(*path: str) -> set[str]:
         pytest.param(keys("deny"), file._RULE_KEYS, id="deny"),
         pytest.param(keys("delegate"), delegation._KEYS, id="delegation"),
         pytest.param(set(json_schema.WHEN["properties"]), conditions._WHEN_KEYS, id="when"),
+        pytest.param(set(json_schema.RULE_WHEN["properties"]), {*conditions._WHEN_KEYS, "claims"}, id="when-of-a-rule"),
+        pytest.param(set(json_schema.ROBOT["properties"]), machines._ROBOT_KEYS, id="robot"),
+        pytest.param(set(json_schema.SECRET["properties"]), machines._SECRET_KEYS, id="secret"),
+        pytest.param(set(json_schema.WORKLOAD["properties"]), machines._WORKLOAD_KEYS, id="workload"),
+        pytest.param(set(GROUP["properties"]), file._MEMBERS, id="group"),
         pytest.param(set(json_schema.AS_TEST["properties"]), tests._AS_KEYS, id="as-test"),
         pytest.param(set(json_schema.WHO_TEST["properties"]), tests._WHO_KEYS, id="who-test"),
         pytest.param(set(json_schema.WHAT_TEST["properties"]), tests._WHAT_KEYS, id="what-test"),
@@ -85,20 +92,39 @@ def test_keys(found: set[str], known: Any) -> None:
     assert found == set(known)
 
 
-REFERENCE = next(document for document in DOCUMENTS if document.file.endswith("corpus/policy/reference.yaml"))
+REFERENCE, MACHINES = (
+    next(document for document in DOCUMENTS if document.file.endswith(f"corpus/policy/{name}.yaml"))
+    for name in ("reference", "machines")
+)
 OTHER_VALUES: st.SearchStrategy[Any] = st.sampled_from(
-    [None, "", "x", 1, True, 2.5, [], {}, ["x"], [[]], [1], {"x": "y"}, {"user": "ann"}]
+    [
+        None,
+        "",
+        "x",
+        1,
+        True,
+        2.5,
+        [],
+        {},
+        ["x"],
+        [[]],
+        [1],
+        {"x": "y"},
+        {"user": "ann"},
+        {"robot": "ci"},
+        {"robot": "ci", "user": "ann"},
+    ]
 )
 
 
 @given(
-    place=st.sampled_from(places(REFERENCE.value)[1:]),
+    at=st.sampled_from([(one.value, place) for one in (REFERENCE, MACHINES) for place in places(one.value)[1:]]),
     change=CHANGES,
     other=OTHER_VALUES,
 )
-def test_changed_files(place: tuple[Any, ...], change: str, other: Any) -> None:
-    """Wherever the reference is changed: no file is refused that the reader accepts, and no wrong shape is missed."""
-    value = changed(REFERENCE.value, place, change, other)
+def test_changed_files(at: tuple[Any, tuple[Any, ...]], change: str, other: Any) -> None:
+    """Wherever a reference is changed: no file is refused that the reader accepts, and no wrong shape is missed."""
+    value = changed(*at, change, other)
     document = Document("a.yaml", value, {})
     if not read_policy_file(document).faults:
         assert VALIDATOR.is_valid(value)

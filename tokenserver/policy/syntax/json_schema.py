@@ -20,11 +20,16 @@ from tokenserver.identity import Kind
 from tokenserver.policy.model import BUILT_IN_ROLES
 from tokenserver.policy.syntax.delegation import MAX_CONTACT
 from tokenserver.policy.syntax.file import MAX_MESSAGE, VERSION
+from tokenserver.policy.syntax.machines import MAX_DESCRIPTION, MAX_NOTE
 from tokenserver.policy.terms import REGISTRY_RESOURCES
 from tokenserver.runtime.durations import PATTERN
 from tokenserver.scopes import ACTIONS
 
-_PRINCIPALS = items(text("`everyone`, `authenticated`, `anonymous`, `user:NAME` or `group:NAME`."))
+_FORMS = (
+    "`everyone`, `authenticated`, `anonymous`, `robots`, `workloads`, `user:NAME`, `group:NAME`, `robot:NAME` or "
+    "`workload:NAME`"
+)
+_PRINCIPALS = items(text(f"{_FORMS}."))
 _PATTERNS = items(
     text(
         "A repository pattern: `*` within a segment, `**` for any segments; `${user}`, `${group}` or the variable of a "
@@ -34,24 +39,25 @@ _PATTERNS = items(
 _ACTIONS = items(word(ACTIONS))
 _MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC.")
 
-WHEN = mapping(
-    {
-        "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
-        "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
-        "since": _MOMENT,
-        "until": _MOMENT,
-        "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
-    },
-    "The rule applies only under these conditions.",
+_WHEN: dict[str, Schema] = {
+    "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
+    "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
+}
+WHEN = mapping(_WHEN, "The access is given only under these conditions.")
+_CLAIM = {"type": ["string", "integer", "boolean"], "minLength": 1}
+_CLAIMS = named(
+    one_or_more(_CLAIM),
+    "Claims of the client's token; a list: one of these values. `*` is any text within a segment, `**` any segments.",
 )
+RULE_WHEN = mapping(_WHEN | {"claims": _CLAIMS}, "The rule applies only under these conditions.")
 
 _RULE: dict[str, Schema] = {
     "id": text("The name of the rule in audit events and messages; unique over all files."),
     "to": items(
-        text(
-            "`everyone`, `authenticated`, `anonymous`, `user:NAME` or `group:NAME`; `group:reg-{team}-rw` captures "
-            "`${team}` for the patterns."
-        ),
+        text(f"{_FORMS}; `group:reg-{{team}}-rw` captures `${{team}}` for the patterns."),
         "Who the rule applies to.",
     ),
     "except": _PRINCIPALS | {"description": "Who the rule does not apply to."},
@@ -60,7 +66,7 @@ _RULE: dict[str, Schema] = {
     "not": _PATTERNS | {"description": "Parts of these repositories that the rule is not about; without variables."},
     "role": text(f"A role: {', '.join(sorted(BUILT_IN_ROLES))}, or one of `roles`.", minLength=0),
     "actions": _ACTIONS | {"description": "What the rule grants or denies."},
-    "when": WHEN,
+    "when": RULE_WHEN,
 }
 
 
@@ -79,6 +85,17 @@ _DELEGATION = mapping(
             "description": "The longest lifetime of tokens to which the file's rules contribute.",
         },
         "principals": _PRINCIPALS | {"description": "All that the rules of the file may name; by default anybody."},
+        "robots": items(
+            text("A name, in which `*` is any text."), "All robots that the file may declare; by default none."
+        ),
+        "workloads": mapping(
+            {
+                "from": one_or_more(text("A workload source of the configuration."), "The sources of its workloads."),
+                "claims": _CLAIMS | {"description": "What all workloads of the file must require."},
+            },
+            "All workloads that the file may declare; by default none.",
+            required=("from", "claims"),
+        ),
         "contact": text(
             "How users reach the owners: a line with an address, a channel or a URL.", maxLength=MAX_CONTACT
         ),
@@ -92,7 +109,20 @@ _SETTING: dict[str, Schema] = {
     "from": text("The client's address."),
     "kind": word([kind.value for kind in Kind if kind is not Kind.ANONYMOUS]),
 }
-_PERSON = mapping({"user": text(), "groups": items(text()), "namespace": text()})
+_CLIENT: Schema = {
+    "anyOf": [
+        mapping({"user": text(), "groups": items(text()), "namespace": text()}),
+        mapping({"robot": text()}),
+        mapping(
+            {
+                "workload": mapping(
+                    {"from": text(), "claims": named(one_or_more({"type": ["string", "integer", "boolean"]}))},
+                    required=("from", "claims"),
+                )
+            }
+        ),
+    ]
+}
 _REQUESTS = items(text("Actions and a resource, such as `pull,push web/site`."))
 _LINE = mapping(
     {
@@ -104,9 +134,35 @@ _LINE = mapping(
     required=("to",),
 )
 
+SECRET = mapping(
+    {
+        "id": text("The id of the secret: 12 letters and digits."),
+        "hash": text("`sha256:` and 64 hexadecimal digits; never the secret itself."),
+        "expires": _MOMENT,
+        "networks": one_or_more(text("An address or a network."), "Networks in which it is valid; by default all."),
+        "note": text("One line about where it is used.", maxLength=MAX_NOTE),
+    },
+    required=("id", "hash", "expires"),
+)
+ROBOT = mapping(
+    {
+        "description": text("One line about the robot.", maxLength=MAX_DESCRIPTION),
+        "owners": items(text("`user:NAME` or `group:NAME`."), "People who may add and end its secrets."),
+        "secrets": items(SECRET, "Secrets that need no database; at most two that have not expired."),
+    }
+)
+WORKLOAD = mapping(
+    {
+        "description": text("One line about the workload.", maxLength=MAX_DESCRIPTION),
+        "from": text("A workload source of the configuration."),
+        "claims": _CLAIMS,
+    },
+    required=("from", "claims"),
+)
+
 AS_TEST = mapping(
     {
-        "as": {"anyOf": [word(("anonymous", "authenticated")), _PERSON]},
+        "as": {"anyOf": [word(("anonymous", "authenticated")), _CLIENT]},
         "can": _REQUESTS | {"description": "What must be granted."},
         "cannot": _REQUESTS | {"description": "What must not be granted."},
         **_SETTING,
@@ -128,7 +184,7 @@ WHO_TEST = mapping(
 
 WHAT_TEST = mapping(
     {
-        "what_can": {"anyOf": [text("A principal, such as `group:web`."), _PERSON]},
+        "what_can": {"anyOf": [text("A principal, such as `group:web`."), _CLIENT]},
         "exactly": items(text(), "All that may be done, such as `pull web/**`.", may_be_empty=True),
         **_SETTING,
     },
@@ -139,12 +195,16 @@ WHAT_TEST = mapping(
 def policy_schema() -> Schema:
     """The JSON Schema (draft 7) of a policy file."""
     content: dict[str, Schema] = {
+        "robots": named({"anyOf": [ROBOT, {"type": "null"}]}, "Machines with secrets of their own, by name."),
+        "workloads": named(WORKLOAD, "Machines that are known by the claims of their tokens, by name."),
         "groups": named(
             mapping(
                 {
                     "users": items(text()),
                     "groups": items(text(), "Groups of a directory, with all their members."),
                     "includes": items(text(), "Groups of the policy files, with all their members."),
+                    "robots": items(text(), "Robots by name."),
+                    "workloads": items(text(), "Workloads by name."),
                 }
             ),
             "Groups, besides those of directories.",
