@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from tokenserver.documents.document import Path
 from tokenserver.identity import Identity, Kind, spell_group
 from tokenserver.policy.decision import Reason
+from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import AllOf, is_unnamed
@@ -64,6 +65,8 @@ class WhoTest:
     kind: Kind
     setting: Setting
     lines: tuple[Line, ...] = ()
+    where: tuple[tuple[str, Required], ...] = ()
+    """The workloads by name (empty: any) that the lines limit by `claims`."""
 
 
 @dataclass(frozen=True, slots=True)
