@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import machine_worlds as machines
 import policy_worlds as world
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import Kind
-from tokenserver.policy.machines.workloads import membership
-from tokenserver.policy.model import Group, Groups, PolicySet, Principal
+from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import Workload, membership
+from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principal, Rule
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,
     EVERYONE,
+    PARTS,
     ROBOTS,
     UNNAMED,
     WORKLOADS,
     client_for,
+    includes,
+    kinds_of,
     listed,
+    named_by,
+    part_of,
     parted,
+    parts_of_everyone,
     principals_of,
 )
 from tokenserver.policy.terms import (
@@ -51,13 +61,67 @@ def test_a_set_is_listed_as_it_was_made(found: list[Principal]) -> None:
 
 @given(principals)
 def test_everyone_is_four_parts(found: list[Principal]) -> None:
-    """Nobody is in two parts, and everything else stays."""
-    sets = {AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS}
+    """Nobody is in two of them, and everything else stays."""
     parts = [*parted(found)]
     assert EVERYONE not in parts
-    assert [one for one in parts if one not in sets] == [one for one in found if one.name]
+    assert [one for one in parts if one not in PARTS] == [one for one in found if one.name]
     if EVERYONE in found:
-        assert sets <= set(parts)
+        assert set(PARTS) <= set(parts)
+
+
+@pytest.mark.parametrize(
+    ("identity", "part"),
+    [
+        pytest.param(ANONYMOUS_IDENTITY, ANONYMOUS, id="no credentials"),
+        pytest.param(Identity("ann", Kind.PASSWORD), AUTHENTICATED, id="a person"),
+        pytest.param(Identity("robot:ci", Kind.ROBOT), ROBOTS, id="a robot"),
+        pytest.param(Identity("workload:gh:x", Kind.WORKLOAD, source="gh"), WORKLOADS, id="a workload"),
+    ],
+)
+def test_part_of(identity: Identity, part: Principal) -> None:
+    """Each client is in one part, whose kinds of credential include its own."""
+    assert part_of(identity) == part
+    assert [one for one in PARTS if includes(one, identity, frozenset())] == [part]
+    assert [one for one, kinds in PARTS.items() if identity.kind in kinds] == [part]
+
+
+def test_parts_that_have_clients() -> None:
+    """Machines are a part of everyone only where they are declared."""
+    groups = Groups.of_all([], [Workload("web", "gh", ())])
+    with_both = PolicySet("", (), (), groups, {}, robots={"ci": Robot("ci")})
+    assert parts_of_everyone(TREE) == (AUTHENTICATED, ANONYMOUS)
+    assert parts_of_everyone(with_both) == (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)
+
+
+@pytest.mark.parametrize(
+    ("principal", "kinds"),
+    [
+        pytest.param("everyone", set(Kind), id="everyone"),
+        pytest.param("authenticated", {Kind.PASSWORD}, id="people"),
+        pytest.param("user:ann", {Kind.PASSWORD}, id="a person"),
+        pytest.param("robot:ci", {Kind.ROBOT}, id="a robot"),
+        pytest.param("workload:web", {Kind.WORKLOAD}, id="a workload"),
+        pytest.param("group:other", {Kind.PASSWORD}, id="a directory's group"),
+        pytest.param("group:web", {Kind.PASSWORD}, id="a group of people"),
+        pytest.param("group:ops", set(), id="an empty group"),
+        pytest.param("group:mixed", {Kind.PASSWORD, Kind.ROBOT, Kind.WORKLOAD}, id="a group of all sorts"),
+    ],
+)
+def test_kinds_of(principal: str, kinds: set[Kind]) -> None:
+    """The credentials that clients have who are this principal."""
+    mixed = Group("mixed", frozenset({"robot:ci"}), frozenset({"devs", membership("web")}))
+    policies = replace(TREE, groups=Groups.of_all([*TREE.groups.written.values(), mixed]))
+    assert kinds_of(policies, parse_principal(principal)) == kinds
+
+
+def test_what_rules_name() -> None:
+    """In `to` and `except`, each once."""
+    ann, web, ci = map(parse_principal, ["user:ann", "group:web", "robot:ci"])
+    rules = [
+        Rule.of("", Effect.ALLOW, principals_of([ann, web]), (), ()),
+        Rule.of("", Effect.DENY, principals_of([web]), (), (), excluded=principals_of([ci])),
+    ]
+    assert named_by(rules) == {ann, web, ci}
 
 
 TREE = PolicySet("", (), (), Groups.of_all([Group("web", frozenset({"ann"}), frozenset({"devs"})), Group("ops")]), {})

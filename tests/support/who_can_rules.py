@@ -33,7 +33,9 @@ def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) 
 
 def answers(policies: PolicySet, name: str = "web/x") -> str:
     """The short answer in words."""
-    return spell_answers(short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
+    return spell_answers(
+        policies, short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW))
+    )
 
 
 TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group("pair", frozenset({"ann", "bob"}))]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import PEOPLE, WORKLOAD_PREFIX, Identity, Kind
+from tokenserver.identity import PEOPLE, WORKLOAD_PREFIX, Identity, Kind, Sort
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import membership, workload_of
-from tokenserver.policy.model import PolicySet, Principal, Principals
+from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 
 EVERYONE, AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS = (
     Principal(sort) for sort in ("everyone", "authenticated", "anonymous", "robots", "workloads")
@@ -87,6 +87,14 @@ def listed(principals: Principals) -> list[Principal]:
     ]
 
 
+PARTS: Mapping[Principal, frozenset[Kind]] = {
+    AUTHENTICATED: PEOPLE,
+    ANONYMOUS: frozenset({Kind.ANONYMOUS}),
+    ROBOTS: frozenset({Kind.ROBOT}),
+    WORKLOADS: frozenset({Kind.WORKLOAD}),
+}
+"""The disjoint parts of `everyone`, with the kinds of credential that clients of each have."""
+
 _KINDS: Mapping[str, frozenset[Kind]] = {
     "everyone": frozenset(Kind),
     "anonymous": frozenset({Kind.ANONYMOUS}),
@@ -104,6 +112,30 @@ def kinds_of(policies: PolicySet, principal: Principal) -> frozenset[Kind]:
         return _KINDS.get(principal.sort, PEOPLE)
     members = [*map(client_principal, group.users), *map(group_principal, group.groups)]
     return frozenset[Kind]().union(*(_KINDS.get(one.sort, PEOPLE) for one in members))
+
+
+def named_by(rules: Iterable[Rule]) -> set[Principal]:
+    """The principals that rules name, in `to` and `except`."""
+    sets = dict.fromkeys(one for rule in rules for one in (rule.to, rule.excluded) if one is not None)
+    return {principal for one in sets for principal in listed(one)}
+
+
+def filler_of(policies: PolicySet) -> str:
+    """The sort of the principal that a value of `${user}` stands for."""
+    return "user" if policies.namespaces is None else "namespace"
+
+
+def part_of(identity: Identity) -> Principal:
+    """The one of the disjoint parts of `everyone` that the client belongs to."""
+    if identity.is_anonymous:
+        return ANONYMOUS
+    return {Sort.USER: AUTHENTICATED, Sort.ROBOT: ROBOTS, Sort.WORKLOAD: WORKLOADS}[identity.sort]
+
+
+def parts_of_everyone(policies: PolicySet) -> tuple[Principal, ...]:
+    """The disjoint parts of `everyone` that have clients: machines are there only if they are declared."""
+    machines = {ROBOTS: policies.robots, WORKLOADS: policies.groups.workloads.by_name}
+    return (AUTHENTICATED, ANONYMOUS, *(sort for sort, declared in machines.items() if declared))
 
 
 def includes(principal: Principal, identity: Identity, groups: frozenset[str]) -> bool:

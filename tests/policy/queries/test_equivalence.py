@@ -12,13 +12,14 @@ from pathlib import Path
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+import tree_machines as machines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_files import NOW, load_faults
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, Sort
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
@@ -30,6 +31,7 @@ from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.equivalence import Agreement, filled_in
 from tokenserver.policy.queries.spelling import spell_lines
 from tokenserver.policy.queries.who_can import Line, People, Unless, holders
+from tokenserver.policy.queries.who_can_report import people_of
 from tokenserver.policy.syntax.file import read_policy_file
 from tokenserver.policy.terms import parse_principal
 from tokenserver.policy.testing.assertions import run_test
@@ -44,6 +46,8 @@ EVERYWHERE = list(product(world.EVERYBODY, CONTEXTS))
 def is_one(policies: PolicySet, identity: Identity, principal: Principal) -> bool:
     """Whether the identity is the principal, by the words of the contract."""
     match principal.sort:
+        case "robot" | "robots" | "workload" | "workloads":
+            return machines.is_one(policies, identity, str(principal))
         case "user":
             return not identity.is_anonymous and identity.subject == principal.name
         case "group":
@@ -51,7 +55,7 @@ def is_one(policies: PolicySet, identity: Identity, principal: Principal) -> boo
         case "anonymous":
             return identity.is_anonymous
         case _:
-            return not identity.is_anonymous
+            return identity.kind is Kind.PASSWORD
 
 
 def lets(policies: PolicySet, line: Line, identity: Identity, context: Context) -> bool:
@@ -82,8 +86,10 @@ def lets(policies: PolicySet, line: Line, identity: Identity, context: Context) 
     )
 
 
-def said(policies: PolicySet, lines: Sequence[Line]) -> list[bool]:
-    return [any(lets(policies, line, identity, context) for line in lines) for identity, context in EVERYWHERE]
+def said(
+    policies: PolicySet, lines: Sequence[Line], everywhere: Sequence[tuple[Identity, Context]] = EVERYWHERE
+) -> list[bool]:
+    return [any(lets(policies, line, identity, context) for line in lines) for identity, context in everywhere]
 
 
 def decided(policies: PolicySet, name: str, everywhere: Sequence[tuple[Identity, Context]] = EVERYWHERE) -> list[bool]:
@@ -95,9 +101,12 @@ def found_for(policies: PolicySet, name: str) -> tuple[Line, ...]:
     return holders(policies, "pull", Resource("repository", name), OPEN)
 
 
-def compared(policies: PolicySet, budget: Budget | None = None) -> Agreement:
+def compared(
+    policies: PolicySet, budget: Budget | None = None, kind: Kind = Kind.PASSWORD, lines: Sequence[Line] | None = None
+) -> Agreement:
     context = Context("registry", None, NOW)
-    return Agreement(People(policies, budget), Kind.PASSWORD, context, any_time=True, any_address=True)
+    people = People(policies, budget) if lines is None else people_of(policies, lines, budget)
+    return Agreement(people, kind, context, any_time=True, any_address=True)
 
 
 PRINCIPALS = [Principal("authenticated"), Principal("anonymous"), *map(parse_principal, world.PRINCIPALS[3:])]
@@ -146,6 +155,59 @@ def test_two_answers_agree_where_they_let_the_same_clients(
             assert sides == [True, False]
 
 
+MACHINES = [Principal("authenticated"), Principal("anonymous"), *map(parse_principal, machines.PRINCIPALS[4:])]
+_machine = st.frozensets(st.sampled_from(MACHINES), max_size=1)
+_machine_when = st.builds(lambda one, kinds: replace(one, kinds=kinds), _when, st.sampled_from(machines.KINDS))
+_machine_lines = st.builds(
+    Line,
+    st.frozensets(st.sampled_from(MACHINES), min_size=1, max_size=2),
+    _machine,
+    _machine_when,
+    st.just(""),
+    st.frozensets(st.builds(Unless, _machine, _machine, _machine_when, st.just("")), max_size=1),
+)
+KINDS = [Kind.PASSWORD, Kind.PASSWORD, Kind.ROBOT, Kind.WORKLOAD]
+
+
+# One example is much work, and a busy machine is no failure.
+@settings(deadline=None, max_examples=settings().max_examples // 2)
+@given(machines.worlds, machines.names, st.lists(_machine_lines, max_size=3), st.sampled_from(KINDS), st.data())
+def test_two_answers_agree_where_they_let_the_same_machines(
+    policies: PolicySet, name: str, made_up: list[Line], kind: Kind, data: st.DataObject
+) -> None:
+    """Likewise for every robot and workload; where the question is about a kind of machines, for those alone."""
+    found = found_for(policies, name)
+    kept = data.draw(st.lists(st.sampled_from(found), unique=True)) if found else []
+    expected = data.draw(st.sampled_from([[*found], [*kept, *made_up], made_up]))
+    clients = [one for one in machines.everybody(policies) if kind is Kind.PASSWORD or one.kind is kind]
+    everywhere = [*product(clients, CONTEXTS[::2])]
+    agreement = compared(policies, kind=kind, lines=[*found, *expected])
+    truth, told = decided(policies, name, everywhere), said(policies, expected, everywhere)
+    assert said(policies, found, everywhere) == truth
+    unexpected, missing = list(agreement.strays(found, expected)), list(agreement.strays(expected, found))
+    if any(is_so and not is_told for is_so, is_told in zip(truth, told, strict=True)):
+        assert unexpected
+    if any(is_told and not is_so for is_so, is_told in zip(truth, told, strict=True)):
+        assert missing
+    for strays, right, wrong in ((unexpected, found, expected), (missing, expected, found)):
+        for stray in strays:
+            assert kind is Kind.PASSWORD or stray.identity.kind is kind
+            sides = [any(lets(policies, one, stray.identity, stray.context) for one in side) for side in (right, wrong)]
+            assert sides == [True, False]
+            assert is_client(policies, stray.identity, clients)
+
+
+def is_client(policies: PolicySet, identity: Identity, clients: Sequence[Identity]) -> bool:
+    """Whether there is such a client; people can have any groups."""
+    if identity.sort is Sort.USER:
+        return True
+    held = policies.groups.holding(identity)
+    return any(
+        one.kind is identity.kind and one.source in ("", identity.source) and policies.groups.holding(one) == held
+        for one in clients
+    )
+
+
 def without(policies: PolicySet, rule_id: str) -> PolicySet:
     rules = tuple(rule for rule in policies.rules if rule.id != rule_id)
     return replace(policies, rules=rules, index=build_index(rules))
@@ -179,6 +241,24 @@ def test_the_spelling_that_is_advised_holds_until_a_rule_matters(policies: Polic
             assert failures == []
         elif not is_lenient:
             assert len(failures) == 1
+
+
+# One example is much work, and a busy machine is no failure.
+@settings(deadline=None, max_examples=settings().max_examples // 3)
+@given(machines.worlds, machines.names)
+def test_the_spelling_with_machines_holds_until_a_rule_matters(policies: PolicySet, name: str) -> None:
+    """A test that is advised passes; it fails if a robot or workload gains or loses anything."""
+    found = found_for(policies, name)
+    test = advised(policies, name, found)
+    everywhere = [*product(machines.everybody(policies), CONTEXTS[::2])]
+    assert said(policies, test.lines, everywhere) == said(policies, found, everywhere)
+    assert list(run_test(policies, test, "registry", NOW)) == []
+    before = decided(policies, name, everywhere)
+    for rule in policies.rules:
+        changed = without(policies, rule.id)
+        if decided(changed, name, everywhere) != before:
+            is_lenient = filled_in(People(changed), test.lines, found_for(changed, name)) != list(test.lines)
+            assert is_lenient or len(list(run_test(changed, test, "registry", NOW))) == 1
 
 
 ANYBODY = list(product(rich.EVERYBODY, CONTEXTS))

@@ -120,7 +120,7 @@ def test_canonical_form() -> None:
 )
 def test_spell_answers(found: list[str], expected: str) -> None:
     """As a policy file writes them."""
-    assert spell_answers(map(answer, found)) == expected
+    assert spell_answers(policy_set(), map(answer, found)) == expected
 
 
 @given(

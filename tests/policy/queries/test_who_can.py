@@ -11,6 +11,7 @@ from typing import Any
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+import tree_machines as machines
 from hypothesis import given, settings
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
@@ -28,6 +29,8 @@ from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
 OPEN = Given("registry")
+SINGLE = ("user", "group")
+CONTEXTS = world.CONTEXTS[::2]
 SETS = ("everyone", "authenticated", "anonymous")
 
 
@@ -37,12 +40,10 @@ def facts(policies: PolicySet, name: str, given: Given = OPEN, action: str = "pu
 
 def is_one(policies: PolicySet, identity: Identity, principal: str) -> bool:
     """Whether the identity is the principal, by the words of the contract."""
-    if identity.is_anonymous or principal in SETS:
-        return principal == ("anonymous" if identity.is_anonymous else "authenticated")
     sort, _, name = principal.partition(":")
     if sort == "namespace":
-        return identity.user_value == name
-    return identity.subject == name if sort == "user" else name in policies.groups.holding(identity)
+        return not identity.is_anonymous and identity.user_value == name
+    return machines.is_one(policies, identity, principal)
 
 
 def holds(
@@ -61,6 +62,9 @@ def holds(
         near, barred = unknown, not unknown
     return (
         all(is_one(policies, identity, f"group:{group}") for group in condition.get("groups", []))
+        and all(is_one(policies, identity, f"workload:{name}") for name in condition.get("workloads", []))
+        and machines.has_claims(identity, condition.get("claims", {}))
+        and identity.kind in condition.get("kind", [identity.kind])
         and condition.get("namespace") in (None, identity.user_value)
         and all(is_one(policies, identity, who) for who in condition.get("who", []))
         and not any(is_one(policies, identity, who) for who in condition.get("except", []))
@@ -78,8 +82,11 @@ def says(policies: PolicySet, answer: dict[str, Any], identity: Identity, contex
         return False
     named = [f"user:{name}" for name in answer["users"]] + [f"group:{name}" for name in answer["groups"]]
     named += [f"namespace:{name}" for name in answer.get("namespaces", ())]
+    named += [f"robot:{name}" for name in answer.get("robots", ())]
+    named += [f"workload:{name}" for name in answer.get("workloads", ())]
     entries = {who: answer["when"].get(who, True) for who in named}
     entries |= {who: answer[who] for who in ("authenticated", "anonymous")}
+    entries |= {"robots": answer.get("every_robot", False), "workloads": answer.get("every_workload", False)}
     return any(
         is_one(policies, identity, who)
         and (
@@ -112,6 +119,30 @@ def test_the_answer_is_exact_with_every_word(policies: PolicySet, name: str) -> 
     found = [(one, context) for one in rich.EVERYBODY for context in world.CONTEXTS]
     said = [(one, context) for one, context in found if says(policies, answer, one, context)]
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(machines.worlds, machines.names)
+def test_the_answer_is_exact_with_machines(policies: PolicySet, name: str) -> None:
+    """For every robot and every set of claims as well, the answer agrees with the decision."""
+    answer = facts(policies, name)
+    found = [(one, context) for one in machines.everybody(policies) for context in CONTEXTS]
+    said = [(one, context) for one, context in found if says(policies, answer, one, context)]
+    assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+    assert not any(key in answer for key in ("every_robot", "robots")) or policies.robots
+    for part, key in (("authenticated", ""), ("anonymous", ""), ("robots", "robot"), ("workloads", "workload")):
+        assert answer["everyone"] is not True or answer.get(f"every_{key}" if key else part, True) is True
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(machines.unconditional_worlds, machines.names)
+def test_nobody_is_listed_who_cannot_with_machines(policies: PolicySet, name: str) -> None:
+    """Every listed principal has a client with access that is nothing else."""
+    lines = holders(policies, "pull", Resource("repository", name), OPEN)
+    able = [one for one in machines.everybody(policies) if can(policies, one, name, world.CONTEXTS[0])]
+    possible = [line for line in lines if machines.POSSIBLE.issuperset(one for one in line.who if one.sort in SINGLE)]
+    for line in possible:
+        assert any(all(machines.is_one(policies, one, str(who)) for who in line.who) for one in able), line
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure

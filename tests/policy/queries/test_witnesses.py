@@ -7,21 +7,30 @@ from dataclasses import replace
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+import tree_machines as machines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from who_can_rules import TREE, answer, policy_set
 
-from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
+from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces, Sort
 from tokenserver.policy.index import matching_rules
-from tokenserver.policy.model import Group, Groups, PolicySet, Principal
-from tokenserver.policy.principals import UNNAMED, principals_of
+from tokenserver.policy.machines.workloads import Workload, membership
+from tokenserver.policy.model import Group, Groups, PolicySet, Principal, Principals
+from tokenserver.policy.principals import EVERYONE, UNNAMED, listed, principals_of
+from tokenserver.policy.queries.who_can import People
 from tokenserver.policy.queries.witnesses import (
     MAX_WITNESSES,
+    Machines,
     TooManyCombinations,
+    all_machines,
+    asked,
+    bindings_of,
     bound,
     cost,
     entries_about,
     examples,
+    machines_about,
+    machines_for,
 )
 from tokenserver.policy.syntax.answers import parse_answer
 from tokenserver.policy.terms import parse_principal
@@ -73,6 +82,75 @@ def test_a_witness_is_what_it_stands_for(policies: PolicySet, texts: set[str]) -
         groups = policies.groups.holding(one)
         for principal in principals:
             assert principals_of([principal]).include(one, groups)
+
+
+@settings(deadline=None)
+@given(machines.worlds, st.sets(st.sampled_from(machines.PRINCIPALS), min_size=1, max_size=3), st.data())
+def test_a_machine_is_what_it_stands_for(policies: PolicySet, texts: set[str], data: st.DataObject) -> None:
+    """Each example is all of the principals; every robot and workload that is has an example with no more than it."""
+    principals = frozenset(map(parse_principal, texts))
+    found = examples(policies, principals, Kind.PASSWORD)
+    for one in found:
+        assert all(machines.is_one(policies, one, str(principal)) for principal in principals)
+    client = data.draw(st.sampled_from([*machines.everybody(policies)]))
+    if client.sort is not Sort.USER and all(machines.is_one(policies, client, str(one)) for one in principals):
+        held = policies.groups.holding(client)
+        assert any(
+            one.kind is client.kind
+            and one.subject in (client.subject, f"workload:{UNNAMED}")
+            and one.source == client.source
+            and policies.groups.holding(one) <= held
+            for one in found
+        )
+
+
+@settings(deadline=None)
+@given(machines.worlds, machines.names, st.data())
+def test_machines_that_a_question_cannot_tell_apart(policies: PolicySet, name: str, data: st.DataObject) -> None:
+    """Fewer examples show the same of all that the rules about a resource name."""
+    about = machines_about(policies, Resource("repository", name), map(parse_principal, MORE))
+    every, fewer = People(policies), People(policies, None, about)
+    named = {parse_principal(one) for one in MORE}
+    for rule, pattern in entries_about(policies, Resource("repository", name)):
+        named |= {*listed(rule.to), *listed(rule.excluded or Principals())}
+        named |= {one for binding in bindings_of(policies, pattern, name.split("/")) for one in binding}
+    who = data.draw(st.frozensets(st.sampled_from(sorted(named)), min_size=1, max_size=3))
+    assert fewer.parts(who) == every.parts(who)
+    assert len(fewer.ways(who)) <= len(every.ways(who))
+    assert [one for one in sorted(named) if fewer.follows(who, one)] == [
+        one for one in sorted(named) if every.follows(who, one)
+    ]
+
+
+MORE = ["robots", "workloads", "robot:idle", "group:a"]
+
+
+def test_machines_of_a_large_tree() -> None:
+    """Of thousands, the ones that a rule names are left, one of each group that it names, and one of all others."""
+    robots = [f"r{number}" for number in range(3000)]
+    workloads = [Workload(f"w{number}", "gh", machines.claims(e=f"{number}", r="x")) for number in range(500)]
+    group = Group("a", frozenset(f"robot:r{one}" for one in range(9, 1000)), frozenset(map(membership, ("w5", "w6"))))
+    policies = machines.policy_set([], [group], robots, workloads)
+    named = map(parse_principal, ["robot:r7", "robots", "group:a", "workload:w3", "workloads"])
+    about = machines_for(policies, named)
+    assert about == Machines(("r0", "r7", "r9"), ("w0", "w3", "w5"), frozenset({"a"}))
+    assert len(People(policies, None, about).ways(answer("group:a"))) == 2
+    assert len(all_machines(policies).robots) == 3000
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        pytest.param(Kind.PASSWORD, ["anonymous", "password", "robot", "workload"], id="of people"),
+        pytest.param(Kind.ROBOT, ["robot"], id="of robots"),
+        pytest.param(Kind.WORKLOAD, ["workload"], id="of workloads"),
+    ],
+)
+def test_who_is_asked_about(kind: Kind, expected: list[str]) -> None:
+    """People have the kind of the question and machines their own; a kind of machines asks about those."""
+    found = examples(machines.policy_set([], [], ["ci"], machines.WORKLOADS_[:1]), frozenset({EVERYONE}), Kind.PASSWORD)
+    clients = [asked(one, kind) for one in found]
+    assert sorted(one.kind for one in clients if one is not None) == expected
 
 
 @pytest.mark.parametrize("count", [0, MAX_WITNESSES])

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from tokenserver.documents.document import parse
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import ALWAYS
-from tokenserver.policy.model import Condition
+from tokenserver.policy.machines.claim_globs import parse_claim_glob
+from tokenserver.policy.machines.workloads import Workload, where_claims
+from tokenserver.policy.model import Condition, Principal
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, ROBOTS, WORKLOADS, AllOf
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
@@ -41,8 +43,19 @@ def read(content: Any) -> tuple[list[Line], list[str]]:
     return read_lines(reader, content, ("tests", 0)), [f"{fault.path}: {fault.message}" for fault in reader.faults]
 
 
+def where(name: str, claim: str, *values: str) -> Principal:
+    """A workload with a claim that has one of these values."""
+    claims = ((claim, tuple(map(parse_claim_glob, values))),)
+    return Principal("workload", where_claims(Workload(name, "", ()), claims).name)
+
+
+def who_has(claim: str, *values: str) -> AllOf:
+    """Any workload with a claim that has one of these values."""
+    return frozenset({where("", claim, *values)})
+
+
 EVE, ANN = who("user:eve"), who("user:ann")
-PARTS = [frozenset({one}) for one in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)]
+PARTS = [frozenset({part}) for part in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +64,7 @@ PARTS = [frozenset({one}) for one in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOAD
         pytest.param({"exactly": []}, [], id="nobody"),
         pytest.param({"exactly": ["user:ann"]}, [line(ANN)], id="one"),
         pytest.param({"exactly": ["group:a & group:b"]}, [line(who("group:a", "group:b"))], id="members of both"),
-        pytest.param({"exactly": ["everyone"]}, [line(part) for part in PARTS], id="everyone is four kinds of clients"),
+        pytest.param({"exactly": ["everyone"]}, [line(part) for part in PARTS], id="everyone is four sorts of clients"),
         pytest.param({"exactly": ["everyone & group:a"]}, [line(who("group:a"))], id="everyone adds nothing to a name"),
         pytest.param(
             {"exactly": ["user:ann", "group:a"], "except": ["user:eve"]},
@@ -65,7 +78,7 @@ PARTS = [frozenset({one}) for one in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOAD
         ),
         pytest.param(
             {"exactly": [{"to": "authenticated", "except": ["everyone"]}]},
-            [line(who("authenticated"), frozenset({AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS}))],
+            [line(who("authenticated"), frozenset().union(*PARTS))],
             id="except everyone",
         ),
         pytest.param(
@@ -82,6 +95,22 @@ PARTS = [frozenset({one}) for one in (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOAD
             {"exactly": [{"to": "user:ann", "unless": [{"except": ["user:eve"], "when": {"from": "10.0.0.0/8"}}]}]},
             [line(ANN, frozenset(), ALWAYS, Unless(frozenset(), EVE, OFFICE, ""))],
             id="unless, for everybody",
+        ),
+        pytest.param({"exactly": ["robots", "robot:ci"]}, [line(who("robots")), line(who("robot:ci"))], id="robots"),
+        pytest.param(
+            {"exactly": [{"to": "workload:w", "when": {"claims": {"env": ["a", "b"]}, "from": "10.0.0.0/8"}}]},
+            [line(frozenset({where("w", "env", "a", "b")}), frozenset(), OFFICE)],
+            id="claims beside another condition",
+        ),
+        pytest.param(
+            {"exactly": [{"to": "group:a & workload:w", "when": {"claims": {"env": "a"}}}]},
+            [line(who("group:a") | {where("w", "env", "a")})],
+            id="claims of a member of a group",
+        ),
+        pytest.param(
+            {"exactly": [{"to": "workloads", "unless": [{"to": "workloads", "when": {"claims": {"env": "a"}}}]}]},
+            [line(who("workloads"), frozenset(), ALWAYS, Unless(who_has("env", "a"), frozenset(), ALWAYS, ""))],
+            id="unless, for any workload with claims",
         ),
     ],
 )
@@ -108,6 +137,16 @@ def test_lines(content: dict[str, Any], expected: list[Line]) -> None:
             id="unless nobody",
         ),
         pytest.param(
+            {"exactly": [{"to": "robots", "when": {"claims": {"env": "a"}}}]},
+            "tests[0].exactly[0].when.claims: only workloads have claims; fix: write to: workload:NAME, or workloads",
+            id="claims of robots",
+        ),
+        pytest.param(
+            {"exactly": [{"to": "user:a", "unless": [{"when": {"claims": {"env": "a"}}}]}]},
+            "tests[0].exactly[0].unless[0].when.claims: only workloads have claims",
+            id="claims of everybody",
+        ),
+        pytest.param(
             {"exactly": [{"to": "user:a", "unless": []}]}, "tests[0].exactly[0].unless: is an empty list", id="unless"
         ),
     ],
@@ -126,6 +165,11 @@ def test_faults(content: Any, fault: str) -> None:
         pytest.param('group:"a & b"', who('group:"a & b"'), id="a name in quotes that looks like two"),
         pytest.param("user:ann & user:ann", ANN, id="the same twice"),
         pytest.param("", None, id="nothing"),
+        pytest.param("robots & group:a", who("robots", "group:a"), id="the robots of a group"),
+        pytest.param("group:a & workloads & user:ann", who("workloads", "group:a", "user:ann"), id="in another order"),
+        pytest.param("group:a & robots", who("robots", "group:a"), id="the robots of a group, last"),
+        pytest.param("group:R & robotics", who("group:R & robotics"), id="a name that begins like robots"),
+        pytest.param("group:a & workload:w & robot:r", who("group:a", "workload:w", "robot:r"), id="machines by name"),
         pytest.param("group:R & D & user:ann", who("group:R & D", "user:ann"), id="a name with the sign"),
         pytest.param("user:ann & user:", None, id="one is none"),
     ],

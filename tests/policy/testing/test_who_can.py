@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+import tree_machines as machines
 from hypothesis import given, settings
 from policy_files import NOW
 from who_can_rules import TREE, policy_set
@@ -123,13 +124,13 @@ def test_what_is_not_decided_has_failed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @settings(deadline=None)
-@given(world.unconditional_worlds | rich.unconditional_worlds, world.names | rich.names)
+@given(world.unconditional_worlds | rich.unconditional_worlds | machines.unconditional_worlds, world.names | rich.names)
 def test_the_answer_now_is_included_and_not_excluded(policies: PolicySet, name: str) -> None:
     """For any policies: `includes:` of each answer passes, and `excludes:` of it fails."""
     context = Context("registry", None, NOW)
     found: Iterable[AllOf] = canonical(policies, short_answer(policies, "pull", Resource("repository", name), context))
     for answer in found:
-        spelled = spell_answers([answer])
+        spelled = spell_answers(policies, [answer])
         included, excluded = (
             only(f"who_can: pull {name}, service: registry, {key}: ['{spelled}']") for key in ("includes", "excludes")
         )

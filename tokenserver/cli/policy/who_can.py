@@ -28,10 +28,13 @@ from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.patterns import SegmentKind, parse_pattern
+from tokenserver.policy.principals import client_principal, group_principal
 from tokenserver.policy.queries.who_can import holders
 from tokenserver.policy.queries.who_can_below import holders_of_all, holdings
 from tokenserver.policy.queries.who_can_report import roster, spell_conditions
 from tokenserver.scopes import REPOSITORY_ACTIONS
+
+_MEMBERS = ("user", "robot", "workload", "group")
 
 
 @click.command("who-can")
@@ -102,16 +105,22 @@ def _below(policies: PolicySet, action: str, text: str, given: Given) -> tuple[d
 
 
 def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:
-    """The members of a group that the policy files name; those of a directory's group are unknown here."""
+    """The members of a group that the policy files name; those of a directory's group are unknown here.
+
+    Robots and workloads are there only if the group has some.
+    """
     group = policies.groups.by_name.get(name)
     if group is None:
         return {"users": [], "groups": [name]}
-    return {"users": sorted(group.users), "groups": sorted(group.groups)}
+    members = [*map(client_principal, sorted(group.users)), *map(group_principal, sorted(group.groups))]
+    found = {f"{sort}s": [one.name for one in members if one.sort == sort] for sort in _MEMBERS}
+    return {key: names for key, names in found.items() if names or key in ("users", "groups")}
 
 
 def _spell_members(policies: PolicySet, principal: Principal) -> str:
     if principal.sort != "group":
         return ""
     members = _members(policies, principal.name)
+    machines = [f"{sort}:{name}" for sort in ("robot", "workload") for name in members.get(f"{sort}s", ())]
     directory = [f"all of the directory's {name}" for name in members["groups"]]
-    return ", ".join([*members["users"], *directory])
+    return ", ".join([*members["users"], *machines, *directory])

@@ -30,7 +30,7 @@ def holdings_as_facts(policies: PolicySet, found: Sequence[Holding], of_all: Ite
     return {
         "all": [" & ".join(map(str, sorted(who))) for who in of_all],
         "anonymous": any(ANONYMOUS in one.line.who for one in found),
-        "access": [_facts(one, captured) for one in found],
+        "access": [_facts(policies, one, captured) for one in found],
     }
 
 
@@ -44,7 +44,7 @@ def spell_holdings(policies: PolicySet, found: Sequence[Holding], spell_members:
         (
             _spell_who(one, captured),
             "all of it" if one.is_all else ", ".join(one.parts) + _spell_without(one.without),
-            _spell_when(one, captured, never),
+            _spell_when(policies, one, captured, never),
             "; ".join(_spell_stop(people, one, stop, captured) for stop in one.stops),
             places[one.line.rule],
         )
@@ -89,8 +89,10 @@ def _spell_who(one: Holding, captured: Mapping[str, tuple[str, ...]]) -> str:
     return " or ".join(needed) if needed and _key(one) == AUTHENTICATED else str(_key(one))
 
 
-def _spell_when(one: Holding, captured: Mapping[str, tuple[str, ...]], never: set[Principal]) -> str:
-    conditions = spell_conditions(condition_facts(one.line, _key(one), never))
+def _spell_when(
+    policies: PolicySet, one: Holding, captured: Mapping[str, tuple[str, ...]], never: set[Principal]
+) -> str:
+    conditions = spell_conditions(condition_facts(policies, one.line, never))
     needed = _needed(one.line.rule, one.pattern, captured)
     if not needed or _key(one) == AUTHENTICATED:
         return conditions
@@ -101,7 +103,7 @@ def _spell_without(without: Sequence[Pattern]) -> str:
     return f" without {' and '.join(one.text for one in without)}" if without else ""
 
 
-def _facts(one: Holding, captured: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _facts(policies: PolicySet, one: Holding, captured: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     needed = _needed(one.line.rule, one.pattern, captured)
     return {
         "who": str(_key(one)),
@@ -109,7 +111,7 @@ def _facts(one: Holding, captured: Mapping[str, tuple[str, ...]]) -> dict[str, A
         "all": one.is_all and not one.stops,
         "repositories": list(one.parts),
         **_without_facts(one.without),
-        "when": condition_facts(one.line, _key(one), set()),
+        "when": condition_facts(policies, one.line, set()),
         "except": [_stop_facts(stop, captured) for stop in one.stops],
         "rule": one.line.rule,
     }

@@ -88,6 +88,11 @@ def shown_workload(name: str) -> str:
     return f"{plain} where {claims}" if claims else plain
 
 
+def declared_name(name: str) -> str:
+    """The workload of a name, without the claims of `when: {claims: …}`; empty if the claims are all."""
+    return name.partition(_WHERE)[0]
+
+
 def is_declared(name: str) -> bool:
     """Whether policy files can declare a workload of this name; others stand for `when: {claims: …}`."""
     return _WHERE not in name
@@ -153,15 +158,24 @@ class Workloads:
         """Whether such a client is any workload that policy files declare."""
         return any(is_declared(one[1:]) for one in self.memberships(source, claims))
 
-    def implied(self, name: str) -> frozenset[str]:
-        """The `membership` of each workload that every client is which is the workload `name`, itself included."""
-        one = self.by_name.get(name)
-        if one is None:
-            return frozenset({membership(name)})
-        literal = {(claim, glob.text) for claim, globs in one.claims for glob in globs}
+    def more_claims(self, name: str) -> Required:
+        """The claims that `when: {claims: …}` adds to the workload; none for a declared one."""
+        base = self.by_name.get(declared_name(name))
+        known = 0 if base is None else len(base.claims)
+        return () if is_declared(name) else self.by_name[name].claims[known:]
+
+    def implied(self, *names: str) -> frozenset[str]:
+        """The `membership` of each workload that every client is which is all the workloads `names`, which have the
+        same source or none. Themselves are included.
+        """
+        known = [self.by_name[name] for name in names if name in self.by_name]
+        claims = tuple(dict.fromkeys(claim for one in known for claim in one.claims))
+        whole = Workload("", max((one.source for one in known), default=""), claims)
+        literal = {(claim, glob.text) for claim, globs in claims for glob in globs}
         found = (other for pin in literal if pin in self.by_pin for other in self.by_pin[pin])
-        candidates = dict.fromkeys((one, *found, *self.unpinned))
-        return frozenset(membership(other.name) for other in candidates if one.implies(other))
+        candidates = dict.fromkeys((*found, *self.unpinned)) if known else {}
+        own = frozenset(map(membership, names))
+        return own.union(membership(other.name) for other in candidates if whole.implies(other))
 
 
 def _pins(workload: Workload) -> Iterator[tuple[tuple[str, str], ...]]:

@@ -2,7 +2,7 @@
 
 An answer is a list of lines, as found by `holders` or as written in a test. Answers are compared by the clients they
 admit, not by spelling: a group of three users equals these three users, and `everyone` equals `authenticated` plus
-`anonymous`.
+`anonymous`, and `robots` and `workloads` where there are any.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tokenserver.policy.analysis.moments import EARLIEST
 from tokenserver.policy.model import Context, Effect, Principals, Rule
 from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.who_can import Line, People, Unless
+from tokenserver.policy.queries.witnesses import asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,9 @@ class Stray:
 class Agreement:
     """Compares answers about one policy set and the registry `context.service`.
 
-    `kind` is the kind of credential of clients that log in. With `any_time` the answers must agree at every moment,
-    otherwise at `context.now`; likewise `any_address` and `context.client`.
+    `kind` is the kind of credential of people that log in; if it is one of machines, only those are compared. With
+    `any_time` the answers must agree at every moment, otherwise at `context.now`; likewise `any_address` and
+    `context.client`.
     """
 
     def __init__(self, people: People, kind: Kind, context: Context, *, any_time: bool, any_address: bool) -> None:
@@ -63,7 +65,7 @@ class Agreement:
         """One context per combination of time span and network that the lines' conditions distinguish."""
         conditions = {condition for line in lines for condition in line.conditions}
         rules = [Rule.of("", Effect.ALLOW, Principals(), (), (), condition=condition) for condition in conditions]
-        cells = Circumstances.of(rules, (self._kind,), EARLIEST)
+        cells = Circumstances.of(rules, (self._kind,), EARLIEST)  # of which only moments and addresses matter
         moments = cells.moments if self._any_time else (self._context.now,)
         clients = list(cells.clients.values()) if self._any_address else [self._context.client]
         # An unknown address makes the simplest counterexample, so it is tried first.
@@ -83,8 +85,8 @@ class Agreement:
             for who in sorted(pending, key=lambda who: (len(who), sorted(who))):
                 for identity in self._people.ways(who):
                     self._people.budget.spend(1 + len(other))
-                    client = identity if identity.is_anonymous else replace(identity, kind=self._kind)
-                    if not self._is_meant(line, client) or not line.when.holds(client.kind, context):
+                    client = asked(identity, self._kind)
+                    if client is None or not self._is_meant(line, client) or not line.when.holds(client.kind, context):
                         continue
                     stopping = next((one for one in line.unless if self._stops(one, client, context)), None)
                     if stopping is not None:

@@ -8,17 +8,21 @@ from dataclasses import replace
 
 from tokenserver.policy.analysis.conditions import ALWAYS, as_facts
 from tokenserver.policy.group_names import plain_name
-from tokenserver.policy.model import Condition, Principal
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, AllOf
+from tokenserver.policy.machines.workloads import Required, declared_name, is_declared
+from tokenserver.policy.model import Condition, PolicySet, Principal
+from tokenserver.policy.principals import EVERYONE, PARTS, WORKLOADS, AllOf, parts_of_everyone
+from tokenserver.policy.queries.summary import spell_answer
 from tokenserver.policy.queries.who_can import Line, People, Unless
 from tokenserver.policy.queries.who_can_report import excepted_from_all
 
 
 def spell_lines(people: People, lines: Sequence[Line]) -> str:
     """The lines as the keys `exactly:` and `except:` of a test that passes for them."""
-    common = excepted_from_all(people, lines)
-    rest = [replace(line, excepted=line.excepted - common) for line in lines]
-    entries = [_entry(line) for line in _joined(rest)]
+    absent = PARTS.keys() - set(parts_of_everyone(people.policies))
+    lines = [replace(line, excepted=line.excepted - absent) for line in lines]
+    common = frozenset(one for one in excepted_from_all(people, lines) if not _is_hidden(one))
+    rest = [_with_claims_apart(replace(line, excepted=line.excepted - common)) for line in lines]
+    entries = [_entry(people.policies, line) for line in _joined(people.policies, rest)]
     spelled = f"exactly: {_list(sorted(set(entries)))}"
     return f"{spelled}, except: {_list(map(_principal, sorted(common)))}" if common else spelled
 
@@ -28,57 +32,78 @@ def are_plain(lines: Iterable[Line]) -> bool:
     return not any(line.excepted or line.unless or line.when != ALWAYS for line in lines)
 
 
-def _joined(lines: Iterable[Line]) -> list[Line]:
-    """The lines, with `authenticated` and `anonymous` merged into `everyone` if nothing else differs."""
+def _is_hidden(principal: Principal) -> bool:
+    """Whether the principal is a workload that stands for the claims of a rule."""
+    return principal.sort == "workload" and not is_declared(principal.name)
+
+
+def _with_claims_apart(line: Line) -> Line:
+    """The line with `unless` for the exceptions with claims, since `except` has none."""
+    hidden = frozenset(filter(_is_hidden, line.excepted))
+    more = (Unless(frozenset({one}), frozenset(), ALWAYS, "") for one in hidden)
+    return replace(line, excepted=line.excepted - hidden, unless=line.unless.union(more))
+
+
+def _joined(policies: PolicySet, lines: Iterable[Line]) -> list[Line]:
+    """The lines, with the parts of `everyone` merged if nothing else differs."""
     found = [replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless)) for line in lines]
-    halves = [replace(line, who=frozenset({EVERYONE})) for line in found if line.who == frozenset({AUTHENTICATED})]
-    whole = [line for line in halves if replace(line, who=frozenset({ANONYMOUS})) in found]
-    parts = [replace(line, who=frozenset({half})) for line in whole for half in (AUTHENTICATED, ANONYMOUS)]
-    return [*whole, *(line for line in found if line not in parts)]
+    parts = [frozenset({part}) for part in parts_of_everyone(policies)]
+    firsts = [line for line in found if line.who == parts[0]]
+    alike = [[replace(line, who=part) for part in parts] for line in firsts]
+    wholes = [some for some in alike if all(one in found for one in some)]
+    merged = [replace(some[0], who=frozenset({part})) for some in wholes for part in PARTS]
+    return [
+        *(replace(some[0], who=frozenset({EVERYONE})) for some in wholes),
+        *(line for line in found if line not in merged),
+    ]
 
 
-def _entry(line: Line) -> str:
-    who = _who(line.who)
-    if are_plain([line]):
+def _entry(policies: PolicySet, line: Line) -> str:
+    who, claims = _who(policies, line.who)
+    if are_plain([line]) and not claims:
         return who
-    parts = [f"to: {who}", *_limits(line)]
+    parts = [f"to: {who}", *_limits(line, claims)]
     if line.unless:
-        parts.append(f"unless: {_list(sorted(map(_unless, line.unless)))}")
+        parts.append(f"unless: {_list(sorted(_unless(policies, one) for one in line.unless))}")
     return f"{{{', '.join(parts)}}}"
 
 
-def _unless(unless: Unless) -> str:
-    return f"{{{', '.join(([f'to: {_who(unless.who)}'] if unless.who else []) + _limits(unless))}}}"
+def _unless(policies: PolicySet, unless: Unless) -> str:
+    who, claims = _who(policies, unless.who)
+    return f"{{{', '.join(([f'to: {who}'] if unless.who else []) + _limits(unless, claims))}}}"
 
 
-def _limits(one: Line | Unless) -> list[str]:
+def _limits(one: Line | Unless, claims: Required) -> list[str]:
     parts = []
     if one.excepted:
         parts.append(f"except: {_list(map(_principal, sorted(one.excepted)))}")
-    if one.when != ALWAYS:
-        parts.append(f"when: {_when(one.when)}")
+    if one.when != ALWAYS or claims:
+        parts.append(f"when: {_when(one.when, claims)}")
     return parts
 
 
-def _when(condition: Condition) -> str:
+def _when(condition: Condition, claims: Required) -> str:
     facts: Mapping[str, str | list[str]] = as_facts(condition)
-    parts = (
+    demanded = (f"{_scalar(name)}: {_list(_scalar(glob.text) for glob in globs)}" for name, globs in claims)
+    parts = [f"claims: {{{', '.join(demanded)}}}"] if claims else []
+    parts += (
         f"{key}: {_scalar(one) if isinstance(one, str) else _list(map(_scalar, one))}" for key, one in facts.items()
     )
     return f"{{{', '.join(parts)}}}"
 
 
-def _who(who: AllOf) -> str:
-    return _scalar(" & ".join(_plain(one) for one in sorted(who)))
+def _who(policies: PolicySet, who: AllOf) -> tuple[str, Required]:
+    """The principals as a file writes them, and the claims that they need besides."""
+    hidden = frozenset(filter(_is_hidden, who))
+    claims = [claim for one in sorted(hidden) for claim in policies.groups.workloads.more_claims(one.name)]
+    bases = {declared_name(one.name) for one in hidden}
+    shown = (who - hidden).union(Principal("workload", base) if base else WORKLOADS for base in bases)
+    return _scalar(spell_answer(frozenset(replace(one, name=plain_name(one.name)) for one in shown))), tuple(claims)
 
 
 def _principal(principal: Principal) -> str:
-    return _scalar(_plain(principal))
-
-
-def _plain(principal: Principal) -> str:
     """The principal as a file writes it: a file's own group by its plain name."""
-    return str(replace(principal, name=plain_name(principal.name)))
+    return _scalar(str(replace(principal, name=plain_name(principal.name))))
 
 
 def _scalar(text: str) -> str:

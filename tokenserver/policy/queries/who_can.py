@@ -8,7 +8,7 @@ This is the only engine: the command, the tests in policy files and the short an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,10 +17,25 @@ from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, imp
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.index import is_taken_away
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.principals import AllOf, includes, kinds_of, listed, parted
-from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
-from tokenserver.policy.variables.readings import readings
+from tokenserver.policy.principals import (
+    PARTS,
+    ROBOTS,
+    WORKLOADS,
+    AllOf,
+    includes,
+    listed,
+    part_of,
+    parted,
+)
+from tokenserver.policy.queries.witnesses import (
+    Machines,
+    TooManyCombinations,
+    all_machines,
+    bindings_of,
+    entries_about,
+    examples,
+    machines_about,
+)
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
@@ -28,6 +43,7 @@ LINE_STEPS = 4
 """The cost of comparing two lines."""
 
 _NOBODY: AllOf = frozenset()
+_MACHINES = ("robot", "robots", "workload", "workloads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,11 @@ class Line:
         """The condition of the line, and those of the deny rules that cut it."""
         return [self.when, *(one.when for one in self.unless)]
 
+    @property
+    def named(self) -> AllOf:
+        """The principals that the line is about."""
+        return self.who.union(self.excepted, *(one.who | one.excepted for one in self.unless))
+
 
 def holders(
     policies: PolicySet, action: str, resource: Resource, given: Given, budget: Budget | None = None
@@ -66,17 +87,18 @@ def holders(
         TooComplex: not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget(policies.rule_count)
-    people = People(policies, budget)
+    people = People(policies, budget, machines_about(policies, resource))
     lines: list[Line] = []
     cuts: list[Unless] = []
+    segments = resource.name.split("/")
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
-        if rule.decides(action):
-            for who, when in _meant(people, rule, pattern, resource, given):
-                excepted = frozenset(parted(listed(rule.excluded or Principals())))
-                if rule.effect is Effect.ALLOW:
-                    lines.append(Line(who, excepted, when, rule.id))
-                else:
-                    cuts.append(Unless(who, excepted, when, rule.id))
+        if not rule.decides(action) or is_taken_away(rule, segments):
+            continue
+        for who, excepted, when in people.meant(rule, bindings_of(policies, pattern, segments), given):
+            if rule.effect is Effect.ALLOW:
+                lines.append(Line(who, excepted, when, rule.id))
+            else:
+                cuts.append(Unless(who, excepted, when, rule.id))
     for cut in sorted(set(cuts), key=_order):
         budget.spend(LINE_STEPS * len(lines))
         lines = [left for line in lines for left in people.cut(line, cut)]
@@ -96,69 +118,119 @@ def _order(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], 
     return len(line.who), sorted(line.who), sorted(line.excepted), repr(line.when), line.rule
 
 
-def _meant(
-    people: People, rule: Rule, pattern: Pattern, resource: Resource, given: Given
-) -> Iterator[tuple[AllOf, Condition]]:
-    """The principals to which the rule applies on this resource, with its open condition for them."""
-    segments = resource.name.split("/")
-    if is_taken_away(rule, segments):
-        return
-    bindings = [
-        frozenset(Principal(sort, name) for sort, name in ((people.filler, user), ("group", group)) if name)
-        for user, group in readings(pattern, segments)
-    ]
-    for principal in parted(listed(rule.to)):
-        when = left_open(rule, kinds_of(people.policies, principal), given)
-        for binding in bindings if when is not None else ():
-            # A member of a captured group is authenticated, which need not be said.
-            who = binding if rule.capturing else binding | {principal}
-            if when is not None and people.ways(who):
-                yield who, when
-
-
 class People:
-    """Reasoning over sets of principals: what a client is that is certain principals, in this policy set."""
+    """Reasoning over sets of principals: what a client is that is certain principals, in this policy set.
 
-    def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
+    `machines` are those to try (None: all); they limit which principals can be asked about.
+    """
+
+    def __init__(self, policies: PolicySet, budget: Budget | None = None, machines: Machines | None = None) -> None:
         self.policies = policies
         self.budget = budget or command_budget(policies.rule_count)
-        self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
+        machines = machines or all_machines(policies)
+        self.ways: Callable[[AllOf], list[Identity]] = cache(
+            lambda who: examples(policies, who, Kind.PASSWORD, machines)
+        )
         """The simplest identities that are all of `who`; every such client is one of them, perhaps with more groups."""
-        self.filler = "user" if policies.namespaces is None else "namespace"
-        """The sort of the principal that a value of `${user}` stands for."""
         self._includes: Callable[[Principal, Identity], bool] = cache(
             lambda principal, identity: includes(principal, identity, policies.groups.holding(identity))
         )
 
+    def parts(self, who: AllOf) -> frozenset[Principal]:
+        """The parts of everyone in which there are clients that are all of `who`."""
+        return frozenset(map(part_of, self.ways(who)))
+
+    def meant(self, rule: Rule, bindings: Iterable[AllOf], given: Given) -> Iterator[tuple[AllOf, AllOf, Condition]]:
+        """The principals to which the rule applies, its exceptions of them, and its open condition for them.
+
+        Each binding has principals that the values of the pattern's variables demand.
+        """
+        for principal in parted(listed(rule.to)):
+            for binding in bindings:
+                # A member of a captured group is authenticated, which need not be said.
+                who = binding if rule.capturing else binding | {principal}
+                for part, when in self.applied(rule, who, given):
+                    excepted = self.exceptions(rule, part)
+                    if excepted is not None:
+                        yield part, excepted, when
+
+    def applied(self, rule: Rule, who: AllOf, given: Given) -> Iterator[tuple[AllOf, Condition]]:
+        """Those of `who` to whom the rule applies with its `kind`, and the condition that is open for them."""
+        parts = self.parts(who)
+        found = {part: left_open(rule, PARTS[part], given) for part in sorted(parts)}
+        conditions = {part: when for part, when in found.items() if when is not None}
+        if len(conditions) == len(parts) and len(set(conditions.values())) == 1:
+            yield who, next(iter(conditions.values()))
+        else:
+            yield from ((who | {part}, when) for part, when in conditions.items())
+
+    def exceptions(self, rule: Rule, who: AllOf) -> AllOf | None:
+        """What the rule excepts of the clients that are all of `who`; None: each of them."""
+        found = self._possible(who, parted(listed(rule.excluded or Principals())))
+        return None if any(self.follows(who, one) for one in found & PARTS.keys()) else found
+
+    def _possible(self, who: AllOf, principals: Iterable[Principal]) -> AllOf:
+        """The principals, without those about machines that no client can be which is all of `who`."""
+        return frozenset(one for one in principals if not self._is_about_machines(who, one) or self.ways(who | {one}))
+
+    def _is_about_machines(self, who: AllOf, principal: Principal) -> bool:
+        return principal.sort in _MACHINES or self.parts(who) <= {ROBOTS, WORKLOADS}
+
     def cut(self, line: Line, cut: Unless) -> Iterator[Line]:
         """What is left of the line without the clients that the deny stops."""
-        if not self.ways(line.who | cut.who) or are_apart(line.when, cut.when):
+        both = line.who | cut.who
+        if not self.ways(both) or are_apart(line.when, cut.when):
             yield line
             return
-        if any(self.follows(line.who, one) for one in cut.excepted):
+        excepted = self._possible(both, cut.excepted)
+        if any(self.follows(line.who, one) for one in excepted):
             yield line
             return
+        who = frozenset(
+            one for one in cut.who if not (self._is_about_machines(line.who, one) and self.follows(line.who, one))
+        )
         is_certain = implies(line.when, cut.when)
-        is_for_all = all(self.follows(line.who, one) for one in cut.who)
+        is_for_all = all(self.follows(line.who, one) for one in who)
         if is_certain and is_for_all:
-            for one in sorted(cut.excepted):
+            for one in sorted(excepted):
                 if self.ways(line.who | {one}):
                     yield replace(line, who=line.who | {one})
-        elif is_certain and not cut.excepted and len(cut.who) == 1:
-            yield replace(line, excepted=line.excepted | cut.who)
+        elif is_certain and not excepted and len(who) == 1:
+            yield replace(line, excepted=line.excepted | who)
+        elif is_certain and len(who) == 1 and who <= PARTS.keys():
+            yield replace(line, excepted=line.excepted | who)
+            yield from self.cut(replace(line, who=line.who | who), cut)
         else:
-            who = _NOBODY if is_for_all else cut.who
+            who = _NOBODY if is_for_all else who
             when = ALWAYS if is_certain else cut.when
-            yield replace(line, unless=line.unless | {replace(cut, who=who, when=when)})
+            yield replace(line, unless=line.unless | {replace(cut, who=who, excepted=excepted, when=when)})
 
     def plain(self, line: Line) -> Line:
         """The line without redundant principals, and without exceptions that none of its clients can be."""
         who = line.who
-        for one in sorted(line.who):  # the broad ones come first
+        for one in sorted(line.who, key=lambda one: (bool(one.name), one)):  # the broad ones come first
             if len(who) > 1 and self.follows(who - {one}, one):
                 who -= {one}
         excepted = frozenset(one for one in line.excepted if self.ways(who | {one}))
-        return replace(line, who=who, excepted=excepted)
+        broad = excepted & PARTS.keys()
+        excepted = frozenset(one for one in excepted if one in broad or not self.parts(who | {one}) <= broad)
+        left = replace(line, who=who, excepted=excepted)
+        return replace(left, unless=self._plain_unless(left))
+
+    def _plain_unless(self, line: Line) -> frozenset[Unless]:
+        """The deny rules of the line without those for parts that are not in it, each once if it is for all parts."""
+        parts = self.parts(line.who) - line.excepted
+        found = {one for one in line.unless if one.who & PARTS.keys() <= parts}
+        for one in sorted(found, key=_order):
+            alike = {
+                part for part in found if (part.rule, part.when) == (one.rule, one.when) and _NOBODY < part.who <= parts
+            }
+            excepted = frozenset(each for part in alike for each in part.excepted)
+            if parts == {each for part in alike for each in part.who} and all(
+                part.excepted == self._possible(line.who | part.who, excepted) for part in alike
+            ):
+                found = found - alike | {replace(one, who=_NOBODY, excepted=excepted)}
+        return frozenset(found)
 
     def has_somebody(self, line: Line) -> bool:
         """Whether the line has any client while no condition excludes it. Raises as `able`."""
@@ -195,11 +267,15 @@ class People:
     def covers(self, wide: Line, narrow: Line) -> bool:
         """Whether every client of `narrow` is one of `wide`."""
         return (
-            all(self.follows(narrow.who, one) for one in wide.who)
-            and all(one in narrow.excepted or not self.ways(narrow.who | {one}) for one in wide.excepted)
+            all(self._includes(one, identity) for one in wide.who for identity in self._left(narrow))
+            and all(one in narrow.excepted or not self._left(narrow, {one}) for one in wide.excepted)
             and implies(narrow.when, wide.when)
-            and wide.unless <= narrow.unless
+            and all(one in narrow.unless or not self._left(narrow, one.who & PARTS.keys()) for one in wide.unless)
         )
+
+    def _left(self, line: Line, more: Iterable[Principal] = ()) -> list[Identity]:
+        """The simplest identities of the line that are `more` as well, without the parts that it excepts."""
+        return [one for one in self.ways(line.who.union(more)) if part_of(one) not in line.excepted]
 
     def follows(self, who: AllOf, principal: Principal) -> bool:
         """Whether every client that is all of `who` is `principal` as well."""

@@ -18,7 +18,7 @@ from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
-from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, kinds_of, listed, parted
+from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, filler_of, kinds_of, listed, parted
 from tokenserver.policy.queries.what_can import agree
 from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
 from tokenserver.policy.queries.witnesses import TooManyCombinations
@@ -149,7 +149,7 @@ class _PatternQuestion:
         common = intersection(pattern, self._asked, self._budget)
         users, groups = (self._values(kind, pattern, common) for kind in _VARIABLES)
         for user, group in product(users, groups) if common else ():
-            named = ((self._people.filler, user), ("group", group))
+            named = ((filler_of(self._policies), user), ("group", group))
             who = frozenset(Principal(sort, name) for sort, name in named if name is not None)
             yield from ((own, who) for own in filled(pattern, user, group) if self._touches([own]))
 

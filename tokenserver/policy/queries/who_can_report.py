@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from tokenserver.policy.analysis.conditions import as_facts
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.machines.workloads import declared_name, shown_workload
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED
+from tokenserver.policy.principals import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    PARTS,
+    ROBOTS,
+    WORKLOADS,
+    AllOf,
+    parts_of_everyone,
+)
 from tokenserver.policy.queries.who_can import Line, People, Unless
+from tokenserver.policy.queries.witnesses import machines_for
 
 Conditions = bool | list[dict[str, Any]]
 """True: always; False: never; else the alternative conditions, one of which must hold."""
+
+
+_BROAD = {ROBOTS: "every_robot", WORKLOADS: "every_workload"}
+_LISTS = {"robot": ROBOTS, "workload": WORKLOADS}
+_MEMBERS = {"robots": "a robot", "workloads": "a workload"}
+_NARROWER = ("group", "workload", "namespace", "robot", "user")
+"""The sorts of principals with names, those first that are rather a condition for another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +41,26 @@ class Roster:
 
     answers: Mapping[Principal, Conditions]
     excepted: tuple[Principal, ...]
+    parts: tuple[Principal, ...] = (AUTHENTICATED, ANONYMOUS)
+    """The parts of everyone that have clients."""
 
     def facts(self) -> dict[str, Any]:
-        """The roster as JSON. `when` has the conditions of users and groups without unconditional access."""
-        authenticated, anonymous = self.answers.get(AUTHENTICATED, False), self.answers.get(ANONYMOUS, False)
+        """The roster as JSON. `when` has the conditions of named principals without unconditional access.
+
+        `robots` and `workloads` are lists of names, as `users` is, so the answers for all machines, to which policies
+        give these words, are called `every_robot` and `every_workload`. All four are absent where no such machine is
+        declared.
+        """
+        broad = {part: self.answers.get(part, False) for part in self.parts}
         named = {one: answer for one, answer in self.answers.items() if one.name}
-        namespaces = [one.name for one in named if one.sort == "namespace"]
+        names = {sort: [one.name for one in named if one.sort == sort] for sort in ("user", "namespace", *_LISTS)}
+        machines = {part.sort: names[sort] for sort, part in _LISTS.items() if part in broad}
         return {
-            "everyone": _both(authenticated, anonymous),
-            "authenticated": authenticated,
-            "anonymous": anonymous,
-            "users": [one.name for one in named if one.sort == "user"],
-            **({"namespaces": namespaces} if namespaces else {}),
+            "everyone": reduce(_both, broad.values()),
+            **{_BROAD.get(part, part.sort): answer for part, answer in broad.items()},
+            "users": names["user"],
+            **({"namespaces": names["namespace"]} if names["namespace"] else {}),
+            **machines,
             "groups": [shown_name(one.name) for one in named if one.sort == "group"],
             "except": [str(one) for one in self.excepted],
             "when": {str(one): answer for one, answer in named.items() if answer is not True},
@@ -42,23 +69,37 @@ class Roster:
 
 def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
     """The roster of the lines found by `holders`."""
-    people = People(policies)
     lines = list(lines)
-    excepted = excepted_from_all(people, lines)
+    excepted = excepted_from_all(people_of(policies, lines), lines)
     conditions: dict[Principal, list[dict[str, Any]]] = {}
     for line in lines:
-        key = key_of(line)
-        condition = condition_facts(line, key, excepted)
-        conditions.setdefault(key, []).append({**condition, "rule": line.rule} if condition else {})
+        condition = condition_facts(policies, line, excepted)
+        conditions.setdefault(key_of(line), []).append({**condition, "rule": line.rule} if condition else {})
     answers: dict[Principal, Conditions] = {
         key: found if all(found) else True for key, found in sorted(conditions.items())
     }
-    return Roster(answers, tuple(sorted(excepted)))
+    return Roster(answers, tuple(sorted(excepted)), parts_of_everyone(policies))
+
+
+def people_of(policies: PolicySet, lines: Iterable[Line], budget: Budget | None = None) -> People:
+    """For questions about these lines."""
+    return People(policies, budget, machines_for(policies, {one for line in lines for one in line.named}))
 
 
 def key_of(line: Line) -> Principal:
-    """The principal that a line is listed under: its user, else its namespace; the others are conditions then."""
-    return max(line.who, key=lambda one: (one.sort == "user", one.sort == "namespace", one))
+    """The principal that a line is listed under: its user, else its namespace; the others are conditions then.
+
+    So are the claims that a rule demands of a workload.
+    """
+    key = _narrowest(line.who)
+    if key.sort != "workload":
+        return key
+    declared = declared_name(key.name)
+    return Principal("workload", declared) if declared else WORKLOADS
+
+
+def _narrowest(who: AllOf) -> Principal:
+    return max(who, key=lambda one: (_NARROWER.index(one.sort) if one.name else -1, one))
 
 
 def excepted_from_all(people: People, lines: Collection[Line]) -> set[Principal]:
@@ -76,6 +117,11 @@ def spell_conditions(facts: Mapping[str, Any]) -> str:
     parts = []
     if "groups" in facts:
         parts.append(f"if in {' and '.join(f'group:{name}' for name in facts['groups'])}")
+    if "workloads" in facts:
+        parts.append(f"if also {' and '.join(f'workload:{name}' for name in facts['workloads'])}")
+    if "claims" in facts:
+        claims = (f"{name} is {_any_of(values)}" for name, values in facts["claims"].items())
+        parts.append(f"if {' and '.join(claims)}")
     if "namespace" in facts:
         parts.append(f"with the namespace {facts['namespace']}")
     if "except" in facts:
@@ -114,7 +160,7 @@ def spell_stopped(unless: Mapping[str, Any]) -> str:
 def _spell_principals(principals: Sequence[str], joint: str) -> str:
     """Principals as conditions on a client: `user:bob and in group:a and group:b`."""
     groups = joint.join(one for one in principals if one.startswith("group:"))
-    others = [one for one in principals if not one.startswith("group:")]
+    others = [_MEMBERS.get(one, one) for one in principals if not one.startswith("group:")]
     return joint.join([*others, *([f"in {groups}"] if groups else [])])
 
 
@@ -122,15 +168,24 @@ def _any_of(value: str | Sequence[str]) -> str:
     return value if isinstance(value, str) else " or ".join(value)
 
 
-def condition_facts(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:
-    """The condition for `key` as JSON; empty: none."""
+def condition_facts(policies: PolicySet, line: Line, excepted: set[Principal]) -> dict[str, Any]:
+    """The condition for the `key_of` the line as JSON; empty: none."""
     condition: dict[str, Any] = {}
-    others = line.who - {key}
-    groups = sorted(shown_name(one.name) for one in others if one.sort != "namespace")
-    if groups:
-        condition["groups"] = groups
-    if len(groups) < len(others):
-        (condition["namespace"],) = (one.name for one in others if one.sort == "namespace")
+    key = _narrowest(line.who)
+    others = sorted(line.who - {key})
+    names = {sort: [one.name for one in others if one.sort == sort] for sort in _NARROWER}
+    if names["group"]:
+        condition["groups"] = sorted(map(shown_name, names["group"]))
+    if names["workload"]:
+        condition["workloads"] = list(map(shown_workload, names["workload"]))
+    if names["namespace"]:
+        (condition["namespace"],) = names["namespace"]
+    claims = policies.groups.workloads.more_claims(key.name) if key.sort == "workload" else ()
+    if claims:
+        condition["claims"] = {name: [glob.text for glob in globs] for name, globs in claims}
+    kinds = [kind for one in others if one in PARTS for kind in PARTS[one]]
+    if kinds:
+        condition["kind"] = sorted(kinds)
     exceptions = [str(one) for one in sorted(line.excepted - excepted)]
     if exceptions:
         condition["except"] = exceptions
@@ -151,7 +206,7 @@ def unless_facts(unless: Unless) -> dict[str, Any]:
 
 
 def _both(one: Conditions, other: Conditions) -> Conditions:
-    """The conditions for everyone, from those for the two halves."""
+    """The conditions for two parts of everyone together."""
     if one is True:
         return other
     return one if other is True or one == other else False

@@ -5,17 +5,19 @@ A witness has no more than it needs: no name and no groups beyond those that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind, Sort
+from tokenserver.identity import MACHINES, PEOPLE, WORKLOAD_PREFIX, Identity, Kind, Sort
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
+from tokenserver.policy.machines.classes import robots_to_try, workloads_to_try
 from tokenserver.policy.machines.robots import subject_of
-from tokenserver.policy.machines.workloads import is_declared
+from tokenserver.policy.machines.workloads import is_declared, membership, workload_of
 from tokenserver.policy.model import Entry, PolicySet, Principal
+from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,
@@ -25,22 +27,65 @@ from tokenserver.policy.principals import (
     WORKLOADS,
     AllOf,
     client_principal,
+    filler_of,
     group_principal,
     is_unnamed,
+    named_by,
     open_namespace,
     possible_namespaces,
 )
+from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import Resource
 
 MAX_WITNESSES = 10_000
+
+_SINGLE_MACHINES = ("robot", "workload")
+"""The principals with which few ways are left, so they are tried first."""
 
 
 class TooManyCombinations(TooComplex):
     """The rules about one resource combine in too many ways."""
 
 
-def examples(policies: PolicySet, who: AllOf, kind: Kind) -> list[Identity]:
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The robots and workloads to try, by name, where any is meant, or any member of one of `groups`."""
+
+    robots: tuple[str, ...]
+    workloads: tuple[str, ...]
+    groups: frozenset[str] = frozenset()
+
+
+def all_machines(policies: PolicySet) -> Machines:
+    """All declared ones."""
+    return Machines(tuple(policies.robots), tuple(filter(is_declared, policies.groups.workloads.by_name)))
+
+
+def machines_for(policies: PolicySet, principals: Iterable[Principal]) -> Machines:
+    """As many as questions need that are about these principals only: one of all that they cannot tell apart."""
+    principals, groups = frozenset(principals), policies.groups
+    named = frozenset(one.name for one in principals if one.sort == "group" and one.name in groups.by_name)
+    subjects = frozenset(subject_of(one.name) for one in principals if one.sort == "robot")
+    workloads = frozenset(one.name for one in principals if one.sort == "workload")
+    return Machines(
+        robots_to_try(policies.robots, subjects, named, groups.by_user),
+        workloads_to_try(groups.workloads, workloads, named, groups.by_directory_group),
+        named,
+    )
+
+
+def machines_about(policies: PolicySet, resource: Resource, more: Iterable[Principal] = ()) -> Machines:
+    """As many as the rules about the resource can tell apart, for questions that are about `more` principals, too."""
+    segments = resource.name.split("/")
+    entries = [*entries_about(policies, resource)]
+    bound = (one for _, pattern in entries for binding in bindings_of(policies, pattern, segments) for one in binding)
+    return machines_for(policies, named_by(rule for rule, _ in entries).union(bound, more))
+
+
+def examples(policies: PolicySet, who: AllOf, kind: Kind, machines: Machines | None = None) -> list[Identity]:
     """Identities that are all of `who`, one for each way to be so; unnamed where no user is required.
+
+    `machines` are those to try where `who` names none (None: all).
 
     Raises:
         TooManyCombinations: there are more than `MAX_WITNESSES`.
@@ -51,11 +96,23 @@ def examples(policies: PolicySet, who: AllOf, kind: Kind) -> list[Identity]:
         Identity(UNNAMED, Kind.ROBOT),
         Identity(UNNAMED, Kind.WORKLOAD),
     ]
-    for principal in sorted(who):
-        extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
+    ways = _Ways(policies, machines or all_machines(policies))
+    for principal in sorted(who, key=lambda one: (one.sort not in _SINGLE_MACHINES, one)):
+        extended = (more for witness in witnesses for more in ways.extended(witness, principal))
         witnesses = list(islice(extended, MAX_WITNESSES + 1))
         bound(len(witnesses))
     return [one for one in witnesses if one.sort is Sort.USER or one.subject != UNNAMED]
+
+
+def asked(client: Identity, kind: Kind) -> Identity | None:
+    """The client as a question means it that assumes this kind of credential; None: it is not asked about.
+
+    People have a credential of this kind, machines their own. If only machines have such credentials, only those are
+    meant.
+    """
+    if kind in MACHINES:
+        return client if client.kind is kind else None
+    return replace(client, kind=kind) if client.kind in PEOPLE else client
 
 
 def bound(count: int) -> None:
@@ -86,69 +143,102 @@ def entries_about(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
             yield from entries
 
 
-def _extended(policies: PolicySet, witness: Identity, principal: Principal) -> list[Identity]:
-    """The ways in which the witness can also be this principal; empty if it cannot."""
-    if principal == EVERYONE:
-        return [witness]
-    if witness.is_anonymous or principal == ANONYMOUS:
-        return [witness] if witness.is_anonymous and principal == ANONYMOUS else []
-    if principal == AUTHENTICATED:
-        return [witness] if witness.sort is Sort.USER else []
-    if principal == ROBOTS:
-        return _as_robots(policies, witness, policies.robots)
-    if principal == WORKLOADS:
-        declared = policies.groups.workloads.by_name
-        return [more for name in declared if is_declared(name) for more in _as_workload(policies, witness, name)]
-    if principal.sort == "namespace":
-        return _with_namespace(policies, witness, principal.name) if witness.sort is Sort.USER else []
-    if principal.sort == "user":
-        return _as_users(policies, witness, [principal.name])
-    if principal.sort == "robot":
-        return _as_robots(policies, witness, [principal.name])
-    if principal.sort == "workload":
-        return _as_workload(policies, witness, principal.name)
-    group = policies.groups.by_name.get(principal.name)
-    if group is None:
-        return [_bringing(witness, principal.name)] if witness.sort is Sort.USER else []
-    members = [*map(client_principal, group.users), *map(group_principal, group.groups)]
-    return [more for one in members for more in _as_member(policies, witness, one)]
+def bindings_of(policies: PolicySet, pattern: Pattern, segments: Sequence[str]) -> list[AllOf]:
+    """What clients are for whom the pattern covers the name: the principals for each way to fill its variables."""
+    filler = filler_of(policies)
+    return [
+        frozenset(Principal(sort, name) for sort, name in ((filler, user), ("group", group)) if name)
+        for user, group in readings(pattern, segments)
+    ]
 
 
-def _as_member(policies: PolicySet, witness: Identity, member: Principal) -> list[Identity]:
-    """The witness as this member of a group of the tree; a group is one of a directory."""
-    if member.sort == "group":
-        return [_bringing(witness, member.name)] if witness.sort is Sort.USER else []
-    return _extended(policies, witness, member)
+class _Ways:
+    """The ways in which a client can be principals of a policy set, as far as these `machines` show them."""
 
+    def __init__(self, policies: PolicySet, machines: Machines) -> None:
+        self._policies = policies
+        self._machines = machines
+        self._members = {*map(subject_of, machines.robots), *map(membership, machines.workloads)}
 
-def _as_robots(policies: PolicySet, witness: Identity, names: Iterable[str]) -> list[Identity]:
-    """The witness as each of these robots that is declared."""
-    if witness.sort is not Sort.ROBOT:
-        return []
-    subjects = (subject_of(name) for name in names if name in policies.robots)
-    return [replace(witness, subject=one) for one in subjects if witness.subject in (UNNAMED, one)]
+    def extended(self, witness: Identity, principal: Principal) -> list[Identity]:
+        """The ways in which the witness can also be this principal; empty if it cannot."""
+        if principal == EVERYONE:
+            return [witness] if witness.sort is Sort.USER else self._as_any_machine(witness, witness.sort)
+        if witness.is_anonymous or principal == ANONYMOUS:
+            return [witness] if witness.is_anonymous and principal == ANONYMOUS else []
+        if principal == AUTHENTICATED:
+            return [witness] if witness.sort is Sort.USER else []
+        if principal == ROBOTS:
+            return self._as_any_machine(witness, Sort.ROBOT)
+        if principal == WORKLOADS:
+            return self._as_any_machine(witness, Sort.WORKLOAD)
+        if principal.sort == "robot":
+            return self._as_robots(witness, [principal.name])
+        if principal.sort == "workload":
+            return self._as_workload(witness, principal.name)
+        if principal.sort == "group":
+            return self._as_member(witness, principal.name)
+        if witness.sort is not Sort.USER:
+            return []
+        if principal.sort == "namespace":
+            return _with_namespace(self._policies, witness, principal.name)
+        return _as_users(self._policies, witness, [principal.name])
 
+    def _as_member(self, witness: Identity, name: str) -> list[Identity]:
+        """The witness as each member of the group, which is one of the tree or of a directory."""
+        group = self._policies.groups.by_name.get(name)
+        if group is None:
+            return [_bringing(witness, name)] if witness.sort is Sort.USER else []
+        if witness.sort is not Sort.USER and name in self._policies.groups.holding(witness):
+            return [witness]
+        users, groups = group.users, group.groups
+        if name in self._machines.groups and witness.sort is not Sort.USER:
+            users, groups = users & self._members, groups & self._members
+        members = [*map(client_principal, users), *map(group_principal, groups)]
+        return [more for one in members for more in self._as_direct_member(witness, one)]
 
-def _as_workload(policies: PolicySet, witness: Identity, name: str) -> list[Identity]:
-    """The witness with one more workload, and those that it implies; empty if no client can be both.
+    def _as_direct_member(self, witness: Identity, member: Principal) -> list[Identity]:
+        """The witness as this member of a group of the tree; a group is one of a directory."""
+        if member.sort == "group":
+            return [_bringing(witness, member.name)] if witness.sort is Sort.USER else []
+        return self.extended(witness, member)
 
-    Claims alone make no client: with those of any workload, it is each declared one as well.
-    """
-    table = policies.groups.workloads
-    workload = table.by_name.get(name)
-    if (
-        witness.sort is not Sort.WORKLOAD
-        or workload is None
-        or witness.source not in ("", workload.source or witness.source)
-    ):
-        return []
-    groups = witness.groups | table.implied(name)
-    if workload.source:
-        return [_workload(witness, workload.source, groups)]
-    if witness.source:
-        return [_workload(witness, witness.source, groups)]
-    declared = (one for one in table.by_name.values() if is_declared(one.name))
-    return [_workload(witness, one.source, groups | table.implied(one.name)) for one in declared]
+    def _as_robots(self, witness: Identity, names: Iterable[str]) -> list[Identity]:
+        """The witness as each of these robots that is declared."""
+        if witness.sort is not Sort.ROBOT:
+            return []
+        declared = (subject_of(name) for name in names if name in self._policies.robots)
+        return [replace(witness, subject=one) for one in declared if witness.subject in (UNNAMED, one)]
+
+    def _as_any_machine(self, witness: Identity, sort: Sort) -> list[Identity]:
+        """The witness as each machine of this sort, or itself if it is one."""
+        if witness.sort is not sort:
+            return []
+        if witness.subject != UNNAMED:
+            return [witness]
+        if sort is Sort.ROBOT:
+            return self._as_robots(witness, self._machines.robots)
+        return [more for name in self._machines.workloads for more in self._as_workload(witness, name)]
+
+    def _as_workload(self, witness: Identity, name: str) -> list[Identity]:
+        """The witness with one more workload, and those that it implies; empty if no client can be both.
+
+        Claims alone make no client: with those of any workload, it is each declared one as well.
+        """
+        table = self._policies.groups.workloads
+        workload = table.by_name.get(name)
+        if (
+            witness.sort is not Sort.WORKLOAD
+            or workload is None
+            or (witness.source and workload.source not in ("", witness.source))
+        ):
+            return []
+        source = witness.source or workload.source
+        if not source:
+            declared = (table.by_name[one] for one in self._machines.workloads)
+            return [_workload(witness, one.source, table.implied(one.name, name)) for one in declared]
+        held = (one for group in witness.groups if (one := workload_of(group)) is not None)
+        return [_workload(witness, source, table.implied(name, *held))]
 
 
 def _workload(witness: Identity, source: str, groups: frozenset[str]) -> Identity:
@@ -157,8 +247,6 @@ def _workload(witness: Identity, source: str, groups: frozenset[str]) -> Identit
 
 def _as_users(policies: PolicySet, witness: Identity, names: Iterable[str]) -> list[Identity]:
     """The witness as each of these users that it can be."""
-    if witness.sort is not Sort.USER:
-        return []
     possible = [name for name in names if witness.subject in (UNNAMED, name)]
     return [
         replace(witness, subject=name, namespace=namespace)

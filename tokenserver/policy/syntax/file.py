@@ -34,7 +34,7 @@ from tokenserver.policy.terms import (
     parse_rule_id,
     parse_user,
 )
-from tokenserver.policy.testing.expectations import Test
+from tokenserver.policy.testing.expectations import Test, WhoTest
 from tokenserver.scopes import ACTIONS
 
 VERSION = 1
@@ -165,6 +165,7 @@ def _read_tests(reader: Reader, value: Any, file: PolicyFile) -> None:
     for place, item in reader.items(value, ("tests",)):
         tests = read_tests(reader, item, place)
         file.tests += tests
+        file.where += (one for test in tests if isinstance(test, WhoTest) for one in test.where)
         service = tests[0].setting.service if tests else None
         if service is not None:
             file.services.append(((*place, "service"), service))

@@ -13,6 +13,7 @@ from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.conditions import read_moment
 from tokenserver.policy.syntax.machines import read_machine
 from tokenserver.policy.syntax.reader import Reader, kind_of, one_of
+from tokenserver.policy.syntax.where_claims import Where
 from tokenserver.policy.terms import (
     TermError,
     parse_address,
@@ -129,9 +130,11 @@ def _read_who_tests(reader: Reader, content: dict[str, Any], place: Path) -> lis
         reader.fault((*place, "except"), "goes with exactly: alone")
     kind = kind or Kind.PASSWORD
     if "exactly" in content:
-        lines = read_lines(reader, content, place)
+        where: Where = []
+        lines = read_lines(reader, content, place, where)
         answers = frozenset(line.who for line in lines)
-        return [] if scope is None else [WhoTest(place, scope, "exactly", answers, kind, setting, tuple(lines))]
+        found = (tuple(lines), tuple(where))
+        return [] if scope is None else [WhoTest(place, scope, "exactly", answers, kind, setting, *found)]
     expected = {relation: reader.terms(content[relation], (*place, relation), parse_answer) for relation in relations}
     if scope is None:
         return []

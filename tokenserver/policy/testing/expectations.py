@@ -10,6 +10,7 @@ from tokenserver.documents.document import Path
 from tokenserver.identity import Identity, Kind, Sort, spell_group
 from tokenserver.policy.decision import Reason
 from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import AllOf, is_unnamed
@@ -71,6 +72,8 @@ class WhoTest:
     kind: Kind
     setting: Setting
     lines: tuple[Line, ...] = ()
+    where: tuple[tuple[str, Required], ...] = ()
+    """The workloads by name (empty: any) that the lines limit by `claims`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,9 @@
-"""Evaluation of `who_can` tests against the answer of `policy who-can`."""
+"""Evaluation of `who_can` tests against the answer of `policy who-can`.
+
+The `kind` of a test is the kind of credential that people are assumed to have; machines have their own. With
+`kind: robot` or `kind: workload` the test is only about such machines: all other clients are neither expected nor
+unexpected.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,8 @@ from tokenserver.policy.queries.equivalence import Agreement, Stray, filled_in
 from tokenserver.policy.queries.spelling import are_plain, spell_lines
 from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.queries.who_can import Line, People, holders
-from tokenserver.policy.queries.witnesses import TooManyCombinations, examples
+from tokenserver.policy.queries.who_can_report import people_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations, asked, examples, machines_about
 from tokenserver.policy.testing.expectations import FailedExpectation, WhoTest, spell_asked
 
 
@@ -29,15 +35,16 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
     (action,) = test.scope.actions
     subject = f"who can {spell_asked(test)}"
     setting = test.setting
-    people = People(policies, budget)
-    agreement = Agreement(people, test.kind, context, any_time=setting.at is None, any_address=setting.client is None)
     is_plain = are_plain(test.lines)
-    expected = f"exactly {spell_answers(test.answers)}"
-    if not is_plain:
-        expected = spell_lines(people, test.lines)
+    expected = f"exactly {spell_answers(policies, test.answers)}"
     try:
+        if not is_plain:
+            expected = spell_lines(people_of(policies, test.lines, budget), test.lines)
         given = Given(context.service, setting.client, setting.at)
         found = holders(policies, action, test.scope.resource, given, budget)
+        people = people_of(policies, [*found, *test.lines], budget)
+        is_open = {"any_time": setting.at is None, "any_address": setting.client is None}
+        agreement = Agreement(people, test.kind, context, **is_open)
         wanted = filled_in(people, test.lines, found)
         unexpected = list(agreement.strays(found, wanted))
         missing = list(agreement.strays(wanted, found))
@@ -52,16 +59,18 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
     for stray in (*unexpected, *missing):
         decision = decide(policies, stray.identity, test.scope, stray.context)
         rules.update(dict.fromkeys(decision.reasons))
-        who, where = spell_answers([_plainly(stray.who)]), _circumstances(test, stray)
+        who, where = spell_answers(policies, [_plainly(people, stray.who)]), _circumstances(test, stray)
         because = spell_reasons(decision, action)
         can = f"{who} can{where}: {because}" if decision.granted else f"{who} is not among them{where}: {because}"
         differences.append(can)
-    reported = {_plainly(stray.who) for stray in missing}
+    reported = {_plainly(people, stray.who) for stray in missing}
     is_plain = is_plain and are_plain(found)
     if is_plain:
         covered = canonical(policies, test.answers) - short.keys() - reported
-        differences += (f"{spell_answers([one])} is not among them: a broader principal can" for one in covered)
-    right = spell_answers(short) if is_plain else spell_lines(people, found)
+        differences += (
+            f"{spell_answers(policies, [one])} is not among them: a broader principal can" for one in covered
+        )
+    right = spell_answers(policies, short) if is_plain else spell_lines(people, found)
     actual = "; ".join([right, *sorted(differences)])
     if is_plain:
         message = f"{subject}: expected {expected}, but it is {actual}"
@@ -80,7 +89,7 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
     """
     (action,) = test.scope.actions
     subject = f"who can {spell_asked(test)}"
-    expected = f"{test.relation} {spell_answers(test.answers)}"
+    expected = f"{test.relation} {spell_answers(policies, test.answers)}"
     try:
         found = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
@@ -93,11 +102,11 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
         refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
         because = "a broader principal can" if refused is None else spell_reasons(refused, action)
         rules.update(dict.fromkeys(() if refused is None else refused.reasons))
-        differences.append(f"{spell_answers([answer])} is not among them: {because}")
+        differences.append(f"{spell_answers(policies, [answer])} is not among them: {because}")
 
     def unexpected(answer: AllOf, decision: Decision) -> None:
         rules.update(dict.fromkeys(decision.reasons))
-        differences.append(f"{spell_answers([answer])} can: {spell_reasons(decision, action)}")
+        differences.append(f"{spell_answers(policies, [answer])} can: {spell_reasons(decision, action)}")
 
     for answer in test.answers:
         decisions = _decisions(policies, answer, test, context)
@@ -109,7 +118,7 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
         if test.relation == "excludes" and granted:
             unexpected(answer, granted[0])
     if differences:
-        actual = "; ".join([spell_answers(found), *sorted(differences)])
+        actual = "; ".join([spell_answers(policies, found), *sorted(differences)])
         message = f"{subject}: expected {expected}, but it is {actual}"
         yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
@@ -122,9 +131,9 @@ def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple(sorted(rules, key=lambda reason: reason.rule))
 
 
-def _plainly(who: AllOf) -> AllOf:
-    """Named principals only, if there are any: every user is authenticated."""
-    return frozenset(one for one in who if one.name) or who
+def _plainly(people: People, who: AllOf) -> AllOf:
+    """The principals without sets to which the others belong anyway: every user is authenticated."""
+    return frozenset(one for one in who if one.name or not people.follows(who - {one}, one)) or who
 
 
 def _circumstances(test: WhoTest, stray: Stray) -> str:
@@ -149,4 +158,6 @@ def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
 
 
 def _decisions(policies: PolicySet, answer: AllOf, test: WhoTest, context: Context) -> list[Decision]:
-    return [decide(policies, one, test.scope, context) for one in examples(policies, answer, test.kind)]
+    machines = machines_about(policies, test.scope.resource, answer)
+    found = (asked(one, test.kind) for one in examples(policies, answer, test.kind, machines))
+    return [decide(policies, one, test.scope, context) for one in found if one is not None]
