@@ -80,7 +80,11 @@ def _judge(settings: Settings) -> Callable[[Identity], Judged]:
     services = frozenset(registry.service for registry in settings.registries)
     try:
         policies = load_policies(
-            settings.policies, services=services, now=datetime.now(UTC), namespaces=settings.namespaces
+            settings.policies,
+            services=services,
+            now=datetime.now(UTC),
+            namespaces=settings.namespaces,
+            workload_sources=settings.workload_anchors,
         )
     except LoadError:
         echo("warning: the policies do not load, so their groups are unknown; fix: tokenserver check", err=True)

@@ -80,7 +80,11 @@ def _policies(settings: Settings) -> PolicySet | None:
     services = frozenset(registry.service for registry in settings.registries)
     try:
         return load_policies(
-            settings.policies, services=services, now=datetime.now(UTC), namespaces=settings.namespaces
+            settings.policies,
+            services=services,
+            now=datetime.now(UTC),
+            namespaces=settings.namespaces,
+            workload_sources=settings.workload_anchors,
         )
     except LoadError:
         echo("warning: the policies do not load, so no workload is known; fix: tokenserver check", err=True)

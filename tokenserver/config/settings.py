@@ -222,6 +222,11 @@ class Settings(Section):
         return tuple(source.workload for source in self.authentication if source.workload is not None)
 
     @property
+    def workload_anchors(self) -> dict[str, frozenset[frozenset[str]]]:
+        """By workload source, the sets of claims one of which each of its declared workloads has to pin."""
+        return {source.name: source.kind.spelled_anchors for source in self.workload_sources}
+
+    @property
     def namespaces(self) -> Namespaces | None:
         """What the user sources map names to; None if none of them maps any."""
         rules = frozenset(rule_of(source.names) for source in self.user_sources)

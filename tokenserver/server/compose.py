@@ -160,23 +160,26 @@ def watched_parts(
 
     `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
     """
-    services = frozenset(registry.service for registry in settings.registries)
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
     workloads = [_watched_workloads(source, settings.server.url) for source in settings.workload_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
-    namespaces = settings.namespaces
-    policies = [
-        PoliciesPart(
-            "policies", settings.policies, services=services, marked="policies" in marked, namespaces=namespaces
-        )
-    ]
+    policies = [_watched_policies(settings, PoliciesPart, "policies", settings.policies, marked)]
     if settings.shadow_policies is not None:
-        is_marked = "shadow_policies" in marked
-        shadow = settings.shadow_policies
-        policies.append(
-            ShadowPart("shadow_policies", shadow, services=services, marked=is_marked, namespaces=namespaces)
-        )
+        policies.append(_watched_policies(settings, ShadowPart, "shadow_policies", settings.shadow_policies, marked))
     return [*users, *workloads, *keys, *policies]
+
+
+def _watched_policies(
+    settings: Settings, part: type[PoliciesPart], kind: str, folder: Path, marked: Collection[str]
+) -> PoliciesPart:
+    return part(
+        kind,
+        folder,
+        services=frozenset(registry.service for registry in settings.registries),
+        marked=kind in marked,
+        namespaces=settings.namespaces,
+        workload_sources=settings.workload_anchors,
+    )
 
 
 def _watched_source(source: UserSource, protection: Protection | None) -> FilesPart:

@@ -76,9 +76,15 @@ def definitions(settings: Settings) -> dict[tuple[str, str], object]:
     for keys in settings.key_sets():
         verifiers = [(registry.service, registry.compat, registry.algorithm) for registry in keys.registries]
         found["keys", str(KeyFolder(keys.folder).path)] = verifiers
-    found["policies", ""] = (settings.policies, services, settings.namespaces)
+    beside = (services, settings.namespaces, settings.workload_anchors)
+    found["policies", ""] = (settings.policies, *beside)
     if settings.shadow_policies is not None:
-        found["shadow_policies", ""] = (settings.shadow_policies, services, settings.namespaces)
+        found["shadow_policies", ""] = (
+            settings.shadow_policies,
+            services,
+            settings.namespaces,
+            settings.workload_anchors,
+        )
     return found
 
 

@@ -156,7 +156,9 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
         raise click.UsageError("--config and --policies exclude each other")
     namespaces = None if settings is None else settings.namespaces
     if revision is None:
-        return _source(compile_policies(folder, services=services), settings, namespaces)
+        anchors = None if settings is None else settings.workload_anchors
+        compiled = compile_policies(folder, services=services, workload_sources=anchors)
+        return _source(compiled, settings, namespaces)
     # Needed only here, and importing it takes a while.
     from tokenserver.policy.loading.git_revisions import (  # noqa: PLC0415 - see above
         compile_revision,

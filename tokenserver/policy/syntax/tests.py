@@ -83,12 +83,7 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
             reader.fault(place, f"authenticated means people, who have no credential of kind {kind}")
         return Identity(UNNAMED, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
-        said = f"{value!r}" if isinstance(value, str) else kind_of(value)
-        hint = ""
-        if isinstance(value, str) and value.startswith("user:"):
-            hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
-        forms = "{user: NAME, groups: […]}, {robot: NAME}, {workload: {from: …, claims: …}}, anonymous or authenticated"
-        reader.fault(place, f"must be {forms}, not {said}{hint}")
+        _fault_of_form(reader, value, place)
         return None
     content = reader.mapping(value, place, ("user", "groups", "namespace", *_MACHINES))
     if any(key in content for key in _MACHINES):
@@ -112,6 +107,15 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
     if user is None:
         return None
     return Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups), namespace=namespace)
+
+
+def _fault_of_form(reader: Reader, value: Any, place: Path) -> None:
+    said = f"{value!r}" if isinstance(value, str) else kind_of(value)
+    hint = ""
+    if isinstance(value, str) and value.startswith("user:"):
+        hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
+    forms = "{user: NAME, groups: […]}, {robot: NAME}, {workload: {from: …, claims: …}}, anonymous or authenticated"
+    reader.fault(place, f"must be {forms}, not {said}{hint}")
 
 
 def _read_who_tests(reader: Reader, content: dict[str, Any], place: Path) -> list[WhoTest]:

@@ -11,6 +11,7 @@ from tokenserver.documents.files import FilesChanged, folder_stamp_of, stamp_of
 from tokenserver.errors import LoadError
 from tokenserver.identity import Namespaces
 from tokenserver.policy.loading.loader import PolicyLoader
+from tokenserver.policy.loading.machines import WorkloadSources
 from tokenserver.policy.loading.reread import RereadFolder
 from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.server.reload.settling import Given
@@ -79,11 +80,19 @@ class PoliciesPart:
         services: frozenset[str],
         marked: bool = False,
         namespaces: Namespaces | None = None,
+        workload_sources: WorkloadSources | None = None,
     ) -> None:
         self.kind = kind
         self.pace = Pacer()
         self._folder = RereadFolder(folder, self.pace)
-        self._loader = PolicyLoader(folder, services=services, marked=marked, namespaces=namespaces, pace=self.pace)
+        self._loader = PolicyLoader(
+            folder,
+            services=services,
+            marked=marked,
+            namespaces=namespaces,
+            workload_sources=workload_sources,
+            pace=self.pace,
+        )
 
     def look(self) -> FileStates:
         """See `watch.ReloadablePart`."""
