@@ -63,6 +63,7 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.every_word
+	$(BIN)/python -m bench.machines
 	$(BIN)/python -m bench.policy_diff
 	$(BIN)/python -m bench.wildcards
 	$(BIN)/python -m bench.patterns_cost
