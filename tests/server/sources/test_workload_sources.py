@@ -52,6 +52,7 @@ registries: [{{service: reg}}]
 authentication:
   - htpasswd: {{file: {folder}/users.htpasswd}}
   - workload: {{name: github, preset: github_actions, issuer: "{issuer}", keys: {{file: {keys}}}}}
+  - workload: {{name: elsewhere, preset: github_actions, issuer: "https://b.example.com", keys: {{file: {keys}}}}}
 policies: {policies}
 keys: {folder}/keys
 """
