@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.presets import PRESETS
-from tokenserver.config.workload import WorkloadSettings
+from tokenserver.config.issuers.workload import WorkloadSettings
 
 LEAST = {"name": "ci", "preset": "github_actions", "issuer": "https://issuer.example.com"}
 URL = "https://auth.example.com"

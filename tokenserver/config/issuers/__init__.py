@@ -1,0 +1,1 @@
+"""Settings of issuers whose JWTs are trusted."""
