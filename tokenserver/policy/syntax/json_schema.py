@@ -148,7 +148,10 @@ ROBOT = mapping(
     {
         "description": text("One line about the robot.", maxLength=MAX_DESCRIPTION),
         "owners": items(text("`user:NAME` or `group:NAME`."), "People who may add and end its secrets."),
-        "secrets": items(SECRET, "Secrets that need no database; at most two that have not expired."),
+        "secrets": {
+            "anyOf": [items(SECRET, may_be_empty=True), {"type": "null"}],
+            "description": "Secrets that need no database; at most two that have not expired.",
+        },
     }
 )
 WORKLOAD = mapping(

@@ -44,7 +44,7 @@ def read_robot(reader: Reader, name: str, value: Any, place: Path) -> Robot | No
     description = _read_line(reader, content, place, "description", MAX_DESCRIPTION)
     owners = reader.terms(content["owners"], (*place, "owners"), parse_owner) if "owners" in content else []
     secrets = []
-    if "secrets" in content:
+    if content.get("secrets", ()) not in (None, [], ()):  # the last secret is ended by removing its line
         items = reader.items(content["secrets"], (*place, "secrets"))
         secrets = [one for at, item in items if (one := _read_secret(reader, item, at)) is not None]
     if known is None or len(reader.faults) > faults:
