@@ -93,13 +93,7 @@ PLACE = "3: robots.ci.secrets[0]"
             "3: robots.ci.owners[0]: 'robot:ci': an owner is a user or a group, such as group:web",
             id="a robot as owner",
         ),
-        pytest.param(
-            robot("{secrets: []}"),
-            "3: robots.ci.secrets: is an empty list: leave the key out, or fill it",
-            id="no secrets",
-        ),
         pytest.param(robot("{secrets: {}}"), "3: robots.ci.secrets: must be a list, not a mapping", id="one secret"),
-        pytest.param(robot("{secrets: }"), "3: robots.ci.secrets: must be a list, not nothing", id="null for secrets"),
         pytest.param(
             robot("{secrets: [null]}"),
             f"{PLACE}: must be a mapping (key: value), not nothing",
@@ -318,6 +312,14 @@ def test_a_robot() -> None:
         (("robots", "bare"), Robot("bare")),
     ]
     assert [(one.file, one.line) for _, one in file.robots] == [("a.yaml", 3), ("a.yaml", 4)]
+
+
+@pytest.mark.parametrize("text", ["{secrets: []}", "{secrets: }", "{description: x}", ""])
+def test_a_robot_without_secrets(text: str) -> None:
+    """What is left when the last line is removed is no fault, which would keep the previous version and its secret."""
+    file, faults = read(robot(text))
+    assert faults == []
+    assert [one.secrets for _, one in file.robots] == [()]
 
 
 def test_a_workload() -> None:

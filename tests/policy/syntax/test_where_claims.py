@@ -110,12 +110,3 @@ def test_faults(to: str, when: str, expected: list[str]) -> None:
     file, faults = read(to, when)
     assert faults == expected
     assert file.rules == []
-
-
-def test_claims_are_no_condition_elsewhere() -> None:
-    """In an expected answer, the workload with the claims is the answer."""
-    test = "{who_can: pull web/x, exactly: [{to: workloads, when: {claims: {a: x}}}]}"
-    file = read_policy_file(parse(f"version: 1\ntests: [{test}]\n", "a.yaml"))
-    assert [str(fault) for fault in file.faults] == [
-        "a.yaml:2: tests[0].exactly[0].when.claims: unknown key; known here: from, kind, not_from, since, until"
-    ]

@@ -24,7 +24,7 @@ from tokenserver.policy.loading.delegation import (
 )
 from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
-from tokenserver.policy.loading.machines import Circumstances, machine_faults, workloads_of
+from tokenserver.policy.loading.machines import MachineContext, machine_faults, workloads_of
 from tokenserver.policy.loading.repeated_names import repeated
 from tokenserver.policy.loading.taken_away import taken_away_faults
 from tokenserver.policy.machines.workloads import Workload, Workloads
@@ -60,7 +60,7 @@ class Connected:
 
 
 class Connector:
-    """Links files. `services` are the configured registries (None: unknown), `circumstances` those of machines.
+    """Links files. `services` are the configured registries (None: unknown), `context` is that of machines.
 
     `memory` is that of the previous load; `read` reads a file of it again, with its rules, by name. `pace` is called
     between small pieces of work.
@@ -69,13 +69,13 @@ class Connector:
     def __init__(
         self,
         services: frozenset[str] | None,
-        circumstances: Circumstances,
+        context: MachineContext,
         memory: CompiledFiles,
         read: Callable[[str], PolicyFile],
         pace: Callable[[], None],
     ) -> None:
         self._services = services
-        self._circumstances = circumstances
+        self._machines = context
         self._memory = memory
         self._read = read
         self._pace = pace
@@ -92,7 +92,7 @@ class Connector:
         homes = {name: Home.of(name, file) for name, file in files.items()}
         wrong_includes = include_faults(files, is_whole=is_whole)
         faults += wrong_includes
-        faults += machine_faults(files, given, self._circumstances, is_whole=is_whole)
+        faults += machine_faults(files, given, self._machines, is_whole=is_whole)
         groups = self._groups(files, homes, keep_includes=not wrong_includes)
         known_everywhere = self._known_everywhere(groups)
         kept: dict[str, Known] = {}

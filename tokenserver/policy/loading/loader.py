@@ -18,7 +18,7 @@ from tokenserver.policy.loading.folder import are_marked, completeness_faults, r
 from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
 from tokenserver.policy.loading.linker import Connector, FileTests, default_service
-from tokenserver.policy.loading.machines import Circumstances, WorkloadSources, robots_of
+from tokenserver.policy.loading.machines import MachineContext, WorkloadSources, robots_of
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.runtime.background_pacing import unpaced
@@ -117,7 +117,7 @@ class PolicyLoader:
         return passed.policies
 
     def _compile(self, read: Texts, memory: CompiledFiles, now: datetime, *, marked: bool | None) -> Compiled:
-        terms = Circumstances(self._workload_sources, now)
+        terms = MachineContext(self._workload_sources, now)
         with _collector_paused():
             compiled = _compiled(
                 self._folder, read, self._services, terms, marked=marked, memory=memory, pace=self._pace
@@ -146,7 +146,7 @@ def compile_policies(
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        terms = Circumstances(workload_sources, now)
+        terms = MachineContext(workload_sources, now)
         compiled = _compiled(folder, read_folder(folder), services, terms, marked=marked)
     return compiled.policies, tuple(compiled.tests.values())
 
@@ -169,7 +169,7 @@ def _compiled(
     folder: Path,
     read: Texts,
     services: frozenset[str] | None,
-    circumstances: Circumstances,
+    context: MachineContext,
     *,
     marked: bool | None,
     memory: CompiledFiles = EMPTY,
@@ -197,7 +197,7 @@ def _compiled(
             continue
         faults += files[name].faults
     is_whole = is_whole and len(files) == len(texts)  # else a missing name may be in a file that was not read
-    connector = Connector(services, circumstances, memory, lambda name: _read(folder, name, texts[name]), pace)
+    connector = Connector(services, context, memory, lambda name: _read(folder, name, texts[name]), pace)
     connected = connector.connect(texts, files, is_whole=is_whole)
     faults += connected.faults
     if faults:

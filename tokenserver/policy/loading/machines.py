@@ -35,7 +35,7 @@ An empty set of claims pins nothing; a source without any set accepts no workloa
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class MachineContext:
     """What is known outside of the policy files: the workload sources (None: unknown), and the time (None: unknown)."""
 
     sources: WorkloadSources | None = None
@@ -87,7 +87,7 @@ def without_ended(live: PolicySet, offered: PolicySet) -> PolicySet:
 
 
 def machine_faults(
-    files: Mapping[str, PolicyFile], given: Mapping[str, Mandate], circumstances: Circumstances, *, is_whole: bool
+    files: Mapping[str, PolicyFile], given: Mapping[str, Mandate], context: MachineContext, *, is_whole: bool
 ) -> Iterator[Fault]:
     """The faults of declared machines, and of names that nobody declares; the latter only if the files are whole."""
     robots = [(file.document, place, robot) for file in files.values() for place, robot in file.robots]
@@ -101,11 +101,11 @@ def machine_faults(
     )
     yield from repeated("secret id", secrets, below=("id",))
     for document, place, robot in robots:
-        message = _too_many_secrets(robot, circumstances.now)
+        message = _too_many_secrets(robot, context.now)
         if message is not None:
             yield document.fault((*place, "secrets"), message)
-    if circumstances.sources is not None:
-        yield from _source_faults(files, circumstances.sources)
+    if context.sources is not None:
+        yield from _source_faults(files, context.sources)
     for name, mandate in given.items():
         if name in files:
             yield from _mandate_faults(mandate, files[name])

@@ -39,20 +39,23 @@ _PATTERNS = items(
 _ACTIONS = items(word(ACTIONS))
 _MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC.")
 
-_WHEN: dict[str, Schema] = {
-    "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
-    "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
-    "since": _MOMENT,
-    "until": _MOMENT,
-    "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
-}
-WHEN = mapping(_WHEN, "The access is given only under these conditions.")
 _CLAIM = {"type": ["string", "integer", "boolean"], "minLength": 1}
 _CLAIMS = named(
     one_or_more(_CLAIM),
     "Claims of the client's token; a list: one of these values. `*` is any text within a segment, `**` any segments.",
 )
-RULE_WHEN = mapping(_WHEN | {"claims": _CLAIMS}, "The rule applies only under these conditions.")
+
+WHEN = mapping(
+    {
+        "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
+        "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
+        "since": _MOMENT,
+        "until": _MOMENT,
+        "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
+        "claims": _CLAIMS,
+    },
+    "The rule applies only under these conditions.",
+)
 
 _RULE: dict[str, Schema] = {
     "id": text("The name of the rule in audit events and messages; unique over all files."),
@@ -66,7 +69,7 @@ _RULE: dict[str, Schema] = {
     "not": _PATTERNS | {"description": "Parts of these repositories that the rule is not about; without variables."},
     "role": text(f"A role: {', '.join(sorted(BUILT_IN_ROLES))}, or one of `roles`.", minLength=0),
     "actions": _ACTIONS | {"description": "What the rule grants or denies."},
-    "when": RULE_WHEN,
+    "when": WHEN,
 }
 
 
@@ -148,7 +151,10 @@ ROBOT = mapping(
     {
         "description": text("One line about the robot.", maxLength=MAX_DESCRIPTION),
         "owners": items(text("`user:NAME` or `group:NAME`."), "People who may add and end its secrets."),
-        "secrets": items(SECRET, "Secrets that need no database; at most two that have not expired."),
+        "secrets": {
+            "anyOf": [items(SECRET, may_be_empty=True), {"type": "null"}],
+            "description": "Secrets that need no database; at most two that have not expired.",
+        },
     }
 )
 WORKLOAD = mapping(
