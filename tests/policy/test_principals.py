@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import machine_worlds as machines
 import policy_worlds as world
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import Kind
-from tokenserver.policy.machines.workloads import membership
 from tokenserver.policy.model import Group, Groups, PolicySet, Principal
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,
     EVERYONE,
-    ROBOTS,
     UNNAMED,
-    WORKLOADS,
     client_for,
     listed,
     parted,
@@ -50,14 +45,13 @@ def test_a_set_is_listed_as_it_was_made(found: list[Principal]) -> None:
 
 
 @given(principals)
-def test_everyone_is_four_parts(found: list[Principal]) -> None:
-    """Nobody is in two parts, and everything else stays."""
-    sets = {AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS}
-    parts = [*parted(found)]
-    assert EVERYONE not in parts
-    assert [one for one in parts if one not in sets] == [one for one in found if one.name]
+def test_everyone_is_two_halves(found: list[Principal]) -> None:
+    """Nobody is in both halves, and everything else stays."""
+    halves = [*parted(found)]
+    assert EVERYONE not in halves
+    assert [one for one in halves if one not in (AUTHENTICATED, ANONYMOUS)] == [one for one in found if one.name]
     if EVERYONE in found:
-        assert sets <= set(parts)
+        assert {AUTHENTICATED, ANONYMOUS} <= set(halves)
 
 
 TREE = PolicySet("", (), (), Groups.of_all([Group("web", frozenset({"ann"}), frozenset({"devs"})), Group("ops")]), {})
@@ -86,39 +80,6 @@ def test_client_for(principal: str, brought: list[str], subject: str | None, gro
     else:
         assert client.identity.subject == subject
     assert client.is_unnamed is (subject == UNNAMED)
-
-
-MACHINES = machines.policy_set(
-    [],
-    [
-        Group("bots", frozenset({"robot:ci"}), frozenset()),
-        Group("builds", frozenset(), frozenset({membership("main")})),
-        Group("mixed", frozenset({"ann", "robot:ci"}), frozenset()),
-    ],
-    machines.DECLARED,
-)
-MAIN = frozenset({membership("main"), membership("a"), membership("any"), "builds"})
-
-
-@pytest.mark.parametrize(
-    ("principal", "subject", "kind", "source", "groups"),
-    [
-        pytest.param("robot:ci", "robot:ci", Kind.ROBOT, "", {"bots", "mixed"}, id="a robot"),
-        pytest.param("robots", UNNAMED, Kind.ROBOT, "", set(), id="robots"),
-        pytest.param("workload:main", "workload:\0", Kind.WORKLOAD, "github", MAIN, id="a workload"),
-        pytest.param("workload:gone", "workload:\0", Kind.WORKLOAD, "", {membership("gone")}, id="not declared"),
-        pytest.param("workloads", UNNAMED, Kind.WORKLOAD, "", set(), id="workloads"),
-        pytest.param("group:bots", UNNAMED, Kind.ROBOT, "", {"bots"}, id="a group of robots"),
-        pytest.param("group:builds", UNNAMED, Kind.WORKLOAD, "", {"builds"}, id="a group of workloads"),
-        pytest.param("group:mixed", UNNAMED, Kind.PASSWORD, "", {"mixed"}, id="a group of people and robots"),
-    ],
-)
-def test_client_for_machines(principal: str, subject: str, kind: Kind, source: str, groups: set[str]) -> None:
-    """A machine has no namespace, and a workload is each that it implies."""
-    asked = client_for(MACHINES, parse_principal(principal))
-    assert (asked.identity.subject, asked.identity.kind, asked.identity.source) == (subject, kind, source)
-    assert asked.groups == groups
-    assert asked.is_open is (kind is Kind.PASSWORD)
 
 
 def test_no_policy_can_name_the_unnamed() -> None:
