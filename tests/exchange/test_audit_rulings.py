@@ -92,9 +92,6 @@ def facts(ruling: Ruling) -> dict[str, Any]:
         "kind": identity.kind.value,
         "credential": ...,
         "groups": sorted(identity.groups),
-        "sort": ...,
-        "workloads": ...,
-        "claims": ...,
         "granted": [spelled(access) for access in ruling.access],
         "rules": [
             {
@@ -112,6 +109,9 @@ def facts(ruling: Ruling) -> dict[str, Any]:
         "policy": ruling.policy,
         "stale": ...,
         "lost": ...,
+        "sort": ...,
+        "workloads": ...,
+        "claims": ...,
     }
     chosen = {name: optional[name] if value is ... else value for name, value in every.items()}
     return {name: value for name, value in chosen.items() if value is not None}

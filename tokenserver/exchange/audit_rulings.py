@@ -38,10 +38,6 @@ def ruling_members(ruling: Ruling) -> str:
     if identity.credential:
         encoded += f',"credential":{_quoted(identity.credential)}'
     encoded += f',"groups":{_texts(sorted(identity.groups))}'
-    if identity.sort is not Sort.USER:
-        encoded += f',"sort":{_quoted(identity.sort)}'
-    if ruling.workload is not None:
-        encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
     encoded += f',"granted":{_texts([str(access) for access in ruling.access])}'
     encoded += f',"rules":[{_rules(ruling.decisions, rules)}]'
     if omitted:
@@ -51,6 +47,10 @@ def ruling_members(ruling: Ruling) -> str:
         encoded += ',"stale":true'
     if identity.lost:  # groups whose names the source could not resolve
         encoded += f',"lost":{_texts(identity.lost)}'
+    if identity.sort is not Sort.USER:
+        encoded += f',"sort":{_quoted(identity.sort)}'
+    if ruling.workload is not None:
+        encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
     return encoded.replace("\x7f", "\\u007f")  # JSON allows DEL unescaped
 
 
