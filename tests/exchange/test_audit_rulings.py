@@ -37,7 +37,7 @@ decisions = st.builds(
 identities = st.builds(
     Identity, texts, st.sampled_from(Kind), texts, st.frozensets(texts, max_size=3),
     stale=st.booleans(), lost=st.lists(texts, max_size=2).map(tuple), namespace=texts | st.none(),
-    credential=st.just("") | texts,
+    credential=texts,
 )  # fmt: skip
 registries = st.builds(
     Registry, texts, texts, st.just(Compat.JWKS), st.just(900), asked_as=texts | st.none(), holds=st.booleans()
@@ -71,12 +71,12 @@ def facts(ruling: Ruling) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "asked_as": registry.asked_as,
         "grant": "held" if registry.holds else None,
-        "namespace": None if identity.kind in (Kind.ROBOT, Kind.WORKLOAD) else identity.namespace,
+        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, Kind.PASSWORD) else None,
+        "credential": identity.credential or None,
         "rules_omitted": omitted or None,
         "stale": identity.stale or None,
         "lost": list(identity.lost) or None,
         "sort": {Kind.ROBOT: "robot", Kind.WORKLOAD: "workload"}.get(identity.kind),
-        "credential": identity.credential or None,
         "workloads": None if ruling.workload is None else list(ruling.workload.names),
         "claims": None if ruling.workload is None else {name: list(some) for name, some in ruling.workload.claims},
     }
@@ -90,11 +90,8 @@ def facts(ruling: Ruling) -> dict[str, Any]:
         "source": identity.source,
         "namespace": ...,
         "kind": identity.kind.value,
-        "groups": sorted(identity.groups),
-        "sort": ...,
         "credential": ...,
-        "workloads": ...,
-        "claims": ...,
+        "groups": sorted(identity.groups),
         "granted": [spelled(access) for access in ruling.access],
         "rules": [
             {
@@ -112,6 +109,9 @@ def facts(ruling: Ruling) -> dict[str, Any]:
         "policy": ruling.policy,
         "stale": ...,
         "lost": ...,
+        "sort": ...,
+        "workloads": ...,
+        "claims": ...,
     }
     chosen = {name: optional[name] if value is ... else value for name, value in every.items()}
     return {name: value for name, value in chosen.items() if value is not None}

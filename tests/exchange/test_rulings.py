@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import machine_worlds as machines
+import declared_machines as machines
 import policy_worlds as world
 import pytest
+from declared_machines import client, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
-from machine_worlds import client, robot, workload
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret

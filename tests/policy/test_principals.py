@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import machine_worlds as machines
 import policy_worlds as world
 import pytest
 from hypothesis import given
@@ -150,39 +149,6 @@ def test_client_for(principal: str, brought: list[str], subject: str | None, gro
     else:
         assert client.identity.subject == subject
     assert client.is_unnamed is (subject == UNNAMED)
-
-
-MACHINES = machines.policy_set(
-    [],
-    [
-        Group("bots", frozenset({"robot:ci"}), frozenset()),
-        Group("builds", frozenset(), frozenset({membership("main")})),
-        Group("mixed", frozenset({"ann", "robot:ci"}), frozenset()),
-    ],
-    machines.DECLARED,
-)
-MAIN = frozenset({membership("main"), membership("a"), membership("any"), "builds"})
-
-
-@pytest.mark.parametrize(
-    ("principal", "subject", "kind", "source", "groups"),
-    [
-        pytest.param("robot:ci", "robot:ci", Kind.ROBOT, "", {"bots", "mixed"}, id="a robot"),
-        pytest.param("robots", UNNAMED, Kind.ROBOT, "", set(), id="robots"),
-        pytest.param("workload:main", "workload:\0", Kind.WORKLOAD, "github", MAIN, id="a workload"),
-        pytest.param("workload:gone", "workload:\0", Kind.WORKLOAD, "", {membership("gone")}, id="not declared"),
-        pytest.param("workloads", UNNAMED, Kind.WORKLOAD, "", set(), id="workloads"),
-        pytest.param("group:bots", UNNAMED, Kind.ROBOT, "", {"bots"}, id="a group of robots"),
-        pytest.param("group:builds", UNNAMED, Kind.WORKLOAD, "", {"builds"}, id="a group of workloads"),
-        pytest.param("group:mixed", UNNAMED, Kind.PASSWORD, "", {"mixed"}, id="a group of people and robots"),
-    ],
-)
-def test_client_for_machines(principal: str, subject: str, kind: Kind, source: str, groups: set[str]) -> None:
-    """A machine has no namespace, and a workload is each that it implies."""
-    asked = client_for(MACHINES, parse_principal(principal))
-    assert (asked.identity.subject, asked.identity.kind, asked.identity.source) == (subject, kind, source)
-    assert asked.groups == groups
-    assert asked.is_open is (kind is Kind.PASSWORD)
 
 
 def test_no_policy_can_name_the_unnamed() -> None:

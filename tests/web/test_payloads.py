@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import machine_worlds as machines
+import declared_machines as machines
 
 from tokenserver.credentials import Secret
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts

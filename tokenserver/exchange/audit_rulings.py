@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenserver.exchange.audit_events import MAX_REJECTED, cited_together, cut, members
 from tokenserver.exchange.rulings import Ruling
-from tokenserver.identity import MACHINES
+from tokenserver.identity import Sort
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
 
@@ -32,15 +32,12 @@ def ruling_members(ruling: Ruling) -> str:
     if registry.holds:  # tokens carry more than was asked: what is `granted` goes beyond `asked`
         encoded += ',"grant":"held"'
     encoded += f',"subject":{_quoted(identity.subject)},"source":{_quoted(identity.source)}'
-    if identity.namespace is not None and identity.kind not in MACHINES:  # the source maps names: `${user}`
+    if identity.namespace is not None and identity.sort is Sort.USER:  # the source maps names: the value of `${user}`
         encoded += f',"namespace":{_quoted(identity.namespace)}'
-    encoded += f',"kind":{_quoted(identity.kind)},"groups":{_texts(sorted(identity.groups))}'
-    if identity.kind in MACHINES:
-        encoded += f',"sort":{_quoted(identity.sort)}'
-    if identity.credential:  # the id of an access key
+    encoded += f',"kind":{_quoted(identity.kind)}'
+    if identity.credential:
         encoded += f',"credential":{_quoted(identity.credential)}'
-    if ruling.workload is not None:
-        encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
+    encoded += f',"groups":{_texts(sorted(identity.groups))}'
     encoded += f',"granted":{_texts([str(access) for access in ruling.access])}'
     encoded += f',"rules":[{_rules(ruling.decisions, rules)}]'
     if omitted:
@@ -50,6 +47,10 @@ def ruling_members(ruling: Ruling) -> str:
         encoded += ',"stale":true'
     if identity.lost:  # groups whose names the source could not resolve
         encoded += f',"lost":{_texts(identity.lost)}'
+    if identity.sort is not Sort.USER:
+        encoded += f',"sort":{_quoted(identity.sort)}'
+    if ruling.workload is not None:
+        encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
     return encoded.replace("\x7f", "\\u007f")  # JSON allows DEL unescaped
 
 

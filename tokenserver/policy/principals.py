@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import PEOPLE, WORKLOAD_PREFIX, Identity, Kind, Sort
+from tokenserver.identity import PEOPLE, Identity, Kind, Sort
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import membership, workload_of
@@ -215,8 +215,7 @@ def _machine(policies: PolicySet, principal: Principal) -> Identity:
         return Identity(UNNAMED, Kind.WORKLOAD)
     known = policies.groups.workloads
     source = known.by_name[principal.name].source if principal.name in known.by_name else ""
-    subject = f"{WORKLOAD_PREFIX}{UNNAMED}"
-    return Identity(subject, Kind.WORKLOAD, source, known.implied(principal.name))
+    return Identity(f"workload:{UNNAMED}", Kind.WORKLOAD, source, known.implied(principal.name))
 
 
 def user_identity(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import machine_worlds as machines
+import declared_machines as machines
 import pytest
+from declared_machines import client, workload
 from hypothesis import given
-from machine_worlds import client, workload
 
 from tokenserver.identity import Identity
 from tokenserver.policy.machines.near_misses import declared_among, mismatches, nearest

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-import machine_worlds as machines
+import declared_machines as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+from declared_machines import client, robot, workload
 from hypothesis import given
-from machine_worlds import client, robot, workload
 from rule_texts import rule_of
 
 from tokenserver.identity import Identity, Kind

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-import machine_worlds as machines
+import declared_machines as machines
 import policy_worlds as world
 import rich_worlds as rich
 from hypothesis import given, settings

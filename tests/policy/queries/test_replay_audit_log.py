@@ -10,14 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import machine_worlds as machines
+import declared_machines as machines
 import policy_worlds as world
 import pytest
 from audit_events import NOW, POLICIES, event, lines, parts
 from click.testing import CliRunner
+from declared_machines import client, robot, workload
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from machine_worlds import client, robot, workload
 
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
-from machine_worlds import client, robot
+from declared_machines import client, robot
 
 from tokenserver.documents.document import parse
 from tokenserver.identity import ANONYMOUS, Identity, Kind

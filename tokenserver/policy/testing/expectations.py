@@ -7,9 +7,8 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.documents.document import Path
-from tokenserver.identity import Identity, Kind, Sort, spell_group
+from tokenserver.identity import ROBOT_PREFIX, Identity, Kind, Sort, spell_group
 from tokenserver.policy.decision import Reason
-from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
@@ -143,7 +142,7 @@ def spell_identity(identity: Identity) -> str:
     if identity.is_anonymous:
         return "an anonymous client"
     if identity.sort is Sort.ROBOT:
-        return f"robot {robot_of(identity.subject)}"
+        return f"robot {identity.subject.removeprefix(ROBOT_PREFIX)}"
     if identity.sort is Sort.WORKLOAD:
         claims = [cut(f"{name}={value}", MAX_CLAIM) for name, value in sorted(identity.claims)]
         more = [f"{len(claims) - MAX_CLAIMS} more"] if len(claims) > MAX_CLAIMS else []

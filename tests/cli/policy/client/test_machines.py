@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared_machines import CLIENTS, DECLARED, are_let_in, client, policy_set, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
-from machine_worlds import CLIENTS, DECLARED, are_let_in, client, policy_set, robot, workload
 from policy_commands import Run, facts, write
 
 from tokenserver.cli.policy.client.machines import MAX_CLAIMS, refusal
