@@ -17,6 +17,7 @@ ELSEWHERE: dict[str, str] = {
     "authn/ldap/failures/login_advice.py": "rows of the table in authn/ldap/failures/test_failure.py",
     "authn/workload/trusted_issuer.py": "the settings of every row of authn/workload/test_verifier.py",
     "cli/policy/client/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
+    "cli/policy/diff_output.py": "the output of `policy diff`, which cli/policy/test_diff.py runs as a command",
     "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
     "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
     "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",

@@ -9,15 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tokenserver.policy.diff.claims import (
-    Claim,
-    Person,
-    changed_claims,
-    changed_groups,
-    depends_on_groups,
-    listed,
-    ways,
-)
+from tokenserver.policy.diff.claims import Claim, changed_claims, listed
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Capture, parse_name, parse_pattern
@@ -265,126 +257,23 @@ def test_a_claim_with_another_not_is_about_the_difference() -> None:
     assert changed_claims(tree(web), tree(less)) == ([], [])
 
 
-def test_changed_groups() -> None:
-    """Those that come, go, or have other members."""
-    assert changed_groups(GROUPS, GROUPS) == frozenset()
-    others = Groups.of_all([replace(WEB, users=frozenset()), Group("new")])
-    assert changed_groups(GROUPS, others) == {"web", "ops", "new"} == changed_groups(others, GROUPS)
-
-
-@pytest.mark.parametrize(
-    ("one", "groups", "expected"),
-    [
-        pytest.param(rule("allow group:web a pull"), {"web"}, True, id="named"),
-        pytest.param(rule("allow group:web a pull"), {"ops"}, False, id="another"),
-        pytest.param(rule("allow group:web a pull"), (), False, id="none"),
-        pytest.param(rule("allow group:web a pull", but="group:ops"), {"ops"}, True, id="excepted"),
-        pytest.param(rule("allow everyone a pull", but="user:ops"), {"ops"}, False, id="a-user-of-that-name"),
-        pytest.param(rule("allow everyone t/${group}/a pull"), {"ops"}, True, id="variable"),
-        pytest.param(rule("allow everyone t/${group}/a pull"), (), False, id="variable-and-none"),
-        pytest.param(rule("allow everyone a,t/${group} pull"), {"ops"}, True, id="variable-in-another-pattern"),
-        pytest.param(rule("allow everyone t/${user} pull"), {"ops"}, False, id="another-variable"),
-        pytest.param(
-            replace(PUBLIC, patterns=(parse_pattern("${t}/a", "t", (Capture("r-", ""),)),)),
-            {"r-a", "x"},
-            True,
-            id="capture",
-        ),
-        pytest.param(
-            replace(PUBLIC, patterns=(parse_pattern("${t}/a", "t", (Capture("r-", ""),)),)),
-            {"x"},
-            False,
-            id="no-capture",
-        ),
-    ],
-)
-def test_rules_that_depend_on_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
-    """Whether the meaning of a rule changes with these groups."""
-    assert depends_on_groups(one, frozenset(groups)) is expected
-
-
-def person(user: str = "", *groups: str) -> Person:
-    return Person(user, frozenset(groups))
-
-
-NOBODY = Person(anonymous=True)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "both"),
-    [
-        pytest.param(person("ann"), person(), person("ann"), id="with-anybody"),
-        pytest.param(person(), person("ann"), person("ann"), id="anybody-with"),
-        pytest.param(person("ann", "a"), person("", "b"), person("ann", "a", "b"), id="groups-add-up"),
-        pytest.param(person("", "a"), person("ann", "b"), person("ann", "a", "b"), id="the-other-has-the-name"),
-        pytest.param(person("ann"), person("ann", "b"), person("ann", "b"), id="the-same-one"),
-        pytest.param(person("ann"), person("bob"), None, id="two-people"),
-        pytest.param(NOBODY, person(), NOBODY, id="nobody-with-anybody"),
-        pytest.param(NOBODY, person("ann"), None, id="nobody-has-no-name"),
-        pytest.param(NOBODY, person("", "a"), None, id="nobody-has-no-group"),
-        pytest.param(Person("Ann"), Person(namespace="ann"), Person("Ann", namespace="ann"), id="with-a-namespace"),
-        pytest.param(Person(namespace="a"), Person(namespace="b"), None, id="two-namespaces"),
-    ],
-)
-def test_joined_persons(one: Person, other: Person, both: Person | None) -> None:
-    """None if no client can be both."""
-    assert one.joined(other) == both
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        pytest.param(person(), person(), True, id="the-same"),
-        pytest.param(person(), person("ann", "a"), True, id="anybody"),
-        pytest.param(person("ann"), person(), False, id="a-name-more"),
-        pytest.param(person("ann"), person("bob"), False, id="another-name"),
-        pytest.param(person("", "a"), person("ann", "a", "b"), True, id="a-group-less"),
-        pytest.param(person("", "a", "b"), person("ann", "a"), False, id="a-group-more"),
-    ],
-)
-def test_order_of_persons(one: Person, other: Person, expected: bool) -> None:
-    """A person is at most another one if the other has all of its facts."""
-    assert (one <= other) is expected
-
-
-def test_size_of_persons() -> None:
-    """A user name counts like a group."""
-    assert [one.size for one in (person(), person("ann"), person("", "a", "b"), person("ann", "a"))] == [0, 1, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("principal", "expected"),
-    [
-        pytest.param("user:ann", [person("ann")], id="user"),
-        pytest.param(
-            "group:web", [person("", "a-team"), person("", "web-devs"), person("ann"), person("bob")], id="group"
-        ),
-        pytest.param("group:elsewhere", [person("", "elsewhere")], id="directory"),
-        pytest.param("authenticated", [person()], id="authenticated"),
-        pytest.param("anonymous", [NOBODY], id="anonymous"),
-    ],
-)
-def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
-    """The minimal persons, in a fixed order."""
-    assert list(ways(GROUPS, parse_principal(principal))) == expected
-
-
-def test_everybody_who_logs_in_can_be_in_a_captured_group() -> None:
-    """Which one it is follows from the name."""
-    assert list(ways(GROUPS, Principal("capture", "r-{t}-w"))) == [person()]
-
-
-def test_a_directory_group_keeps_its_meaning_if_the_tree_has_its_name() -> None:
-    """It is the directory group, not the group of the tree."""
-    assert list(ways(GROUPS, Principal("directory", "web"))) == [person("", "web")]
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("everyone", ["authenticated", "anonymous"], id="everyone"),
-        pytest.param("everyone user:ann group:web", ["authenticated", "anonymous"], id="everyone-and-more"),
+        pytest.param("everyone", ["authenticated", "anonymous", "robots", "workloads"], id="everyone"),
+        pytest.param(
+            "everyone user:ann robot:ci workload:web group:web",
+            ["authenticated", "anonymous", "robots", "workloads"],
+            id="everyone-and-more",
+        ),
         pytest.param("authenticated user:ann", ["authenticated"], id="authenticated-and-more"),
+        pytest.param(
+            "authenticated robot:ci workload:w group:web",
+            ["authenticated", "robot:ci", "workload:w", "group:web"],
+            id="machines-do-not-count-as-people",
+        ),
+        pytest.param("robots user:ann robot:ci workload:w", ["robots", "user:ann", "workload:w"], id="robots-and-more"),
+        pytest.param("workloads robot:ci workload:w", ["workloads", "robot:ci"], id="workloads-and-more"),
         pytest.param("anonymous user:b user:a group:z", ["anonymous", "user:a", "user:b", "group:z"], id="anonymous"),
         pytest.param("group:b group:a", ["group:a", "group:b"], id="groups"),
     ],

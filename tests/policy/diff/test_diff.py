@@ -15,19 +15,23 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tokenserver.identity import Identity, Kind, Namespaces
+from tokenserver.identity import Identity, Kind, Namespaces, Sort
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
-from tokenserver.policy.diff import diff as diff_module
+from tokenserver.policy.diff import rows as rows_module
 from tokenserver.policy.diff import search
 from tokenserver.policy.diff import tree as tree_module
 from tokenserver.policy.diff.claims import changed_claims
-from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
+from tokenserver.policy.diff.diff import Difference, diff
+from tokenserver.policy.diff.rows import DiffRow, spell_who
 from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.machines.claim_globs import parse_claim_glob
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import Workload, membership, where_claims
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_moment, parse_principal
@@ -38,7 +42,18 @@ CONTEXTS = [*world.CONTEXTS, *(replace(one, service="other") for one in world.CO
 
 
 def granted(policies: PolicySet, identity: Identity, name: str, context: Context, kind: str = "repository") -> set[str]:
+    if not can_log_in(policies, identity):
+        return set()
     return set(decide(policies, identity, Scope(Resource(kind, name), frozenset(ACTIONS)), context).granted)
+
+
+def can_log_in(policies: PolicySet, identity: Identity) -> bool:
+    """Whether the tree declares the robot, or a workload that the client is; people can always log in."""
+    if identity.sort is Sort.ROBOT:
+        return identity.subject.removeprefix("robot:") in policies.robots
+    held = policies.groups.holding(replace(identity, groups=frozenset()))
+    declared = {f"\0{name}" for name in policies.groups.workloads.by_name if "\n" not in name}
+    return identity.sort is Sort.USER or not held.isdisjoint(declared)
 
 
 def is_covered(row: DiffRow, old: PolicySet, new: PolicySet, identity: Identity, name: str, context: Context) -> bool:
@@ -56,9 +71,13 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
     """Whether the row covers this identity in this context, on any name."""
     for one in row.who:
         if one.sort in ("anonymous", "authenticated"):
-            fits = identity.is_anonymous == (one.sort == "anonymous")
-        elif one.sort == "user":
-            fits = identity.subject == one.name
+            fits = identity.sort is Sort.USER and identity.is_anonymous == (one.sort == "anonymous")
+        elif one.sort in ("robots", "workloads"):
+            fits = one.sort == f"{identity.sort}s"
+        elif one.sort in ("user", "robot"):
+            fits = identity.subject == one.name if one.sort == "user" else identity.subject == f"robot:{one.name}"
+        elif one.sort == "workload":
+            fits = f"\0{one.name}" in held
         elif one.sort == "namespace":
             fits = identity.user_value == one.name
         elif one.sort == "capture":
@@ -158,6 +177,25 @@ def test_everything_that_differs_lies_in_a_row_with_every_word(
             reject()
 
 
+@pytest.mark.parametrize("variables", [False, True], ids=["not", "every-word"])
+@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@given(st.data(), st.sampled_from(diff_worlds.CONTEXTS))
+def test_everything_that_differs_lies_in_a_row_with_machines(
+    variables: bool, data: st.DataObject, context: Context
+) -> None:
+    """Robots and workloads that come, go, have other groups or other claims, and rules about them.
+
+    A client that a tree does not know cannot log in there. Each witness is a real robot or has real claims.
+    """
+    old, new = data.draw(diff_worlds.pairs_with_machines(variables=variables))
+    names = data.draw(st.lists(st.sampled_from([*diff_worlds.SHORT, *diff_worlds.LONG]), max_size=24, unique=True))
+    try:
+        assert_rows_are_complete(old, new, diff_worlds.clients_of((old, new)), context, names, Budget(300_000))
+    except TooComplex:
+        assert variables
+        reject()
+
+
 def assert_rows_are_complete(
     old: PolicySet,
     new: PolicySet,
@@ -172,11 +210,15 @@ def assert_rows_are_complete(
     assert_rows_show_differences(found, old, new)
     for identity in everybody:
         held = held_in_either(old, new, identity)
+        is_old, is_new = (can_log_in(tree, identity) for tree in (old, new))
         gains, losses = (
             [row for row in rows if is_about(row, identity, held, context)] for rows in (found.gains, found.losses)
         )
         for name, scope in scopes.items():
-            before, after = (decide(tree, identity, scope, context).granted for tree in (old, new))
+            before, after = (
+                decide(tree, identity, scope, context).granted if is_client else frozenset()
+                for tree, is_client in ((old, is_old), (new, is_new))
+            )
             for rows, actions in ((gains, after - before), (losses, before - after)):
                 for action in actions:
                     assert any(row.action == action and has_name(row, identity, held, name) for row in rows), (
@@ -529,6 +571,190 @@ def test_a_change(old: PolicySet, new: PolicySet, gains: list[str], losses: list
     assert_rows_show_differences(found, old, new)
 
 
+def machines(*rules: Rule, robots: str = "", groups: tuple[Group, ...] = (), **claims: str) -> PolicySet:
+    """A tree with these robots, and with workloads of the source `gh` by name: claims such as `id=7|8 env=prod`."""
+    workloads = [_workload(name, text) for name, text in claims.items()]
+    parts = [where_claims(one, PROD) for one in workloads] + ([where_claims(None, PROD)] if workloads else [])
+    declared = {name: Robot(name, file="web.yaml", line=3) for name in robots.split()}
+    table = Groups.of_all(groups, [*workloads, *parts])
+    return PolicySet("", ("web.yaml",), rules, table, build_index(rules), robots=declared)
+
+
+def _workload(name: str, text: str) -> Workload:
+    claims = (one.split("=") for one in text.split())
+    required = tuple((claim, tuple(map(parse_claim_glob, globs.split("|")))) for claim, globs in claims)
+    return Workload(name, "gh", required, "web.yaml", 5)
+
+
+def where(one: Rule, base: str) -> Rule:
+    """The rule for the part of a workload (empty: of any) in the environment `prod`."""
+    return replace(one, to=Principals(groups=frozenset({membership(where_claims(Workload(base, "", ()), PROD).name)})))
+
+
+def seen(rows: tuple[DiffRow, ...]) -> list[str]:
+    """Rows as `WHO ACTION PATTERN [WHEN]: WITNESS [CLAIMS]; RULES`."""
+    found = []
+    for row in rows:
+        claims = [f"{name}={value}" for name, value in sorted(row.identity.claims)]
+        client = " ".join([row.identity.subject.rstrip(":") or "nobody", *claims])
+        said = " ".join([spell_who(row.who), row.action, row.pattern.text, *row.when])
+        found.append(f"{said}: {client}; {', '.join(row.rules)}")
+    return found
+
+
+PROD = (("env", (parse_claim_glob("prod"),)),)
+EVERYONE, ROBOTS, WORKLOADS = (rule("allow a", to, "a", "pull") for to in ("everyone", "robots", "workloads"))
+TO_CI, TO_W, TO_WEB = (rule("allow a", to, "a", "pull") for to in ("robot:ci", "workload:w", "group:web"))
+OF_V = "a (web.yaml:7), workload v (web.yaml:5)"
+BOTH_SORTS = Group("web", frozenset({"ann", "robot:ci"}), frozenset({membership("w")}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gains", "losses"),
+    [
+        pytest.param(
+            machines(TO_CI, EVERYONE),
+            machines(TO_CI, EVERYONE, robots="ci"),
+            ["robot:ci pull a: robot:ci; a (web.yaml:7), robot ci (web.yaml:3)"],
+            [],
+            id="a-robot-that-comes-gains-all-that-is-for-it",
+        ),
+        pytest.param(
+            machines(ROBOTS, robots="ci old"),
+            machines(ROBOTS, robots="ci"),
+            [],
+            ["robot:old pull a: robot:old; a (web.yaml:7), robot old (web.yaml:3)"],
+            id="a-robot-that-goes-loses-everything",
+        ),
+        pytest.param(
+            machines(rule("deny d", "robots", "a", "pull"), EVERYONE, robots="ci"),
+            machines(rule("deny d", "robots", "a", "pull"), EVERYONE, robots="ci cd"),
+            [],
+            [],
+            id="a-robot-that-comes-and-may-nothing",
+        ),
+        pytest.param(machines(TO_CI), machines(TO_CI, ROBOTS), [], [], id="a-robot-that-is-not-declared"),
+        pytest.param(
+            machines(robots="ci cd x"),
+            machines(ROBOTS, rule("deny d", "robot:cd", "a", "pull"), robots="ci cd x"),
+            ["robots pull a: robot:ci; a (web.yaml:7)"],
+            [],
+            id="a-robot-stands-for-others",
+        ),
+        pytest.param(
+            machines(TO_WEB, robots="ci", groups=(WEB,)),
+            machines(TO_WEB, robots="ci", groups=(replace(WEB, users=WEB.users | {"robot:ci"}),)),
+            ["robot:ci pull a: robot:ci; a (web.yaml:7)"],
+            [],
+            id="a-robot-that-joins-a-group",
+        ),
+        pytest.param(
+            machines(robots="ci", groups=(BOTH_SORTS,), w="id=7"),
+            machines(TO_WEB, robots="ci", groups=(BOTH_SORTS,), w="id=7"),
+            ["group:web pull a: ann; a (web.yaml:7)"],
+            [],
+            id="a-group-with-machines",
+        ),
+        pytest.param(
+            machines(robots="ci", groups=(BOTH_SORTS,), w="id=7"),
+            machines(TO_WEB, rule("deny d", "authenticated", "a", "pull"), robots="ci", groups=(BOTH_SORTS,), w="id=7"),
+            [
+                "group:web & robots pull a: robot:ci; a (web.yaml:7)",
+                "group:web & workloads pull a: workload:gh id=7; a (web.yaml:7)",
+            ],
+            [],
+            id="the-machines-of-a-group",
+        ),
+        pytest.param(
+            machines(robots="ci", groups=(BOTH_SORTS,)),
+            machines(rule("allow a", "robots", "t/${group}", "pull"), robots="ci", groups=(BOTH_SORTS,)),
+            ["robots pull t/${group}: robot:ci; a (web.yaml:7)"],
+            [],
+            id="the-group-of-a-robot",
+        ),
+        pytest.param(
+            machines(TO_W, w="id=7"),
+            machines(TO_W, w="id=7|8"),
+            ["workload:w pull a: workload:gh id=8; a (web.yaml:7), workload w (web.yaml:5)"],
+            [],
+            id="one-value-more",
+        ),
+        pytest.param(
+            machines(TO_W, w="id=7"),
+            machines(TO_W, w="id=7 env=prod"),
+            [],
+            ["workload:w pull a: workload:gh id=7; a (web.yaml:7), workload w (web.yaml:5)"],
+            id="one-claim-more",
+        ),
+        pytest.param(
+            machines(TO_W, w="id=7"),
+            machines(rule("allow a", "workload:v", "a", "pull"), v="id=7"),
+            [],
+            [],
+            id="another-name-for-the-same-clients",
+        ),
+        pytest.param(
+            machines(TO_W, w="id=7", v="id=*"),
+            machines(rule("allow a", "workload:v", "a", "pull"), w="id=7", v="id=*"),
+            ["workload:v pull a: workload:gh id=any; a (web.yaml:7)"],
+            [],
+            id="every-client-that-is-one-is-another-one",
+        ),
+        pytest.param(
+            machines(WORKLOADS, w="id=7"),
+            machines(WORKLOADS, w="id=7", v="env=prod"),
+            ["workload:v pull a: workload:gh env=prod; a (web.yaml:7), workload v (web.yaml:5)"],
+            [],
+            id="a-workload-that-comes-can-log-in",
+        ),
+        pytest.param(
+            machines(w="id=7", v="env=prod"),
+            machines(WORKLOADS, rule("deny d", "workloads", "a", "pull", but="workload:v"), w="id=7", v="env=prod"),
+            ["workload:v pull a: workload:gh env=prod; a (web.yaml:7)"],
+            [],
+            id="the-exception-of-a-deny",
+        ),
+        pytest.param(
+            machines(w="id=7"),
+            machines(where(TO_W, "w"), w="id=7"),
+            ["workload:w where env is prod pull a: workload:gh env=prod id=7; a (web.yaml:7)"],
+            [],
+            id="a-part-of-a-workload",
+        ),
+        pytest.param(
+            machines(where(TO_W, ""), w="id=7"),
+            machines(where(TO_W, ""), w="id=7", v="ref=main"),
+            [
+                f"workloads where env is prod & workload:v pull a: workload:gh env=prod ref=main; {OF_V}",
+            ],
+            [],
+            id="a-workload-that-comes-with-claims-that-a-rule-demands",
+        ),
+        pytest.param(
+            machines(EVERYONE, w="id=7"),
+            machines(replace(EVERYONE, condition=Condition(kinds=frozenset({Kind.PASSWORD}))), w="id=7"),
+            [],
+            ["anonymous pull a: nobody; a (web.yaml:7)", "workloads pull a: workload:gh id=7; a (web.yaml:7)"],
+            id="a-condition-on-the-kind",
+        ),
+    ],
+)
+def test_a_change_of_machines(old: PolicySet, new: PolicySet, gains: list[str], losses: list[str]) -> None:
+    """Who gains and loses, with a robot that is declared or with claims that decide it, and what is the cause."""
+    found = diff(old, new, NOW)
+    assert [seen(found.gains), seen(found.losses)] == [gains, losses]
+    assert_rows_show_differences(found, old, new)
+    back = diff(new, old, NOW)
+    assert [seen(back.losses), seen(back.gains)] == [gains, losses]
+
+
+def test_parts_of_everyone() -> None:
+    """Machines are only a part if one of the trees has any."""
+    found = [diff(old, machines(), NOW).parts for old in (machines(), machines(robots="ci"), machines(w="id=7"))]
+    people = {Principal("anonymous"), Principal("authenticated")}
+    assert found == [people, people | {Principal("robots")}, people | {Principal("workloads")}]
+
+
 def test_a_row_names_the_rules_that_cause_it() -> None:
     """The allow, and the removed deny."""
     allow = rule("allow a", "user:ann", "x", "push")
@@ -637,12 +863,6 @@ def test_a_question_that_is_too_complex_is_left_to_the_search(monkeypatch: pytes
     assert not Tree(old).covers(claim, frozenset(), Budget())
 
 
-def test_captures_are_spelled_as_in_the_rule() -> None:
-    """Like the groups that they stand for."""
-    who = frozenset({Principal("capture", "r-{t}-w"), Principal("user", "ann"), Principal("directory", "web")})
-    assert spell_who(who) == "group:r-{t}-w & directory group web & user:ann"
-
-
 def without(one: Rule, patterns: str) -> Rule:
     return replace(one, without=tuple(map(parse_pattern, patterns.split())))
 
@@ -708,13 +928,13 @@ def test_a_part_that_may_be_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     def too_complex(*_: object) -> None:
         raise TooComplex("not decided")
 
-    monkeypatch.setattr(diff_module, "overlaps", too_complex)
+    monkeypatch.setattr(rows_module, "overlaps", too_complex)
     old, new = tree(PUBLIC), tree(PUBLIC, without(ALL_OF_WEB, "web/*/x web/prod/**"))
     (row,) = diff(old, new, NOW, budget).gains
     assert [one.text for one in row.without] == ["web/*/x", "web/prod/**"]
     budget.left = -1
     with pytest.raises(TooComplex):
-        diff_module._may_meet(parse_pattern("a"), parse_pattern("a"), budget)
+        rows_module.may_meet(parse_pattern("a"), parse_pattern("a"), budget)
 
 
 def test_kinds_of_credential_are_spelled() -> None:

@@ -9,9 +9,9 @@ import pytest
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.diff.claims import Person
 from tokenserver.policy.diff.frontier import ClientSearch, CoveringRule, Frontier, RulesOnName
 from tokenserver.policy.diff.partition import Gains, Partition
+from tokenserver.policy.diff.persons import Person
 from tokenserver.policy.model import Context, Effect, Group, Groups, Rule
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal

@@ -10,8 +10,8 @@ import pytest
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.diff.claims import Person
 from tokenserver.policy.diff.partition import Gains, Partition
+from tokenserver.policy.diff.persons import Person
 from tokenserver.policy.model import Condition, Context, Effect, Principals, Rule
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -6,58 +6,30 @@ address and at any time from now on, is in some row. Every row's witness was dec
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, combinations
-from typing import Any
+from itertools import chain
 
-from tokenserver.identity import Identity
-from tokenserver.policy.analysis.containment import contains, overlaps
-from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
-from tokenserver.policy.diff.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
+from tokenserver.policy.diff.changed_names import Who, changed_names
+from tokenserver.policy.diff.claim_values import ClaimValues
+from tokenserver.policy.diff.claims import Claim, changed_claims, listed
+from tokenserver.policy.diff.machines import Machines, distinguished_robots
 from tokenserver.policy.diff.near_rules import Cause, captured
+from tokenserver.policy.diff.rows import DiffRow, may_meet, order, spelled, uncovered
 from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
-from tokenserver.policy.model import Context, Effect, PolicySet, Principal
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import Workload, base_of
+from tokenserver.policy.model import Effect, PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
-from tokenserver.scopes import ACTIONS, Resource, Scope
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, ROBOTS, WORKLOADS, group_of, subject_of
+from tokenserver.scopes import Resource, Scope
 
 STRANGER = "Somebody"
 """The name of an arbitrary user. No pattern matches it, since repository names are lower case."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiffRow:
-    """Clients that are all of `who` gain (or lose) `action` on the names that `pattern` covers, or on some of them.
-
-    No pattern of `without` covers one of these names. `when` holds the circumstances in which that is so; empty: in
-    all. The witness is `identity`, which shows the difference on the resource `name` in `context`. `rules` are those
-    that cause it, with their files and lines.
-    """
-
-    who: Who
-    action: str
-    resource_type: str
-    pattern: Pattern
-    when: Mapping[str, Any]
-    name: str
-    identity: Identity
-    context: Context
-    rules: tuple[str, ...]
-    without: tuple[Pattern, ...] = ()
-
-    @property
-    def circumstances(self) -> str:
-        """`when` in a form that can be compared and sorted."""
-        return str(sorted(self.when.items()))
-
-    @property
-    def people(self) -> Who:
-        """`who` without `authenticated`, which every user and group implies. Fewer principals mean more people."""
-        return self.who - {AUTHENTICATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +43,15 @@ class LifetimeDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that two policy trees grant differently, and the files whose token lifetime limit differs."""
+    """Everything that two policy trees grant differently, and the files whose token lifetime limit differs.
+
+    `parts` are the principals that `everyone` means in these trees.
+    """
 
     gains: tuple[DiffRow, ...]
     losses: tuple[DiffRow, ...]
     lifetimes: tuple[LifetimeDifference, ...] = ()
+    parts: Who = frozenset({ANONYMOUS, AUTHENTICATED})
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
@@ -91,11 +67,14 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
     stranger = STRANGER
     while stranger in names:
         stranger += "'"
-    before, after = Tree(old), Tree(new)
+    values, distinguished = ClaimValues(old.groups.workloads, new.groups.workloads), distinguished_robots((old, new))
+    before, after = (Tree(one, Machines.of(one, values, distinguished)) for one in (old, new))
+    parts = (one for one in (ROBOTS, WORKLOADS) if before.machines.has(one) or after.machines.has(one))
     return Difference(
         _rows(before, after, lost, gained, Search(before, after, stranger, names, now, budget), budget),
         _rows(after, before, gained, lost, Search(after, before, stranger, names, now, budget), budget),
         _lifetimes(old, new),
+        frozenset({ANONYMOUS, AUTHENTICATED, *parts}),
     )
 
 
@@ -116,8 +95,9 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
 ) -> tuple[DiffRow, ...]:
     """What `after` grants and `before` does not."""
     found: list[DiffRow] = []
+    changed = changed_names(before.policies, after.policies)
     for cause in search.causes(lost, gained):
-        rules = _rules(cause)
+        rules = (*_rules(cause), *_entries(cause, (after.policies, before.policies), changed))
         try:
             circumstances, by_people = search.differences(cause)
         except TooComplex as error:
@@ -128,13 +108,14 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
                 resource = Resource(allow.rule.resource_type, witness.name)
                 scope = Scope(resource, frozenset({allow.action}))
                 is_granted = [
-                    allow.action in decide(tree.policies, witness.identity, scope, cell.context).granted
+                    tree.machines.admits(witness.identity)
+                    and allow.action in decide(tree.policies, witness.identity, scope, cell.context).granted
                     for tree in (before, after)
                 ]
                 assert is_granted == [False, True], (witness, cell)  # noqa: S101 - otherwise the search has a bug
                 found.append(
                     DiffRow(
-                        _spelled(who),
+                        spelled(who, witness.identity, (before.policies, after.policies)),
                         allow.action,
                         resource.type,
                         cause.required[-1],
@@ -146,23 +127,13 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
                         without,
                     )
                 )
-    return tuple(sorted(_without_covered(found, budget), key=_order))
+    return tuple(sorted(uncovered(found, budget), key=order))
 
 
 def _without(cause: Cause, budget: Budget) -> tuple[Pattern, ...]:
     """The patterns of its rules' `not` that cover some of the names in question, or that may do so."""
     names = cause.required[-1]
-    return tuple(sorted((one for one in cause.without if _may_meet(one, names, budget)), key=lambda one: one.text))
-
-
-def _may_meet(one: Pattern, other: Pattern, budget: Budget) -> bool:
-    """Whether a name that both cover is known or cannot be excluded."""
-    try:
-        return overlaps(one, other, budget.question()) is not None
-    except TooComplex:
-        if budget.is_spent:
-            raise
-        return True
+    return tuple(sorted((one for one in cause.without if may_meet(one, names, budget)), key=lambda one: one.text))
 
 
 def _rules(cause: Cause) -> tuple[str, ...]:
@@ -170,53 +141,25 @@ def _rules(cause: Cause) -> tuple[str, ...]:
     return tuple(f"{claim.rule.id} ({claim.rule.file}:{claim.rule.line})" for claim in claims)
 
 
-def _spelled(who: Who) -> Who:
-    """Without `authenticated` where another principal implies it."""
-    return who - {AUTHENTICATED} or who
+def _entries(cause: Cause, trees: Sequence[PolicySet], changed: frozenset[str]) -> Iterator[str]:
+    """The declarations of robots and workloads that mean others in each tree, and that the cause is about."""
+    claims = [cause.allow, *([cause.deny] if cause.deny is not None else [])]
+    excepted = (listed(claim.rule.excluded) for claim in claims if claim.rule.excluded is not None)
+    named = cause.who.union(*excepted)
+    declared = {replace(one, name=base_of(one.name)) if one.sort == "workload" else one for one in named}
+    for one in sorted(declared):
+        if subject_of(one) in changed or (one.sort == "workload" and group_of(one) in changed):
+            yield from _entry(one, trees)
 
 
-def _without_covered(rows: Iterable[DiffRow], budget: Budget) -> list[DiffRow]:
-    """The rows that no other row covers, for the same or more people and on the same or more names."""
-    by_kind: dict[tuple[str, str, str, Who], list[DiffRow]] = {}
-    ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
-    for row in ordered:
-        by_kind.setdefault((row.action, row.resource_type, row.circumstances, row.people), []).append(row)
-    indexes = {kind: PatternIndex([row.pattern for row in same]) for kind, same in by_kind.items()}
-    covered: set[int] = set()  # by identity: rows are compared slowly
-    for row in reversed(ordered):
-        others = [
-            other
-            for fewer in _subsets(row.people)
-            for kind in [(row.action, row.resource_type, row.circumstances, fewer)]
-            if kind in indexes
-            for other in map(by_kind[kind].__getitem__, indexes[kind].meeting(row.pattern))
-            if other is not row and id(other) not in covered
-        ]
-        whole = [other.pattern for other in others if _has_all(other, row, budget)]
-        if contains([*whole, *row.without], row.pattern, budget.question()):
-            covered.add(id(row))
-    return [row for row in reversed(ordered) if id(row) not in covered]
-
-
-def _has_all(other: DiffRow, row: DiffRow, budget: Budget) -> bool:
-    """Whether no name of `row` is certainly among those that `other` leaves out."""
-    return all(
-        contains(row.without, part, budget.question()) or not _may_meet(part, row.pattern, budget)
-        for part in other.without
-    )
-
-
-def _subsets(who: Who) -> Iterable[Who]:
-    if ANONYMOUS in who:
-        return [who]
-    return (frozenset(some) for count in range(len(who) + 1) for some in combinations(who, count))
-
-
-def _order(row: DiffRow) -> tuple[Any, ...]:
-    return (
-        *(row.resource_type, row.pattern.text, [str(one) for one in sorted(row.who)], ACTIONS.index(row.action)),
-        *(row.circumstances, row.name, row.rules, [one.text for one in row.without]),
-    )
+def _entry(principal: Principal, trees: Iterable[PolicySet]) -> Iterator[str]:
+    """The declaration of a robot or workload with its place, in the first tree that has it."""
+    found: Robot | Workload | None = None
+    for policies in trees:
+        by_name = policies.robots if principal.sort == "robot" else policies.groups.workloads.by_name
+        found = found or by_name.get(principal.name)
+    if found is not None:
+        yield f"{principal.sort} {found.name} ({found.file}:{found.line})"
 
 
 def _names(policies: PolicySet) -> Iterable[str]:
@@ -230,14 +173,3 @@ def _names(policies: PolicySet) -> Iterable[str]:
         yield group.name
         yield from group.users
         yield from group.groups
-
-
-def spell_who(who: Collection[Principal]) -> str:
-    """The principals of `who`, in words: clients that are all of them."""
-    return " & ".join(map(_spell, sorted(who)))
-
-
-def _spell(one: Principal) -> str:
-    if one.sort == "capture":
-        return f"group:{one.name}"
-    return f"directory group {one.name}" if one.sort == "directory" else str(one)

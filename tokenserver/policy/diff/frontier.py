@@ -7,7 +7,7 @@ still applies if they have more groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -15,8 +15,10 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.diff.claims import ANYONE, Person, listed, ways
+from tokenserver.policy.diff.claims import listed
+from tokenserver.policy.diff.machines import NO_MACHINES, Machines, ways
 from tokenserver.policy.diff.partition import Gains, Partition
+from tokenserver.policy.diff.persons import ANYONE, Person
 from tokenserver.policy.model import Groups, Principal, Rule
 
 Bindings = list[tuple[str, str]]
@@ -25,7 +27,7 @@ Bindings = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class CoveringRule:
-    """A rule of one tree, with the groups of that tree, that covers a name.
+    """A rule of one tree, with the groups and machines of that tree, that covers a name.
 
     `maps_names`: the users in `bindings` are namespaces, which user sources map names to.
     """
@@ -34,9 +36,12 @@ class CoveringRule:
     groups: Groups
     bindings: Bindings
     maps_names: bool = False
+    machines: Machines = NO_MACHINES
 
     def applies(self, identity: Identity, cell: Cell) -> bool:
-        """Whether the rule applies to the identity on the name, in the context of the cell."""
+        """Whether the identity can log in, and the rule applies to it on the name, in the context of the cell."""
+        if not self.machines.admits(identity):
+            return False
         held = self.groups.holding(identity)
         return any(
             user in ("", identity.user_value) and (not group or group in held) for user, group in self.bindings
@@ -45,7 +50,7 @@ class CoveringRule:
     def bound_persons(self) -> Iterator[Person]:
         """The minimal persons for which the patterns cover the name."""
         for user, group in dict.fromkeys(self.bindings):
-            for way in ways(self.groups, Principal("group", group)) if group else (ANYONE,):
+            for way in ways(self.groups, Principal("group", group), self.machines) if group else (ANYONE,):
                 bound = Person(namespace=user) if self.maps_names else Person(user)
                 person = bound.joined(way) if user else way
                 if person is not None:
@@ -54,7 +59,7 @@ class CoveringRule:
     def exceptions(self) -> Iterator[Person]:
         """The minimal persons that the rule excepts."""
         for principal in () if self.rule.excluded is None else listed(self.rule.excluded):
-            yield from ways(self.groups, principal)
+            yield from ways(self.groups, principal, self.machines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ class Frontier:
     `pending` is a heap: number of facts, order among equals, person, and its added facts.
     """
 
-    def __init__(self, persons: Iterable[Person]) -> None:
-        self.pending = [(person.size, -number, person, ANYONE) for number, person in enumerate(persons)]
+    def __init__(self, persons: Iterable[Person], added: Person = ANYONE) -> None:
+        self.pending = [(person.size, -number, person, added) for number, person in enumerate(persons)]
         self._pushed = len(self.pending)
         self._seen: set[Person] = set()
         heapify(self.pending)
@@ -115,13 +120,19 @@ class ClientSearch:
     """The search for the minimal clients that gain by one cause.
 
     `seeds` are the minimal persons that the cause means, simplest first. `identity` makes an identity that is exactly a
-    person; None: nobody can be. Methods raise `TooComplex` when `budget` is exceeded.
+    person; None: nobody can be. Those `apart` are facts of their own: only where all seeds gain, everyone whom the
+    cause means does. Methods raise `TooComplex` when `budget` is exceeded.
     """
 
     def __init__(
-        self, seeds: Sequence[Person], identity: Callable[[Person, Kind], Identity | None], budget: Budget
+        self,
+        seeds: Sequence[Person],
+        identity: Callable[[Person, Kind], Identity | None],
+        budget: Budget,
+        apart: Collection[Person] = (),
     ) -> None:
         self._seeds = seeds
+        self._apart = apart
         self._identity = identity
         self._budget = budget
 
@@ -133,11 +144,20 @@ class ClientSearch:
             causing, rivals = (one.rule for one in rules.causing), (one.rule for one in rules.rivals)
             for cells in partition.classes(block, causing, rivals):
                 gains: Gains = {}
-                for persons in starts:
-                    self._gain(Frontier(persons), rules, partition.cell(cells), block.gains, gains)
+                for seed, persons in zip(self._seeds, starts, strict=True):
+                    frontier = Frontier(persons, seed if seed in self._apart else ANYONE)
+                    self._gain(frontier, rules, partition.cell(cells), block.gains, gains)
+                if self._apart and gains:
+                    self._join(block.gains, gains)
                 if gains:
                     additions.append((cells, gains))
             partition.refine(block, additions)
+
+    def _join(self, known: Gains, gains: Gains) -> None:
+        """Add everyone to `gains` if each seed gains, there or by what is `known`."""
+        every = known | gains
+        if all(any(added <= seed for added in every) for seed in self._seeds):
+            gains[ANYONE] = next(iter(every.values()))
 
     def _gain(self, frontier: Frontier, rules: RulesOnName, cell: Cell, known: Gains, gains: Gains) -> None:
         """Add to `gains` what the frontier reaches and neither `known` nor `gains` cover."""

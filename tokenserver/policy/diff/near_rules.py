@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from tokenserver.identity import Sort
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.diff.claims import Claim, Who
+from tokenserver.policy.diff.changed_names import Who
+from tokenserver.policy.diff.claims import Claim
 from tokenserver.policy.diff.frontier import Bindings, CoveringRule, RulesOnName
 from tokenserver.policy.diff.tree import Tree
+from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Effect, Rule
 from tokenserver.policy.patterns import Capture, Pattern, Segment, matches
 from tokenserver.policy.variables.filling import VARIABLES, has_variables, is_partial, segments_of
@@ -22,12 +26,14 @@ from tokenserver.policy.variables.readings import readings
 class Cause:
     """A possible cause of a difference: an allow of the tree `after` and, if it is not new, a deny of `before`.
 
-    The names in question are those that all of `required` cover; the last of these patterns alone covers the same.
+    It is about clients of the sort `sort`. The names in question are those that all of `required` cover; the last of
+    these patterns alone covers the same.
     """
 
     allow: Claim
     deny: Claim | None
     required: tuple[Pattern, ...]
+    sort: Sort = Sort.USER
 
     @property
     def who(self) -> Who:
@@ -100,12 +106,22 @@ class NearRules:
         found: set[str] = set()
         for people in (people for rule in self.rules for people in (rule.to, rule.excluded) if people is not None):
             found |= people.users | people.groups
-        groups = texts | found | _read_in(texts, variable)
+        groups = texts | found | _read_in(texts, variable) | self._groups_of_machines()
         for tree in (self._before, self._after):
             for name in groups & tree.groups.by_name.keys():
                 group = tree.groups.by_name[name]
                 found |= {name} | group.users | group.groups
-        return tuple(sorted(found if any(map(is_partial, variable)) else found | texts))
+        names = found if any(map(is_partial, variable)) else found | texts
+        return tuple(sorted(name for name in names if robot_of(name) is None and workload_of(name) is None))
+
+    def _groups_of_machines(self) -> set[str]:
+        """The groups with machines of the sort that the cause is about: these are in no other groups."""
+        groups = [group for tree in (self._before, self._after) for group in tree.groups.by_name.values()]
+        if self._cause.sort is Sort.ROBOT:
+            return {group.name for group in groups if any(robot_of(name) is not None for name in group.users)}
+        if self._cause.sort is Sort.WORKLOAD:
+            return {group.name for group in groups if any(workload_of(name) is not None for name in group.groups)}
+        return set()
 
     def openings(
         self, concerns: Callable[[Tree, Rule], bool], budget: Budget
@@ -168,13 +184,16 @@ class NearRules:
             bindings = [] if place is None else _bound_by(claim, covered.name, by_place[place])
             if not bindings:
                 return None
-            causing.append(CoveringRule(claim.rule, tree.groups, bindings, self._maps_names))
+            causing.append(self._covering(tree, claim.rule, bindings))
         rivals: dict[tuple[bool, str], CoveringRule] = {}
         for one in near:
             if self._is_rival(one.tree, one.rule):
-                whole = CoveringRule(one.rule, one.tree.groups, [], self._maps_names)
+                whole = self._covering(one.tree, one.rule, [])
                 rivals.setdefault((one.tree is self._after, one.rule.id), whole).bindings.extend(by_place[one.place])
         return RulesOnName(covered.name, causing, [*rivals.values()])
+
+    def _covering(self, tree: Tree, rule: Rule, bindings: Bindings) -> CoveringRule:
+        return CoveringRule(rule, tree.groups, bindings, self._maps_names, tree.machines)
 
 
 def _bound_by(claim: Claim, name: str, bindings: Bindings) -> Bindings:

@@ -13,7 +13,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.circumstances import CELLS_PER_STEP, Cell
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.diff.claims import ANYONE, Person
+from tokenserver.policy.diff.persons import ANYONE, Person
 from tokenserver.policy.model import Principals, Rule
 from tokenserver.policy.principals import UNNAMED
 

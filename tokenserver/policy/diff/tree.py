@@ -9,16 +9,24 @@ from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.analysis.subsumption import covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
-from tokenserver.policy.diff.claims import Claim, depends_on_groups
+from tokenserver.policy.diff.changed_names import depends_on
+from tokenserver.policy.diff.claims import Claim
+from tokenserver.policy.diff.machines import Machines
+from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern
 
 
 class Tree:
-    """A policy tree whose rules are indexed by their patterns, whatever their principals."""
+    """A policy tree whose rules are indexed by their patterns, whatever their principals.
 
-    def __init__(self, policies: PolicySet) -> None:
+    `machines` None: as far as this tree alone distinguishes them.
+    """
+
+    def __init__(self, policies: PolicySet, machines: Machines | None = None) -> None:
         self.policies = policies
+        self.machines = Machines.of(policies) if machines is None else machines
         self._covering = CoveringRules(policies)
         entries: dict[str, list[Entry]] = {}
         for rule in policies.rules:
@@ -43,7 +51,7 @@ class Tree:
         return [] if self._taking is None else self._taking.meeting(required)
 
     def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
-        """Whether a rule of this tree covers the claim of the other tree; `changed` are the groups that differ.
+        """Whether a rule of this tree covers the claim of the other tree; `changed` are the names of what differs.
 
         The answer is no if a single question is not decided within its budget: the search then decides.
 
@@ -51,14 +59,41 @@ class Tree:
             TooComplex: the whole budget (None: that of one command) is spent.
         """
         budget = budget or command_budget()
-        if depends_on_groups(claim.rule, changed):
+        if depends_on(claim.rule, changed):
             return False
         narrow = replace(claim.rule, patterns=(claim.pattern,))
         return any(
             other.effect is narrow.effect
-            and not depends_on_groups(other, changed)
+            and not depends_on(other, changed)
+            and self._keeps_machines(other, narrow)
             and _is_certain(other, narrow, self.groups, claim.action, budget)
             for other in self._covering.of(narrow)
+        )
+
+    def _keeps_machines(self, outer: Rule, inner: Rule) -> bool:
+        """Whether `outer` certainly applies to every robot and workload of `inner`, if it covers its names."""
+        if not self.policies.robots and not self.groups.workloads.by_name:
+            return True
+        to, others = inner.to, outer.to
+        is_included = others.everyone or (
+            not to.everyone
+            and to.robots <= others.robots
+            and to.workloads <= others.workloads
+            and all(one in others.users for one in to.users if robot_of(one) is not None)
+            and all(one in others.groups for one in to.groups if self._may_hold_machines(one))
+        )
+        kinds = outer.condition.kinds if outer.condition is not None else frozenset()
+        own = inner.condition.kinds if inner.condition is not None else frozenset()
+        has_kinds = not kinds or (bool(own) and own <= kinds)
+        return is_included and has_kinds and outer.excluded in (None, inner.excluded)
+
+    def _may_hold_machines(self, group: str) -> bool:
+        """Whether robots or workloads are in this group; a membership is one of workloads."""
+        found = self.groups.by_name.get(group)
+        if found is None:
+            return workload_of(group) is not None
+        return any(robot_of(one) is not None for one in found.users) or any(
+            workload_of(one) is not None for one in found.groups
         )
 
 

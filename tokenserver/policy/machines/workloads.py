@@ -88,19 +88,14 @@ def shown_workload(name: str) -> str:
     return f"{plain} where {claims}" if claims else plain
 
 
-def declared_name(name: str) -> str:
-    """The workload of a name, without the claims of `when: {claims: …}`; empty if the claims are all."""
+def base_of(name: str) -> str:
+    """The declared workload of which `when: {claims: …}` takes a part, or the workload itself; empty: any workload."""
     return name.partition(_WHERE)[0]
 
 
 def is_declared(name: str) -> bool:
     """Whether policy files can declare a workload of this name; others stand for `when: {claims: …}`."""
     return _WHERE not in name
-
-
-def base_of(name: str) -> str:
-    """The declared workload that this one is, or with more claims; empty: any."""
-    return name.partition(_WHERE)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +155,7 @@ class Workloads:
 
     def more_claims(self, name: str) -> Required:
         """The claims that `when: {claims: …}` adds to the workload; none for a declared one."""
-        base = self.by_name.get(declared_name(name))
+        base = self.by_name.get(base_of(name))
         known = 0 if base is None else len(base.claims)
         return () if is_declared(name) else self.by_name[name].claims[known:]
 

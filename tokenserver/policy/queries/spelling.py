@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tokenserver.policy.analysis.conditions import ALWAYS, as_facts
 from tokenserver.policy.group_names import plain_name
-from tokenserver.policy.machines.workloads import Required, declared_name, is_declared
+from tokenserver.policy.machines.workloads import Required, base_of, is_declared
 from tokenserver.policy.model import Condition, PolicySet, Principal
 from tokenserver.policy.principals import EVERYONE, PARTS, WORKLOADS, AllOf, parts_of_everyone
 from tokenserver.policy.queries.summary import spell_answer
@@ -96,7 +96,7 @@ def _who(policies: PolicySet, who: AllOf) -> tuple[str, Required]:
     """The principals as a file writes them, and the claims that they need besides."""
     hidden = frozenset(filter(_is_hidden, who))
     claims = [claim for one in sorted(hidden) for claim in policies.groups.workloads.more_claims(one.name)]
-    bases = {declared_name(one.name) for one in hidden}
+    bases = {base_of(one.name) for one in hidden}
     shown = (who - hidden).union(Principal("workload", base) if base else WORKLOADS for base in bases)
     return _scalar(spell_answer(frozenset(replace(one, name=plain_name(one.name)) for one in shown))), tuple(claims)
 

@@ -10,7 +10,7 @@ from typing import Any
 from tokenserver.policy.analysis.conditions import as_facts
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import shown_name
-from tokenserver.policy.machines.workloads import declared_name, shown_workload
+from tokenserver.policy.machines.workloads import base_of, shown_workload
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import (
     ANONYMOUS,
@@ -94,7 +94,7 @@ def key_of(line: Line) -> Principal:
     key = _narrowest(line.who)
     if key.sort != "workload":
         return key
-    declared = declared_name(key.name)
+    declared = base_of(key.name)
     return Principal("workload", declared) if declared else WORKLOADS
 
 
