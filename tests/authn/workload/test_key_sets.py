@@ -220,6 +220,7 @@ TWO = [jwk(P256, "a"), jwk(private_key("ES256", 1), "b"), jwk(ED)]
         pytest.param(
             [jwk(RSA, "k", alg="RS256"), jwk(RSA, "k", alg="PS256")], "k", "PS256", "k RSA", id="two algorithms"
         ),
+        pytest.param([jwk(RSA, "k", crv=[], x={}), jwk(RSA, "k")], "k", "RS256", "k RSA", id="members of other types"),
         pytest.param([jwk(P256, "k"), jwk(P256, "k", x5t="x")], "k", "ES256", "k P-256", id="the same key twice"),
     ],
 )

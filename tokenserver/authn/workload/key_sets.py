@@ -47,7 +47,8 @@ _USES = ("sig", "jwt-svid")
 """The second is that of the JWT keys in SPIFFE bundles, whose other keys are for certificates."""
 
 _PRIVATE = ("d", "k", "p", "q", "dp", "dq", "qi", "oth")
-_PUBLIC = ("kty", "crv", "x", "y", "n", "e")
+_PUBLIC = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
+"""By `kty`, the members that make the public key."""
 
 
 class UnusableKeys(TokenserverError):
@@ -177,8 +178,8 @@ def _key_type(entry: Mapping[str, Any]) -> KeyType:
 
 
 def _imported(entry: Mapping[str, Any], key_type: KeyType) -> RSAKey | ECKey | OKPKey:
-    # Only the members that make the key, so that joserfc interprets nothing else.
-    members: dict[str, Any] = {name: entry[name] for name in _PUBLIC if name in entry}
+    # joserfc gets nothing else, so that it interprets nothing else.
+    members: dict[str, Any] = {name: entry[name] for name in _PUBLIC[entry["kty"]] if name in entry}
     try:
         if key_type is KeyType.RSA:
             _check_rsa(_integer(members.get("n")), _integer(members.get("e")))
@@ -208,4 +209,5 @@ def _integer(text: object) -> int:
 
 
 def _identity(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(entry.get(name) for name in ("kid", "alg", *_PUBLIC))
+    """What two entries with the same key have in common. The entry has been imported, so that all of it is text."""
+    return tuple(entry.get(name) for name in ("kid", "alg", *_PUBLIC[entry["kty"]]))
