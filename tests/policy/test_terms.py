@@ -48,12 +48,13 @@ from tokenserver.scopes import Resource
         pytest.param('group:"a\\u00a0b"', Principal("group", "a\u00a0b"), id="group-with-what-is-not-seen"),
         pytest.param('group:"${user}"', Principal("group", "${user}"), id="group-like-a-variable"),
         pytest.param('group:"group:a"', Principal("group", "group:a"), id="group-like-a-principal"),
-        pytest.param("robot:ci-web.1", Principal("robot", "ci-web.1"), id="robot"),
-        pytest.param("workload:web_release", Principal("workload", "web_release"), id="workload"),
+        pytest.param("robot:ci", Principal("robot", "ci"), id="robot"),
+        pytest.param("workload:web.v1", Principal("workload", "web.v1"), id="workload"),
+        pytest.param("robots", Principal("robots"), id="all-robots"),
     ],
 )
 def test_principal(text: str, expected: Principal) -> None:
-    """A principal is a set of clients, or a client or group by name, and is spelled as it was written."""
+    """A principal is a set of clients, or one by name, and is spelled as it was written."""
     assert parse_principal(text) == expected
     assert str(expected) == text
 
@@ -64,7 +65,8 @@ def test_principal(text: str, expected: Principal) -> None:
         pytest.param(parse_principal, "evryone", "did you mean 'everyone'?", id="misspelt-set"),
         pytest.param(parse_principal, "ann", "did you mean 'user:ann' or 'group:ann'?", id="bare-name"),
         pytest.param(parse_principal, "usr:ann", "did you mean 'user:ann' or 'group:ann'?", id="misspelt-sort"),
-        pytest.param(parse_principal, "robots:ci", "did you mean 'robot:ci'?", id="robots"),
+        pytest.param(parse_principal, "robot:CI", "begins and ends with a letter or digit", id="robot"),
+        pytest.param(parse_principal, "workload:", "the name of a machine", id="workload-without-a-name"),
         pytest.param(parse_principal, "User:ann", "must be everyone", id="capital-sort"),
         pytest.param(parse_principal, "user:", "printable characters", id="no-name"),
         pytest.param(parse_principal, "user: ann", "no spaces at its ends", id="space-after-the-colon"),
@@ -124,7 +126,7 @@ def test_principal(text: str, expected: Principal) -> None:
 )
 def test_refused(parse: Callable[[str], Any], text: str, complaint: str) -> None:
     """A word that is not understood is refused, with what would be right."""
-    with pytest.raises(TermError, match=re.escape(complaint)):
+    with pytest.raises((TermError, MachineNameError), match=re.escape(complaint)):
         parse(text)
 
 

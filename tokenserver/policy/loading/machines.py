@@ -43,9 +43,9 @@ class MachineContext:
 
 
 def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
-    """All declared robots by name, with the names in the tree of the groups that own them."""
+    """All declared robots by name, with their file as rules name it and their owners by the names in the tree."""
     return {
-        robot.name: home.robot(robot)
+        robot.name: replace(home.robot(robot), file=name)
         for name, file in files.items()
         if file.robots
         for home in [Home.of(name, file)]
@@ -55,7 +55,7 @@ def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
 
 def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
     """All declared workloads, and those that stand for the clients of a workload with more claims."""
-    declared = {workload.name: workload for file in files.values() for _, workload in file.workloads}
+    declared = {one.name: replace(one, file=name) for name, file in files.items() for _, one in file.workloads}
     yield from declared.values()
     seen = set()
     for file in files.values():
