@@ -65,7 +65,6 @@ def test_principal(text: str, expected: Principal) -> None:
         pytest.param(parse_principal, "evryone", "did you mean 'everyone'?", id="misspelt-set"),
         pytest.param(parse_principal, "ann", "did you mean 'user:ann' or 'group:ann'?", id="bare-name"),
         pytest.param(parse_principal, "usr:ann", "did you mean 'user:ann' or 'group:ann'?", id="misspelt-sort"),
-        pytest.param(parse_principal, "robots:ci", "did you mean 'robot:ci'?", id="robots"),
         pytest.param(parse_principal, "robot:CI", "begins and ends with a letter or digit", id="robot"),
         pytest.param(parse_principal, "workload:", "the name of a machine", id="workload-without-a-name"),
         pytest.param(parse_principal, "User:ann", "must be everyone", id="capital-sort"),

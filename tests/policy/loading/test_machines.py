@@ -359,6 +359,20 @@ def test_owners_are_those_of_the_file(tmp_path: Path) -> None:
     assert policies.robots["web-x"].owners == ("user:ann",)
 
 
+def test_machines_have_the_names_of_their_files(tmp_path: Path) -> None:
+    """As rules have them, relative to the folder."""
+    policies = load(tmp_path, tree("robots: {web-ci: }", ROBOTS))
+    assert [(one.name, one.file, one.line) for one in policies.robots.values()] == [
+        ("deploy", "company.yaml", 2),
+        ("data-ci", "teams/data.yaml", 2),
+        ("web-ci", "teams/web.yaml", 2),
+    ]
+    assert [(one.name, one.file, one.line) for one in policies.groups.workloads.by_name.values()] == [
+        ("base", "company.yaml", 3),
+        ("data-job", "teams/data.yaml", 3),
+    ]
+
+
 CREW = '"group:crew"'
 TESTED = """\
 version: 1

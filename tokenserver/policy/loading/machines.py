@@ -43,7 +43,7 @@ class MachineContext:
 
 
 def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
-    """All declared robots by name, with the names in the tree of their file and of the groups that own them."""
+    """All declared robots by name, with their file as rules name it and their owners by the names in the tree."""
     return {
         robot.name: replace(home.robot(robot), file=name)
         for name, file in files.items()

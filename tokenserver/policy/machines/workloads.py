@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tokenserver.identity import Claims
 from tokenserver.policy.machines.claim_globs import accepts, is_accepted, is_literal
+from tokenserver.policy.machines.literal_heads import LiteralHeads
 from tokenserver.policy.patterns import Pattern
 
 Required = tuple[tuple[str, tuple[Pattern, ...]], ...]
@@ -103,12 +104,17 @@ class Workloads:
     """All workloads of a tree by name. Created by `Workloads.of_all`."""
 
     by_name: Mapping[str, Workload]
+    heads: LiteralHeads[Workload] = field(init=False, repr=False, compare=False)
+    """Those of `unpinned`, by the texts that the values of their claims begin with."""
     by_pin: Mapping[tuple[str, str], tuple[Workload, ...]] = field(repr=False)
     """By the name and one value of the claim that fewest others have in common."""
     unpinned: tuple[Workload, ...] = field(repr=False)
     """Those without a claim of literal values."""
     demanded: Mapping[str, frozenset[str]] = field(repr=False)
     """By source, the names of the claims that some workload of it has; of a workload of any source, by `""`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", LiteralHeads.of((one, one.claims) for one in self.unpinned))
 
     @classmethod
     def of_all(cls, workloads: Iterable[Workload]) -> Workloads:
@@ -145,7 +151,7 @@ class Workloads:
         for name, value in claims:
             values[name] = (*values.get(name, ()), value)
         found = (one for pin in claims if pin in self.by_pin for one in self.by_pin[pin])
-        candidates = dict.fromkeys((*found, *self.unpinned))
+        candidates = dict.fromkeys((*found, *self.heads.candidates(claims)))
         held = [one.name for one in candidates if one.has(source, values)]
         return frozenset(map(membership, held)) if any(map(is_declared, held)) else frozenset()
 
