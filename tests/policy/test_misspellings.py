@@ -39,10 +39,12 @@ def folder(tmp_path: Path) -> Path:
             "is a user, but the name of a group",
             id="reverse",
         ),
-        pytest.param("groups: {bad: {users: [everyone]}}", "groups.bad.users[0]", "a set of people", id="set-as-user"),
-        pytest.param("groups: {bad: {groups: [anonymous]}}", "groups.bad.groups[0]", "a set of people", id="set-group"),
+        pytest.param("groups: {bad: {users: [everyone]}}", "groups.bad.users[0]", "a set of clients", id="set-as-user"),
+        pytest.param(
+            "groups: {bad: {groups: [anonymous]}}", "groups.bad.groups[0]", "a set of clients", id="set-group"
+        ),
         pytest.param('groups: {"group:bad": {users: [ann]}}', "groups.group:bad", "'bad'?", id="name-of-a-group"),
-        pytest.param("groups: {authenticated: {users: [ann]}}", "groups.authenticated", "a set of people", id="named"),
+        pytest.param("groups: {authenticated: {users: [ann]}}", "groups.authenticated", "a set of clients", id="named"),
         pytest.param('tests: [{as: {user: "user:ann"}, can: [pull web/x]}]', "tests[0].as.user", "'ann'?", id="as"),
         pytest.param(
             'tests: [{as: {groups: ["group:x"]}, can: [pull web/x]}]', "tests[0].as.groups[0]", "'x'?", id="as-group"

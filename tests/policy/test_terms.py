@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.policy.machines.robots import MachineNameError
 from tokenserver.policy.model import Principal
 from tokenserver.policy.syntax.answers import parse_answer
 from tokenserver.policy.terms import (
@@ -47,10 +48,13 @@ from tokenserver.scopes import Resource
         pytest.param('group:"a\\u00a0b"', Principal("group", "a\u00a0b"), id="group-with-what-is-not-seen"),
         pytest.param('group:"${user}"', Principal("group", "${user}"), id="group-like-a-variable"),
         pytest.param('group:"group:a"', Principal("group", "group:a"), id="group-like-a-principal"),
+        pytest.param("robot:ci", Principal("robot", "ci"), id="robot"),
+        pytest.param("workload:web.v1", Principal("workload", "web.v1"), id="workload"),
+        pytest.param("robots", Principal("robots"), id="all-robots"),
     ],
 )
 def test_principal(text: str, expected: Principal) -> None:
-    """A principal is a set of people, a user or a group, and is spelled as it was written."""
+    """A principal is a set of clients, or one by name, and is spelled as it was written."""
     assert parse_principal(text) == expected
     assert str(expected) == text
 
@@ -61,7 +65,8 @@ def test_principal(text: str, expected: Principal) -> None:
         pytest.param(parse_principal, "evryone", "did you mean 'everyone'?", id="misspelt-set"),
         pytest.param(parse_principal, "ann", "did you mean 'user:ann' or 'group:ann'?", id="bare-name"),
         pytest.param(parse_principal, "usr:ann", "did you mean 'user:ann' or 'group:ann'?", id="misspelt-sort"),
-        pytest.param(parse_principal, "robot:ci", "not available yet", id="robot"),
+        pytest.param(parse_principal, "robot:CI", "begins and ends with a letter or digit", id="robot"),
+        pytest.param(parse_principal, "workload:", "the name of a machine", id="workload-without-a-name"),
         pytest.param(parse_principal, "User:ann", "must be everyone", id="capital-sort"),
         pytest.param(parse_principal, "user:", "printable characters", id="no-name"),
         pytest.param(parse_principal, "user: ann", "no spaces at its ends", id="space-after-the-colon"),
@@ -121,7 +126,7 @@ def test_principal(text: str, expected: Principal) -> None:
 )
 def test_refused(parse: Callable[[str], Any], text: str, complaint: str) -> None:
     """A word that is not understood is refused, with what would be right."""
-    with pytest.raises(TermError, match=re.escape(complaint)):
+    with pytest.raises((TermError, MachineNameError), match=re.escape(complaint)):
         parse(text)
 
 
@@ -179,7 +184,7 @@ def test_request(text: str, resource: Resource, actions: list[str]) -> None:
 )
 def test_no_text_ends_in_another_error(parse: Callable[[str], Any], text: str) -> None:
     """Whatever stands in a file, it is understood or refused."""
-    with contextlib.suppress(TermError):
+    with contextlib.suppress(TermError, MachineNameError):
         parse(text)
 
 

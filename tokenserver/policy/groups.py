@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tokenserver.identity import Identity, Sort
-from tokenserver.policy.machines.workloads import NO_WORKLOADS, Workload, Workloads
+from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.machines.workloads import NO_WORKLOADS, Workload, Workloads, workload_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Groups:
     """All groups of the tree, by name and by member, with all workloads. Created by `Groups.of_all`.
 
     `by_name` has every member of each group, also those of groups that it includes; `written` is what the files say.
+    `of_machines` are the groups with a robot or a workload.
     """
 
     written: Mapping[str, Group]
@@ -58,6 +60,7 @@ class Groups:
     by_user: Mapping[str, frozenset[str]]
     by_directory_group: Mapping[str, frozenset[str]]
     workloads: Workloads = NO_WORKLOADS
+    of_machines: frozenset[str] = frozenset()
 
     @classmethod
     def of_all(cls, groups: Iterable[Group], workloads: Iterable[Workload] = ()) -> Groups:
@@ -78,7 +81,10 @@ class Groups:
             return {name: kept.setdefault(names, names) for name, names in sets}
 
         table = Workloads.of_all(workloads)
-        return cls(written, by_name, frozen(by_user), frozen(by_directory_group), table)
+        machines = [names for user, names in by_user.items() if robot_of(user) is not None]
+        machines += [names for group, names in by_directory_group.items() if workload_of(group) is not None]
+        of_machines = frozenset[str]().union(*machines)
+        return cls(written, by_name, frozen(by_user), frozen(by_directory_group), table, of_machines)
 
     def holding(self, identity: Identity) -> frozenset[str]:
         """Every group that the identity is in: groups of the tree, its directory groups, and what a workload is.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import PEOPLE, Kind
+from tokenserver.identity import MACHINES, PEOPLE, Kind
 from tokenserver.policy.analysis.conditions import (
     ALWAYS,
     Given,
@@ -237,8 +237,9 @@ def test_what_is_left_open(asked: Rule, anonymous: bool, given_: Given, expected
 
 
 def test_every_credential_but_none() -> None:
-    """Whoever logs in has one of these kinds."""
-    assert frozenset(Kind) - {Kind.ANONYMOUS} == PEOPLE
+    """People and machines have different ones."""
+    assert frozenset(Kind) - {Kind.ANONYMOUS} == PEOPLE | MACHINES.keys()
+    assert PEOPLE.isdisjoint(MACHINES)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import captured_rules as captured
+import machine_rules as machine
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ def rule(name: str, patterns: str, to: str = "authenticated") -> Rule:
 
 
 @settings(deadline=None)
-@given(world.worlds | captured.worlds)
+@given(world.worlds | captured.worlds | machine.worlds)
 def test_every_rule_that_covers_another_is_a_candidate(policies: PolicySet) -> None:
     """And none is a candidate for itself."""
     covering = CoveringRules(policies)

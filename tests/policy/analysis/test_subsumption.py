@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from itertools import product
 
 import captured_rules as captured
+import machine_rules as machine
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import MACHINES, PEOPLE, Identity, Kind
 from tokenserver.policy.analysis.subsumption import (
+    EVERY_KIND,
     covers,
     covers_condition,
     covers_people,
     covers_services,
     excludes_no_more,
     kinds_of,
+    known_groups,
+    may_share_machines,
+    possible_kinds,
+    recipients,
 )
 from tokenserver.policy.budget import Budget, TooComplex
+from tokenserver.policy.machines.workloads import membership
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
@@ -33,6 +41,9 @@ GROUPS = Groups.of_all(
         Group("all", frozenset({"ann", "bob", "zoe"}), frozenset({"ldap-devs", "ldap-ops"})),
     ]
 )
+
+
+WITHOUT_MACHINES = frozenset(Kind) - MACHINES.keys()
 
 
 def people(text: str) -> Principals:
@@ -82,11 +93,71 @@ def test_a_rule_that_covers_applies_wherever_the_other_does(
                     assert applies(outer, client, groups, context, name)
 
 
+@settings(deadline=None)
+@given(machine.worlds, st.booleans())
+def test_a_rule_that_covers_applies_to_the_same_machines(policies: PolicySet, is_known: bool) -> None:
+    """For people, robots and workloads with overlapping claims, also where the kinds of clients are not known."""
+    kinds = possible_kinds(policies) if is_known else EVERY_KIND
+    pairs = [
+        (outer, inner)
+        for outer in policies.rules
+        for inner in policies.rules
+        if outer is not inner and covers(outer, inner, policies.groups, inner.actions, kinds=kinds)
+    ]
+    for (outer, inner), (client, held), name in product(pairs, machine.clients(policies), machine.NAMES):
+        if machine.applies(inner, client, held, name, world.CONTEXTS[0]):
+            assert machine.applies(outer, client, held, name, world.CONTEXTS[0])
+
+
+@settings(deadline=None)
+@given(machine.worlds, st.booleans())
+def test_principals_are_compared_rightly(policies: PolicySet, is_known: bool) -> None:
+    """Whatever the names, conditions and effects of their rules are."""
+    kinds = possible_kinds(policies) if is_known else EVERY_KIND
+    clients, groups = [*machine.clients(policies)], policies.groups
+    people_ = [
+        one for rule_ in policies.rules for one in (recipients(rule_, groups), rule_.excluded) if one is not None
+    ]
+    for outer, inner in product(people_, repeat=2):
+        if covers_people(outer, inner, groups, kinds):
+            assert all(outer.include(*client) for client in clients if inner.include(*client))
+    for excluded, inner_ in product(people_, policies.rules):
+        if excludes_no_more(excluded, inner_, groups, kinds):
+            there = [client for client in clients if machine.is_meant(inner_, *client)]
+            assert not any(excluded.include(*client) for client in there)
+
+
+@settings(deadline=None)
+@given(machine.worlds)
+def test_what_is_known_about_principals(policies: PolicySet) -> None:
+    """Their kinds of credential, the groups of those named first, and who is never a client of two sets."""
+    kinds, groups = possible_kinds(policies), policies.groups
+    clients = [*machine.clients(policies)]
+    for one in policies.rules:
+        met = {client for client in clients if one.to.include(*client)}
+        possible = kinds_of(one, groups, kinds)
+        assert {
+            client.kind
+            for client, held in met
+            for name in machine.NAMES
+            if machine.applies(one, client, held, name, world.CONTEXTS[0])
+        } <= possible
+        if one.to.are_named and len(one.to.users) + len(one.to.groups) == 1:
+            (certain,) = known_groups(one.to, groups)
+            assert all(certain <= held for _, held in met)
+        for other in policies.rules:
+            if not may_share_machines(one.to, other.to, groups):
+                both = [client for client in met if other.to.include(*client)]
+                assert all(client.kind not in MACHINES for client, _ in both)
+
+
 @given(world.worlds)
 def test_every_rule_covers_itself(policies: PolicySet) -> None:
     """If it can apply to anybody at all."""
     for one in policies.rules:
-        assert covers(one, one, policies.groups, one.actions) is bool(kinds_of(one) or one.condition is None)
+        assert covers(one, one, policies.groups, one.actions) is bool(
+            kinds_of(one, policies.groups) or one.condition is None
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +182,85 @@ def test_every_rule_covers_itself(policies: PolicySet) -> None:
 )
 def test_covers_people(outer: str, inner: str, expected: bool) -> None:
     """By the members that are known; the members of a directory's group are not."""
-    assert covers_people(people(outer), people(inner), GROUPS) is expected
+    assert covers_people(people(outer), people(inner), GROUPS, WITHOUT_MACHINES) is expected
+
+
+MIXED = Groups.of_all(
+    [
+        Group("people", frozenset({"ann"}), frozenset({"ldap-devs"})),
+        Group("bots", frozenset({"robot:ci"})),
+        Group("mixed", frozenset({"ann", "robot:ci"}), frozenset({membership("a")})),
+        Group("jobs", frozenset(), frozenset({membership("a"), membership("d")})),
+        Group("none"),
+    ],
+    machine.WORKLOADS,
+)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        pytest.param("authenticated", "robot:ci", False, id="a robot is no person"),
+        pytest.param("authenticated", "workload:a", False, id="nor is a workload"),
+        pytest.param("authenticated", "group:people group:ldap-ops", True, id="groups of people"),
+        pytest.param("authenticated", "group:none", True, id="a group of nobody"),
+        pytest.param("authenticated", "group:bots", False, id="a group of robots"),
+        pytest.param("authenticated", "group:mixed", False, id="a group of people and machines"),
+        pytest.param("authenticated robots", "group:mixed", False, id="all but its workload"),
+        pytest.param("authenticated robots workloads", "group:mixed", True, id="all sorts"),
+        pytest.param("authenticated anonymous", "everyone", False, id="everyone has machines"),
+        pytest.param("authenticated anonymous robots", "everyone", False, id="and workloads"),
+        pytest.param("authenticated anonymous robots workloads", "everyone", True, id="all four parts"),
+        pytest.param("everyone", "robots workloads", True, id="everyone includes machines"),
+        pytest.param("robots", "robot:ci robot:other", True, id="every robot"),
+        pytest.param("robots", "workload:a", False, id="no workload"),
+        pytest.param("robots", "group:bots", True, id="a group of robots among all"),
+        pytest.param("robots", "user:ann", False, id="no user"),
+        pytest.param("robot:ci", "robots", False, id="one of many robots"),
+        pytest.param("group:bots", "robot:ci", True, id="a robot in a group"),
+        pytest.param("group:bots", "robot:cd", False, id="a robot in no group"),
+        pytest.param("robot:ci", "group:bots", True, id="the only robot of a group"),
+        pytest.param("workloads", "workload:a group:jobs", True, id="every workload"),
+        pytest.param("workloads", "robots", False, id="no robot"),
+        pytest.param("workload:a", "workload:b", True, id="a workload that implies another"),
+        pytest.param("workload:b", "workload:a", False, id="and not the other way round"),
+        pytest.param("workload:c", "workload:b", True, id="one value of two"),
+        pytest.param("workload:d", "workload:c", False, id="another source"),
+        pytest.param("group:jobs", "workload:b", True, id="a group with an implied workload"),
+        pytest.param("group:jobs", "workload:c", False, id="a group without it"),
+        pytest.param("workload:a workload:d", "group:jobs", True, id="all workloads of a group"),
+        pytest.param("workload:a", "group:jobs", False, id="one of them"),
+    ],
+)
+def test_machines_are_covered(outer: str, inner: str, expected: bool) -> None:
+    """By name, by the sets of all, by groups that hold them, and by the workloads that they imply."""
+    assert covers_people(people(outer), people(inner), MIXED) is expected
+
+
+@pytest.mark.parametrize(
+    ("excluded", "inner", "expected"),
+    [
+        pytest.param("authenticated", rule("robots"), True, id="people are no robots"),
+        pytest.param("robots", rule("authenticated"), True, id="robots are no people"),
+        pytest.param("robots", rule("everyone"), False, id="everyone has robots"),
+        pytest.param("robots", rule("everyone", but="robots"), True, id="that are excluded there as well"),
+        pytest.param("robot:ci", rule("robots"), False, id="one of all"),
+        pytest.param("robot:ci", rule("robot:cd"), True, id="another robot"),
+        pytest.param("robot:ci", rule("group:mixed"), False, id="a robot in a group"),
+        pytest.param("robot:cd", rule("group:bots"), True, id="a robot in no group"),
+        pytest.param("group:bots", rule("group:people"), True, id="groups of different sorts"),
+        pytest.param("group:mixed", rule("group:bots"), False, id="a robot in both groups"),
+        pytest.param("workload:a", rule("workload:b"), False, id="a workload that implies it"),
+        pytest.param("workload:a", rule("workload:c"), False, id="workloads that may be held together"),
+        pytest.param("workload:a", rule("workload:d"), True, id="another source"),
+        pytest.param("workload:a", rule("workloads"), False, id="one of all workloads"),
+        pytest.param("workload:d", rule("robots"), True, id="robots are no workloads"),
+        pytest.param("user:ann", rule("robot:ci workload:a"), True, id="machines have no user names"),
+    ],
+)
+def test_excluded_machines(excluded: str, inner: Rule, expected: bool) -> None:
+    """Only workloads of different sources are certainly apart."""
+    assert excludes_no_more(people(excluded), inner, MIXED) is expected
 
 
 @pytest.mark.parametrize(
@@ -134,7 +283,7 @@ def test_covers_people(outer: str, inner: str, expected: bool) -> None:
 )
 def test_excludes_no_more(excluded: str, inner: Rule, expected: bool) -> None:
     """Only if it is certain that nobody to whom the inner rule applies is excluded."""
-    assert excludes_no_more(people(excluded), inner, GROUPS) is expected
+    assert excludes_no_more(people(excluded), inner, GROUPS, WITHOUT_MACHINES) is expected
 
 
 @pytest.mark.parametrize(
@@ -173,7 +322,7 @@ PASSWORDS = Condition(kinds=frozenset({Kind.PASSWORD}))
 )
 def test_covers_condition(outer: Condition | None, inner: Rule, expected: bool) -> None:
     """Whether the outer condition holds whenever the inner one does, for the kinds of clients of the inner rule."""
-    assert covers_condition(outer, inner) is expected
+    assert covers_condition(outer, inner, GROUPS) is expected
 
 
 @pytest.mark.parametrize(
@@ -181,14 +330,20 @@ def test_covers_condition(outer: Condition | None, inner: Rule, expected: bool) 
     [
         pytest.param(rule("everyone"), set(Kind), id="everyone"),
         pytest.param(rule("anonymous"), {Kind.ANONYMOUS}, id="anonymous"),
-        pytest.param(rule("user:ann"), set(Kind) - {Kind.ANONYMOUS}, id="a user"),
+        pytest.param(rule("user:ann"), PEOPLE, id="a user"),
+        pytest.param(rule("authenticated"), PEOPLE, id="everybody who logs in"),
         pytest.param(rule("everyone", when=PASSWORDS), {Kind.PASSWORD}, id="by a condition"),
         pytest.param(rule("anonymous", when=PASSWORDS), set(), id="nobody: the two exclude each other"),
+        pytest.param(rule("robot:ci"), {Kind.ROBOT}, id="a robot"),
+        pytest.param(rule("workload:a"), {Kind.WORKLOAD}, id="a workload"),
+        pytest.param(rule("robots", when=PASSWORDS), set(), id="robots have no password"),
+        pytest.param(rule("group:mixed"), PEOPLE | MACHINES.keys(), id="a group with all sorts"),
+        pytest.param(rule("group:bots"), {Kind.ROBOT}, id="a group of robots"),
     ],
 )
 def test_kinds_of(one: Rule, expected: set[Kind]) -> None:
     """The kinds of credential to which a rule can apply."""
-    assert kinds_of(one) == expected
+    assert kinds_of(one, MIXED) == expected
 
 
 def test_a_comparison_spends_its_budget() -> None:

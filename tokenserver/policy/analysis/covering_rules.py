@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 
-from tokenserver.policy.analysis.subsumption import known_groups
+from tokenserver.policy.analysis.subsumption import known_groups, known_of_workload
 from tokenserver.policy.index import buckets_for, is_taken_away
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Bucket, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches, matches_below
 from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
@@ -120,7 +121,10 @@ def _value(kind: SegmentKind, filling: str) -> str:
 
 
 def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[Entry]:
-    """The broad entries, and those for one principal of `to`, by its name and by every group it is known to be in."""
+    """The broad entries, and those for one principal of `to`, by its name and by every group it is known to be in.
+
+    The principal is a user or robot, a directory group, or a workload.
+    """
     yield from bucket.broad
     if not to.are_named:
         return
@@ -139,12 +143,19 @@ def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[En
             directory_group = min(defined.groups, default=None) if user is None else None
     if user is not None:
         yield from bucket.by_user.get(user, ())
-    if user is not None:
-        names = {*groups.by_user.get(user, ())}
+        names = groups.by_user.get(user, frozenset())
     else:
-        names = {directory_group, *groups.by_directory_group.get(directory_group, ())} if directory_group else set()
+        names = _held_by_members(directory_group, groups) if directory_group is not None else frozenset()
     for name in sorted(names):
         yield from bucket.by_group.get(name, ())
+
+
+def _held_by_members(name: str, groups: Groups) -> frozenset[str]:
+    """The groups that every member of a directory group or client of a workload is in."""
+    workload = workload_of(name)
+    if workload is not None:
+        return known_of_workload(workload, groups)
+    return groups.by_directory_group.get(name, frozenset()) | {name}
 
 
 def _has_members(groups: Groups, name: str) -> bool:

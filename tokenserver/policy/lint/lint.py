@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tokenserver.policy.analysis.covering_rules import CoveringRules
-from tokenserver.policy.analysis.subsumption import NOBODY, covers
+from tokenserver.policy.analysis.subsumption import NOBODY, covers, possible_kinds
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.lint.captures import capture_findings
@@ -24,7 +24,7 @@ from tokenserver.policy.lint.single_rules import about_itself, capitals, never_a
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as DIRECTORY_CODES
-from tokenserver.policy.lint.unknown_names import UnknownNames, unknown_name_findings
+from tokenserver.policy.lint.unknown_names import UnknownNames, directory_groups, unknown_name_findings
 from tokenserver.policy.lint.unused import unused_findings
 from tokenserver.policy.model import Effect, PolicySet, Rule
 
@@ -193,9 +193,9 @@ def _beside_others(
     policies: PolicySet, rule: Rule, in_force: Mapping[str, Rule], covering: CoveringRules, budget: Budget
 ) -> Iterator[tuple[str, str]]:
     others = [in_force[other.id] for other in covering.of(rule) if other.id in in_force]
-    groups = policies.groups
+    groups, kinds = policies.groups, possible_kinds(policies)
     for other in others:
-        if other.effect is Effect.DENY and covers(other, rule, groups, rule.actions - {"*"}, budget):
+        if other.effect is Effect.DENY and covers(other, rule, groups, rule.actions - {"*"}, budget, kinds=kinds):
             by = f"{other.id} ({other.file}:{other.line})"
             yield "TS102", f"{rule.id}: {by} forbids all of it; fix: remove the rule, or add except to {other.id}"
             return
@@ -209,15 +209,17 @@ def _beside_others(
             break
     if "push" in rule.actions and "pull" not in rule.actions:
         pull = frozenset({"pull"})
-        if not any(other.effect is Effect.ALLOW and covers(other, rule, groups, pull, budget) for other in others):
+        allows = (other for other in others if other.effect is Effect.ALLOW)
+        if not any(covers(other, rule, groups, pull, budget, kinds=kinds) for other in allows):
             yield "TS104", f"{rule.id}: push without pull, but registries require both for a push; fix: role: writer"
 
 
 def _grants_all(policies: PolicySet, other: Rule, rule: Rule, budget: Budget) -> bool:
     """Whether an allow rule grants whatever `rule` grants, and tokens live as long by it."""
     limits = [math.inf if one.max_lifetime is None else one.max_lifetime for one in (other, rule)]
-    is_allow = other.effect is Effect.ALLOW
-    return is_allow and limits[0] >= limits[1] and covers(other, rule, policies.groups, rule.actions, budget)
+    if other.effect is not Effect.ALLOW or limits[0] < limits[1]:
+        return False
+    return covers(other, rule, policies.groups, rule.actions, budget, kinds=possible_kinds(policies))
 
 
 def _at(rule: Rule, code: str, text: str) -> LintFinding:
@@ -232,7 +234,7 @@ def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_gr
     if not have_groups:
         for rule in policies.rules:
             named = rule.to.groups | (rule.excluded or NOBODY).groups
-            for name in sorted(named - known.keys()):
+            for name in sorted(directory_groups(named - known.keys())):
                 text = f"undefined group {name!r}, which has no members; fix: correct the name, or define the group"
                 yield _at(rule, "TS106", f"{rule.id}: {text}")
     for file in files:
@@ -243,7 +245,7 @@ def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_gr
             group = known.get(owned_name(name, file.name)) or known[name]
             for _, text in capitals(name, group.users):
                 yield LintFinding(file.name, line, "TS111", text)
-            for member in sorted(group.groups):
+            for member in sorted(directory_groups(group.groups)):
                 if member in known and member != name:
                     text = f"{name}: groups: [{member}] is the directory group, not {_definition(files, member)}"
                     fix = f"write includes: [{member}] if that one is meant, or rename one of the two groups"

@@ -8,12 +8,21 @@ from datetime import datetime
 from heapq import merge
 from itertools import groupby, repeat
 
-from tokenserver.identity import Kind
+from tokenserver.identity import MACHINES, Kind
 from tokenserver.policy.analysis.conditions import are_apart
 from tokenserver.policy.analysis.containment import covered_names, escape_from, overlaps
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.pattern_index import PatternIndex
-from tokenserver.policy.analysis.subsumption import covers, covers_people, kinds_of
+from tokenserver.policy.analysis.subsumption import (
+    covers,
+    covers_people,
+    is_open,
+    kinds_of,
+    may_share_machines,
+    people_named,
+    possible_kinds,
+    recipients,
+)
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
 from tokenserver.policy.model import Condition, Effect, Entry, Groups, PolicySet, Principals, Rule
@@ -26,6 +35,9 @@ PAIRS_PER_STEP = 16
 
 _Access = tuple[str, frozenset[str]]
 """A resource type and actions on it."""
+
+_People = tuple[frozenset[str], frozenset[str]]
+"""Users and groups, by name."""
 
 Pair = tuple[Pattern, Pattern]
 """A pattern of a deny rule, and one of an allow rule."""
@@ -50,7 +62,7 @@ def as_of(rule: Rule, now: datetime) -> Rule:
 def no_tokens(policies: PolicySet) -> Iterator[tuple[Rule, str]]:
     """The rules for anonymous clients, in a configuration in which these get no tokens."""
     for rule in policies.rules:
-        if rule.to.anonymous or kinds_of(rule) == {Kind.ANONYMOUS}:
+        if rule.to.anonymous or kinds_of(rule, policies.groups) == {Kind.ANONYMOUS}:
             text = f"{rule.id}: anonymous clients get no tokens in this configuration"
             yield rule, f"{text}; fix: set anonymous: true, or remove anonymous from the rule"
 
@@ -65,6 +77,9 @@ class Meetings:
         self._in_force = in_force
         self._budget = budget
         self._covering = covering
+        self._possible = possible_kinds(policies)
+        self._kinds = {name: kinds_of(rule, policies.groups, self._possible) for name, rule in in_force.items()}
+        self._people = {name: people_named(rule.to, policies.groups) for name, rule in in_force.items()}
         self._allows: list[Entry] = []
         numbers: dict[_Access, list[int]] = {}
         for rule in in_force.values():
@@ -91,7 +106,7 @@ class Meetings:
                 yield "TS118", f"{rule.id}: {text}; fix: to: [everyone]"
 
     def _keeps(self, rule: Rule, action: str) -> bool:
-        """Whether another allow rule grants the action to every client that logs in."""
+        """Whether another allow rule grants the action to everybody who logs in."""
         condition = rule.condition and replace(rule.condition, kinds=frozenset())
         as_user = replace(rule, to=Principals(authenticated=True), excluded=None, condition=condition)
         others = (self._in_force.get(one.id) for one in self._covering.of(as_user))
@@ -99,7 +114,7 @@ class Meetings:
             other is not None
             and other.effect is Effect.ALLOW
             and other.id != rule.id
-            and covers(other, as_user, self._policies.groups, frozenset({action}), self._budget)
+            and covers(other, as_user, self._policies.groups, frozenset({action}), self._budget, kinds=self._possible)
             for other in others
         )
 
@@ -141,10 +156,28 @@ class Meetings:
         """Whether both may apply to one request; `as_if_public`: one by a client once it has logged in."""
         return (
             (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
-            and (as_if_public or not _are_others(deny, allow, self._policies.groups))
+            and (as_if_public or not self._are_others(deny, allow))
             and not _never_together(deny, allow, as_if_public=as_if_public)
             and any(shared_name(pair, (*deny.without, *allow.without), self._budget) for pair in patterns)
         )
+
+    def _are_others(self, deny: Rule, allow: Rule) -> bool:
+        """Whether the two certainly never apply to the same client."""
+        groups = self._policies.groups
+        shared = self._kinds[deny.id] & self._kinds[allow.id]
+        if not shared:
+            return True
+        for one, other in ((deny, allow), (allow, deny)):
+            if one.excluded is not None and covers_people(
+                one.excluded, recipients(other, groups), groups, self._possible
+            ):
+                return True
+        if not shared.isdisjoint(MACHINES) and may_share_machines(deny.to, allow.to, groups):
+            return False
+        if shared <= MACHINES.keys():
+            return True
+        named = [self._people[one.id] for one in (deny, allow) if one.to.are_named]
+        return len(named) == 2 and not any(_may_be(one, other, groups) for one, other in (named, named[::-1]))
 
 
 def shared_name(pair: Pair, without: Sequence[Pattern], budget: Budget) -> str | None:
@@ -170,23 +203,12 @@ def _never_together(deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:
     return are_apart(*conditions)
 
 
-def _are_others(deny: Rule, allow: Rule, groups: Groups) -> bool:
-    """Whether the two certainly never apply to the same client."""
-    if not kinds_of(deny) & kinds_of(allow):
+def _may_be(one: _People, other: _People, groups: Groups) -> bool:
+    """Whether a user in `one` may be in `other`: by name, or by groups whose members are unknown."""
+    users, some = one
+    others, more = other
+    if users & others or (some and more):
         return True
-    for one, other in ((deny, allow), (allow, deny)):
-        if one.excluded is not None and covers_people(one.excluded, other.to, groups):
-            return True
-    named = [one for one in (deny.to, allow.to) if one.are_named]
-    if len(named) < 2:
-        return False
-    return not any(_may_be(one, other, groups) for one, other in (named, named[::-1]))
-
-
-def _may_be(one: Principals, other: Principals, groups: Groups) -> bool:
-    """Whether somebody in `one` may be in `other`: by name, or by groups whose members are unknown."""
-    if one.users & other.users or (one.groups and other.groups):
-        return True
-    if any(name not in groups.by_name or groups.by_name[name].groups for name in other.groups):
-        return bool(one.users)
-    return any(one.users & groups.by_name[name].users for name in other.groups)
+    if any(is_open(name, groups) for name in more):
+        return bool(users)
+    return any(users & groups.by_name[name].users for name in more)

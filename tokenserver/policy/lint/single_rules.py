@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from ipaddress import ip_network
 
-from tokenserver.identity import Kind
+from tokenserver.identity import MACHINES, PEOPLE, Kind
 from tokenserver.policy.analysis.containment import escape_from, is_empty, overlaps
-from tokenserver.policy.analysis.subsumption import NOBODY, covers_people, kinds_of
+from tokenserver.policy.analysis.subsumption import (
+    NOBODY,
+    covers_people,
+    kinds_of,
+    people_named,
+    possible_kinds,
+    recipients,
+)
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.machines.robots import subject_of
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.networks import are_within, ranges_of
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import UNNAMED, user_identity
 from tokenserver.policy.syntax.hosts import host_remarks
+from tokenserver.policy.variables.filling import captured
 from tokenserver.scopes import in_order, is_path_component
 
 _FAMILIES = {family: ranges_of((ip_network(text),)) for family, text in (("IPv4", "0.0.0.0/0"), ("IPv6", "::/0"))}
@@ -26,28 +36,58 @@ def never_applies(policies: PolicySet, rule: Rule, now: datetime, budget: Budget
     if rule.condition is not None and rule.condition.until is not None and rule.condition.until <= now:
         expired = f"expired at {rule.condition.until:%Y-%m-%d %H:%M} UTC"
         yield "TS109", f"{rule.id}: {expired}; fix: remove the rule, or set a later until"
-    if rule.excluded is not None and covers_people(rule.excluded, rule.to, policies.groups):
+    possible = possible_kinds(policies)
+    kinds = kinds_of(rule, policies.groups, possible)
+    to = recipients(rule, policies.groups)
+    if rule.excluded is not None and covers_people(rule.excluded, to, policies.groups, possible):
         yield "TS101", f"{rule.id}: except excludes everybody in to; fix: shorten except, or remove the rule"
-    if not kinds_of(rule):
-        kinds = ", ".join(sorted(rule.condition.kinds)) if rule.condition is not None else ""
-        yield (
-            "TS101",
-            f"{rule.id}: nobody in to has a credential of kind {kinds}; fix: correct kind, or remove the rule",
-        )
+    if not kinds:
+        yield "TS101", f"{rule.id}: {_without_kind(policies, rule, possible)}"
     if all(is_empty(pattern, budget.question()) for pattern in rule.patterns):
         yield "TS101", f"{rule.id}: no repository name can match any of its patterns; fix: correct the patterns"
-    elif all(_is_unfillable(policies, rule.to, pattern) for pattern in rule.patterns):
+    elif all(_is_unfillable(policies, rule, pattern, kinds) for pattern in rule.patterns):
         yield "TS101", f"{rule.id}: nobody in to has a value for ${{user}} or ${{group}}; fix: use literal patterns"
 
 
-def _is_unfillable(policies: PolicySet, to: Principals, pattern: Pattern) -> bool:
-    """Whether the pattern has a variable that none of these people can fill."""
-    if to.everyone or to.authenticated or to.groups:
+def _without_kind(policies: PolicySet, rule: Rule, possible: frozenset[Kind]) -> str:
+    """Why no client in `to` has the kind of credential that the rule asks for, and what to do."""
+    asked = rule.condition.kinds if rule.condition is not None else frozenset()
+    declared = [f"{kind}s" for kind in sorted(asked & possible & MACHINES.keys())]
+    if declared and rule.to.authenticated:
+        text = "authenticated are the people who log in, not machines"
+        return f"{text}; fix: write to: [{', '.join(declared)}] without kind"
+    if kinds_of(rule, policies.groups):
+        absent = " or ".join(f"{kind}s" for kind in sorted(kinds_of(rule, policies.groups)))
+        return f"no file declares {absent}; fix: declare them, or remove the rule"
+    return f"nobody in to has a credential of kind {', '.join(sorted(asked))}; fix: correct kind, or remove the rule"
+
+
+def _is_unfillable(policies: PolicySet, rule: Rule, pattern: Pattern, kinds: frozenset[Kind]) -> bool:
+    """Whether the pattern has a variable that none of the rule's clients can fill; `kinds` are those of its clients."""
+    to = rule.to
+    users, people_groups = people_named(to, policies.groups)
+    if pattern.uses(SegmentKind.USER) and kinds and kinds <= MACHINES.keys():
+        return True
+    if to.everyone or to.authenticated or people_groups:
         return False
     if pattern.uses(SegmentKind.USER):
-        values = (user_identity(policies, name).user_value for name in to.users)
+        values = (user_identity(policies, name).user_value for name in users)
         return not any(value == UNNAMED or is_path_component(value) for value in values)
-    return pattern.uses(SegmentKind.GROUP) and not to.users
+    if not pattern.uses(SegmentKind.GROUP) or users:
+        return False
+    return not any(captured(pattern, name) for name in _groups_of_machines(policies, to))
+
+
+def _groups_of_machines(policies: PolicySet, to: Principals) -> Iterator[str]:
+    """The groups of the tree in which machines of `to` may be."""
+    groups = policies.groups
+    yield from to.groups & groups.of_machines
+    for subject in map(subject_of, policies.robots) if to.robots else to.users:
+        yield from groups.by_user.get(subject, ())
+    if to.workloads or any(workload_of(name) is not None for name in to.groups):
+        for member, names in groups.by_directory_group.items():
+            if workload_of(member) is not None:
+                yield from names
 
 
 def about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
@@ -58,7 +98,7 @@ def about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
     names = (pattern.text for pattern in (*rule.patterns, *rule.without))
     yield from (("TS114", f"{rule.id}: {text}") for text in host_remarks(names))
     yield from _idle_parts(rule, budget)
-    named = {*rule.to.users, *(rule.excluded or NOBODY).users}
+    named = {*rule.to.users, *(rule.excluded or NOBODY).users}  # names of robots have no capital letters
     yield from capitals(rule.id, named)
     yield from _wide_networks(rule)
     yield from _any_group(rule)
@@ -75,15 +115,22 @@ def about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
 def reaches_anonymous(rule: Rule) -> bool:
     """Whether the rule can apply to a client that did not log in."""
     excluded = rule.excluded or NOBODY
-    is_meant = Kind.ANONYMOUS in kinds_of(rule) and not (excluded.everyone or excluded.anonymous)
+    is_meant = (rule.to.everyone or rule.to.anonymous) and not (excluded.everyone or excluded.anonymous)
+    is_meant = is_meant and _asks_for(rule, {Kind.ANONYMOUS})
     return is_meant and not all(map(uses_variable, rule.patterns))
 
 
 def reaches_any_user(rule: Rule) -> bool:
-    """Whether the rule applies to clients that log in whatever their name and groups are."""
+    """Whether the rule applies to people who log in whatever their name and groups are."""
     excluded = rule.excluded or NOBODY
-    is_meant = (rule.to.everyone or rule.to.authenticated) and kinds_of(rule) != {Kind.ANONYMOUS}
+    is_meant = (rule.to.everyone or rule.to.authenticated) and _asks_for(rule, PEOPLE)
     return is_meant and not (excluded.everyone or excluded.authenticated)
+
+
+def _asks_for(rule: Rule, kinds: Set[Kind]) -> bool:
+    """Whether a credential of one of these kinds is enough for the rule."""
+    asked = rule.condition.kinds if rule.condition is not None else frozenset()
+    return not asked or bool(asked & kinds)
 
 
 def uses_variable(pattern: Pattern) -> bool:
@@ -131,8 +178,9 @@ def _wide_networks(rule: Rule) -> Iterator[tuple[str, str]]:
 
 
 def _any_group(rule: Rule) -> Iterator[tuple[str, str]]:
-    if rule.to.groups and rule.to.are_named and any(one.uses(SegmentKind.GROUP) for one in rule.patterns):
-        named = ", ".join(shown_name(name) for name in sorted(rule.to.groups))
+    groups = sorted(name for name in rule.to.groups if workload_of(name) is None)
+    if groups and rule.to.are_named and any(one.uses(SegmentKind.GROUP) for one in rule.patterns):
+        named = ", ".join(map(shown_name, groups))
         text = f"${{group}} stands for every group of a member of {named}, not only for {named}"
         fix = (
             'capture a part of the name, as to: ["group:team-{team}"] and ${team} do, or write the name in the pattern'

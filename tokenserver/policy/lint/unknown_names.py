@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 
 from tokenserver.documents.document import Document
 from tokenserver.policy.group_names import owned_name
+from tokenserver.policy.machines.robots import Robot, robot_of
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Group, PolicySet, Principals
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
 
 CODES = frozenset({"TS301", "TS302", "TS303"})
 """Codes that need the user sources. If those were not queried, suppressions of these codes count as used."""
@@ -36,24 +40,50 @@ class UnknownNames:
 
 
 def named_users(policies: PolicySet) -> frozenset[str]:
-    """The users that rules and groups of the tree name."""
+    """The users that rules and groups of the tree name, and the owners of robots."""
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     groups = policies.groups.by_name.values()
-    return frozenset().union(*(one.users for one in people), *(group.users for group in groups))
+    named = frozenset[str]().union(*(one.users for one in people), *(group.users for group in groups))
+    return _people(named).union(*(users for users, _ in map(_owners, policies.robots.values())))
 
 
 def named_groups(policies: PolicySet) -> frozenset[str]:
-    """The groups that must come from a user source: in a rule without being defined in the tree, or in `groups:`."""
+    """The groups that must come from a user source: in a rule or as the owner of a robot without being defined in the
+    tree, or in `groups:`.
+    """
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     known = policies.groups.by_name
     members = (group.groups for group in known.values())
-    return frozenset().union(*(one.groups - known.keys() for one in people), *members)
+    named = frozenset[str]().union(*(one.groups - known.keys() for one in people), *members)
+    return directory_groups(named).union(*(owned_groups(policies, one) for one in policies.robots.values()))
+
+
+def owned_groups(policies: PolicySet, robot: Robot) -> frozenset[str]:
+    """The groups that own a robot and are no groups of the tree."""
+    known = policies.groups.by_name
+    return frozenset(one for one in _owners(robot)[1] if one not in known and owned_name(one, robot.file) not in known)
+
+
+def _owners(robot: Robot) -> tuple[frozenset[str], frozenset[str]]:
+    """The users and the groups that own a robot."""
+    owners = principals_of(map(parse_principal, robot.owners))
+    return owners.users, owners.groups
+
+
+def _people(users: frozenset[str]) -> frozenset[str]:
+    """These without robots."""
+    return frozenset(one for one in users if robot_of(one) is None)
+
+
+def directory_groups(groups: frozenset[str]) -> frozenset[str]:
+    """These without the `membership` of workloads."""
+    return frozenset(one for one in groups if workload_of(one) is None)
 
 
 def unknown_name_findings(
     policies: PolicySet, files: Iterable[tuple[str, Document]], unknown: UnknownNames
 ) -> Iterator[LocatedFinding]:
-    """A finding for each name with a problem, at the line of each rule and group of the tree that names it."""
+    """A finding for each name with a problem, at the line of each rule, group and robot that names it."""
     for rule in policies.rules:
         for people in (rule.to, rule.excluded or _NOBODY):
             groups = people.groups - policies.groups.by_name.keys()
@@ -63,6 +93,9 @@ def unknown_name_findings(
             if len(place) == 2 and place[0] == "groups":
                 group = _group(policies, str(place[1]), file)
                 yield from _findings(file, line, str(place[1]), (group.users, group.groups), unknown)
+    for robot in policies.robots.values():
+        owners = _owners(robot)[0], owned_groups(policies, robot)
+        yield from _findings(robot.file, robot.line, f"robot:{robot.name}", owners, unknown)
 
 
 def _group(policies: PolicySet, name: str, file: str) -> Group:
