@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from tokenserver.errors import Fault
 from tokenserver.policy.loading.delegation import Mandate
@@ -12,13 +13,13 @@ from tokenserver.policy.syntax.file import PolicyFile
 
 
 def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
-    """All declared robots by name."""
-    return {robot.name: robot for file in files.values() for _, robot in file.robots}
+    """All declared robots by name, each with the name of its file as rules have it."""
+    return {robot.name: replace(robot, file=name) for name, file in files.items() for _, robot in file.robots}
 
 
 def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
     """All declared workloads, and those that stand for the clients of a workload with more claims."""
-    declared = {workload.name: workload for file in files.values() for _, workload in file.workloads}
+    declared = {one.name: replace(one, file=name) for name, file in files.items() for _, one in file.workloads}
     yield from declared.values()
     seen = set()
     for file in files.values():

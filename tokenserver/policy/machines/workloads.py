@@ -79,6 +79,11 @@ def shown_workload(name: str) -> str:
     return f"{plain} where {claims}" if claims else plain
 
 
+def base_of(name: str) -> str:
+    """The declared workload that one with more claims is about, or the name as it is; empty: any workload."""
+    return name.partition(_WHERE)[0]
+
+
 def is_declared(name: str) -> bool:
     """Whether policy files can declare a workload of this name; others stand for `when: {claims: …}`."""
     return _WHERE not in name
