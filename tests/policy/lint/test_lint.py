@@ -677,7 +677,7 @@ def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
             assert granted(replace(policies, rules=others, index=build_index(others))) == before
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=settings().max_examples // 2)
 @given(machine.worlds)
 def test_a_rule_that_does_nothing_for_machines_can_be_removed(policies: PolicySet) -> None:
     """No person, robot or workload is granted anything else without a rule that has such a finding."""
