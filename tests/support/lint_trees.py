@@ -14,6 +14,7 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.lint import LintedFile, lint
 from tokenserver.policy.lint.unknown_names import UnknownNames
 from tokenserver.policy.loading.loader import compile_policies
+from tokenserver.policy.model import PolicySet, Rule
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 Tree = tuple[str, bool]
@@ -24,6 +25,13 @@ follows a line `file NAME` is in another file than `a.yaml`.
 """
 
 USERS = "id: users, to: [authenticated], repositories: ['**'], role: maintainer"
+ROBOT = "robots: {ci: }\n"
+WORKLOADS = (
+    "workloads:\n"
+    "  web: {from: github, claims: {repository_id: 74, ref: refs/heads/main}}\n"
+    "  prod: {from: github, claims: {repository_id: 74, ref: refs/heads/main, environment: production}}\n"
+    "  lab: {from: gitlab, claims: {project_id: 5, ref_protected: true}}\n"
+)
 READERS = "id: a, to: [authenticated], repositories: [p], role: reader\n"
 MIN_TREES = 10
 
@@ -51,9 +59,31 @@ def codes(
     have_groups: bool = True,
     unknown_names: UnknownNames | None = None,
     namespaces: Namespaces | None = None,
+    presets: Mapping[str, str] | None = None,
     budget: Budget | None = None,
 ) -> list[str]:
     """The codes of what lint finds in these lines."""
+    policies, files = _linted(folder, tree)
+    policies = replace(policies, namespaces=namespaces)
+    found = lint(
+        *(policies, files, NOW),
+        have_groups=have_groups,
+        anonymous=anonymous,
+        unknown_names=unknown_names,
+        presets=presets,
+        budget=budget,
+    )
+    return [one.code for one in found]
+
+
+def compiled(folder: Path, tree: str) -> tuple[PolicySet, Rule]:
+    """The policies of these lines, and their first rule."""
+    policies, _ = _linted(folder, tree)
+    return policies, policies.rules[0]
+
+
+def _linted(folder: Path, tree: str) -> tuple[PolicySet, list[LintedFile]]:
+    """The files of these lines, compiled."""
     linted = {}
     for number, part in enumerate(f"\n{tree}".split("\nfile ")):
         name, _, lines = part.partition("\n") if number else ("a.yaml", "", part[1:])
@@ -62,15 +92,10 @@ def codes(
         path.parent.mkdir(exist_ok=True)
         path.write_text(linted[name])
     policies, tests = compile_policies(folder)
-    policies = replace(policies, namespaces=namespaces)
-    files = [
+    return policies, [
         LintedFile(name, linted[name], one.document, one.tests, one.service)
         for name, one in zip(policies.files, tests, strict=True)
     ]
-    found = lint(
-        policies, files, NOW, have_groups=have_groups, anonymous=anonymous, unknown_names=unknown_names, budget=budget
-    )
-    return [one.code for one in found]
 
 
 def _file(lines: Sequence[str]) -> str:

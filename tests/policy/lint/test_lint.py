@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import captured_rules as captured
+import machine_rules as machine
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lint_trees import READERS, boundary, codes
+from lint_trees import READERS, ROBOT, WORKLOADS, boundary, codes
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
@@ -409,6 +410,19 @@ UNDECIDED = [
 ]
 
 
+UNDEFINED += [
+    ("id: b, to: ['robot:ci', 'workload:web'], repositories: [q], role: reader\n" + ROBOT + WORKLOADS, False),
+    (group("g", "robots: [ci], workloads: [web]") + "\n" + ROBOT + WORKLOADS, False),
+    (group("g", "robots: [ci], groups: [h]") + "\n" + ROBOT, True),
+    (READERS + "deny id: d, to: ['group:ci'], repositories: [p], actions: [pull]\n" + ROBOT, True),
+]
+HIDDEN += [
+    (group("g", "workloads: [web]}, web: {users: [x]") + "\n" + WORKLOADS, False),
+    (group("g", "groups: [web]}, web: {workloads: [web]") + "\n" + WORKLOADS, True),
+    (group("g", "robots: [ci]") + "\n" + ROBOT + "tests: [{as: {robot: ci}, can: [pull q]}]", False),
+]
+
+
 @boundary({"TS106": UNDEFINED, "TS107": HIDDEN})
 def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
     """The code is reported for exactly those trees that have its fault."""
@@ -661,6 +675,22 @@ def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
         if any(one.line == rule.line and one.code in WITHOUT_EFFECT for one in found):
             others = tuple(one for one in policies.rules if one is not rule)
             assert granted(replace(policies, rules=others, index=build_index(others))) == before
+
+
+@settings(deadline=None, max_examples=settings().max_examples // 2)
+@given(machine.worlds)
+def test_a_rule_that_does_nothing_for_machines_can_be_removed(policies: PolicySet) -> None:
+    """No person, robot or workload is granted anything else without a rule that has such a finding."""
+    found = [one for one in lint(policies, [], NOW, have_groups=True) if one.code in WITHOUT_EFFECT]
+    clients = [client for client, _ in machine.clients(policies)] if found else []
+    asked = [Scope(Resource("repository", "/".join(name)), frozenset({"pull"})) for name in machine.NAMES]
+    for rule in policies.rules:
+        if any(one.line == rule.line for one in found):
+            others = tuple(one for one in policies.rules if one is not rule)
+            without = replace(policies, rules=others, index=build_index(others))
+            for client, scope in itertools.product(clients, asked):
+                before = decide(policies, client, scope, CONTEXTS[0]).granted
+                assert before == decide(without, client, scope, CONTEXTS[0]).granted
 
 
 @settings(deadline=None)

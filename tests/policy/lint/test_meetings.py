@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lint_trees import READERS, USERS, boundary, codes
+from lint_trees import READERS, ROBOT, USERS, WORKLOADS, boundary, codes
 
 LOSES = [
     ("id: a, to: [anonymous], repositories: [p], role: reader", True),
@@ -155,6 +155,92 @@ LOSES += [
     ("id: a, to: [everyone], repositories: ['p/**'], not: [p/x], role: reader\ndeny id: d, to: [authenticated], repositories: ['p/x'], actions: [pull]", False),
     ("id: a, to: [everyone], repositories: ['p/**'], role: reader\ndeny id: d, to: ['group:reg-{team}'], repositories: ['p/${team}'], actions: [pull]", False),
 ]  # fmt: skip
+MACHINES = ROBOT + WORKLOADS
+CI = "id: a, to: ['robot:ci'], repositories: [p], role: reader\n"
+WEB = CI.replace("robot:ci", "workload:web")
+PROD_JOBS = CI.replace("robot:ci", "workload:prod")
+BOTS = "groups: {g: {robots: [ci], workloads: [web]}, h: {users: [x], groups: [ldap]}}\n"
+
+
+def also(to: str, tree: str = CI) -> str:
+    """A second rule, for others."""
+    return f"{tree}id: b, to: [{to}], repositories: ['*'], role: reader\n{BOTS}{MACHINES}"
+
+
+def denied(to: str, tree: str = CI) -> str:
+    """A deny rule for others."""
+    return f"{tree}deny id: d, to: [{to}], repositories: ['*'], actions: ['*']\n{BOTS}{MACHINES}"
+
+
+COVERED += [
+    (also("authenticated"), False),
+    (also("robots"), True),
+    (also("workloads"), False),
+    (also("everyone"), True),
+    (also("'group:g'"), True),
+    (also("'group:h'"), False),
+    (also("robots, workloads", CI.replace("robot:ci", "group:g")), True),
+    (also("authenticated, robots", CI.replace("robot:ci", "group:g")), False),
+    (also("authenticated", CI.replace("robot:ci", "group:h")), True),
+    (also("authenticated, anonymous", CI.replace("'robot:ci'", "everyone")), False),
+    (also("authenticated, anonymous, robots, workloads", CI.replace("'robot:ci'", "everyone")), True),
+    (also("'workload:web'", PROD_JOBS), True),
+    (also("'workload:prod'", WEB), False),
+    (also("'workload:lab'", WEB), False),
+    (also("workloads", WEB), True),
+    (also("authenticated", WEB), False),
+    (also("'group:g'", PROD_JOBS), True),
+    (also("'workload:web'", WEB.replace("reader", "reader, when: {claims: {event_name: push}}")), True),
+    (f"id: a, {TEAM}\nid: b, to: [authenticated], repositories: ['**'], role: reader\n{MACHINES}", True),
+    (f"id: a, {TEAM}\nid: b, to: [authenticated], repositories: ['**'], role: reader\n{MACHINES}groups: {{reg-a-rw: {{robots: [ci]}}}}", False),
+    (f"id: a, to: ['robot:ci'], repositories: ['web/**'], role: reader\nid: b, {TEAM}\n{MACHINES}groups: {{reg-web-rw: {{robots: [ci]}}}}", True),
+]  # fmt: skip
+DENIED += [
+    (denied("authenticated"), False),
+    (denied("robots"), True),
+    (denied("everyone"), True),
+    (denied("'group:g'"), True),
+    (denied("workloads", WEB), True),
+    (denied("authenticated", WEB), False),
+    (denied("'workload:web'", PROD_JOBS), True),
+    (denied("'workload:prod'", WEB), False),
+    (denied("robots", CI.replace("robot:ci", "group:g")), False),
+]
+MEETS_NONE += [
+    (denied("authenticated"), True),
+    (denied("robots"), False),
+    (denied("'group:h'"), True),
+    (denied("'group:ldap'"), True),
+    (denied("'group:g'"), False),
+    (denied("workloads"), True),
+    (denied("'workload:prod'", WEB), False),
+    (denied("'workload:lab'", WEB), True),
+    (denied("'group:g'", WEB.replace("web", "lab")), True),
+    (denied("'robot:cd'").replace("{ci: }", "{ci: , cd: }"), True),
+    (denied("'robot:cd', 'user:x'").replace("{ci: }", "{ci: , cd: }"), True),
+    (denied("'robot:cd', 'user:x'", CI.replace("'robot:ci'", "'robot:ci', authenticated")).replace("{ci: }", "{ci: , cd: }"), False),
+    (denied("'robot:cd'", CI.replace("'robot:ci'", "'robot:ci', authenticated")).replace("{ci: }", "{ci: , cd: }"), True),
+    (denied("'workload:web'", CI.replace("'robot:ci'", "everyone")), False),
+]  # fmt: skip
+PUSH_ALONE += [
+    (also("robots", CI.replace("role: reader", "actions: [push]")), False),
+    (also("authenticated", CI.replace("role: reader", "actions: [push]")), True),
+    (also("'workload:web'", PROD_JOBS.replace("role: reader", "actions: [push]")), False),
+    (also("'workload:prod'", WEB.replace("role: reader", "actions: [push]")), True),
+]
+LOSES += [
+    ("id: a, to: [anonymous, authenticated], repositories: [p], role: reader\n" + ROBOT, False),
+    ("id: a, to: [anonymous, robots], repositories: [p], role: reader\n" + ROBOT, True),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: [anonymous, robot]}\n" + ROBOT, True),
+    ("id: a, to: [everyone], repositories: [p], role: reader\ndeny id: d, to: [robots], repositories: [p], actions: [pull]\n" + ROBOT, False),
+]  # fmt: skip
+NO_TOKENS += [
+    ("id: a, to: [robots], repositories: [p], role: reader\n" + ROBOT, False),
+    ("id: a, to: [robots, anonymous], repositories: [p], role: reader\n" + ROBOT, True),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: [anonymous, workload]}\n" + WORKLOADS, False),
+]  # fmt: skip
+
+
 TREES = {
     "TS102": DENIED,
     "TS103": COVERED,

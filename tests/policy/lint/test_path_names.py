@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lint_trees import READERS, boundary, codes
+from lint_trees import READERS, ROBOT, WORKLOADS, boundary, codes
 
 from tokenserver.identity import NamespaceRule, Namespaces
 
@@ -33,6 +33,22 @@ UNFILLED = [
     (TEAM + NAMED.format("A") + "groups: {reg-web: {users: [a]}, web: {users: [A]}}", False),
     (READERS + NAMED.format("A") + "deny id: d, to: [everyone], repositories: ['${user}/x'], actions: [pull]", True),
     (OWN.replace("/**'", "/**'], not: ['u/a/**'") + NAMED.format("A"), True),
+]
+
+
+MACHINES = ROBOT + WORKLOADS
+UNFILLED += [
+    (OWN + MACHINES, False),
+    (OWN.replace("authenticated", "everyone") + MACHINES, False),
+    (OWN.replace("authenticated", "authenticated, robots") + MACHINES, True),
+    (OWN.replace("authenticated", "authenticated, workloads") + MACHINES, True),
+    (OWN.replace("authenticated", "'user:a', 'robot:ci'") + MACHINES, True),
+    (OWN.replace("authenticated", "'user:a', 'workload:web'") + MACHINES, True),
+    (OWN.replace("authenticated", "robots") + MACHINES, False),
+    (OWN.replace("authenticated", "robots").replace("'u/${user}/**'", "'u/${user}/**', q") + MACHINES, True),
+    (OWN.replace("authenticated", "'group:g'") + "groups: {g: {users: [a], robots: [ci]}}\n" + MACHINES, False),
+    (TEAM + "groups: {reg-web: {users: [a], robots: [ci]}}\n" + MACHINES, False),
+    (OWN + "id: n, to: ['robot:a-b'], repositories: [p], role: reader\nrobots: {a-b: }\n", False),
 ]
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lint_trees import READERS, USERS, boundary, codes
+from lint_trees import NOW, READERS, ROBOT, USERS, WORKLOADS, boundary, codes, compiled
 
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.lint.single_rules import about_itself
+from tokenserver.policy.lint.single_rules import about_itself, never_applies
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 
@@ -36,6 +36,10 @@ PUBLIC_PUSH = [
     ("id: a, to: [everyone], repositories: [p], role: reader", False),
     ("id: a, to: [everyone], registry: [catalog], actions: ['*']", False),
     ("id: a, to: [everyone], except: ['user:x'], repositories: [p], actions: [delete]", True),
+    ("id: a, to: [robots], repositories: [p], role: writer\n" + ROBOT, False),
+    ("id: a, to: [everyone], repositories: [p], role: writer, when: {kind: robot}\n" + ROBOT, False),
+    ("id: a, to: [everyone], repositories: [p], role: writer, when: {kind: [robot, anonymous]}\n" + ROBOT, True),
+    ("id: a, to: [anonymous, 'robot:ci'], repositories: [p], role: writer\n" + ROBOT, True),
 ]
 CATALOG = "id: a, to: [everyone], registry: [catalog], actions: ['*']\n"
 CATALOG_ACTIONS = [
@@ -49,6 +53,8 @@ CATALOG_ACTIONS = [
     (CATALOG + "deny id: d, to: ['user:x'], registry: [catalog], role: reader", False),
     ("id: a, to: [everyone], repositories: [catalog], actions: [pull]", False),
     (CATALOG + "id: b, to: ['user:x'], registry: [catalog], actions: [delete]", True),
+    ("id: a, to: [robots], registry: [catalog], actions: [pull]\n" + ROBOT, True),
+    ("id: a, to: ['workload:web'], registry: [catalog], actions: ['*']\n" + WORKLOADS, False),
 ]
 EVERYWHERE = [
     (near("from: [0.0.0.0/0]"), True),
@@ -80,7 +86,61 @@ ANY_GROUP = [
     ("id: a, to: ['group:team-{group_of}'], repositories: ['x/${group_of}/*'], role: reader", False),
     ("id: a, to: [authenticated], except: ['group:g'], repositories: ['x/${group}'], role: reader", False),
     (USERS + "\ndeny id: d, to: ['group:g'], repositories: ['${group}/x'], actions: [push]", True),
+    (
+        "id: a, to: ['workload:web'], repositories: ['x/${group}'], role: reader\ngroups: {g: {workloads: [web]}}\n"
+        + WORKLOADS,
+        False,
+    ),
+    (
+        "id: a, to: ['robot:ci'], repositories: ['x/${group}'], role: reader\ngroups: {g: {robots: [ci]}}\n" + ROBOT,
+        False,
+    ),
+    (
+        "id: a, to: ['workload:web', 'group:g'], repositories: ['x/${group}'], role: reader\ngroups: {g: {workloads: [lab]}}\n"
+        + WORKLOADS,
+        True,
+    ),
 ]
+NEVER_FOR_MACHINES = [
+    ("id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: robot}\n", True),
+    ("id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: [robot, workload]}\n", True),
+    ("id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: [robot, password]}\n", False),
+    ("id: a, to: [authenticated, robots], repositories: [p], role: reader, when: {kind: robot}\n", False),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: robot}\n", False),
+    ("id: a, to: ['robot:ci'], repositories: [p], role: reader, when: {kind: password}\n", True),
+    ("id: a, to: ['workload:web'], repositories: [p], role: reader, when: {kind: robot}\n", True),
+    ("id: a, to: ['group:g'], repositories: [p], role: reader, when: {kind: password}\ngroups: {g: {robots: [ci]}}\n", True),
+    ("id: a, to: ['group:g'], repositories: [p], role: reader, when: {kind: robot}\ngroups: {g: {users: [x]}}\n", True),
+    ("id: a, to: ['group:g'], repositories: [p], role: reader, when: {kind: robot}\ngroups: {g: {users: [x], robots: [ci]}}\n", False),
+    ("id: a, to: ['group:ldap'], repositories: [p], role: reader, when: {kind: workload}\n", True),
+    ("id: a, to: ['robot:ci'], except: [robots], repositories: [p], role: reader\n", True),
+    ("id: a, to: ['robot:ci'], except: [authenticated], repositories: [p], role: reader\n", False),
+    ("id: a, to: ['group:g'], except: [authenticated], repositories: [p], role: reader\ngroups: {g: {users: [x], robots: [ci]}}\n", False),
+    ("id: a, to: ['workload:prod'], except: ['workload:web'], repositories: [p], role: reader\n", True),
+    ("id: a, to: ['workload:web'], except: ['workload:prod'], repositories: [p], role: reader\n", False),
+    ("id: a, to: [everyone], except: [authenticated, anonymous], repositories: [p], role: reader\n", False),
+    ("id: a, to: [everyone], except: [authenticated, anonymous, robots, workloads], repositories: [p], role: reader\n", True),
+    ("id: a, to: [robots], repositories: ['a/${user}'], role: reader\n", True),
+    ("id: a, to: ['robot:ci', 'workload:web'], repositories: ['a/${user}', '${user}-*'], role: reader\n", True),
+    ("id: a, to: ['robot:ci', 'user:x'], repositories: ['a/${user}'], role: reader\n", False),
+    ("id: a, to: ['robot:ci'], repositories: ['a/${user}', p], role: reader\n", False),
+    ("id: a, to: [everyone], repositories: ['a/${user}'], role: reader, when: {kind: robot}\n", True),
+    ("id: a, to: ['group:g'], repositories: ['a/${user}'], role: reader\ngroups: {g: {robots: [ci]}}\n", True),
+    ("id: a, to: ['group:g'], repositories: ['a/${user}'], role: reader\ngroups: {g: {robots: [ci], users: [x]}}\n", False),
+    ("id: a, to: ['robot:ci'], repositories: ['${group}/a'], role: reader\n", True),
+    ("id: a, to: ['robot:ci'], repositories: ['${group}/a'], role: reader\ngroups: {g: {robots: [ci]}}\n", False),
+    ("id: a, to: ['robot:ci'], repositories: ['${group}/a'], role: reader\ngroups: {G: {robots: [ci]}}\n", True),
+    ("id: a, to: [robots], repositories: ['${group}/a'], role: reader\ngroups: {g: {robots: [ci]}}\n", False),
+    ("id: a, to: ['workload:web'], repositories: ['${group}/a'], role: reader\n", True),
+    ("id: a, to: [workloads], repositories: ['${group}/a'], role: reader\ngroups: {g: {workloads: [web], robots: [ci]}}\n", False),
+    ("id: a, to: [workloads], repositories: ['${group}/a'], role: reader\ngroups: {g: {users: [x], groups: [ldap]}}\n", True),
+    ("id: a, to: ['group:g'], repositories: ['${group}/a'], role: reader\ngroups: {g: {robots: [ci]}}\n", False),
+    ("id: a, to: ['group:r-{t}'], except: [authenticated], repositories: ['${t}/a'], role: reader\n", True),
+    ("id: a, to: ['group:r-{t}'], except: [authenticated], repositories: ['${t}/a'], role: reader\ngroups: {r-a: {robots: [ci]}}\n", False),
+    ("id: a, to: ['group:r-{t}'], except: [authenticated], repositories: ['${t}/a'], role: reader\ngroups: {q: {robots: [ci]}}\n", True),
+    ("id: a, to: ['group:r-{t}'], repositories: ['${t}/a'], role: reader, when: {kind: robot}\ngroups: {r-a: {robots: [ci]}}\n", False),
+    ("id: a, to: ['group:r-{t}'], repositories: ['${t}/a'], role: reader, when: {kind: robot}\ngroups: {r-a: {users: [x]}}\n", True),
+]  # fmt: skip
 NEVER = [
     ("id: a, to: ['user:x'], except: ['user:x'], repositories: [p], role: reader", True),
     ("id: a, to: ['user:x', 'user:y'], except: ['user:x'], repositories: [p], role: reader", False),
@@ -100,6 +160,13 @@ NEVER = [
     ("id: a, to: ['group:reg-{team}'], repositories: ['${team}/**'], role: reader, when: {kind: anonymous}", True),
     ("id: a, to: ['group:reg-{team}'], repositories: ['${team}._*'], role: reader", True),
     ("id: a, to: [everyone], repositories: ['p/**'], not: ['p/*/**'], role: reader", False),
+    *((tree + ROBOT + WORKLOADS, expected) for tree, expected in NEVER_FOR_MACHINES),
+    ("id: a, to: [robots], repositories: [p], role: reader", True),
+    ("id: a, to: [robots], repositories: [p], role: reader\n" + WORKLOADS, True),
+    ("id: a, to: [workloads], repositories: [p], role: reader\n" + ROBOT, True),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: robot}", True),
+    ("id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: robot}", True),
+    ("id: a, to: [everyone], except: [authenticated, anonymous], repositories: [p], role: reader", True),
 ]  # fmt: skip
 IMPOSSIBLE = [
     ("id: a, to: [everyone], repositories: ['a._*', b], role: reader", True),
@@ -213,3 +280,36 @@ def test_what_is_said_about_not(without: str, expected: list[str]) -> None:
     parts = [parse_pattern(text.strip(" '")) for text in without.split(",")]
     rule = Rule.of("a", Effect.ALLOW, Principals(everyone=True), [parse_pattern("p/**")], ["pull"], without=parts)
     assert [text.removeprefix("a: ") for code, text in about_itself(rule, Budget()) if code == "TS125"] == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        (
+            "id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: [robot, workload]}\n"
+            + ROBOT
+            + WORKLOADS,
+            "authenticated are the people who log in, not machines; fix: write to: [robots, workloads] without kind",
+        ),
+        (
+            "id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: [robot, workload]}\n" + ROBOT,
+            "authenticated are the people who log in, not machines; fix: write to: [robots] without kind",
+        ),
+        (
+            "id: a, to: [authenticated], repositories: [p], role: reader, when: {kind: robot}\n",
+            "nobody in to has a credential of kind robot; fix: correct kind, or remove the rule",
+        ),
+        (
+            "id: a, to: [robots, workloads], repositories: [p], role: reader\n",
+            "no file declares robots or workloads; fix: declare them, or remove the rule",
+        ),
+        (
+            "id: a, to: ['robot:ci'], repositories: [p], role: reader, when: {kind: password}\n" + ROBOT,
+            "nobody in to has a credential of kind password; fix: correct kind, or remove the rule",
+        ),
+    ],
+)
+def test_what_is_said_about_machines(tmp_path: Path, tree: str, expected: str) -> None:
+    """Where machines were meant, what to write."""
+    policies, rule = compiled(tmp_path, tree)
+    assert [text for _, text in never_applies(policies, rule, NOW, Budget())] == [f"a: {expected}"]

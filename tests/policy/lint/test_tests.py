@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lint_trees import NOW, boundary, codes
+from lint_trees import NOW, ROBOT, WORKLOADS, boundary, codes
 
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.tests import LintedFile
@@ -72,6 +72,24 @@ FAILING = [
     (TEAMS + "{who_can: push p/a, excludes: ['user:bot']}", False),
     (TEAMS + "{who_can: pull p/a, excludes: ['user:bot']}", True),
     (TEAMS + "{what_can: 'user:bot', exactly: ['pull,push p/**']}", True),
+]
+
+
+BOT = NEAR.replace("user:x", "robot:ci") + ROBOT
+JOB = "as: {workload: {from: github, claims: {repository_id: 74, ref: refs/heads/main}}}, from: 10.0.0.1"
+NO_ADDRESS += [
+    (BOT + "tests: [{as: {robot: ci}, cannot: [push p]}]", True),
+    (BOT + "tests: [{as: {robot: ci}, from: 192.0.2.1, cannot: [push p]}]", False),
+    (BOT + "tests: [{as: {user: ci}, cannot: [push p]}]", False),
+]
+REPEATED += [
+    (twice("as: {robot: ci}, cannot: [push q]", "as: {robot: ci}, cannot: [push q]") + "\n" + ROBOT, True),
+    (twice("as: {robot: ci}, cannot: [push q]", "as: {user: ci}, cannot: [push q]") + "\n" + ROBOT, False),
+    (twice(f"{JOB}, cannot: [push q]", f"{JOB}, cannot: [push q]") + "\n" + WORKLOADS, True),
+    (
+        twice(f"{JOB}, cannot: [push q]", f"{JOB.replace('74,', '[74, 75],')}, cannot: [push q]") + "\n" + WORKLOADS,
+        False,
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from lint_trees import READERS, boundary, codes
+from lint_trees import READERS, WORKLOADS, boundary, codes
 
 from tokenserver.policy.lint.lint import LintedFile, lint
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
@@ -167,6 +167,40 @@ SHARED = [
     (to("authenticated", more=", except: ['user:both']"), True),
     (READERS + "deny id: d, to: ['group:team'], repositories: [p], actions: [pull]", True),
 ]
+
+
+BOT = READERS + "deny id: d, to: [robots], repositories: [p], actions: [pull]\nrobots: {{gone: {{owners: [{}]}}}}\n"
+JOBS = "workloads: {old: {from: github, claims: {repository_id: 74}}}\n"
+NO_USER += [
+    (BOT.format("'user:gone'"), True),
+    (BOT.format("'user:here'"), False),
+    (BOT.format("'group:gone'"), False),
+    (to("robot:gone") + "\nrobots: {gone: }\n", False),
+    (to("group:g") + "\ngroups: {g: {robots: [gone]}}\nrobots: {gone: }\n", False),
+]
+NO_GROUP += [
+    (BOT.format("'group:old'"), True),
+    (BOT.format("'group:old'") + "groups: {old: {users: [x]}}", False),
+    (BOT.format("'group:new'"), False),
+    (to("workload:old") + "\n" + JOBS, False),
+    (to("group:g") + "\ngroups: {g: {workloads: [old]}}\n" + JOBS, False),
+]
+SHARED += [
+    (BOT.format("'user:both'"), True),
+    (BOT.format("'group:team'"), True),
+    (to("robot:both") + "\nrobots: {both: }\n", False),
+]
+
+
+def test_machines_are_in_no_user_source(tmp_path: Path) -> None:
+    """Neither robots nor workloads are looked up; owners of robots are."""
+    text = "version: 1\ngroups: {g: {robots: [ci], workloads: [web], users: [ann], groups: [ldap]}}\n"
+    text += "robots: {ci: {owners: ['user:olga', 'group:ops', 'group:g']}}\n" + WORKLOADS
+    text += "allow: [{id: a, to: ['robot:ci', 'workload:web', 'group:g'], repositories: [p], role: reader}]\n"
+    (tmp_path / "a.yaml").write_text(text)
+    policies, _ = compile_policies(tmp_path)
+    assert named_users(policies) == {"ann", "olga"}
+    assert named_groups(policies) == {"ldap", "ops"}
 
 
 @boundary({"TS301": NO_USER, "TS302": NO_GROUP, "TS303": SHARED})

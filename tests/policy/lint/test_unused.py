@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lint_trees import READERS, boundary, codes
+from lint_trees import READERS, ROBOT, boundary, codes
 
 TEAM = "id: t, to: ['group:reg-{team}-rw'], repositories: ['x/${team}'], role: reader\n"
 DELEGATING = READERS + "delegate: [{file: teams/web.yaml, repositories: ['**'], actions: [pull]}]\n"
@@ -33,6 +33,41 @@ UNUSED = [
     (READERS + "deny id: d, to: [everyone], repositories: ['x-${group}'], actions: [pull]\ngroups: {p: {users: [x]}}", False),
     (DELEGATING + "file teams/web.yaml\n" + TEAM + "groups: {reg-web-rw: {users: [x]}}", True),
     (DELEGATING + "groups: {reg-web-rw: {users: [x]}}\nfile teams/web.yaml\n" + TEAM, False),
+]  # fmt: skip
+
+
+ONE = READERS + ROBOT
+JOB = READERS + "workloads: {web: {from: github, claims: {repository_id: 74}}}\n"
+DENY = "deny id: d, to: [{}], repositories: [p], actions: [pull]\n"
+TEST = "tests: [{{as: {}, cannot: [push p]}}]\n"
+UNUSED += [
+    (ONE, True),
+    (ONE + DENY.format("'robot:ci'"), False),
+    (ONE + DENY.format("authenticated").replace("actions", "except: ['robot:ci'], actions"), False),
+    (ONE + DENY.format("robots"), False),
+    (ONE + DENY.format("workloads"), True),
+    (ONE + DENY.format("authenticated"), True),
+    (ONE + DENY.format("everyone"), True),
+    (ONE + DENY.format("everyone").replace("actions", "except: [anonymous], actions"), False),
+    (ONE + DENY.format("'group:g'") + "groups: {g: {robots: [ci]}}\n", False),
+    (ONE + DENY.format("'group:g-{t}'").replace("[p]", "['${t}/x']"), True),
+    (ONE + TEST.format("{robot: ci}"), False),
+    (ONE + TEST.format("{user: x}"), True),
+    (ONE + "tests: [{what_can: 'robot:ci', exactly: []}]\n", False),
+    (ONE + "tests: [{who_can: push p, excludes: ['robot:ci']}]\n", False),
+    (ONE + "tests: [{who_can: push p, excludes: ['user:x']}]\n", True),
+    (READERS + DENY.format("robots") + "robots: {ci: {owners: ['group:g']}}\ngroups: {g: {users: [x]}}\n", False),
+    (READERS + DENY.format("robots") + "robots: {ci: {owners: ['user:g']}}\ngroups: {g: {users: [x]}}\n", True),
+    (JOB, True),
+    (JOB + DENY.format("'workload:web'"), False),
+    (JOB + DENY.format("workloads"), False),
+    (JOB + DENY.format("robots"), True),
+    (JOB + DENY.format("'workload:web'").replace("actions", "when: {claims: {environment: prod}}, actions"), False),
+    (JOB + DENY.format("workloads").replace("actions", "when: {claims: {environment: prod}}, actions"), False),
+    (JOB + DENY.format("'group:g'") + "groups: {g: {workloads: [web]}}\n", False),
+    (JOB + TEST.format("{workload: {from: github, claims: {repository_id: 74}}}"), False),
+    (JOB + TEST.format("{workload: {from: github, claims: {repository_id: 75}}}"), True),
+    (JOB + "tests: [{who_can: push p, excludes: ['workload:web']}]\n", False),
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from tokenserver.policy.lint.captures import capture_findings
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
 from tokenserver.policy.lint.path_names import unfilled_variables
+from tokenserver.policy.lint.robot_secrets import secret_findings
 from tokenserver.policy.lint.shared_values import SharedValues
 from tokenserver.policy.lint.single_rules import about_itself, capitals, never_applies
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
@@ -26,6 +27,8 @@ from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as DIRECTORY_CODES
 from tokenserver.policy.lint.unknown_names import UnknownNames, directory_groups, unknown_name_findings
 from tokenserver.policy.lint.unused import unused_findings
+from tokenserver.policy.lint.workload_claims import CODES as PRESET_CODES
+from tokenserver.policy.lint.workload_claims import workload_findings
 from tokenserver.policy.model import Effect, PolicySet, Rule
 
 __all__ = ["CODES", "LintFinding", "LintedFile", "lint"]
@@ -47,11 +50,11 @@ CODES = MappingProxyType(
         "TS113": "a rule that could not be checked completely",
         "TS114": "a name that begins with a registry's host",
         "TS115": "a failing test in a delegated file",
-        "TS116": "a rule with `${user}` that never matches for a user",
+        "TS116": "a rule with `${user}` that never matches for a client",
         "TS117": "a delegation without a contact",
         "TS118": "access that logging in takes away",
         "TS119": "a deny rule that meets no allow rule",
-        "TS120": "a group or role that no rule uses",
+        "TS120": "a group, role, robot or workload that no rule uses",
         "TS121": "a rule for anonymous clients, which get no tokens",
         "TS122": "a test that holds only because it names no address",
         "TS123": "a condition on addresses that admits all of them",
@@ -60,6 +63,13 @@ CODES = MappingProxyType(
         "TS126": "a capture that takes no group",
         "TS127": "a capture that takes groups of another one",
         "TS128": "a variable beside `*` whose values share names",
+        "TS129": "a robot's secret that has expired",
+        "TS130": "a robot's secret that ends soon",
+        "TS131": "a robot's secret that lives longer than a year",
+        "TS132": "a workload with a name and without an id",
+        "TS133": "push or delete from any branch",
+        "TS134": "a claim whose value can be anything",
+        "TS135": "a workload by the `sub` of GitHub",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -87,6 +97,7 @@ def lint(
     have_groups: bool,
     anonymous: bool | None = None,
     unknown_names: UnknownNames | None = None,
+    presets: Mapping[str, str] | None = None,
     budget: Budget | None = None,
 ) -> tuple[LintFinding, ...]:
     """Every finding that no comment suppresses, by file and line.
@@ -94,6 +105,7 @@ def lint(
     `policies` is loaded from `files`. `have_groups`: a user source may have groups that the files do not define.
     `unknown_names` has the answers of the user sources about names in the policies; None: they were not queried.
     `anonymous`: whether anonymous clients get tokens; None: unknown.
+    `presets` has the preset of each workload source, such as `github_actions`; None: they are guessed from claims.
     `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
     budget = budget or command_budget(policies.rule_count)
@@ -103,6 +115,8 @@ def lint(
         *(LintFinding(*finding) for finding in test_findings(policies, files, now, budget)),
         *(LintFinding(*finding) for finding in delegation_findings(policies, files)),
         *(LintFinding(*finding) for finding in unused_findings(policies, files)),
+        *(LintFinding(*finding) for finding in secret_findings(policies, files, now)),
+        *(LintFinding(*finding) for finding in workload_findings(policies, files, presets)),
         *(_at(*one) for one in capture_findings(policies, have_groups=have_groups)),
         *(_at(rule, "TS121", text) for rule, text in ([] if anonymous is not False else no_tokens(policies))),
     }
@@ -112,6 +126,7 @@ def lint(
     # Some codes depend on the configuration, while the comment is in a file that may be linted without it.
     unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106", "TS126") if have_groups else ())}
     unchecked |= {"TS121"} if anonymous is not False else set()
+    unchecked |= PRESET_CODES if presets is None else set()
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
     by_file: dict[str, list[LintFinding]] = {}

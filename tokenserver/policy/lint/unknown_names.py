@@ -13,8 +13,6 @@ from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.machines.robots import Robot, robot_of
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Group, PolicySet, Principals
-from tokenserver.policy.principals import principals_of
-from tokenserver.policy.terms import parse_principal
 
 CODES = frozenset({"TS301", "TS302", "TS303"})
 """Codes that need the user sources. If those were not queried, suppressions of these codes count as used."""
@@ -44,7 +42,7 @@ def named_users(policies: PolicySet) -> frozenset[str]:
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     groups = policies.groups.by_name.values()
     named = frozenset[str]().union(*(one.users for one in people), *(group.users for group in groups))
-    return _people(named).union(*(users for users, _ in map(_owners, policies.robots.values())))
+    return _people(named).union(*(users for users, _ in map(owners_of, policies.robots.values())))
 
 
 def named_groups(policies: PolicySet) -> frozenset[str]:
@@ -60,14 +58,14 @@ def named_groups(policies: PolicySet) -> frozenset[str]:
 
 def owned_groups(policies: PolicySet, robot: Robot) -> frozenset[str]:
     """The groups that own a robot and are no groups of the tree."""
-    known = policies.groups.by_name
-    return frozenset(one for one in _owners(robot)[1] if one not in known and owned_name(one, robot.file) not in known)
+    return owners_of(robot)[1] - policies.groups.by_name.keys()
 
 
-def _owners(robot: Robot) -> tuple[frozenset[str], frozenset[str]]:
+def owners_of(robot: Robot) -> tuple[frozenset[str], frozenset[str]]:
     """The users and the groups that own a robot."""
-    owners = principals_of(map(parse_principal, robot.owners))
-    return owners.users, owners.groups
+    split = [owner.partition(":") for owner in robot.owners]
+    users, groups = (frozenset(name for sort, _, name in split if sort == wanted) for wanted in ("user", "group"))
+    return users, groups
 
 
 def _people(users: frozenset[str]) -> frozenset[str]:
@@ -94,7 +92,7 @@ def unknown_name_findings(
                 group = _group(policies, str(place[1]), file)
                 yield from _findings(file, line, str(place[1]), (group.users, group.groups), unknown)
     for robot in policies.robots.values():
-        owners = _owners(robot)[0], owned_groups(policies, robot)
+        owners = owners_of(robot)[0], owned_groups(policies, robot)
         yield from _findings(robot.file, robot.line, f"robot:{robot.name}", owners, unknown)
 
 
