@@ -227,6 +227,95 @@ def test_an_example_that_is_not_logged_in(tmp_path: Path) -> None:
     assert "web/x, not logged in" in result.stdout
 
 
+MACHINES = """\
+version: 1
+robots:
+  ci-web:
+workloads:
+  release: {from: github, claims: {repository_id: "74", environment: production}}
+  ROW
+allow:
+  - {id: web, to: [everyone], repositories: ["web/**"], actions: [pull]}
+"""
+LESS = MACHINES.replace("  ROW\n", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(
+            LESS,
+            LESS.replace("[pull]", "[pull, push]"),
+            [["everyone", "push", "web/**", "web/x as Somebody", "web (web.yaml:7)"]],
+            id="everyone-has-four-parts",
+        ),
+        pytest.param(
+            LESS,
+            LESS.replace(
+                "[pull]}", "[pull]}\n  - {id: more, to: [authenticated, anonymous], repositories: [b], role: reader}"
+            ),
+            [["anonymous, authenticated", "pull", "b", "b as Somebody", "more (web.yaml:8)"]],
+            id="people-and-nobody-are-not-everyone",
+        ),
+        pytest.param(
+            LESS,
+            LESS.replace("  ci-web:", "  ci-web:\n  new:"),
+            [["robot:new", "pull", "web/**", "web/x as robot:new", "web (web.yaml:8), robot new (web.yaml:4)"]],
+            id="a-robot-that-comes",
+        ),
+        pytest.param(
+            LESS,
+            MACHINES.replace("ROW", 'branch: {from: github, claims: {repository_id: "74", ref: refs/heads/*}}'),
+            [
+                [
+                    *("workload:branch", "pull", "web/**"),
+                    "web/x as workload from github with ref=refs/heads/any, repository_id=74",
+                    "web (web.yaml:8), workload branch (web.yaml:6)",
+                ]
+            ],
+            id="a-workload-that-comes",
+        ),
+        pytest.param(
+            LESS,
+            f"{LESS}  - {{id: s, to: [workloads], repositories: [s], role: reader, when: {{claims: {{sub: x-y}}}}}}\n",
+            [
+                [
+                    *("workloads where sub is x-y", "pull", "s"),
+                    "s as workload from github with environment=production, repository_id=74, sub=x-y",
+                    "s (web.yaml:8)",
+                ]
+            ],
+            id="claims-that-a-rule-demands",
+        ),
+    ],
+)
+def test_machines(tmp_path: Path, old: str, new: str, expected: list[list[str]]) -> None:
+    """Robots by name, workloads by their source and claims; the declaration that is the cause beside the rule."""
+    result = run(folder(tmp_path / "old", old), folder(tmp_path / "new", new))
+    lines = [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()]
+    assert lines[2:-2] == expected
+
+
+def test_json_of_machines(tmp_path: Path) -> None:
+    """The form that tests in policy files have, so that a witness can become one."""
+    old = LESS.replace("web/**", "w")
+    new = MACHINES.replace("ROW", "all: {from: github, claims: {repository_id: '*', environment: [production, test]}}")
+    result = run(folder(tmp_path / "old", old), folder(tmp_path / "new", new), "--json")
+    facts = [(one["who"], one["as"], one["asked"]["kind"]) for one in json.loads(result.stdout)["gains"]]
+    claims = {"environment": "test", "repository_id": "any"}
+    assert facts[2:] == [
+        ("robots", {"robot": "ci-web"}, "robot"),
+        ("workloads", {"workload": {"from": "github", "claims": claims}}, "workload"),
+    ]
+
+
+def test_markdown_of_machines(tmp_path: Path) -> None:
+    """Values of claims are code, too."""
+    new = MACHINES.replace("ROW", 'odd: {from: github, claims: {sub: "@a|`b`"}}')
+    result = run(folder(tmp_path / "old", LESS), folder(tmp_path / "new", new), "--markdown")
+    assert "| `web/x as workload from github with sub=@a\\|'b'` |" in result.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
