@@ -24,6 +24,7 @@ from tokenserver.access_keys import (
     declare,
     digest_of,
     hash_line,
+    holds_key,
     inspect_key,
     is_marked,
     parse_hash_line,
@@ -152,6 +153,23 @@ def test_a_key_takes_all_of_its_random_bytes(size: int) -> None:
 def test_what_begins_as_a_key_does(text: str, *, expected: bool) -> None:
     """Three letters, one letter for the form, and the underscore."""
     assert is_marked(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(text_of(), True, id="key"),
+        pytest.param(f"robot {text_of()}.", True, id="inside"),
+        pytest.param(f"tkntknr_{text_of()[:25]}", True, id="cut"),
+        pytest.param(text_of()[:24], False, id="not much more than the id"),
+        pytest.param("tkna_ann", False, id="a name"),
+        pytest.param("tkn" * 20_000, False, id="long"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_what_holds_a_key(text: str, *, expected: bool) -> None:
+    """Anywhere in a text, such as a user name; the id alone is no secret."""
+    assert holds_key(text) is expected
 
 
 def test_a_key_does_not_print() -> None:

@@ -37,6 +37,7 @@ _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _FORM_OF = {f"tkn{form}_": form for form in AccessKeyForm}
 _MARKER = r"tkn[a-z]_"
 _MARKED = re.compile(rf"""[\s"']*{_MARKER}""")
+_HELD = re.compile(rf"{_MARKER}[0-9A-Za-z]{{20}}", re.ASCII)
 _ID = re.compile(r"[0-9A-Za-z]{12}", re.ASCII)
 _HASH_LINE = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -138,6 +139,11 @@ def parse_key(text: str) -> AccessKey:
 def is_marked(text: str) -> bool:
     """Whether the text begins like an access key, and so is one or nothing else; see `key_parts`."""
     return _MARKED.match(text) is not None
+
+
+def holds_key(text: str) -> bool:
+    """Whether the text has a key in it, or so much of one that part of its secret is there."""
+    return "tkn" in text and _HELD.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

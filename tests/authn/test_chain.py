@@ -33,9 +33,12 @@ from tokenserver.errors import (
     UnusableAccessKey,
 )
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.machines.workloads import membership
 
 ANN = Identity("ann", Kind.PASSWORD, "first")
+PERSONAL, ROBOT, REFRESH, SESSION = (compose_key(form, bytes(RANDOM_BYTES)) for form in AccessKeyForm)
 MACHINE = "the user name begins like that of a machine"
+NUL = "returned a group whose name has a NUL character"
 
 
 @dataclass
@@ -173,6 +176,10 @@ def test_no_source(decoy: Work | None) -> None:
             "returned an identity with the subject of a machine",
             id="a workload",
         ),
+        pytest.param(Identity("ann", Kind.ROBOT), "returned the identity of a machine", id="a robot's kind"),
+        pytest.param(Identity("ann", Kind.WORKLOAD), "returned the identity of a machine", id="a workload's kind"),
+        pytest.param(Identity("ann", Kind.PASSWORD, groups=frozenset({membership("web")})), NUL, id="a membership"),
+        pytest.param(Identity("ann", Kind.PASSWORD, groups=frozenset({"ops", "a\0b"})), NUL, id="a NUL inside"),
     ],
 )
 def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
@@ -205,6 +212,7 @@ def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
         pytest.param("Robot:CI", "secret", MACHINE, id="the subject of a robot in capitals"),
         pytest.param("workload:github:1", "secret", MACHINE, id="the subject of a workload"),
         pytest.param("\uff52obot\uff1aci", "secret", MACHINE, id="the subject of a robot in wide letters"),
+        pytest.param(ROBOT.text.reveal(), "secret", "the user name is an access key", id="an access key"),
         pytest.param("ann", "", "the password is empty", id="empty password"),
         pytest.param("ann", "\0", "the password contains a NUL character", id="NUL alone"),
         pytest.param("ann", "pass\0word", "the password contains a NUL character", id="NUL"),
@@ -332,7 +340,6 @@ def test_a_namespace_belongs_to_the_earlier_source(
 
 
 CI = Identity("robot:ci", Kind.ROBOT, "robots", credential="x")
-PERSONAL, ROBOT, REFRESH, SESSION = (compose_key(form, bytes(RANDOM_BYTES)) for form in AccessKeyForm)
 
 
 @dataclass

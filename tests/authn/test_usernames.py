@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.access_keys import RANDOM_BYTES, compose_key
 from tokenserver.authn.usernames import canonical, is_machine_name, name_problem
+from tokenserver.credentials import AccessKeyForm
 from tokenserver.policy.misspellings import mistake_in_name
 from tokenserver.policy.terms import parse_principal
 
 VARIABLE = "a name must not hold '${', which begins a variable in policies"
 WILDCARD = "a name must not hold '*', a wildcard in policies"
 HASH = "the name looks like a password hash"
+KEY = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES))).text.reveal()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,9 @@ HASH = "the name looks like a password hash"
         pytest.param("$apr1$lZL6V/ci$eIMz", HASH, id="apr1"),
         pytest.param("!$y$j9T$abc", HASH, id="a locked yescrypt"),
         pytest.param("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", HASH, id="RFC 2307"),
+        pytest.param(KEY, "the name looks like an access key", id="an access key"),
+        pytest.param(f"x{KEY[:30]}", "the name looks like an access key", id="a part of an access key"),
+        pytest.param("tkna_ann", None, id="the beginning of an access key"),
         *(
             pytest.param(
                 name, "the name is reserved, as are <token>, anonymous, authenticated, everyone", id=f"reserved {name}"

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.access_keys import RANDOM_BYTES, compose_key
+from tokenserver.credentials import AccessKeyForm
 from tokenserver.exchange.audit_events import (
     MAX_CITED,
     MAX_EVENT,
@@ -17,6 +19,7 @@ from tokenserver.exchange.audit_events import (
     cited,
     cited_together,
     members,
+    shown,
     spell_time,
     split,
 )
@@ -24,6 +27,8 @@ from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Resource, Scope
+
+KEY = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES))).text.reveal()
 
 SCALARS = ("event", "request_id", "method", "client", "registry", "subject", "policy", "jti", "outcome", "ms")
 LISTS = ("asked", "rejected", "groups", "granted", "rules")
@@ -218,3 +223,21 @@ def test_rules_are_cited_evenly(resources: int, rules: int, cited_of_each: list[
     assert [len(some) for some in found] == [2 * count for count in cited_of_each]
     assert sum(map(len, found)) + omitted == resources * rules * 2
     assert sum(map(len, found)) <= MAX_CITED
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(None, None, id="nothing"),
+        pytest.param("ann", "ann", id="a name"),
+        pytest.param("ann.e.smith", "ann.e.smith", id="a name with dots"),
+        pytest.param("eyJ" * 20_000, "eyJ" * 20_000, id="long"),
+        pytest.param(KEY, "<access key>", id="an access key"),
+        pytest.param(f"robot {KEY}", "<access key>", id="an access key inside"),
+        pytest.param("eyJhbGciOiJ.eyJpc3Mi.c2ln-_", "<JWT>", id="a JWT"),
+        pytest.param("x eyJhbGciOiJ.eyJpc3Mi.c2ln-_ y", "<JWT>", id="a JWT inside"),
+    ],
+)
+def test_a_credential_in_the_wrong_field(text: str | None, expected: str | None) -> None:
+    """Where a client names itself or its user, a credential that can be recognized is not repeated."""
+    assert shown(text) == expected

@@ -42,7 +42,7 @@ from tokenserver.errors import (
     UnknownRefreshToken,
     UnusableAccessKey,
 )
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, PEOPLE, Identity, Kind
 from tokenserver.scopes import is_path_component
 
 _ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
@@ -237,4 +237,9 @@ def _checked(identity: object, backend: str) -> Identity:
         raise BackendUnavailable(backend, "returned an identity without a subject")
     if is_machine_name(identity.subject):
         raise BackendUnavailable(backend, "returned an identity with the subject of a machine")
+    if identity.kind not in PEOPLE:
+        raise BackendUnavailable(backend, "returned the identity of a machine")
+    # Policies keep what a workload is among the groups of a client, under names with a NUL.
+    if any("\0" in group for group in identity.groups):
+        raise BackendUnavailable(backend, "returned a group whose name has a NUL character")
     return identity

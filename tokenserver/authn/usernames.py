@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tokenserver.access_keys import holds_key
 from tokenserver.identity import ROBOT_PREFIX, WORKLOAD_PREFIX
 
 MAX_USERNAME = 255
@@ -36,6 +37,8 @@ def typed_name_problem(name: str) -> str | None:
         return "the user name contains non-printable characters"
     if is_machine_name(name):
         return "the user name begins like that of a machine"
+    if holds_key(name):  # a directory would be asked for it, and write it to its log
+        return "the user name is an access key"
     return None
 
 
@@ -66,6 +69,8 @@ def name_problem(name: str) -> str | None:
         return "a name must not hold '${', which begins a variable in policies"
     if looks_like_hash(name):
         return "the name looks like a password hash"
+    if holds_key(name):
+        return "the name looks like an access key"
     if fold(name) in RESERVED:
         return f"the name is reserved, as are {', '.join(sorted(RESERVED))}"
     return None

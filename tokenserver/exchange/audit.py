@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
-from tokenserver.exchange.audit_events import MAX_EVENT, cut, members, split
+from tokenserver.exchange.audit_events import MAX_EVENT, cut, members, shown, split
 from tokenserver.exchange.audit_outage import Outage, reason_of_errno
 from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
 from tokenserver.exchange.audit_sink import DescriptorSink
@@ -168,7 +168,7 @@ def _encoded_program(client_id: str | None, user_agent: str | None) -> str:
 
 
 def _program(client_id: str | None, user_agent: str | None) -> dict[str, Any]:
-    named = {"client_id": client_id, "user_agent": user_agent}
+    named = {"client_id": shown(client_id), "user_agent": shown(user_agent)}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -199,7 +199,7 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
     return {
         **event,
         "registry": _cut(request.service),
-        "username": _cut(username),
+        "username": _cut(shown(username)),
         "policy": policy,
         "outcome": outcome_of(error),
         "reason": cut(reason_of(error)),

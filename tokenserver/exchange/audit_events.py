@@ -8,10 +8,12 @@ rejected texts are listed up to a number, and a long event is split by resource.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenserver.access_keys import holds_key
 from tokenserver.policy.decision import Decision, Reason
 
 MAX_EVENT = 64 * 1024
@@ -34,6 +36,8 @@ MAX_STRING = 3136
 them has to be escaped.
 """
 
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]{5,}", re.ASCII)
+
 _FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"parts":10000,')
 _BYTES_PER_CHARACTER = 12  # a character beyond the first plane is two escapes of six bytes
 
@@ -53,6 +57,15 @@ def spell_time(moment: float) -> str:
 def members(event: dict[str, Any]) -> str:
     """An event as JSON without its braces; DEL, which JSON allows unescaped, is escaped."""
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
+
+
+def shown(text: str | None) -> str | None:
+    """What a client calls itself or its user; the kind of credential alone if one was typed there by mistake."""
+    if text is None:
+        return None
+    if holds_key(text):
+        return "<access key>"
+    return "<JWT>" if _JWT.search(text) is not None else text
 
 
 def cut(text: str) -> str:
