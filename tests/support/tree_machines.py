@@ -22,6 +22,7 @@ from tokenserver.policy.machines.workloads import (
     workload_of,
 )
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.networks import ranges_of
 from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.terms import parse_principal
@@ -68,7 +69,11 @@ KINDS = [
     frozenset({Kind.WORKLOAD, Kind.ROBOT}),
     frozenset({Kind.WORKLOAD, Kind.ANONYMOUS}),
 ]
-conditions = st.builds(lambda one, kinds: replace(one, kinds=kinds), world.conditions, st.sampled_from(KINDS))
+conditions = st.builds(
+    lambda one, kinds: replace(one, kinds=kinds),
+    world.conditions.filter(lambda one: bool(ranges_of(one.networks, one.outside)) or not one.needs_address),
+    st.sampled_from(KINDS),
+)
 _plain = st.lists(st.sampled_from(["a", "*", "**", "${group}", "x-${group}", "${user}"]), min_size=1, max_size=2)
 _captured = st.lists(st.sampled_from(["a", "*", "${t}", "x-${t}"]), min_size=1, max_size=2).map("/".join)
 
@@ -111,17 +116,14 @@ def policy_set(
     robots: list[str],
     declared: list[Workload],
     few: int = 0,
-    more: Iterable[Workload] = (),
+    others: Iterable[Workload] = (),
 ) -> PolicySet:
     """The rules, each with an id and a line of its own. Workloads that the claims of rules need are added."""
     numbered = [replace(one, id=f"rule-{number}", file="a.yaml", line=number + 1) for number, one in enumerate(found)]
-    hidden = [
-        where_claims(base, more)
-        for base in (None, *declared)
-        for more in DEMANDED
-        if any(membership(where_claims(base, more).name) in one.to.groups for one in found)
-    ]
-    table = Groups.of_all(tree, [*declared, *hidden, *more])
+    named = frozenset(group for one in found for group in one.to.groups)
+    made = (where_claims(base, more) for base in (None, *declared) for more in DEMANDED)
+    hidden = [one for one in made if membership(one.name) in named]
+    table = Groups.of_all(tree, [*declared, *hidden, *others])
     index = build_index(numbered, few=few)
     return PolicySet("", ("a.yaml",), tuple(numbered), table, index, robots={one: Robot(one) for one in robots})
 

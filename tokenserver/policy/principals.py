@@ -125,6 +125,13 @@ def filler_of(policies: PolicySet) -> str:
     return "user" if policies.namespaces is None else "namespace"
 
 
+def groups_with_machines(policies: PolicySet) -> list[Principal]:
+    """The groups of the tree that machines are in; they are in no others."""
+    groups = policies.groups.by_name
+    found = (name for name, one in groups.items() if any(map(robot_of, one.users)) or any(map(workload_of, one.groups)))
+    return [Principal("group", name) for name in sorted(found)]
+
+
 def part_of(identity: Identity) -> Principal:
     """The one of the disjoint parts of `everyone` that the client belongs to."""
     if identity.is_anonymous:

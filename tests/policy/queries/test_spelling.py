@@ -90,7 +90,7 @@ def test_spell_lines(lines: list[Line], expected: str) -> None:
 
 MACHINES = {one.name: one for one in machines.WORKLOADS_}
 HIDDEN = where_claims(MACHINES["ex"], machines.claims(r="x|y")), where_claims(None, machines.claims(e="x"))
-WITH_MACHINES = People(machines.policy_set([], [], ["ci"], machines.WORKLOADS_, more=HIDDEN))
+WITH_MACHINES = People(machines.policy_set([], [], ["ci"], machines.WORKLOADS_, others=HIDDEN))
 EX_R = 'exactly: [{to: "workload:ex", when: {claims: {r: [x, y]}}}]'
 FOUR = [line(frozenset({part})) for part in PARTS]
 

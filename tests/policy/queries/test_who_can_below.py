@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+import machine_worlds as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
@@ -19,7 +20,7 @@ from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can_below
 from tokenserver.policy.queries.equivalence import Agreement
@@ -134,6 +135,52 @@ def test_the_answer_is_what_decisions_say_with_every_word(
     for name in (name for name in rich.NAMES if covers(asked, name)):
         says = any(reader.lets(one, identity, name) for one in found)
         assert says == granted(policies, identity, context, name), name
+
+
+machine_patterns = st.lists(st.sampled_from(["a", "b", "x-a", "*", "a*", "x-*", "**"]), min_size=1, max_size=2).map(
+    lambda parts: parse_pattern("/".join(parts))
+)
+
+
+@given(machines.worlds, machine_patterns, st.data(), world.contexts)
+def test_the_answer_is_what_decisions_say_with_machines(
+    policies: PolicySet, asked: Pattern, data: st.DataObject, context: Context
+) -> None:
+    """For every robot and every set of claims as well."""
+    try:
+        found = holdings(policies, "pull", asked, OPEN)
+    except TooComplex:
+        reject()
+    reader = Reader(policies, context)
+    clients = [*machines.everybody(policies)]
+    for identity in data.draw(st.lists(st.sampled_from(clients), min_size=1, max_size=8, unique=True)):
+        for name in (name for name in machines.NAMES if covers(asked, name)):
+            says = any(reader.lets(one, identity, name) for one in found)
+            assert says == granted(policies, identity, context, name), name
+
+
+@given(machines.unconditional_worlds, machine_patterns)
+def test_no_entry_is_empty_with_machines(policies: PolicySet, asked: Pattern) -> None:
+    """Each grants some client some name; what is said to be granted on all of it is granted on each name."""
+    try:
+        found = holdings(policies, "pull", asked, OPEN)
+    except TooComplex:
+        reject()
+    reader = Reader(policies, world.CONTEXTS[0])
+    clients = [*machines.everybody(policies)]
+    for entry in found:
+        known = machines.POSSIBLE.issuperset(one for one in entry.line.who if one.sort in ("user", "group"))
+        if known and not (entry.pattern.uses(SegmentKind.GROUP) or entry.pattern.uses(SegmentKind.USER)):
+            names = [name for name in machines.NAMES if covers(asked, name)]
+            assert any(reader.lets(entry, identity, name) for name in names for identity in clients), entry
+    for who in holders_of_all(policies, asked, found):
+        for identity in clients:
+            if all(machines.is_one(policies, identity, str(one)) for one in who):
+                assert all(
+                    granted(policies, identity, world.CONTEXTS[0], name)
+                    for name in machines.NAMES
+                    if covers(asked, name)
+                )
 
 
 @given(rich.mapped_worlds, rich.asked_patterns, st.data(), world.contexts)

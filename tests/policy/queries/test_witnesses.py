@@ -116,7 +116,6 @@ def test_machines_that_a_question_cannot_tell_apart(policies: PolicySet, name: s
         named |= {one for binding in bindings_of(policies, pattern, name.split("/")) for one in binding}
     who = data.draw(st.frozensets(st.sampled_from(sorted(named)), min_size=1, max_size=3))
     assert fewer.parts(who) == every.parts(who)
-    assert len(fewer.ways(who)) <= len(every.ways(who))
     assert [one for one in sorted(named) if fewer.follows(who, one)] == [
         one for one in sorted(named) if every.follows(who, one)
     ]
@@ -133,7 +132,8 @@ def test_machines_of_a_large_tree() -> None:
     policies = machines.policy_set([], [group], robots, workloads)
     named = map(parse_principal, ["robot:r7", "robots", "group:a", "workload:w3", "workloads"])
     about = machines_for(policies, named)
-    assert about == Machines(("r0", "r7", "r9"), ("w0", "w3", "w5"), frozenset({"a"}))
+    none, in_a = frozenset[str](), frozenset({"a"})
+    assert about == Machines(("r0", "r7", "r9"), {"w0": none, "w3": none, "w5": in_a}, in_a)
     assert len(People(policies, None, about).ways(answer("group:a"))) == 2
     assert len(all_machines(policies).robots) == 3000
 

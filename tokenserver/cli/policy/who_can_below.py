@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,13 @@ from tokenserver.cli.console.table import table
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, AllOf
-from tokenserver.policy.queries.who_can import People
+from tokenserver.policy.queries.who_can import Line, People
 from tokenserver.policy.queries.who_can_below import Holding, PartialStop
 from tokenserver.policy.queries.who_can_report import (
     condition_facts,
     excepted_from_all,
     key_of,
+    people_of,
     spell_conditions,
     spell_stopped,
     unless_facts,
@@ -38,7 +39,7 @@ def spell_holdings(policies: PolicySet, found: Sequence[Holding], spell_members:
     """The answer for a terminal: a table without its empty columns, the principals without access, and the members."""
     places = {rule.id: f"{rule.id} ({rule.file}:{rule.line})" for rule in policies.rules}
     captured = _captured(policies)
-    people = People(policies)
+    people = people_of(policies, [*(one.line for one in found), *_stopping(found)])
     never = excepted_from_all(people, [one.line for one in found])
     rows = [
         (
@@ -58,6 +59,11 @@ def spell_holdings(policies: PolicySet, found: Sequence[Holding], spell_members:
     if groups:
         blocks.append("members:\n" + "\n".join(f"  {one}: {spell_members(one)}" for one in groups))
     return "\n\n".join(blocks)
+
+
+def _stopping(found: Iterable[Holding]) -> Iterator[Line]:
+    """A line for each entry with its stops, all of whose principals are asked about."""
+    yield from (replace(one.line, unless=frozenset(stop.unless for stop in one.stops)) for one in found)
 
 
 def groups_in(found: Iterable[Holding]) -> list[str]:

@@ -37,11 +37,11 @@ def robots_to_try(
 
 def workloads_to_try(
     table: Workloads, names: frozenset[str], groups: frozenset[str], by_member: Mapping[str, frozenset[str]]
-) -> tuple[str, ...]:
-    """One declared workload of each class: whatever else a client is, either one makes the same of it.
+) -> dict[str, frozenset[str]]:
+    """One declared workload of each class, with those of the `groups` that it is in by itself.
 
-    That is about whether it is one of the workloads `names`, and whether it is in one of these `groups`. `by_member`
-    has the groups of the tree of each `membership`.
+    Whatever else a client is, each workload of a class makes the same of it: whether it is one of the workloads
+    `names`, and whether it is in one of the groups. `by_member` has the groups of the tree of each `membership`.
     """
     held = {name: by_member.get(membership(name), _NO_GROUPS) & groups for name in table.by_name}
     targets = [one for name, one in table.by_name.items() if name in names or held[name]]
@@ -59,7 +59,7 @@ def workloads_to_try(
             met = requirements.met_by(one.claims)
             mine = _NO_GROUPS.union(*(held[other.name] for other in requirements.whole(met) if _has_source(one, other)))
             found.setdefault((one.source, mine, met & open_for(mine)), one.name)
-    return tuple(found.values())
+    return {name: mine for (_, mine, _), name in found.items()}
 
 
 def _has_source(one: Workload, other: Workload) -> bool:

@@ -99,13 +99,13 @@ def holders(
                 lines.append(Line(who, excepted, when, rule.id))
             else:
                 cuts.append(Unless(who, excepted, when, rule.id))
-    for cut in sorted(set(cuts), key=_order):
+    for cut in sorted(set(cuts), key=order_of):
         budget.spend(LINE_STEPS * len(lines))
         lines = [left for line in lines for left in people.cut(line, cut)]
         if len(lines) > MAX_LINES:
             raise TooManyCombinations(f"more than {MAX_LINES} combinations of principals to tell apart")
     lines = [people.plain(line) for line in lines]
-    lines = sorted({line for line in lines if people.has_somebody(line)}, key=_order)
+    lines = sorted({line for line in lines if people.has_somebody(line)}, key=order_of)
     kept: list[Line] = []
     for line in lines:
         budget.spend(LINE_STEPS * len(kept))
@@ -114,7 +114,8 @@ def holders(
     return tuple(kept)
 
 
-def _order(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], str, str]:
+def order_of(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], str, str]:
+    """The key by which lines are sorted."""
     return len(line.who), sorted(line.who), sorted(line.excepted), repr(line.when), line.rule
 
 
@@ -215,13 +216,13 @@ class People:
         broad = excepted & PARTS.keys()
         excepted = frozenset(one for one in excepted if one in broad or not self.parts(who | {one}) <= broad)
         left = replace(line, who=who, excepted=excepted)
-        return replace(left, unless=self._plain_unless(left))
+        return replace(left, unless=self.plain_unless(left))
 
-    def _plain_unless(self, line: Line) -> frozenset[Unless]:
+    def plain_unless(self, line: Line) -> frozenset[Unless]:
         """The deny rules of the line without those for parts that are not in it, each once if it is for all parts."""
         parts = self.parts(line.who) - line.excepted
         found = {one for one in line.unless if one.who & PARTS.keys() <= parts}
-        for one in sorted(found, key=_order):
+        for one in sorted(found, key=order_of):
             alike = {
                 part for part in found if (part.rule, part.when) == (one.rule, one.when) and _NOBODY < part.who <= parts
             }

@@ -1,8 +1,7 @@
 """The answer to "who can do this on anything that a pattern covers?": for each client, on all of it or on which parts.
 
 As for one name (`who_can`), each allow rule yields a line for each of its principals. A deny rule that covers the whole
-part cuts the line; one that covers some names of the part is kept with its pattern. Together they are exactly what a
-decision about each of the names says.
+part cuts the line; one that covers some names of it is kept with its pattern. Together they say what decisions say.
 """
 
 from __future__ import annotations
@@ -11,18 +10,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tokenserver.policy.analysis.conditions import ALWAYS, Given, implies, left_open
+from tokenserver.policy.analysis.conditions import ALWAYS, Given, implies
 from tokenserver.policy.analysis.containment import contains, covered_names, escape_from, may_overlap
 from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
-from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
-from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, filler_of, kinds_of, listed, parted
+from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.principals import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    UNNAMED,
+    AllOf,
+    filler_of,
+    groups_with_machines,
+    listed,
+    named_by,
+    parted,
+)
 from tokenserver.policy.queries.what_can import agree
-from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
-from tokenserver.policy.queries.witnesses import TooManyCombinations
-from tokenserver.policy.variables.filling import WHOLE, filled, pattern_of, plain, segments_of
+from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless, order_of
+from tokenserver.policy.queries.who_can_report import people_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations, machines_for
+from tokenserver.policy.variables.filling import filled, of_any_group
 from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import is_path_component
 
@@ -84,7 +94,7 @@ def holdings(
 
 def holders_of_all(policies: PolicySet, asked: Pattern, found: Sequence[Holding]) -> list[AllOf]:
     """Clients without exceptions that can always do it on all of `asked`, by one or several of the rules together."""
-    people = People(policies)
+    people = people_of(policies, (one.line for one in found))
     unlimited = [one for one in found if one.is_unlimited]
     kept = []
     for who in dict.fromkeys(one.line.who for one in unlimited if not one.line.excepted):
@@ -100,11 +110,14 @@ class _PatternQuestion:
 
     def __init__(self, policies: PolicySet, asked: Pattern, given: Given, budget: Budget) -> None:
         self._policies = policies
-        self._rules = policies.rules
         self._asked = asked
         self._given = given
         self._budget = budget
-        self._people = People(policies, budget)
+        self._rules = [one for one in policies.rules if any(may_overlap(pattern, asked) for pattern in one.patterns)]
+        is_open = any(pattern.uses(SegmentKind.GROUP) for rule in self._rules for pattern in rule.patterns)
+        self._machine_groups = groups_with_machines(policies) if is_open else []
+        named = named_by(self._rules).union(self._machine_groups)
+        self._people = People(policies, budget, machines_for(policies, named))
         self._words = sorted(filter(is_path_component, asked.text.split("/")))
 
     def holdings(self, action: str) -> tuple[Holding, ...]:
@@ -112,8 +125,7 @@ class _PatternQuestion:
         denies: list[PartialStop] = []
         for rule in self._rules:
             if rule.resource_type == "repository" and rule.decides(action):
-                excepted = frozenset(parted(listed(rule.excluded or Principals())))
-                for names, who, when in self._meant(rule):
+                for names, who, excepted, when in self._meant(rule):
                     if rule.effect is Effect.ALLOW:
                         allows.append((names, Line(who, excepted, when, rule.id)))
                     else:
@@ -128,19 +140,33 @@ class _PatternQuestion:
                 kept = [*(other for other in kept if not self._covers(one, other)), one]
         return tuple(kept)
 
-    def _meant(self, rule: Rule) -> Iterator[tuple[Remainder, AllOf, Condition]]:
-        """The principals to which the rule applies, the names for them, and its open condition."""
+    def _meant(self, rule: Rule) -> Iterator[tuple[Remainder, AllOf, AllOf, Condition]]:
+        """The principals to which the rule applies, the names for them, its exceptions, and its open condition."""
         bindings = [one for pattern in dict.fromkeys(rule.patterns) for one in self._bindings(pattern)]
         for principal in parted(listed(rule.to)):
-            when = left_open(rule, kinds_of(self._policies, principal), self._given)
             for pattern, binding in bindings:
-                who = (rule.capturing and binding) or binding | {principal}
-                own = self._own(pattern, who)
-                if when is None or own is None or not self._people.ways(who) or not self._touches([own]):
-                    continue
-                without = tuple(one for one in rule.without if self._touches([own, one]))
-                if not without or not self._is_within(without, [own]):
-                    yield Remainder(own, without), who, when
+                for each, some in self._split(pattern, (rule.capturing and binding) or binding | {principal}):
+                    for who, when in self._people.applied(rule, some, self._given):
+                        own, excepted = self._own(each, who), self._people.exceptions(rule, who)
+                        if own is None or excepted is None or not self._touches([own]):
+                            continue
+                        without = tuple(one for one in rule.without if self._touches([own, one]))
+                        if not without or not self._is_within(without, [own]):
+                            yield Remainder(own, without), who, excepted, when
+
+    def _split(self, pattern: Pattern, who: AllOf) -> Iterator[tuple[Pattern, AllOf]]:
+        """The pattern for people, who can be in any group, and for machines, with each group that they are in."""
+        if not any(map(pattern.uses, _VARIABLES)):
+            yield pattern, who
+            return
+        for part in sorted(parts := self._people.parts(who)):
+            mine = who if len(parts) == 1 else who | {part}
+            if part == AUTHENTICATED:
+                yield pattern, mine
+            elif part != ANONYMOUS and not pattern.uses(SegmentKind.USER):
+                for group in self._machine_groups:
+                    if self._people.ways(mine | {group}):
+                        yield from ((own, mine | {group}) for own in filled(pattern, None, group.name))
 
     def _bindings(self, pattern: Pattern) -> Iterator[tuple[Pattern, AllOf]]:
         """The pattern, if names of the question are covered; with variables filled in that the question settles."""
@@ -179,22 +205,31 @@ class _PatternQuestion:
         parts = tuple(one.text for one in self._parts(pattern))
         is_all = not without and contains([pattern], self._asked, self._budget.question())
         for left in map(self._people.plain, lines):
-            stops = tuple(one for one in partly if list(self._people.cut(left, one.unless)) != [left])
+            stops = tuple(
+                self._merged(left, [one for one in partly if [*self._people.cut(left, one.unless)] != [left]])
+            )
             if self._has_somebody(left, names, stops):
                 yield Holding(left, pattern, parts, is_all, stops, without)
+
+    def _merged(self, line: Line, stops: list[PartialStop]) -> list[PartialStop]:
+        """The stops, with one for each deny rule that stops all sorts of clients of the line."""
+        for names in dict.fromkeys(one.names for one in stops) if len(self._people.parts(line.who)) > 1 else ():
+            unless = frozenset(one.unless for one in stops if one.names == names)
+            kept = self._people.plain_unless(replace(line, unless=unless))
+            stops = [one for one in stops if one.names != names or one.unless in kept]
+            stops += (PartialStop(names.pattern, one, names.without) for one in sorted(kept - unless, key=order_of))
+        return stops
 
     def _own(self, pattern: Pattern, who: AllOf) -> Pattern | None:
         """The pattern for clients that are all of `who`, with `${user}` filled in; None if nothing can fill it."""
         uses = {kind for kind in _VARIABLES if pattern.uses(kind)}
-        if uses and ANONYMOUS in who:
+        if uses and (ANONYMOUS in who or (SegmentKind.USER in uses and AUTHENTICATED not in self._people.parts(who))):
             return None
         if SegmentKind.USER not in uses or not any(one.sort in ("user", "namespace") for one in who):
             return pattern
         values = {one.user_value for one in self._people.ways(who)}
         value = values.pop() if len(values) == 1 else UNNAMED
-        if value == UNNAMED:
-            return pattern
-        return next(iter(filled(pattern, value)), None)
+        return pattern if value == UNNAMED else next(iter(filled(pattern, value)), None)
 
     def _parts(self, pattern: Pattern) -> tuple[Pattern, ...]:
         """Patterns for the names of the question that the pattern covers; itself if they cannot be spelled exactly."""
@@ -213,7 +248,7 @@ class _PatternQuestion:
 
     def _is_spared(self, names: Remainder, stopped: Remainder) -> bool:
         """Whether none of the names is stopped for any client, who may be in several groups."""
-        anybody = _of_any_group(stopped.pattern) if names.pattern.uses(SegmentKind.GROUP) else stopped.pattern
+        anybody = of_any_group(stopped.pattern) if names.pattern.uses(SegmentKind.GROUP) else stopped.pattern
         return self._is_within([*names.without, *stopped.without], [names.pattern, anybody])
 
     def _has_all(self, wide: Remainder, narrow: Remainder) -> bool:
@@ -263,13 +298,3 @@ def _of_members(stop: PartialStop, who: AllOf) -> Iterator[PartialStop]:
     """What the deny rule stops for members of the groups among `who`."""
     for group in (one.name for one in who if one.sort == "group" and stop.pattern.uses(SegmentKind.GROUP)):
         yield from (replace(stop, pattern=own) for own in filled(stop.pattern, None, group))
-
-
-def _of_any_group(pattern: Pattern) -> Pattern:
-    """The pattern with a `*` for the group's name or the captured part of it."""
-    segments = segments_of(pattern)
-    return pattern_of([_of_any_name(one) if one.kind is SegmentKind.GROUP else one for one in segments])
-
-
-def _of_any_name(segment: Segment) -> Segment:
-    return plain("*".join(segment.pieces or WHOLE).replace("**", "*"))

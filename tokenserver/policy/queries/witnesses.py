@@ -5,7 +5,7 @@ A witness has no more than it needs: no name and no groups beyond those that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -14,8 +14,8 @@ from tokenserver.identity import MACHINES, PEOPLE, WORKLOAD_PREFIX, Identity, Ki
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
 from tokenserver.policy.machines.classes import robots_to_try, workloads_to_try
-from tokenserver.policy.machines.robots import subject_of
-from tokenserver.policy.machines.workloads import is_declared, membership, workload_of
+from tokenserver.policy.machines.robots import robot_of, subject_of
+from tokenserver.policy.machines.workloads import is_declared, workload_of
 from tokenserver.policy.model import Entry, PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import (
@@ -26,9 +26,7 @@ from tokenserver.policy.principals import (
     UNNAMED,
     WORKLOADS,
     AllOf,
-    client_principal,
     filler_of,
-    group_principal,
     is_unnamed,
     named_by,
     open_namespace,
@@ -49,16 +47,20 @@ class TooManyCombinations(TooComplex):
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """The robots and workloads to try, by name, where any is meant, or any member of one of `groups`."""
+    """The robots and workloads to try, by name, where any is meant, or any member of one of `groups`.
+
+    The workloads are there with those of the `groups` that they are in.
+    """
 
     robots: tuple[str, ...]
-    workloads: tuple[str, ...]
+    workloads: Mapping[str, frozenset[str]]
     groups: frozenset[str] = frozenset()
 
 
 def all_machines(policies: PolicySet) -> Machines:
     """All declared ones."""
-    return Machines(tuple(policies.robots), tuple(filter(is_declared, policies.groups.workloads.by_name)))
+    declared = filter(is_declared, policies.groups.workloads.by_name)
+    return Machines(tuple(policies.robots), dict.fromkeys(declared, frozenset[str]()))
 
 
 def machines_for(policies: PolicySet, principals: Iterable[Principal]) -> Machines:
@@ -158,7 +160,7 @@ class _Ways:
     def __init__(self, policies: PolicySet, machines: Machines) -> None:
         self._policies = policies
         self._machines = machines
-        self._members = {*map(subject_of, machines.robots), *map(membership, machines.workloads)}
+        self._robots = {*map(subject_of, machines.robots)}
 
     def extended(self, witness: Identity, principal: Principal) -> list[Identity]:
         """The ways in which the witness can also be this principal; empty if it cannot."""
@@ -191,17 +193,21 @@ class _Ways:
             return [_bringing(witness, name)] if witness.sort is Sort.USER else []
         if witness.sort is not Sort.USER and name in self._policies.groups.holding(witness):
             return [witness]
-        users, groups = group.users, group.groups
-        if name in self._machines.groups and witness.sort is not Sort.USER:
-            users, groups = users & self._members, groups & self._members
-        members = [*map(client_principal, users), *map(group_principal, groups)]
-        return [more for one in members for more in self._as_direct_member(witness, one)]
-
-    def _as_direct_member(self, witness: Identity, member: Principal) -> list[Identity]:
-        """The witness as this member of a group of the tree; a group is one of a directory."""
-        if member.sort == "group":
-            return [_bringing(witness, member.name)] if witness.sort is Sort.USER else []
-        return self.extended(witness, member)
+        if witness.sort is Sort.USER:
+            more = _as_users(self._policies, witness, [one for one in group.users if robot_of(one) is None])
+            brought = [one for one in group.groups if workload_of(one) is None]
+            return more + [_bringing(witness, one) for one in brought]
+        if witness.sort is Sort.ROBOT:
+            users = group.users & self._robots if name in self._machines.groups else group.users
+            return self._as_robots(witness, [robot for one in users if (robot := robot_of(one)) is not None])
+        if name not in self._machines.groups:
+            found = [one for member in group.groups if (one := workload_of(member)) is not None]
+            return [more for one in found for more in self._as_workload(witness, one)]
+        if not witness.source:
+            single = (one for one, groups in self._machines.workloads.items() if name in groups)
+            return [more for one in single for more in self._as_workload(witness, one)]
+        together = (more for one in self._machines.workloads for more in self._as_workload(witness, one))
+        return [one for one in together if name in self._policies.groups.holding(one)]
 
     def _as_robots(self, witness: Identity, names: Iterable[str]) -> list[Identity]:
         """The witness as each of these robots that is declared."""

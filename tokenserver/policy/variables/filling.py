@@ -102,3 +102,13 @@ def plain(text: str) -> Segment:
     if "*" in text:
         return Segment(SegmentKind.GLOB, text, tuple(text.split("*")))
     return Segment(SegmentKind.LITERAL, text)
+
+
+def of_any_group(pattern: Pattern) -> Pattern:
+    """The pattern with a `*` for the group's name or the captured part of it."""
+    segments = segments_of(pattern)
+    return pattern_of([_of_any_name(one) if one.kind is SegmentKind.GROUP else one for one in segments])
+
+
+def _of_any_name(segment: Segment) -> Segment:
+    return plain("*".join(segment.pieces or WHOLE).replace("**", "*"))
