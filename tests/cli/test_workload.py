@@ -81,7 +81,7 @@ def test_a_workload_that_can_log_in(site: Path) -> None:
         next(line for line in lines if line.startswith("verified workload:github:repo:o/web, for ")),
         *lines[5:10],
         "workloads workload:release",
-        f"not workload:branches: ref is missing, not refs/heads/** ({site.parent}/policies/root.yaml:4)",
+        "not workload:branches: ref is missing, not refs/heads/** (root.yaml:4)",
         "may at reg:",
         "pull web/** (release, root.yaml:6)",
         "push web/**, except in part (release, root.yaml:6)",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.kubernetes.json_members import MAX_DEPTH, Members, read_members
+from tokenserver.kubernetes.json_members import MAX_DEPTH, JsonMembers, read_members
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_members(text: str, members: tuple[tuple[str, Any], ...]) -> None:
 def test_named() -> None:
     """All values of a name, and none of another."""
     members = read_members(b'{"a":1,"b":2,"a":{"b":3}}')
-    assert members.named("a") == [1, Members([("b", 3)])]
+    assert members.named("a") == [1, JsonMembers([("b", 3)])]
     assert members.named("c") == []
 
 

@@ -178,6 +178,8 @@ def is_one(policies: PolicySet, identity: Identity, principal: str) -> bool:
     """Whether the identity is the principal, by the words of the contract."""
     held = policies.groups.holding(identity)
     sort, _, name = principal.partition(":")
+    if principal.startswith("workloads where "):  # more claims of any workload
+        sort, name = "workload", principal.removeprefix("workloads")
     match sort:
         case "everyone":
             return True

@@ -145,6 +145,6 @@ def test_refused_settings_leave_everything_running(
     assert live.parts is server.parts
     assert all(one.is_alive() for one in live.threads)
     live.apply(changed(server, text, ("anonymous: true", "anonymous: false")))
-    assert {one.name for one in live.threads} == threads == {"rotate-keys", "audit-trail"}
+    assert {one.name for one in live.threads} == threads == {"rotate-keys", "audit-trail", "issuers"}
     assert all(one.is_alive() for one in live.threads)
     assert live.flask.test_client().get("/token?service=reg").status_code == 401

@@ -41,10 +41,11 @@ def workload() -> None:
 @config_option
 @report_faults
 def workload_test(service: str | None, as_json: bool, config: Path | None) -> None:
-    """Verify a JWT as the server does, and report each step: its form, issuer, keys, claims, and declared workloads.
+    """Verify a JWT and report each step.
 
-    The JWT is prompted for, or read from standard input; it is never an argument. Then it lists what the workload may
-    do. Exit code 0: the workload can log in; 1: a step failed, with what to change.
+    It is verified as the server does it: form, issuer, keys, claims, and declared workloads. Then it lists what the
+    workload may do. The JWT is prompted for, or read from standard input; it is never an argument. Exit code 0: the
+    workload can log in; 1: a step failed, with what to change.
     """
     settings = load_settings(config)
     if not settings.workload_sources:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from tokenserver.kubernetes.json_members import Members, read_members
+from tokenserver.kubernetes.json_members import JsonMembers, read_members
 from tokenserver.kubernetes.token_expiry import token_expiry
 
 MAX_REQUEST = 1_048_576
@@ -74,7 +74,7 @@ def answer(request: bytes, now: float) -> str:
     return json.dumps(response, separators=(",", ":"))
 
 
-def _members(request: bytes) -> Members:
+def _members(request: bytes) -> JsonMembers:
     if len(request) > MAX_REQUEST:
         raise NoImageCredentials(
             "standard input has more than 1 MiB, which no request of the kubelet has; fix: pipe one"
@@ -94,7 +94,7 @@ def _members(request: bytes) -> Members:
     return members
 
 
-def _text(members: Members, name: str) -> str:
+def _text(members: JsonMembers, name: str) -> str:
     """The value of a member; empty if it is missing or no string."""
     values = members.named(name)
     return values[0] if values and isinstance(values[0], str) else ""

@@ -18,7 +18,7 @@ _SIGNIFICANT = 16
 """How many characters of an integer are read: no moment or duration has more."""
 
 
-class Members(tuple[tuple[str, Any], ...]):
+class JsonMembers(tuple[tuple[str, Any], ...]):
     """The members of an object in their order; a name can be there twice."""
 
     __slots__ = ()
@@ -28,7 +28,7 @@ class Members(tuple[tuple[str, Any], ...]):
         return [value for member, value in self if member == name]
 
 
-def read_members(content: bytes) -> Members:
+def read_members(content: bytes) -> JsonMembers:
     """The members of the JSON object in `content`.
 
     Strings are returned with one character for each byte outside ASCII: compare them with ASCII only. Of integers the
@@ -42,12 +42,12 @@ def read_members(content: bytes) -> Members:
         raise ValueError("nested too deeply")
     value = json.loads(
         text,
-        object_pairs_hook=Members,
+        object_pairs_hook=JsonMembers,
         parse_int=lambda literal: int(literal[:_SIGNIFICANT]),
         parse_float=lambda _: None,
         parse_constant=_reject,
     )
-    if not isinstance(value, Members):
+    if not isinstance(value, JsonMembers):
         raise ValueError("not an object")  # noqa: TRY004 - a fault of the content, as the others
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.diff.machines import Machines, distinguished_robots, ways
+from tokenserver.policy.diff.machines import TreeMachines, distinguished_robots, ways
 from tokenserver.policy.diff.persons import Person
 from tokenserver.policy.groups import Group, Groups
 from tokenserver.policy.index import build_index
@@ -45,7 +45,7 @@ def tree(*robots: str, rules: tuple[Rule, ...] = (), groups: Groups = GROUPS) ->
     return PolicySet("", (), rules, groups, build_index(rules), robots=declared)
 
 
-MACHINES = Machines.of(tree("ci", "a", "b"), distinguished=frozenset({"robot:ci"}))
+MACHINES = TreeMachines.of(tree("ci", "a", "b"), distinguished=frozenset({"robot:ci"}))
 
 
 def workload(*names: str, source: str = "github", **values: str) -> Person:
@@ -110,7 +110,7 @@ def test_clients_that_can_log_in(identity: Identity, expected: bool) -> None:
 
 def test_principals_that_have_clients() -> None:
     """Machines have to be declared; groups may always have members."""
-    empty = Machines.of(tree(groups=Groups.of_all([])))
+    empty = TreeMachines.of(tree(groups=Groups.of_all([])))
     every = [ROBOTS, WORKLOADS, AUTHENTICATED, *map(parse_principal, ("robot:ci", "workload:web", "group:web"))]
     assert [[one for one in every if not side.has(one)] for side in (MACHINES, empty)] == [
         [],

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-import machine_worlds as machines
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
+import tree_machines as machines
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from rule_texts import rule_of

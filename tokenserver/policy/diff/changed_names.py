@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tokenserver.policy.diff.machines import Machines
+from tokenserver.policy.diff.machines import TreeMachines
 from tokenserver.policy.groups import Groups
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import Workloads, is_declared, membership, workload_of
@@ -102,13 +102,13 @@ class Members:
     """The clients of one tree, of which the `changed` names mean others in another tree. Created by `Members.of`."""
 
     groups: Groups
-    machines: Machines
+    machines: TreeMachines
     changed: frozenset[str]
 
     @classmethod
     def of(cls, policies: PolicySet, changed: frozenset[str]) -> Members:
         """The clients of `policies`."""
-        return cls(policies.groups, Machines.of(policies), changed)
+        return cls(policies.groups, TreeMachines.of(policies), changed)
 
     def ways(self, principals: Iterable[Principal]) -> Iterator[Who]:
         """The principals, with each changed group replaced by the ways to be a member of it.

@@ -16,7 +16,7 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.changed_names import Who, changed_names
 from tokenserver.policy.diff.claim_values import ClaimValues
 from tokenserver.policy.diff.claims import Claim, changed_claims, listed
-from tokenserver.policy.diff.machines import Machines, distinguished_robots
+from tokenserver.policy.diff.machines import TreeMachines, distinguished_robots
 from tokenserver.policy.diff.near_rules import Cause, captured
 from tokenserver.policy.diff.rows import DiffRow, may_meet, order, spelled, uncovered
 from tokenserver.policy.diff.search import Search
@@ -68,7 +68,7 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
     while stranger in names:
         stranger += "'"
     values, distinguished = ClaimValues(old.groups.workloads, new.groups.workloads), distinguished_robots((old, new))
-    before, after = (Tree(one, Machines.of(one, values, distinguished)) for one in (old, new))
+    before, after = (Tree(one, TreeMachines.of(one, values, distinguished)) for one in (old, new))
     parts = (one for one in (ROBOTS, WORKLOADS) if before.machines.has(one) or after.machines.has(one))
     return Difference(
         _rows(before, after, lost, gained, Search(before, after, stranger, names, now, budget), budget),

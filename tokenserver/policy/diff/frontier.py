@@ -16,7 +16,7 @@ from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import objection
 from tokenserver.policy.diff.claims import listed
-from tokenserver.policy.diff.machines import NO_MACHINES, Machines, ways
+from tokenserver.policy.diff.machines import NO_MACHINES, TreeMachines, ways
 from tokenserver.policy.diff.partition import Gains, Partition
 from tokenserver.policy.diff.persons import ANYONE, Person
 from tokenserver.policy.model import Groups, Principal, Rule
@@ -36,7 +36,7 @@ class CoveringRule:
     groups: Groups
     bindings: Bindings
     maps_names: bool = False
-    machines: Machines = NO_MACHINES
+    machines: TreeMachines = NO_MACHINES
 
     def applies(self, identity: Identity, cell: Cell) -> bool:
         """Whether the identity can log in, and the rule applies to it on the name, in the context of the cell."""

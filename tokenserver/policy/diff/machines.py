@@ -26,11 +26,11 @@ CLASSES = frozenset({ROBOTS, WORKLOADS})
 
 
 @dataclass(frozen=True, slots=True)
-class Machines:
+class TreeMachines:
     """The machines of a tree. `robots` are the subjects of the declared ones that represent all, sorted.
 
     `declared` are the subjects of all of them; `representative` is the one that stands for several, if there is any.
-    `values` are those of the claims of both trees. Created by `Machines.of`.
+    `values` are those of the claims of both trees. Created by `TreeMachines.of`.
     """
 
     declared: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class Machines:
     @classmethod
     def of(
         cls, policies: PolicySet, values: ClaimValues | None = None, distinguished: frozenset[str] = frozenset()
-    ) -> Machines:
+    ) -> TreeMachines:
         """The machines of `policies`, where only the robots `distinguished` differ in more than their names.
 
         `values` None: those of this tree alone.
@@ -96,10 +96,10 @@ class Machines:
             yield Person(groups=groups, source=workload.source, claims=claims)
 
 
-NO_MACHINES = Machines()
+NO_MACHINES = TreeMachines()
 
 
-def ways(groups: Groups, principal: Principal, machines: Machines = NO_MACHINES) -> Iterator[Person]:
+def ways(groups: Groups, principal: Principal, machines: TreeMachines = NO_MACHINES) -> Iterator[Person]:
     """The minimal persons that are this principal in a tree with these groups and machines.
 
     Raises:

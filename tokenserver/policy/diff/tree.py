@@ -11,7 +11,7 @@ from tokenserver.policy.analysis.subsumption import covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.diff.changed_names import depends_on
 from tokenserver.policy.diff.claims import Claim
-from tokenserver.policy.diff.machines import Machines
+from tokenserver.policy.diff.machines import TreeMachines
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
@@ -24,9 +24,9 @@ class Tree:
     `machines` None: as far as this tree alone distinguishes them.
     """
 
-    def __init__(self, policies: PolicySet, machines: Machines | None = None) -> None:
+    def __init__(self, policies: PolicySet, machines: TreeMachines | None = None) -> None:
         self.policies = policies
-        self.machines = Machines.of(policies) if machines is None else machines
+        self.machines = TreeMachines.of(policies) if machines is None else machines
         self._covering = CoveringRules(policies)
         entries: dict[str, list[Entry]] = {}
         for rule in policies.rules:
