@@ -54,6 +54,7 @@ NO_MODULE: dict[str, str] = {
     "web/test_explain.py": "explanations, from the parameter to the audit event",
     "web/test_login_protection.py": "throttle and cache as clients meet them",
     "web/test_many_registries.py": "several registries of one server",
+    "web/test_hostile_machines.py": "hostile keys and JWTs against a whole server",
     "web/test_robots.py": "logins of robots, from the policy file to the token",
     "web/test_token_lifetime.py": "lifetimes, from the policy to the token",
     "web/test_token_sharing.py": "reuse of tokens, over two requests",

@@ -105,19 +105,20 @@ def compose_key(form: AccessKeyForm, random: bytes) -> AccessKey:
 
 
 def key_parts(text: str) -> tuple[AccessKeyForm, str] | None:
-    """The form and the id of the key that the text is; None if it does not begin like a key.
+    """The form and the id of the key that the text is; None if it does not begin like a key, and holds none.
 
     Blanks and quotes before the beginning, which are easily copied with it, do not count. Every login calls this, so
     that the order of the tests is that of their cost.
 
     Raises:
-        MalformedAccessKey: it begins like a key, and the form, the length, the alphabet or the checksum is wrong.
+        MalformedAccessKey: it begins like a key, and the form, the length, the alphabet or the checksum is wrong; or
+            it has a key in it, as `ci:KEY` has, which is what a server reads when a client sends `robot:ci` and KEY.
     """
     if "tkn" not in text:
         return None
     form = _FORM_OF.get(text[:5])
     if form is None:
-        if _MARKED.match(text) is None:
+        if _MARKED.match(text) is None and _HELD.search(text) is None:
             return None
     elif _has_shape(text) and _checksum(text) == text[-_CHECKSUM_LENGTH:]:
         return form, text[5 : 5 + ID_LENGTH]
@@ -137,7 +138,7 @@ def parse_key(text: str) -> AccessKey:
 
 
 def is_marked(text: str) -> bool:
-    """Whether the text begins like an access key, and so is one or nothing else; see `key_parts`."""
+    """Whether the text begins like an access key, and so is one or nothing else; see also `holds_key`."""
     return _MARKED.match(text) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,7 @@ from tokenserver.policy.machines.workloads import membership
 
 ANN = Identity("ann", Kind.PASSWORD, "first")
 PERSONAL, ROBOT, REFRESH, SESSION = (compose_key(form, bytes(RANDOM_BYTES)) for form in AccessKeyForm)
+KEY = ROBOT.text.reveal()
 MACHINE = "the user name begins like that of a machine"
 NUL = "returned a group whose name has a NUL character"
 
@@ -525,3 +527,48 @@ def test_without_workloads_a_jwt_is_a_password() -> None:
     source = Backend(answer=ANN)
     chain = Chain([source], anonymous=False, decoy=None, issuer_of=lambda _: "https://ci")
     assert chain.authenticate(Password("ann", Secret("eyJ.."))) == ANN
+
+
+@dataclass
+class Recorded:
+    """Issuers of tokens that vouch for nobody, and record what they are asked."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def authenticate(self, text: Secret) -> Identity:
+        """No."""
+        self.asked.append(text.reveal())
+        raise InvalidCredentials("no")
+
+    def require_declared(self, identity: Identity) -> None:
+        """Not reached."""
+        raise AssertionError(identity)
+
+
+beginnings = st.sampled_from(
+    ["", "eyJ", "eyJa.b.", " eyJ..", "tknr_", "tkns_", "x:tknr_", " tknx_", KEY, KEY[:40], KEY * 2]
+)
+
+
+@given(st.text(max_size=8), beginnings, st.text() | st.text("0aZ_.", max_size=70), st.booleans())
+def test_any_text_reaches_one_kind_of_verification(name: str, beginning: str, rest: str, is_stored: bool) -> None:
+    """Whatever is sent as a password or a refresh token; nothing but the chain's own errors is raised.
+
+    Text that begins like a key, or holds one, never reaches a user source (docs/design/threats.md#threat-151).
+    """
+    text = beginning + rest
+    source, issuers, robots = Backend(), Recorded(), Robots(InvalidCredentials("no"))
+    chain = Chain(
+        [source],
+        anonymous=True,
+        decoy=None,
+        robots=robots,
+        workloads=issuers,
+        issuer_of=lambda token: "https://ci" if token.count(".") == 2 else None,
+    )
+    with pytest.raises(InvalidCredentials):
+        chain.authenticate(RefreshToken(Secret(text)) if is_stored else Password(name, Secret(text)))
+    kinds = [bool(source.asked), bool(issuers.asked), bool(robots.asked)]
+    assert sum(kinds) <= 1
+    if re.match(r"tkn[a-z]_", text) or KEY[:40] in text:
+        assert kinds[:2] == [False, False]

@@ -235,6 +235,7 @@ def test_rules_are_cited_evenly(resources: int, rules: int, cited_of_each: list[
         pytest.param(KEY, "<access key>", id="an access key"),
         pytest.param(f"robot {KEY}", "<access key>", id="an access key inside"),
         pytest.param("eyJhbGciOiJ.eyJpc3Mi.c2ln-_", "<JWT>", id="a JWT"),
+        pytest.param("eyJhbGciOiJ.eyJpc3Mi…", "<JWT>", id="a JWT cut off"),
         pytest.param("x eyJhbGciOiJ.eyJpc3Mi.c2ln-_ y", "<JWT>", id="a JWT inside"),
     ],
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, Claims, Identity, Kind
 from tokenserver.policy.groups import Group, Groups, included
+from tokenserver.policy.machines.claim_globs import parse_claim_glob
+from tokenserver.policy.machines.workloads import Workload, membership
 
 NAMES = ["a", "b", "c", "d", "e"]
 USERS = ["ann", "bob", "eve"]
@@ -55,3 +57,17 @@ def test_what_a_group_includes() -> None:
     found = [one.name for one in included({one.name: one for one in tree}, "all")]
     assert sorted(found) == ["all", "base", "data", "web"]
     assert Groups.of_all(tree).by_name["all"].users == {"ann", "bob"}
+
+
+@given(
+    st.sampled_from(["ci", "other", ""]),
+    st.frozensets(st.tuples(st.sampled_from(["id", "\0web", "groups"]), st.sampled_from(["7", "web", "\0web"]))),
+)
+def test_only_declared_claims_make_a_workload(source: str, claims: Claims) -> None:
+    """Neither a claim nor a subject that looks like the membership (docs/design/threats.md#threat-153)."""
+    web = Workload("web", "ci", (("id", (parse_claim_glob("7"),)),))
+    groups = Groups.of_all([Group("team", groups=frozenset({membership("web")}))], [web])
+    found = groups.holding(Identity("workload:ci:\0web", Kind.WORKLOAD, source, claims=claims))
+    is_web = source == "ci" and ("id", "7") in claims
+    assert found == ({membership("web"), "team"} if is_web else set())
+    assert groups.holding(Identity(membership("web"), Kind.PASSWORD, source, claims=claims)) == frozenset()

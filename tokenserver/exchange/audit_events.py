@@ -36,7 +36,7 @@ MAX_STRING = 3136
 them has to be escaped.
 """
 
-_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]{5,}", re.ASCII)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.eyJ[\w-]{5,}", re.ASCII)
 
 _FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"parts":10000,')
 _BYTES_PER_CHARACTER = 12  # a character beyond the first plane is two escapes of six bytes

@@ -56,6 +56,11 @@ def test_an_identity() -> None:
             entry(uid="  "), "the value of uid cannot be a subject: the name begins or ends with a blank", id="blank"
         ),
         pytest.param(
+            entry(uid="robot:ci"),
+            "the value of uid cannot be a subject: a name must not hold ':' or begin with '#'",
+            id="a robot (threat-152)",
+        ),
+        pytest.param(
             entry(uid="Everyone"),
             "the value of uid cannot be a subject: "
             "the name is reserved, as are <token>, anonymous, authenticated, everyone",

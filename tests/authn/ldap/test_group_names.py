@@ -45,6 +45,14 @@ def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] |
         ),
         pytest.param(
             "ou=x",
+            [b"\0web"],
+            set(),
+            f"'\\x00web' (ou=x,{BASE}): the name contains a control character",
+            False,
+            id="what a workload is called (threat-153)",
+        ),
+        pytest.param(
+            "ou=x",
             [b"y" * 256],
             set(),
             f"'{'y' * 255}' (ou=x,{BASE}): the name is longer than 255 characters",

@@ -517,11 +517,13 @@ def test_delete_takes_the_account_along(file: Path) -> None:
     assert file.read_text() == before
 
 
-@pytest.mark.parametrize("password", ["tknr_but-only-a-password", " tknp_0123456789", '"tknx_0123456789"'])
+@pytest.mark.parametrize(
+    "password", ["tknr_but-only-a-password", " tknp_0123456789", '"tknx_0123456789"', f"ci:tknr_{'0' * 61}"]
+)
 def test_a_password_like_an_access_key(password: str, tmp_path: Path) -> None:
     """The server would take it for a key, so nobody could log in with it; the file is not made."""
     file = tmp_path / "users"
     result = run("set", "ann", "--file", file, stdin=f"{password}\n")
     assert (result.exit_code, file.exists()) == (2, False)
-    assert "begins like an access key, so the server would never try it" in result.stderr
+    assert "looks like an access key, so the server would never try it" in result.stderr
     assert password not in result.output

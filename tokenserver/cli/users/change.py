@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.access_keys import is_marked
+from tokenserver.access_keys import holds_key, is_marked
 from tokenserver.authn.htpasswd.account import Account, End
 from tokenserver.authn.htpasswd.file import (
     account_in,
@@ -50,9 +50,9 @@ def users_set(  # noqa: PLR0917 - click passes options by name
     if problem is not None:
         reject(path, "", problem)
     password = read_password(is_new=True)
-    if is_marked(password.reveal()):
+    if is_marked(password.reveal()) or holds_key(password.reveal()):
         reject(
-            path, name, "the password begins like an access key, so the server would never try it; fix: choose another"
+            path, name, "the password looks like an access key, so the server would never try it; fix: choose another"
         )
     try:
         hashed = hash_password(password.reveal())  # before the file is locked, because hashing is slow
