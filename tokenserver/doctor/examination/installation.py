@@ -1,4 +1,4 @@
-"""Examination of this installation: files, keys, the server as clients reach it, every registry that has a `url`."""
+"""Examination of this installation: files, keys, issuers of workloads, the server, every registry that has a `url`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.commands import check_files
+from tokenserver.doctor.examination.issuers import examine_issuers
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting.requests import Requests, Visit
 from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
@@ -40,6 +41,7 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
+    found += examine_issuers(settings, ours.config, snapshot.policies)
     server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
     found += server_findings
     if skew is not None:
