@@ -41,11 +41,20 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
-    found += examine_issuers(settings, ours.config, snapshot.policies)
-    server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
+    with ThreadPoolExecutor(max_workers=1) as beside:  # so that a silent issuer takes no time from the others
+        issuers = beside.submit(examine_issuers, settings, ours.config, snapshot.policies)
+        server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
+        others = _visit_registries(baseline, requests, skew)
+        found += issuers.result()
     found += server_findings
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")
+    return found + others
+
+
+def _visit_registries(baseline: Baseline, requests: Requests, skew: float | None) -> list[Finding]:
+    """The findings about each registry in its order."""
+    ours = baseline.ours
 
     def visited(registry: OurRegistry) -> list[Finding]:
         if registry.url is None:
@@ -56,6 +65,5 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
 
     # Side by side: a registry that does not answer takes all of the time that is left.
     with ThreadPoolExecutor(max_workers=_VISITS) as visits:
-        for findings in visits.map(visited, ours.registries):
-            found += without_echoes(findings)
-    return found
+        visits_of_all = visits.map(visited, ours.registries)
+        return [finding for findings in visits_of_all for finding in without_echoes(findings)]
