@@ -11,7 +11,13 @@ from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, METHODS, NO_SERV
 
 def layout() -> Layout:
     """That of a configuration with two of each."""
-    return Layout(services=("a", "b"), sources=("file", "corp"), directories=("corp",), keys=("/keys", "/own"))
+    return Layout(
+        services=("a", "b"),
+        sources=("file", "corp", "ci"),
+        directories=("corp",),
+        keys=("/keys", "/own"),
+        issuers=("ci",),
+    )
 
 
 def tables(found: Layout) -> list[Table]:
@@ -37,7 +43,7 @@ def test_exchanges_have_closed_labels() -> None:
     assert set(exchanges) == {
         (service, method, outcome) for service in ("a", "b", NO_SERVICE) for method in METHODS for outcome in OUTCOMES
     }
-    assert set(layout().authenticated) == {("file",), ("corp",), (ANONYMOUS,), ("robots",)}
+    assert set(layout().authenticated) == {("file",), ("corp",), ("ci",), (ANONYMOUS,), ("robots",)}
 
 
 def test_cells_by_method() -> None:
@@ -66,13 +72,13 @@ def test_a_repeated_name_is_one_series() -> None:
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "hashing", "keys", "anonymous", ""]), unique=True, max_size=4).map(
     tuple
 )
-CONFIGURED = st.builds(LabelNames, NAMES, NAMES, NAMES, NAMES)
-SPARES = st.tuples(*[st.integers(0, 3)] * 4)
+CONFIGURED = st.builds(LabelNames, NAMES, NAMES, NAMES, NAMES, NAMES)
+SPARES = st.tuples(*[st.integers(0, 3)] * 5)
 
 
 @given(CONFIGURED, SPARES, st.lists(CONFIGURED, max_size=4))
 def test_names_that_come_later_move_no_cell(
-    first: LabelNames, spares: tuple[int, int, int, int], later: list[LabelNames]
+    first: LabelNames, spares: tuple[int, int, int, int, int], later: list[LabelNames]
 ) -> None:
     """Whatever a reload adds, with names of ours as well, each series keeps its cell, and has it alone."""
     names = first.with_spares(spares)
@@ -90,7 +96,7 @@ def test_names_that_come_later_move_no_cell(
 
 @given(CONFIGURED, SPARES, CONFIGURED)
 def test_a_name_is_missing_only_where_there_is_no_room(
-    first: LabelNames, spares: tuple[int, int, int, int], others: LabelNames
+    first: LabelNames, spares: tuple[int, int, int, int, int], others: LabelNames
 ) -> None:
     """As many new names as there are spare places have a place, and nothing is displaced."""
     names = first.with_spares(spares).including(others)
@@ -104,10 +110,10 @@ def test_a_name_is_missing_only_where_there_is_no_room(
 
 def test_a_spare_place_is_no_series() -> None:
     """Its cells exist, and nothing shows them."""
-    names = LabelNames(("a",), ("file",), (), ("/keys",)).with_spares((2, 1, 1, 0))
+    names = LabelNames(("a",), ("file",), (), ("/keys",), ()).with_spares((2, 1, 1, 0, 0))
     found = Layout(**names._asdict())
     assert {service for service, _, _ in found.exchanges} == {"a", NO_SERVICE}
-    assert found.size > Layout(services=("a",), sources=("file",), directories=(), keys=("/keys",)).size
+    assert found.size > Layout(services=("a",), sources=("file",), directories=(), keys=("/keys",), issuers=()).size
 
 
 def test_a_metric_without_labels() -> None:

@@ -10,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tokenserver.metrics.definitions import BUCKETS, Layout
 from tokenserver.metrics.exposition import SILENT_SECONDS, Page
 
-LAYOUT = Layout(services=("a",), sources=("file",), directories=("corp",), keys=("/keys",))
+LAYOUT = Layout(
+    services=("a",), sources=("file",), directories=("corp",), keys=("/keys",), issuers=("github", "gitlab")
+)
 NOW, MONOTONIC = 1_700_000_000.0, 5_000.0
 
 
@@ -120,6 +122,20 @@ def test_certificates_count_down_to_the_first_end() -> None:
     found = scraped(board)
     assert found["certificate_expiry_seconds", (("certificate", "ca"), ("keys", "/keys"))] == -5
     assert ("certificate_expiry_seconds", (("certificate", "signing"), ("keys", "/keys"))) not in found
+
+
+def test_the_oldest_keys_of_an_issuer() -> None:
+    """A worker that has not fetched them yet has no say; the age goes on without a new sample."""
+    board = Rows(3)
+    for row, since, is_failing in ((0, MONOTONIC - 100, 1.0), (1, MONOTONIC - 7, 0.0), (2, 0.0, 1.0)):
+        cells = beating(board, row)
+        cells[LAYOUT.issuer_keys[("github",)]] = since
+        cells[LAYOUT.issuer_failures[("github",)]] = is_failing
+    found = scraped(board)
+    assert found["issuer_keys_age_seconds", (("source", "github"),)] == 100
+    assert ("issuer_keys_age_seconds", (("source", "gitlab"),)) not in found
+    failing = [found["issuer_keys_failing", (("source", source),)] for source in ("github", "gitlab")]
+    assert failing == [2, 0]
 
 
 def test_digests_of_policies() -> None:

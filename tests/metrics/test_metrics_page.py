@@ -19,11 +19,17 @@ def served() -> dict[str, set[str]]:
     """Every metric of a whole server, as the page calls it, with its labels."""
     from datetime import UTC, datetime
 
-    board = Board(Layout(services=("reg",), sources=("corp",), directories=("corp",), keys=("keys",)), workers=1)
+    layout = Layout(services=("reg",), sources=("corp",), directories=("corp",), keys=("keys",), issuers=("github",))
+    board = Board(layout, workers=1)
     row = board.claim()
     assert row is not None
     end = datetime(2030, 1, 1, tzinfo=UTC)
-    reading = Gauges("ab" * 32, 0, 0, 0, {}, {}, {}, is_throttling_alone=False, ends={"keys": (end, end)})
+    reading = Gauges(
+        *("ab" * 32, 0, 0, 0, {}, {}, {}),
+        is_throttling_alone=False,
+        ends={"keys": (end, end)},
+        issuer_keys={"github": (0.5, False)},
+    )
     Meter(board.layout, row, {"reg": "reg"}).sample(reading, now=1.0, monotonic=1.0)
     text = Page(board, now=lambda: 2.0, monotonic=lambda: 2.0).text().decode()
     found: dict[str, set[str]] = {}

@@ -513,6 +513,28 @@ def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
         assert measured.samples()["tokenserver_throttle_fallback{}"] == float(alone)
 
 
+def test_the_keys_of_issuers(measured: Measured) -> None:
+    """Their age goes on between two samples; a source without keys has none, and a source that went, neither."""
+    old = "anonymous: true"
+    new = f"  - workload: {{name: ci, preset: gitlab_ci, issuer: 'https://gitlab.example.com'}}\n{old}"
+    (measured.folder / "tokenserver.yaml").write_text(CONFIG.replace(old, new))
+    settings = load_settings(measured.folder / "tokenserver.yaml", {})
+    measured.board = metrics_board(settings, workers=1)
+    measured.parts = build(settings, sink=Lines(), board=measured.board)
+    age, failing = (f"tokenserver_issuer_keys_{name}{{source=ci}}" for name in ("age_seconds", "failing"))
+    first = measured.sampled()
+    assert (first.get(age), first[failing]) == (None, 1.0)
+    reading, meter = measured.parts.reading(), measured.parts.meter
+    assert meter is not None
+    meter.sample(replace(reading, issuer_keys={"ci": (90.0, False)}), now=measured.now, monotonic=measured.monotonic)
+    measured.monotonic += 5.0
+    later = measured.samples()
+    assert (later[age], later[failing]) == (95.0, 0.0)
+    meter.sample(replace(reading, issuer_keys={}), now=measured.now, monotonic=measured.monotonic)
+    gone = measured.samples()
+    assert (gone.get(age), gone[failing]) == (None, 0.0)
+
+
 def test_a_moved_clock_is_seen(measured: Measured) -> None:
     """By how much and in which direction."""
     measured.parts.clock._seen += 7200.0

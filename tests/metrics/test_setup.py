@@ -19,6 +19,7 @@ registries: [{service: a, also: [b]}, {service: own, keys: own-keys}]
 authentication:
   - htpasswd: {file: users}
   - ldap: {name: corp, preset: openldap, url: "ldaps://localhost", base: "dc=a", bind_dn: "cn=a", bind_password: x}
+  - workload: {name: ci, preset: gitlab_ci, issuer: "https://gitlab.example.com"}
 policies: policies
 keys: keys
 """
@@ -26,17 +27,18 @@ keys: keys
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Two registries, of which one has keys of its own, and a file and a directory of users."""
+    """Two registries, of which one has keys of its own; a file and a directory of users, and a source of workloads."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     return load_settings(tmp_path / "c.yaml", {})
 
 
 def test_labels_are_those_of_the_configuration(settings: Settings, tmp_path: Path) -> None:
-    """Registries by their primary name, all sources, and the directories alone for circuit breakers."""
+    """Registries by their primary name, all sources, directories alone for circuit breakers, issuers of workloads."""
     layout = metrics_board(settings, workers=2).layout
     assert {service for service, _, _ in layout.exchanges} == {"a", "own", ""}
-    assert {source for (source,) in layout.authenticated} == {"htpasswd", "corp", "anonymous", "robots"}
+    assert {source for (source,) in layout.authenticated} == {"htpasswd", "corp", "ci", "anonymous", "robots"}
     assert {source for source, _ in layout.breakers} == {"corp"}
+    assert {source for (source,) in layout.issuer_keys} == {source for (source,) in layout.issuer_failures} == {"ci"}
     assert {keys for keys, _ in layout.certificates} == {str(tmp_path / "keys"), str(tmp_path / "own-keys")}
 
 
@@ -71,7 +73,7 @@ def test_too_many_new_names(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are counted without a label, and the log says so."""
-    monkeypatch.setattr("tokenserver.metrics.setup.SPARE_NAMES", (1, 0, 0, 0))
+    monkeypatch.setattr("tokenserver.metrics.setup.SPARE_NAMES", (1, 0, 0, 0, 0))
     board = metrics_board(settings, workers=1)
     for more in ("x", "y"):
         registries = [*settings.registries, settings.registries[0].model_copy(update={"service": more})]

@@ -17,7 +17,7 @@ CELL = 3
 
 
 def small_board(workers: int = 2) -> Board:
-    return Board(Layout(services=("reg",), sources=(), directories=(), keys=()), workers=workers)
+    return Board(Layout(services=("reg",), sources=(), directories=(), keys=(), issuers=()), workers=workers)
 
 
 def total(board: Board) -> float:
@@ -116,7 +116,7 @@ def test_a_sandbox_without_memory_files(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def names(*services: str) -> LabelNames:
-    return LabelNames(services, (), (), ())
+    return LabelNames(services, (), (), (), ())
 
 
 def count_for(board: Board, service: str, ready: Any, go: Any) -> None:
@@ -131,7 +131,7 @@ def count_for(board: Board, service: str, ready: Any, go: Any) -> None:
 
 def test_a_name_that_is_added_is_known_to_workers_that_run() -> None:
     """They and the master count it in the same cells."""
-    layout = Layout(**names("reg").with_spares((1, 0, 0, 0))._asdict())
+    layout = Layout(**names("reg").with_spares((1, 0, 0, 0, 0))._asdict())
     board, context = Board(layout, workers=1), multiprocessing.get_context("fork")
     ready, go = context.Event(), context.Event()
     worker = context.Process(target=count_for, args=(board, "new", ready, go), daemon=True)
@@ -147,7 +147,7 @@ def test_a_name_that_is_added_is_known_to_workers_that_run() -> None:
 
 def test_names_for_which_there_is_no_room() -> None:
     """Are returned; a name that was removed keeps its place, so that its counters go on when it comes back."""
-    board = Board(Layout(**names("reg").with_spares((1, 0, 0, 0))._asdict()), workers=1)
+    board = Board(Layout(**names("reg").with_spares((1, 0, 0, 0, 0))._asdict()), workers=1)
     assert board.add(names("new")) == []
     assert board.add(names("reg", "other")) == ["other"]
     assert board.add(names("new")) == []

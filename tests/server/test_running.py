@@ -8,9 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fake_issuer import SetClock
 from live_policies import MARKED, part_of
+from workload_jwts import jwk, key_set, private_key
 
+from tokenserver.authn.workload.issuer_keys import IssuerKeys
+from tokenserver.authn.workload.key_origins import FetchedKeys, KeysNotFetched
+from tokenserver.authn.workload.key_sets import read_key_set
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.user_source import UserSource
 from tokenserver.errors import Fault
 from tokenserver.server.compose import build, user_sources
 from tokenserver.server.running import MAX_PLACES
@@ -152,6 +158,47 @@ def test_gauges(settings: Settings) -> None:
     assert (reading.rejected, reading.jump, reading.reload_delays) == (parts.admission.rejected, 0.0, {})
     assert set(reading.ends) == {str(settings.keys.folder)}
     assert "requests" in reading.loads
+
+
+def test_an_issuer_that_is_down_is_a_note(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start, or once its keys are an hour old: people and the other workloads need a server that is ready."""
+    clock, answers = SetClock(), [KeysNotFetched("canary")]
+    good = FetchedKeys(read_key_set(key_set(jwk(private_key("ES256"), "k"))))
+
+    def origin() -> FetchedKeys:
+        if answers:
+            raise answers[0]
+        return good
+
+    class Watched(IssuerKeys):
+        def __init__(self, name: str, _: object) -> None:
+            super().__init__(name, origin, steady=clock, spawn=lambda run: run(), spread=lambda: 0.0)
+
+    monkeypatch.setattr("tokenserver.server.sources.workload_sources.IssuerKeys", Watched)
+    parts = build(with_workloads(settings))
+    seen = []
+    for seconds, is_down in ((0, True), (60, False), (600, True), (3600, True), (60, False)):
+        clock.now += seconds
+        answers[:] = [KeysNotFetched("canary")] if is_down else []
+        for source in parts.live.snapshot().workload_sources:
+            assert isinstance(source.keys, IssuerKeys)
+            source.keys.tick()
+        assert set(parts.readiness().values()) == {None}
+        seen.append((parts.notes().get("github"), parts.reading().issuer_keys["github"]))
+    assert seen == [
+        ("the keys of its issuer could not be fetched yet; see the log", (None, True)),
+        (None, (0.0, False)),
+        (None, (600.0, True)),
+        ("the keys of its issuer are 1 h old, and will be used until 24 h; see the log", (4200.0, True)),
+        (None, (0.0, False)),
+    ]
+
+
+def with_workloads(settings: Settings) -> Settings:
+    """The same settings, with a source of workloads as well."""
+    source = {"name": "github", "preset": "github_actions", "issuer": "https://ci.example.com"}
+    added = UserSource.model_validate({"workload": source})
+    return settings.model_copy(update={"authentication": (*settings.authentication, added)})
 
 
 def test_background_threads_end(settings: Settings) -> None:

@@ -35,16 +35,17 @@ Names = tuple[str | None, ...]
 
 
 class LabelNames(NamedTuple):
-    """Label values that come from the configuration: names of registries, user sources, those of them that are
-    directories, and key folders.
+    """Label values that come from the configuration: names of registries, sources, those of them that are directories,
+    key folders, and the workload sources, whose issuers have keys.
     """
 
     services: Names
     sources: Names
     directories: Names
     keys: Names
+    issuers: Names
 
-    def with_spares(self, numbers: tuple[int, int, int, int]) -> LabelNames:
+    def with_spares(self, numbers: tuple[int, int, int, int, int]) -> LabelNames:
         """The same, and room for this number of further names of each kind."""
         return LabelNames(*(names + (None,) * number for names, number in zip(self, numbers, strict=True)))
 
@@ -97,12 +98,12 @@ class Latency(NamedTuple):
 class Layout:
     """Where each metric is in a row. For names at the same places of `LabelNames`, the cells are the same.
 
-    `services`, `sources` (of users), `directories` (the sources with a circuit breaker) and `keys` (folders) are those
-    of the configuration.
+    `services`, `sources` (of users and workloads), `directories` (the sources with a circuit breaker), `keys` (folders)
+    and `issuers` (the workload sources) are those of the configuration.
     """
 
-    def __init__(self, *, services: Names, sources: Names, directories: Names, keys: Names) -> None:
-        self.names = LabelNames(services, sources, directories, keys)
+    def __init__(self, *, services: Names, sources: Names, directories: Names, keys: Names, issuers: Names) -> None:
+        self.names = LabelNames(services, sources, directories, keys, issuers)
         self.size = 0
         self.exchanges = self._table(
             "exchanges",
@@ -191,6 +192,16 @@ class Layout:
             "Seconds until the certificate expires; below zero: since it expired.",
             keys=keys,
             certificate=("signing", "ca"),
+        )
+        self.issuer_keys = self._table(
+            "issuer_keys_age_seconds",
+            "Seconds since the keys of this workload source's issuer were last fetched; the longest of all workers.",
+            source=issuers,
+        )
+        self.issuer_failures = self._table(
+            "issuer_keys_failing",
+            "Workers whose last attempt to fetch the keys of this workload source's issuer failed, or has not ended.",
+            source=issuers,
         )
         self.clock_jump = self._table(
             "clock_jump_seconds", "How far the clock jumped within the last hour, below zero for backwards; else 0."

@@ -53,7 +53,13 @@ class _Measured(Collector):
         yield _gauge("workers", "Worker processes that are alive.", (), {(): len(alive)})
         yield from (_counter(table, rows) for table in layout.counters)
         yield _latency(layout, rows)
-        summed = (layout.not_ready, layout.breakers, layout.load, layout.throttle_fallback)
+        summed = (
+            layout.not_ready,
+            layout.breakers,
+            layout.load,
+            layout.throttle_fallback,
+            layout.issuer_failures,
+        )
         yield from (_summed(table, alive) for table in summed)
         yield _highest(layout.reload_delay, alive)
         yield _highest(layout.pending, alive)
@@ -62,6 +68,7 @@ class _Measured(Collector):
         yield _gauge(jump.name, jump.text, (), {(): furthest})
         yield from _policies(layout, alive, self._now())
         yield _certificates(layout.certificates, alive, self._now())
+        yield _ages(layout.issuer_keys, alive, self._monotonic())
 
 
 def _counter(table: Table, rows: Sequence[Row]) -> Metric:
@@ -105,6 +112,13 @@ def _certificates(table: Table, rows: Sequence[Row], now: float) -> Metric:
     """The expiry of live certificates; if workers differ for a moment, of the certificate that expires first."""
     ends = {labels: min((row[cell] for row in rows if row[cell]), default=math.nan) for labels, cell in table.items()}
     known = {labels: end - now for labels, end in ends.items() if not math.isnan(end)}
+    return _gauge(table.name, table.text, table.labels, known)
+
+
+def _ages(table: Table, rows: Sequence[Row], monotonic: float) -> Metric:
+    """The age of the oldest; a worker that has fetched nothing yet has none."""
+    since = {labels: [row[cell] for row in rows if row[cell]] for labels, cell in table.items()}
+    known = {labels: max(0.0, monotonic - min(found)) for labels, found in since.items() if found}
     return _gauge(table.name, table.text, table.labels, known)
 
 

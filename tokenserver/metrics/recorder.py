@@ -36,7 +36,8 @@ class Gauges:
     count since the worker started. `parts` is what `/readyz` shows. `loads` has how many run and how many wait, by
     bulkhead. `ends` has when the signing certificate and the CA certificate expire, by key folder. `jump` is how far
     the clock was moved, in seconds. `reload_delays` has for how many seconds files have been changing or loading, by
-    kind and state.
+    kind and state. `issuer_keys` has, by workload source, the seconds since the last good fetch of the issuer's keys,
+    None if there was none, and whether the last fetch failed.
     """
 
     policy: str
@@ -51,6 +52,7 @@ class Gauges:
     jump: float = 0.0
     reload_delays: Mapping[tuple[str, str], float] = field(default_factory=dict)
     configuration: str = ""
+    issuer_keys: Mapping[str, tuple[float | None, bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,10 @@ class Meter:
             signing, ca = reading.ends.get(keys, (None, None))
             end = ca if certificate == "ca" else signing
             row[cell] = 0.0 if end is None else end.timestamp()
+        for (source,), cell in layout.issuer_keys.items():
+            age, is_failing = reading.issuer_keys.get(source, (None, False))
+            row[cell] = 0.0 if age is None else monotonic - age
+            row[layout.issuer_failures[(source,)]] = is_failing
         row[layout.clock_jump.cell] = reading.jump
         for (state,), cell in layout.pending.items():
             row[cell] = reading.configuration == state

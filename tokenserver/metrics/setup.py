@@ -10,9 +10,9 @@ from tokenserver.metrics.definitions import LabelNames, Layout
 from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.shared_rows import Board
 
-SPARE_NAMES = (256, 16, 16, 16)
-"""How many registries, user sources, directories and key folders that a reload adds have labels of their own. Each
-registry takes about 200 bytes for each worker.
+SPARE_NAMES = (256, 16, 16, 16, 16)
+"""How many registries, sources, directories, key folders and workload sources that a reload adds have labels of their
+own. Each registry takes about 200 bytes for each worker.
 """
 
 logger = logging.getLogger("tokenserver.metrics")
@@ -54,6 +54,7 @@ def label_names(settings: Settings) -> LabelNames:
         sources=tuple(source.name for source in settings.authentication),
         directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
         keys=tuple(str(keys.folder) for keys in settings.key_sets()),
+        issuers=tuple(source.name for source in settings.authentication if source.workload is not None),
     )
 
 

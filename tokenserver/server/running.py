@@ -94,6 +94,7 @@ class RunningServer:
             jump=self.clock.jump() or 0.0,
             configuration=self.notice().state,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
+            issuer_keys={one.name: (one.age, one.is_failing) for one in issuer_keys(snapshot.workload_sources)},
         )
 
     def _look(self, stop: threading.Event) -> None:

@@ -95,10 +95,10 @@ class World:
 def test_the_first_tick_fetches() -> None:
     """Before it nothing is asked, and after it nothing until the interval is over."""
     world = World("a")
-    assert (world.origin.asked, world.keys.age) == (0, None)
+    assert (world.origin.asked, world.keys.age, world.keys.is_failing) == (0, None, True)
     world.keys.tick()
     assert (world.origin.asked, world.ask(), world.keys.age) == (1, "a", 0)
-    assert world.keys.note is None
+    assert (world.keys.note, world.keys.is_failing) == (None, False)
     world.passes(INTERVAL - 1)
     assert world.origin.asked == 1
     world.passes(1)

@@ -79,6 +79,17 @@ def test_a_good_installation(settings: Settings, monkeypatch: pytest.MonkeyPatch
     assert [one for one in found if one.ok is False] == []
 
 
+def test_issuers_of_workloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is down is a fault, and everything else is examined as before."""
+    issuer = f"http://localhost:{free_port()}"
+    source = f'[{{workload: {{name: ci, preset: gitlab_ci, issuer: "{issuer}"}}}}]'
+    found = examined(
+        installed(tmp_path, CONFIG.replace("authentication: []", f"authentication: {source}")), monkeypatch
+    )
+    assert [(one.check, one.ours) for one in found if one.ok is False] == [("workload issuer", issuer)]
+    assert "the registry accepts the token" in [one.message for one in found]
+
+
 def test_warnings_are_findings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `check` gives them."""
     found = examined(settings, monkeypatch)

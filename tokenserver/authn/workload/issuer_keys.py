@@ -127,6 +127,11 @@ class IssuerKeys:
         return None if known is None else self._steady() - known.since
 
     @property
+    def is_failing(self) -> bool:
+        """Whether the last fetch failed, or the first one has not ended yet."""
+        return self._failure is not None
+
+    @property
     def note(self) -> str | None:
         """One sentence for `/readyz`, without any name of a host; None while the keys are younger than an hour."""
         age = self.age

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokenserver.authn.workload.issuer_urls import require_safe
+from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.authn.workload.key_sets import MAX_JWKS, IssuerKeySet, UnusableKeys, read_key_set
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_file, read_text
@@ -37,8 +38,9 @@ _MAX_REASON = 300
 class KeysNotFetched(TokenserverError):
     """The keys could not be fetched. The text says why, for the log and the audit event."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, obstacle: Obstacle | None = None) -> None:
         super().__init__(cut(one_line(reason), _MAX_REASON))
+        self.obstacle = obstacle or Obstacle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,10 @@ class Discovery:
             found = read_object(document.body)
         except InvalidJson as error:
             raise KeysNotFetched(f"the discovery document {error}") from None
-        if found.get("issuer") != self._issuer:
-            raise KeysNotFetched("the discovery document is of another issuer")
+        issuer = found.get("issuer")
+        if issuer != self._issuer:
+            other = Obstacle(issuer=issuer if isinstance(issuer, str) else "")
+            raise KeysNotFetched("the discovery document is of another issuer", other)
         url = found.get("jwks_uri")
         try:
             require_safe(url if isinstance(url, str) else "", may_be_plain=self._issuer.startswith("http://"))
@@ -138,7 +142,7 @@ class _Client:
         try:
             return FetchedKeys(read_key_set(response.body), _fresh_for(response))
         except UnusableKeys as error:
-            raise KeysNotFetched(f"the key set {error}") from None
+            raise KeysNotFetched(f"the key set {error}", Obstacle(url)) from None
 
     def document(self, url: str, rest: Callable[[], float]) -> HttpResponse:
         """The response with status 200 at this URL."""
@@ -151,9 +155,10 @@ class _Client:
             is_plain_local=True,
         )
         if isinstance(outcome, FetchFailure):
-            raise KeysNotFetched(f"{url}: {outcome.reason}: {outcome.detail}")
+            raise KeysNotFetched(f"{url}: {outcome.reason}: {outcome.detail}", Obstacle(url, outcome.reason))
         if outcome.status != 200:
-            raise KeysNotFetched(f"{url} answers with status {outcome.status}")
+            status = Obstacle(url, status=outcome.status, location=outcome.header("location"))
+            raise KeysNotFetched(f"{url} answers with status {outcome.status}", status)
         if outcome.is_cut:
             raise KeysNotFetched(f"{url} answers with more than {MAX_JWKS // 1024} KiB")
         return outcome
@@ -164,9 +169,9 @@ class _Client:
         try:
             text = read_text(self.token_file, private=True, limit=_MAX_BEARER).strip()
         except LoadError as error:
-            raise KeysNotFetched(str(error)) from None
+            raise KeysNotFetched(str(error), Obstacle(file=str(self.token_file))) from None
         if re.fullmatch(r"[!-~]+", text) is None:
-            raise KeysNotFetched(f"{self.token_file} holds no bearer token")
+            raise KeysNotFetched(f"{self.token_file} holds no bearer token", Obstacle(file=str(self.token_file)))
         return Secret(f"Bearer {text}")
 
 

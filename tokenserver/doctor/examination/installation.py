@@ -1,4 +1,4 @@
-"""Examination of this installation: files, keys, the server as clients reach it, every registry that has a `url`."""
+"""Examination of this installation: files, keys, issuers of workloads, the server, every registry that has a `url`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.commands import check_files
+from tokenserver.doctor.examination.issuers import examine_issuers
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting.requests import Requests, Visit
 from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
@@ -40,10 +41,20 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
-    server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
+    with ThreadPoolExecutor(max_workers=1) as beside:  # so that a silent issuer takes no time from the others
+        issuers = beside.submit(examine_issuers, settings, ours.config, snapshot.policies)
+        server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
+        others = _visit_registries(baseline, requests, skew)
+        found += issuers.result()
     found += server_findings
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")
+    return found + others
+
+
+def _visit_registries(baseline: Baseline, requests: Requests, skew: float | None) -> list[Finding]:
+    """The findings about each registry in its order."""
+    ours = baseline.ours
 
     def visited(registry: OurRegistry) -> list[Finding]:
         if registry.url is None:
@@ -54,6 +65,5 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
 
     # Side by side: a registry that does not answer takes all of the time that is left.
     with ThreadPoolExecutor(max_workers=_VISITS) as visits:
-        for findings in visits.map(visited, ours.registries):
-            found += without_echoes(findings)
-    return found
+        visits_of_all = visits.map(visited, ours.registries)
+        return [finding for findings in visits_of_all for finding in without_echoes(findings)]
