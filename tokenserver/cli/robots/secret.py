@@ -14,13 +14,12 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.policy.machines.robots import MachineNameError, parse_machine_name
+from tokenserver.policy.syntax.machines import MAX_NOTE
 from tokenserver.policy.terms import TermError, parse_moment, parse_network
 from tokenserver.runtime.durations import parse_duration
 
 MIN_LIFETIME, MAX_LIFETIME = timedelta(hours=1), timedelta(days=365)
 """How long a new secret can be valid."""
-
-MAX_NOTE = 200
 
 _COMMANDS = {
     "new": LazyCommand("tokenserver.cli.robots.secret", "secret_new", "Make a secret, and the line that declares it."),
