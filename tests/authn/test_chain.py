@@ -368,7 +368,7 @@ class Robots:
         """No token of a workload is expected here."""
         raise AssertionError
 
-    def remembers(self, _token: Secret) -> bool:
+    def recall(self, _token: Secret) -> Identity | None:
         """No token of a workload is expected here."""
         raise AssertionError
 

@@ -20,6 +20,7 @@ from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService
 from tokenserver.exchange.shadow import ShadowPolicy
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.identity import Identity, Kind
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.scopes import parse_scopes
 from tokenserver.server.compose import build, warnings
@@ -122,6 +123,34 @@ def test_an_anonymous_client_is_compared_too(shadowed: Shadowed) -> None:
     exchange, _, events, _ = shadowed
     exchange.exchange(asked("repository:public/a:pull", user=None))
     assert events == []
+
+
+JOB = Identity("workload:ci:1", Kind.WORKLOAD, "ci", claims=frozenset({("id", "7")}))
+
+
+@pytest.mark.parametrize(
+    ("declared", "identity", "lost"),
+    [
+        pytest.param("", Identity("robot:ci", Kind.ROBOT, "robots"), [["pull"]], id="an unknown robot"),
+        pytest.param("robots: {ci: {description: builds}}", Identity("robot:ci", Kind.ROBOT), [], id="a robot"),
+        pytest.param("", JOB, [["pull"]], id="an unknown workload"),
+        pytest.param('workloads: {web: {from: ci, claims: {id: "8"}}}', JOB, [["pull"]], id="other claims"),
+        pytest.param('workloads: {web: {from: ci, claims: {id: "7"}}}', JOB, [], id="a workload"),
+    ],
+)
+def test_a_machine_that_the_candidate_does_not_declare(
+    shadowed: Shadowed, candidate: Path, declared: str, identity: Identity, lost: list[list[str]]
+) -> None:
+    """It would not be let in, and loses what `everyone` may do."""
+    exchange, shadow, events, snapshot = shadowed
+    (candidate / "policy.yaml").write_text(f"{CANDIDATE}{declared}\n")
+    shadow._snapshot = lambda: replace(snapshot, candidate=load_policies(candidate, now=NOW))
+    request = asked("repository:public/a:pull", user=None)
+    result = exchange.exchange(request)
+    events.clear()
+    shadow.observe(request, result._replace(ruling=replace(result.ruling, identity=identity)), 0.0)
+    assert [event["lost"] for event in events] == lost
+    assert {event["subject"] for event in events} <= {identity.subject}
 
 
 def test_without_a_candidate_nothing_is_compared(shadowed: Shadowed) -> None:

@@ -122,8 +122,8 @@ class Guard(Protocol):
         """
         ...
 
-    def remembers(self, token: Secret) -> bool:
-        """Whether the cache has a token, so that nobody needs to read it."""
+    def recall(self, token: Secret) -> Identity | None:
+        """The identity of a token from the cache alone; None if it has to be checked (again)."""
         ...
 
     def count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None) -> None:

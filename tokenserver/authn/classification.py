@@ -45,7 +45,7 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
         return MalformedCredentials(MALFORMED_KEY)
     if parts is not None:
         return Key(*parts, secret, name)
-    issuer = None if issuer_of is None else _issuer(text, issuer_of)
+    issuer = issuer_of(text) if issuer_of is not None and may_be_jwt(text) else None
     return credentials if issuer is None else Jwt(secret, issuer, name)
 
 
@@ -61,7 +61,7 @@ def password_problem(password: Secret) -> str | None:
     return None
 
 
-def _issuer(text: str, issuer_of: IssuerOf) -> str | None:
+def may_be_jwt(text: str) -> bool:
+    """Whether the text begins like a JWT and is no longer than one; few passwords are like this."""
     # Every JWT is ASCII, so its characters are bytes.
-    is_likely = text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
-    return issuer_of(text) if is_likely else None
+    return text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()

@@ -227,6 +227,11 @@ class Settings(Section):
         return {source.name: source.kind.spelled_anchors for source in self.workload_sources}
 
     @property
+    def workload_presets(self) -> dict[str, str]:
+        """The preset of each workload source."""
+        return {source.name: source.preset for source in self.workload_sources}
+
+    @property
     def namespaces(self) -> Namespaces | None:
         """What the user sources map names to; None if none of them maps any."""
         rules = frozenset(rule_of(source.names) for source in self.user_sources)

@@ -15,9 +15,11 @@ from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.identity import Identity, Sort
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
-from tokenserver.policy.model import Context
+from tokenserver.policy.machines.robots import robot_of
+from tokenserver.policy.model import Context, PolicySet
 from tokenserver.scopes import in_order
 
 logger = logging.getLogger("tokenserver.shadow")
@@ -63,8 +65,13 @@ class ShadowPolicy:
             return
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
         ruled = decide_held if ruling.registry.holds else decide
+        is_let_in = _is_let_in(snapshot.candidate, ruling.identity)
         for live in ruling.decisions:
-            candidate = ruled(snapshot.candidate, ruling.identity, live.scope, context)
+            candidate = (
+                ruled(snapshot.candidate, ruling.identity, live.scope, context)
+                if is_let_in
+                else Decision(live.scope, frozenset())
+            )
             if candidate.granted != live.granted:
                 yield {
                     "event": "shadow_difference",
@@ -78,6 +85,13 @@ class ShadowPolicy:
                     "policy": ruling.policy,
                     "shadow": snapshot.candidate.digest,
                 }
+
+
+def _is_let_in(policies: PolicySet, identity: Identity) -> bool:
+    """Whether these policies declare the client, if it is a machine; every other client logs in without them."""
+    if identity.sort is Sort.WORKLOAD:
+        return policies.groups.workloads.are_declared(identity.source, identity.claims)
+    return identity.sort is not Sort.ROBOT or robot_of(identity.subject) in policies.robots
 
 
 def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]]]:

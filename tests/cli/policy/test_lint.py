@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import yaml
 from click.testing import CliRunner
 from policy_commands import Run, facts, write
 
@@ -15,6 +17,13 @@ allow:
   - {id: public, to: [everyone], repositories: ["public/**"], role: reader}
 tests:
   - {as: anonymous, can: [pull public/x], cannot: [push public/x]}
+"""
+MACHINES = """\
+version: 1
+workloads:
+  web: {from: ci, claims: {sub: job, repository: octo-org/web, ref: refs/heads/main}}
+allow:
+  - {id: public, to: ["workload:web"], repositories: ["public/**"], role: reader}
 """
 TWICE = CLEAN.replace("tests:", '  - {id: again, to: [everyone], repositories: ["public/a"], role: reader}\ntests:')
 
@@ -37,6 +46,20 @@ def test_findings(run: Run, folder: Path) -> None:
     assert result.stderr == "1 finding; tokenserver help policy-lint explains each code\n"
     (found,) = facts(run("lint", "--json"))
     assert f"{found['file']}:{found['line']}: {found['code']} {found['text']}" == line
+
+
+def test_the_preset_of_a_source_is_that_of_the_configuration(run: Run, folder: Path, site: Path) -> None:
+    """From claims alone a source is guessed; one whose preset is `none` has no ids that GitHub's have."""
+    write(folder / "web.yaml", MACHINES)
+    assert "TS132" in {one["code"] for one in facts(run("lint", "--json"))}
+    source = {"name": "ci", "issuer": "https://ci.example.com", "keys": {"file": "jwks.json"}}
+    settings = yaml.safe_load(site.read_text())
+    for preset, is_found in (("github_actions", True), ("none", False)):
+        entry = {"workload": {**source, "preset": preset}}
+        site.write_text(yaml.safe_dump({**settings, "authentication": [*settings["authentication"], entry]}))
+        found = CliRunner().invoke(main, ["policy", "lint", "--json", "--config", str(site)])
+        codes = {one["code"] for one in json.loads(found.stdout)}
+        assert ("TS132" in codes) is is_found
 
 
 def test_directory_needs_a_directory(run: Run, site: Path) -> None:

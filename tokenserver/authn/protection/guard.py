@@ -226,9 +226,9 @@ class Protection:
                 self.count_unknown(token, client)
                 raise
 
-    def remembers(self, token: Secret) -> bool:
-        """See `Guard.remembers`."""
-        return self._remembered.has(self._key(Password("\0", token)))
+    def recall(self, token: Secret) -> Identity | None:
+        """See `Guard.recall`."""
+        return self._remembered.get(self._key(Password("\0", token)))
 
     def _verify_token(self, key: bytes, begun: float, token: Secret, check: Callable[[Secret], Identity]) -> Identity:
         identity = self._remembered.verified_since(key, begun)

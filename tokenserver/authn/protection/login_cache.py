@@ -88,10 +88,6 @@ class VerifiedLogins:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def has(self, key: bytes) -> bool:
-        """Whether there is an entry, fresh or not."""
-        return key in self._entries
-
     def get(self, key: bytes) -> Identity | None:
         """The identity verified with this login, or None if it has to be checked (again)."""
         now = self._monotonic()

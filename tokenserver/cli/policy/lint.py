@@ -47,6 +47,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
             have_groups=source.have_groups,
             anonymous=None if source.settings is None else source.settings.anonymous,
             unknown_names=unknown_names,
+            presets=None if source.settings is None else source.settings.workload_presets,
             budget=budget,
         )
     findings = [*found, *overlaps]

@@ -14,6 +14,7 @@ from tokenserver.documents.tls_files import client_context
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.machines.workloads import Workloads
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 
 def files_of_workloads(source: WorkloadSettings) -> tuple[Path, ...]:
@@ -57,6 +58,10 @@ def issuer_keys(sources: Iterable[WorkloadSource]) -> Iterator[IssuerKeys]:
     return (source.keys for source in sources if isinstance(source.keys, IssuerKeys))
 
 
+MAX_KNOWN = 4096
+"""Workloads of which is known whether policies declare them; each has some kilobytes of claims in the login cache."""
+
+
 class DeclaredWorkloads:
     """The workload sources, as far as policies declare their workloads. See `WorkloadAuthenticator`."""
 
@@ -64,6 +69,7 @@ class DeclaredWorkloads:
         self.sources = tuple(sources)
         self._verifier = WorkloadSources(self.sources)
         self._workloads = workloads
+        self._declared: BoundedCache[Identity, bool] = BoundedCache(MAX_KNOWN)
 
     def authenticate(self, text: Secret) -> Identity:
         """The workload for which its issuer vouches.
@@ -82,5 +88,9 @@ class DeclaredWorkloads:
         Raises:
             InvalidCredentials: it is not declared.
         """
-        if not self._workloads.are_declared(identity.source, identity.claims):
+        is_declared = self._declared.get(identity)
+        if is_declared is None:
+            is_declared = self._workloads.are_declared(identity.source, identity.claims)
+            self._declared.put(identity, is_declared)
+        if not is_declared:
             raise InvalidCredentials(f"{identity.subject} is no declared workload")
