@@ -20,7 +20,7 @@ from tokenserver.authn.authenticator import (
     Stamped,
     WorkloadAuthenticator,
 )
-from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem
+from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
 from tokenserver.authn.usernames import is_machine_name, typed_name_problem
 from tokenserver.credentials import (
     AccessKeyForm,
@@ -112,9 +112,10 @@ class Chain:
                     return ANONYMOUS
                 raise AuthenticationRequired
             case MalformedCredentials(reason):
-                if found is credentials:
+                secret = sent_secret(credentials)
+                if secret is None:
                     raise InvalidCredentials(reason)
-                self._count_unknown(_secret_of(credentials), client)
+                self._count_unknown(secret, client)
                 raise InvalidCredentials(reason, MALFORMED_KEY_TEXT)
             case RefreshToken(secret):
                 self._count_unknown(secret, client, UnknownRefreshToken.fix)
@@ -157,10 +158,10 @@ class Chain:
         Raises:
             InvalidCredentials: it is not declared any more.
         """
-        if self._guard is None or not isinstance(credentials, Password | RefreshToken):
+        secret = sent_secret(credentials)
+        if self._guard is None or secret is None or not may_be_jwt(secret.reveal()):
             return None
-        secret = credentials.password if isinstance(credentials, Password) else credentials.secret
-        identity = self._guard.recall(secret) if may_be_jwt(secret.reveal()) else None
+        identity = self._guard.recall(secret)
         if identity is None or identity.kind is not Kind.WORKLOAD:
             return None
         workloads.require_declared(identity)
@@ -231,13 +232,6 @@ def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
     if len(stamps) == 1:
         return stamps[0]
     return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
-
-
-def _secret_of(credentials: Credentials) -> Secret:
-    """The secret that was classified as a malformed key."""
-    if isinstance(credentials, RefreshToken):
-        return credentials.secret
-    return credentials.password if isinstance(credentials, Password) else Secret("")
 
 
 def _checked(identity: object, backend: str) -> Identity:

@@ -32,12 +32,10 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
     `issuer_of` recognizes the tokens of workloads; without it, none is recognized. Text that begins like an access key
     is a `Key` or `MalformedCredentials`.
     """
-    if isinstance(credentials, Password):
-        name, secret = credentials.username, credentials.password
-    elif isinstance(credentials, RefreshToken):
-        name, secret = "", credentials.secret
-    else:
+    secret = sent_secret(credentials)
+    if secret is None:
         return credentials
+    name = credentials.username if isinstance(credentials, Password) else ""
     text = secret.reveal()
     try:
         parts = key_parts(text)
@@ -47,6 +45,13 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
         return Key(*parts, secret, name)
     issuer = issuer_of(text) if issuer_of is not None and may_be_jwt(text) else None
     return credentials if issuer is None else Jwt(secret, issuer, name)
+
+
+def sent_secret(credentials: Credentials) -> Secret | None:
+    """What was sent as a password or refresh token, before anybody looked at it; None for other credentials."""
+    if isinstance(credentials, Password):
+        return credentials.password
+    return credentials.secret if isinstance(credentials, RefreshToken) else None
 
 
 def password_problem(password: Secret) -> str | None:

@@ -23,10 +23,10 @@ from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
-from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Principal
 from tokenserver.server.compose import ldap_directory
+from tokenserver.server.startup import configured_policies
 
 
 @click.group(cls=HintingGroup)
@@ -77,15 +77,8 @@ def ldap_test(user: str | None, source: str | None, verbose: bool, as_json: bool
 
 def _judge(settings: Settings) -> Callable[[Identity], Judged]:
     """A judge of identities: the policy groups that hold them, and whether the policies reject the login."""
-    services = frozenset(registry.service for registry in settings.registries)
     try:
-        policies = load_policies(
-            settings.policies,
-            services=services,
-            now=datetime.now(UTC),
-            namespaces=settings.namespaces,
-            workload_sources=settings.workload_anchors,
-        )
+        policies = configured_policies(settings, datetime.now(UTC))
     except LoadError:
         echo("warning: the policies do not load, so their groups are unknown; fix: tokenserver check", err=True)
         return unjudged
@@ -94,7 +87,8 @@ def _judge(settings: Settings) -> Callable[[Identity], Judged]:
         names = sorted(str(Principal("group", name)) for name in policies.groups.holding(identity))
         if not identity.lost:
             return Judged(names)
-        rules = (restricting_rule(policies, service) for service in sorted(services))
+        services = sorted({registry.service for registry in settings.registries})
+        rules = (restricting_rule(policies, service) for service in services)
         rule = next((rule for rule in rules if rule is not None), None)
         problem = None if rule is None else f"{rule.id} ({rule.file}:{rule.line}) is about groups"
         return Judged(names, problem)

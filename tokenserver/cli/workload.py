@@ -19,12 +19,12 @@ from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.analysis.conditions import Given, spell_condition
-from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.principals import HypotheticalClient
 from tokenserver.policy.queries.what_can import Reach, spell_pattern, what_can
 from tokenserver.scopes import in_order
-from tokenserver.server.sources.workload_examination import ExaminedStep, WorkloadExamination, examine
+from tokenserver.server.sources.workload_examination import ExaminedStep, examine
+from tokenserver.server.startup import configured_policies
 
 MAX_TEXT = 64 * 1024
 """Bytes of standard input that are read."""
@@ -56,15 +56,16 @@ def workload_test(service: str | None, as_json: bool, config: Path | None) -> No
         raise click.UsageError(f"no registry with the service {service!r} is configured")
     text = read_pasted("JWT", limit=MAX_TEXT)
     policies = _policies(settings)
-    found, steps = WorkloadExamination(), list[ExaminedStep]()
-    for step in examine(text, settings.workload_sources, settings.server.url, policies, now=time.time, found=found):
+    steps: list[ExaminedStep] = []
+    for step in examine(text, settings.workload_sources, settings.server.url, policies, now=time.time):
         steps.append(step)
         if not as_json:
             _print(step)
     is_right = all(step.advice is None for step in steps)
     reaches: tuple[Reach, ...] = ()
-    if is_right and found.identity is not None and policies is not None:
-        reaches = _reaches(policies, found.identity, registry.service)
+    identity = next((step.identity for step in steps if step.identity is not None), None)
+    if is_right and identity is not None and policies is not None:
+        reaches = _reaches(policies, identity, registry.service)
     if as_json:
         can = list(map(_spelled, reaches))
         echo_text(
@@ -78,15 +79,8 @@ def workload_test(service: str | None, as_json: bool, config: Path | None) -> No
 
 
 def _policies(settings: Settings) -> PolicySet | None:
-    services = frozenset(registry.service for registry in settings.registries)
     try:
-        return load_policies(
-            settings.policies,
-            services=services,
-            now=datetime.now(UTC),
-            namespaces=settings.namespaces,
-            workload_sources=settings.workload_anchors,
-        )
+        return configured_policies(settings, datetime.now(UTC))
     except LoadError:
         echo("warning: the policies do not load, so no workload is known; fix: tokenserver check", err=True)
         return None

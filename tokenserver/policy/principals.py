@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
-from tokenserver.identity import PEOPLE, Identity, Kind, Sort
+from tokenserver.identity import PEOPLE, Identity, Kind
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import membership, workload_of
@@ -97,11 +97,9 @@ PARTS: Mapping[Principal, frozenset[Kind]] = {
 
 _KINDS: Mapping[str, frozenset[Kind]] = {
     "everyone": frozenset(Kind),
-    "anonymous": frozenset({Kind.ANONYMOUS}),
-    "robots": frozenset({Kind.ROBOT}),
-    "robot": frozenset({Kind.ROBOT}),
-    "workloads": frozenset({Kind.WORKLOAD}),
-    "workload": frozenset({Kind.WORKLOAD}),
+    **{part.sort: kinds for part, kinds in PARTS.items()},
+    "robot": PARTS[ROBOTS],
+    "workload": PARTS[WORKLOADS],
 }
 
 
@@ -134,9 +132,7 @@ def groups_with_machines(policies: PolicySet) -> list[Principal]:
 
 def part_of(identity: Identity) -> Principal:
     """The one of the disjoint parts of `everyone` that the client belongs to."""
-    if identity.is_anonymous:
-        return ANONYMOUS
-    return {Sort.USER: AUTHENTICATED, Sort.ROBOT: ROBOTS, Sort.WORKLOAD: WORKLOADS}[identity.sort]
+    return next(part for part, kinds in PARTS.items() if identity.kind in kinds)
 
 
 def parts_of_everyone(policies: PolicySet) -> tuple[Principal, ...]:
@@ -156,7 +152,7 @@ def parted(principals: Iterable[Principal]) -> Iterator[Principal]:
     """The principals, with `everyone` split into its disjoint parts, some of which may have no client."""
     for principal in principals:
         if principal == EVERYONE:
-            yield from (AUTHENTICATED, ANONYMOUS, ROBOTS, WORKLOADS)
+            yield from PARTS
         else:
             yield principal
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.authn.protection.guard import Protection
+from tokenserver.authn.workload.issuer_keys import IssuerKeys, watch_issuers
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
@@ -68,7 +69,7 @@ class RunningServer:
         """Start the background threads that depend on the settings: all but the reload of files."""
         threads = [
             threading.Thread(target=watch_keys, args=(self.rotators, stop), name="rotate-keys", daemon=True),
-            threading.Thread(target=self._follow_issuers, args=(stop,), name="issuers", daemon=True),
+            threading.Thread(target=watch_issuers, args=(self._issuers, stop), name="issuers", daemon=True),
             threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True),
         ]
         if self.meter is not None:
@@ -101,13 +102,8 @@ class RunningServer:
         while not stop.wait(LOOK_SECONDS):
             self.trail.check()
 
-    def _follow_issuers(self, stop: threading.Event) -> None:
-        """Fetch the keys of the issuers of workloads whenever that is due, whatever sources there are by then."""
-        while True:
-            for keys in issuer_keys(self.live.snapshot().workload_sources):
-                keys.tick()
-            if stop.wait(LOOK_SECONDS):
-                return
+    def _issuers(self) -> Iterator[IssuerKeys]:
+        return issuer_keys(self.live.snapshot().workload_sources)
 
     def _samples(self, meter: Meter, stop: threading.Event) -> None:
         while not stop.wait(SAMPLE_SECONDS):
@@ -141,7 +137,7 @@ class RunningServer:
         notes["configuration"] = self.notice().text or None
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
-        notes |= {keys.name: keys.note for keys in issuer_keys(self.live.snapshot().workload_sources)}
+        notes |= {keys.name: keys.note for keys in self._issuers()}
         return {name: note for name, note in notes.items() if note is not None}
 
     def _slow_reloads(self) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.store import load_keys
 from tokenserver.policy.loading.loader import load_policies
+from tokenserver.policy.model import PolicySet
 from tokenserver.server.compose import load_snapshot
 from tokenserver.server.start_checks import start_faults
 
@@ -36,6 +37,17 @@ def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
     if faults:
         raise LoadError(faults)
     return settings, snapshot
+
+
+def configured_policies(settings: Settings, now: datetime) -> PolicySet:
+    """The policies of this configuration, loaded once. Raises as `load_policies`."""
+    return load_policies(
+        settings.policies,
+        services=frozenset(registry.service for registry in settings.registries),
+        now=now,
+        namespaces=settings.namespaces,
+        workload_sources=settings.workload_anchors,
+    )
 
 
 def _faults_in(named: ReferencedFiles) -> list[Fault]:

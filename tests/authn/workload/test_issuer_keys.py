@@ -406,7 +406,7 @@ def test_watching() -> None:
         for origin, clock in zip(origins, clocks, strict=True)
     ]
     stop = threading.Event()
-    thread = threading.Thread(target=watch_issuers, args=(issuers, stop), kwargs={"every": 0.01})
+    thread = threading.Thread(target=watch_issuers, args=(lambda: issuers, stop), kwargs={"every": 0.01})
     thread.start()
     clocks[1].now += RETRY
     for _ in range(500):

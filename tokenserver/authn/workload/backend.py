@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
 from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
@@ -71,14 +71,14 @@ class WorkloadSources:
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
             raise RefusedJwt(_UNKNOWN_ISSUER)
-        return for_audience(sources, jwt).identify(jwt)
+        return sources[by_audience([one.trusted.audiences for one in sources], jwt)].identify(jwt)
 
 
 _UNKNOWN_ISSUER = "has an iss that is no issuer of any workload source"
 
 
-def for_audience(sources: list[WorkloadSource], jwt: UnverifiedJwt) -> WorkloadSource:
-    """The first source that has an audience of the JWT, or just the first; it verifies the audience itself."""
+def by_audience(audiences: Sequence[frozenset[str]], jwt: UnverifiedJwt) -> int:
+    """The number of the first source that has an audience of the JWT, or just of the first, which then refuses it."""
     audience = jwt.claims.get("aud")
     listed = {one for one in (audience if isinstance(audience, list) else [audience]) if isinstance(one, str)}
-    return next((one for one in sources if not one.trusted.audiences.isdisjoint(listed)), sources[0])
+    return next((number for number, ours in enumerate(audiences) if not ours.isdisjoint(listed)), 0)

@@ -13,9 +13,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.key_origins import FetchedKeys, KeyOrigin, KeysNotFetched
-from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet
+from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, unknown_key
 from tokenserver.errors import BackendUnavailable, Incomplete
 from tokenserver.runtime.clock_jumps import steady_seconds
 
@@ -118,7 +117,7 @@ class IssuerKeys:
         if self._failure is not None or self._flight is not None:
             problem = self._failure or "they are being fetched"
             raise Incomplete(self.name, f"no key of the issuer has this kid, and new ones are not known: {problem}")
-        raise RefusedJwt("has a kid that no key of its issuer has" if key_id is not None else "has no kid")
+        raise unknown_key(key_id)
 
     @property
     def age(self) -> float | None:
@@ -225,11 +224,13 @@ class IssuerKeys:
 _NO_KEYS = "the keys of its issuer could not be fetched yet; see the log"
 
 
-def watch_issuers(issuers: Iterable[IssuerKeys], stop: threading.Event, *, every: float = 1.0) -> None:
-    """Call `tick` of the issuers every `every` seconds until `stop` is set, the first time immediately. Blocks."""
-    issuers = tuple(issuers)
-    for keys in issuers:
-        keys.tick()
-    while not stop.wait(every):
-        for keys in issuers:
+def watch_issuers(issuers: Callable[[], Iterable[IssuerKeys]], stop: threading.Event, *, every: float = 1.0) -> None:
+    """Call `tick` of the issuers, whichever there are by then, every `every` seconds until `stop` is set. Blocks.
+
+    The first time is immediately.
+    """
+    while True:
+        for keys in issuers():
             keys.tick()
+        if stop.wait(every):
+            return

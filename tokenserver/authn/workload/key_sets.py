@@ -105,6 +105,11 @@ class IssuerKeySet:
 AMBIGUOUS = "has a kid that several keys of its issuer have"
 
 
+def unknown_key(key_id: str | None) -> RefusedJwt:
+    """The refusal of a JWT whose key is not among those of its issuer."""
+    return RefusedJwt("has a kid that no key of its issuer has" if key_id is not None else "has no kid")
+
+
 def read_key_set(content: bytes) -> IssuerKeySet:
     """The keys of a JWKS document. Keys that cannot verify JWTs here are skipped, whatever is wrong with them.
 

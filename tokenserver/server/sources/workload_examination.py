@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tokenserver.authn.workload.backend import WorkloadSource, for_audience
-from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
+from tokenserver.authn.workload.backend import WorkloadSource, by_audience
+from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
 from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
-from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet
+from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, unknown_key
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity
@@ -20,18 +20,15 @@ from tokenserver.server.sources.workload_sources import key_origin
 
 @dataclass(frozen=True, slots=True)
 class ExaminedStep:
-    """One step: its name, what was found, and, if it failed, what to do. `details` are further lines."""
+    """One step: its name, what was found, and, if it failed, what to do. `details` are further lines.
+
+    `identity` is the workload, in the step that verified it.
+    """
 
     name: str
     result: str
     advice: str | None = None
     details: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class WorkloadExamination:
-    """The steps so far, and the workload once it is verified."""
-
     identity: Identity | None = None
 
 
@@ -42,13 +39,11 @@ def examine(
     policies: PolicySet | None,
     *,
     now: Callable[[], float],
-    found: WorkloadExamination,
     origin_of: Callable[[WorkloadSettings], KeyOrigin] = key_origin,
 ) -> Iterator[ExaminedStep]:
     """Verify the JWT as a server with this public URL does, by the keys of its issuer as they are now.
 
     The first step that fails is the last one. `policies` None: they do not load, so nothing declares a workload.
-    `found.identity` is set when the JWT is verified.
 
     Raises:
         LoadError: a file of the source cannot be used.
@@ -66,7 +61,7 @@ def examine(
         advice = f"configure a workload source with this issuer, byte for byte; configured: {known}"
         yield ExaminedStep("issuer", jwt.issuer or "has no iss", advice)
         return
-    chosen = _chosen(candidates, server, jwt)
+    chosen = candidates[by_audience([one.audiences(server) for one in candidates], jwt)]
     yield ExaminedStep("issuer", f"{jwt.issuer}: the source {chosen.name} (preset {chosen.preset})")
     try:
         keys = origin_of(chosen)().keys
@@ -80,17 +75,11 @@ def examine(
     except RefusedJwt as error:
         yield ExaminedStep("verified", error.reason, _advice(error.reason, chosen, server))
         return
-    found.identity = identity
-    claims = sorted(f"{name} = {value}" for name, value in identity.claims)
-    yield ExaminedStep("verified", f"{identity.subject}, for {identity.valid_for or 0:.0f} s", details=tuple(claims))
+    claims = tuple(sorted(f"{name} = {value}" for name, value in identity.claims))
+    told = f"{identity.subject}, for {identity.valid_for or 0:.0f} s"
+    yield ExaminedStep("verified", told, details=claims, identity=identity)
     if policies is not None:
         yield _declared(identity, policies)
-
-
-def _chosen(candidates: Sequence[WorkloadSettings], server: str, jwt: UnverifiedJwt) -> WorkloadSettings:
-    pairs = [(WorkloadSource(one.trusted(server), _NO_KEYS), one) for one in candidates]
-    picked = for_audience([source for source, _ in pairs], jwt)
-    return next(one for source, one in pairs if source is picked)
 
 
 def _declared(identity: Identity, policies: PolicySet) -> ExaminedStep:
@@ -130,8 +119,5 @@ class _CurrentKeys:
         """See `KeysOfIssuer.key`."""
         found = self._keys.find(key_id, algorithm)
         if found is None:
-            raise RefusedJwt("has a kid that no key of its issuer has" if key_id is not None else "has no kid")
+            raise unknown_key(key_id)
         return found
-
-
-_NO_KEYS = _CurrentKeys(IssuerKeySet(()))
