@@ -91,7 +91,7 @@ def _note(_context: click.Context, _parameter: click.Parameter, value: str) -> s
     callback=_networks,
     help="Accept it from this network only; can be repeated.  [default: from everywhere]",
 )
-@click.option("--note", default="", metavar="TEXT", callback=_note, help="What it is for, for whoever reads the file.")
+@click.option("--note", default="", metavar="TEXT", callback=_note, help="What it is for, for readers of the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the secret and its declaration as JSON.")
 def secret_new(  # noqa: PLR0917 - click passes options by name
     name: str,
