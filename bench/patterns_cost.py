@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.policies import NOW
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis import shortest_names as least_words
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import QUESTION_STEPS, Budget, TooComplex
 from tokenserver.policy.diff.diff import diff
 from tokenserver.policy.loading.loader import compile_policies, load_policies
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.variables import segment_automata as words
 
 WORDS = (

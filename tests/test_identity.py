@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from some_ceilings import ceiling
 
 from tokenserver.identity import (
     ANONYMOUS,
@@ -19,7 +20,7 @@ from tokenserver.identity import (
     slug_namespace,
     spell_group,
 )
-from tokenserver.scopes import Access, Resource, is_path_component
+from tokenserver.scopes import is_path_component
 
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd", frozenset({"web"}))
 
@@ -79,10 +80,11 @@ def test_a_source_tells_namesakes_apart() -> None:
 
 def test_no_ceiling_is_not_an_empty_one() -> None:
     """None bounds nothing; an empty ceiling bounds everything away."""
-    bounded = dataclasses.replace(ANN, ceiling=())
+    bounded = dataclasses.replace(ANN, ceiling=ceiling())
     assert bounded != ANN
-    access = Access(Resource("repository", "a"), frozenset({"pull"}))
-    assert dataclasses.replace(ANN, ceiling=(access,)).ceiling == (access,)
+    limited = dataclasses.replace(ANN, ceiling=ceiling(("a", "pull")))
+    assert limited == dataclasses.replace(ANN, ceiling=ceiling(("a", "pull")))
+    assert len({bounded, limited, dataclasses.replace(ANN, ceiling=ceiling(("b", "pull")))}) == 3
 
 
 def test_kinds_spell_as_policies_spell_them() -> None:

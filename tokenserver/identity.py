@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from tokenserver.scopes import Access, is_path_component
+from tokenserver.ceilings import Ceiling
+from tokenserver.scopes import is_path_component
 
 
 class Kind(StrEnum):
@@ -80,7 +81,7 @@ class Identity:
     credential that vouched, if it has one; `claims` are those that the issuer of a workload's token vouches for.
 
     `source` names the user source (empty for anonymous), `groups` are the groups that it reported. `ceiling`, unless
-    None, limits what policies can grant to the listed accesses. `stale`: the source is unreachable; this is the last
+    None, limits what policies can grant. `stale`: the source is unreachable; this is the last
     answer it gave. `lost` has the source's identifiers of groups whose names it could not tell, the first few of them:
     the identity may be in any group then. `namespace` is what the source maps the name to, the value of `${user}`:
     empty if there is none, None if the source maps no names. `valid_for`: for how many seconds at most the source
@@ -93,7 +94,7 @@ class Identity:
     source: str = ""
     groups: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    ceiling: tuple[Access, ...] | None = None
+    ceiling: Ceiling | None = None
     stale: bool = False
     lost: tuple[str, ...] = ()
     namespace: str | None = None

@@ -17,9 +17,9 @@ from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Access, Resource, Scope, parse_scopes
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token

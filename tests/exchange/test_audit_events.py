@@ -23,9 +23,9 @@ from tokenserver.exchange.audit_events import (
     spell_time,
     split,
 )
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Resource, Scope
 
 KEY = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES))).text.reveal()

@@ -12,9 +12,9 @@ from tokenserver.exchange.audit_events import MAX_REJECTED, MAX_RULES, cited_tog
 from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Access, RejectedScope, Resource, Scope, in_order
 from tokenserver.tokens.claims import Compat, Registry
 

@@ -20,9 +20,9 @@ from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCreden
 from tokenserver.exchange.service import MAX_ACCOUNT, TokenRequest, TokenService
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_name, parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.denial import NOTHING_DENIED
 from tokenserver.policy.terms import parse_principal

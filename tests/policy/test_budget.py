@@ -13,6 +13,7 @@ from policy_globs import WORDS, covered_in_many_ways
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
+from tokenserver.patterns import MAX_GLOBS, PatternError, parse_pattern
 from tokenserver.policy import budget
 from tokenserver.policy.analysis.containment import CoveredName
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
@@ -21,7 +22,6 @@ from tokenserver.policy.diff.search_cache import ReplayableSearch
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import MAX_GLOBS, PatternError, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import witnesses
 from tokenserver.policy.queries.summary import short_answer

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
 import pytest
+from some_ceilings import ceiling
 
+from tokenserver.ceilings import Bound, Ceiling
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import matches_below, parse_name, parse_pattern
 from tokenserver.policy import index as index_module
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import matches_below, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope, parse_scopes
@@ -244,26 +246,28 @@ def test_rules_speak_for_their_registries(service: str, expected: set[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("ceiling", "expected"),
+    ("bounds", "expected"),
     [
         pytest.param(None, {"pull", "push", "delete", "*"}, id="none"),
-        pytest.param((), set(), id="empty-is-nothing"),
-        pytest.param((Access(Resource("repository", "web/a"), frozenset({"pull"})),), {"pull"}, id="pull"),
-        pytest.param((Access(Resource("repository", "web/b"), frozenset({"pull"})),), set(), id="other-repository"),
-        pytest.param((Access(Resource("registry", "web/a"), frozenset({"pull"})),), set(), id="other-type"),
+        pytest.param(Ceiling(()), set(), id="empty-is-nothing"),
+        pytest.param(ceiling(("web/a", "pull")), {"pull"}, id="pull"),
+        pytest.param(ceiling(("web/b", "pull")), set(), id="other-repository"),
+        pytest.param(ceiling(("web/*", "pull")), {"pull"}, id="pattern"),
+        pytest.param(ceiling(("web/a", "pull"), services={"other"}), set(), id="other-registry"),
+        pytest.param(ceiling(("web/a", "pull"), services={"registry", "other"}), {"pull"}, id="this-registry"),
         pytest.param(
-            (
-                Access(Resource("repository", "web/a"), frozenset({"pull"})),
-                Access(Resource("repository", "web/a"), frozenset({"push"})),
-            ),
+            Ceiling((Bound((parse_name("web/a"),), frozenset({"pull"}), "registry"),)), set(), id="other-type"
+        ),
+        pytest.param(
+            ceiling(("web/a", "pull"), ("web/**", "push")),
             {"pull", "push"},
             id="two-entries",
         ),
     ],
 )
-def test_ceiling_is_intersected_last(ceiling: tuple[Access, ...] | None, expected: set[str]) -> None:
+def test_ceiling_is_intersected_last(bounds: Ceiling | None, expected: set[str]) -> None:
     """No policy lifts what a credential may carry at most; what it cuts off has no reason among the rules."""
-    identity = Identity("ann", Kind.PASSWORD, ceiling=ceiling)
+    identity = Identity("ann", Kind.PASSWORD, ceiling=bounds)
     decision = decide(policy_set(ALL), identity, scope("* web/a"), CONTEXT)
     assert decision.granted == expected
     assert {reason.action for reason in decision.reasons} == expected
@@ -443,6 +447,5 @@ def test_reasons_of_what_is_held() -> None:
 
 def test_a_ceiling_bounds_what_is_held() -> None:
     """The ceiling of a credential is never exceeded."""
-    ceiling = (Access(Resource("repository", "web/a"), frozenset({"pull"})),)
-    limited = Identity("ann", Kind.PASSWORD, ceiling=ceiling)
+    limited = Identity("ann", Kind.PASSWORD, ceiling=ceiling(("web/a", "pull")))
     assert decide_held(policy_set(ALL), limited, scope("pull web/a"), CONTEXT).granted == {"pull"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decision import Decision, Reason, spell_reasons
 from tokenserver.policy.model import Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Access, Resource, Scope
 
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from some_ceilings import ceiling
 
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.loading.loader import load_policies
@@ -25,13 +27,12 @@ from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.policy.machines.workloads import Required, Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, AllOf, principals_of
 from tokenserver.policy.queries.summary import short_answer
 from tokenserver.policy.syntax.captures import CapturingGroup, parse_recipient
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 from tokenserver.policy.terms import parse_moment, parse_principal
-from tokenserver.scopes import Access, Resource, Scope
+from tokenserver.scopes import Resource, Scope
 
 CONTEXT = Context("registry", None, datetime(2026, 6, 1, tzinfo=UTC))
 CLIENTS = [None, *map(ip_address, ("10.0.0.1", "10.9.0.1", "::ffff:10.0.0.1", "2001:db8::1"))]
@@ -591,7 +592,7 @@ def test_nothing_lifts_a_ceiling(
 ) -> None:
     """With a ceiling, what is granted is in it, and is what would be granted without it."""
     other, most = bound
-    bounded = replace(identity, ceiling=(Access(Resource("repository", other), frozenset(most)),))
+    bounded = replace(identity, ceiling=ceiling((other, ",".join(most))))
     within = most if other == name else set()
     assert granted(policy, bounded, name, actions) == granted(policy, identity, name, actions) & within
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity
+from tokenserver.patterns import matches, parse_pattern
 from tokenserver.policy.index import buckets_for, build_index, index_keys, matching_rules, prefixes, updated_index
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.scopes import Resource
 
 RULES = st.lists(

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Resource, Scope
 
 TREE = Groups.of_all([Group("mixed", frozenset({"ann"}), frozenset({"devs"})), Group("listed", frozenset({"ann"}))])

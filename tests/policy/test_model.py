@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import (
     Condition,
@@ -19,7 +20,6 @@ from tokenserver.policy.model import (
     Principals,
     Rule,
 )
-from tokenserver.policy.patterns import parse_pattern
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ANN = Identity("ann", Kind.PASSWORD)

@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.terms import parse_network
 
 

@@ -9,9 +9,9 @@ from itertools import product
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import Capture, Pattern, matches, parse_pattern
 from tokenserver.policy.index import build_index, is_taken_away
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, Pattern, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

@@ -10,13 +10,13 @@ import policy_worlds as world
 from hypothesis import strategies as st
 
 from tokenserver.identity import Claims, Identity, Kind
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.near_misses import declared_among
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.policy.machines.workloads import Required, Workload, membership, where_claims
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.syntax.machines import workload_identity
 from tokenserver.policy.terms import parse_principal

@@ -11,12 +11,12 @@ from itertools import product
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Required, Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 from tokenserver.policy.terms import parse_principal

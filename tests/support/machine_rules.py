@@ -8,12 +8,12 @@ from itertools import chain, combinations, product
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Claims, Identity, Kind
+from tokenserver.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.policy.machines.workloads import Required, Workload, is_declared, membership, where_claims, workload_of
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.machines import workload_identity
 from tokenserver.policy.terms import parse_principal

@@ -9,7 +9,7 @@ from itertools import product
 from hypothesis import strategies as st
 from pattern_languages import covers
 
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import is_path_component
 

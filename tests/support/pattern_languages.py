@@ -7,7 +7,7 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
+from tokenserver.patterns import Pattern, matches, parse_pattern
 from tokenserver.scopes import is_path_component, is_repository_name
 
 COMPONENTS = ("a", "b", "x", "y", "ab", "a-b", "aa", "xa")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.patterns import Pattern, parse_pattern
 
 WORDS = (
     *("alpha", "bravo", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "kilo"),

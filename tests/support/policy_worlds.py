@@ -11,9 +11,9 @@ from itertools import product
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind, NamespaceRule, Namespaces
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

@@ -9,9 +9,9 @@ import policy_worlds as world
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind, Namespaces
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.model import Effect, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, principals_of
 from tokenserver.policy.syntax.captures import CapturingGroup, parse_recipient
 from tokenserver.policy.terms import parse_principal

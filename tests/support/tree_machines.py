@@ -10,6 +10,7 @@ import policy_worlds as world
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.machines.claim_globs import accepts, parse_claim_glob
 from tokenserver.policy.machines.robots import Robot, subject_of
@@ -23,7 +24,6 @@ from tokenserver.policy.machines.workloads import (
 )
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.networks import ranges_of
-from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.terms import parse_principal
 

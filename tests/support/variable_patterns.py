@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from tokenserver.policy.patterns import Capture, Pattern, PatternError, parse_pattern
+from tokenserver.patterns import Capture, Pattern, PatternError, parse_pattern
 
 PATH_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 CAPTURES = [Capture("r-", "-w"), Capture("", "-w"), Capture("x-", ""), Capture("r-a", "w")]

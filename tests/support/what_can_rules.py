@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from tokenserver.identity import Identity
+from tokenserver.patterns import parse_name, parse_pattern
 from tokenserver.policy.analysis.conditions import (
     Given,
 )
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope

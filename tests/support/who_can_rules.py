@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from policy_files import NOW
 
+from tokenserver.patterns import parse_name, parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import AllOf, principals_of
 from tokenserver.policy.queries.summary import short_answer, spell_answers
 from tokenserver.policy.terms import parse_principal

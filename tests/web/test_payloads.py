@@ -11,11 +11,11 @@ import declared_machines as machines
 from tokenserver.credentials import Secret
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.machines.workloads import membership
 from tokenserver.policy.model import Context, Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, Nearest, denials
 from tokenserver.scopes import Access, RejectedScope, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry

@@ -9,7 +9,7 @@ from tokenserver.identity import Identity
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Context, Effect, PolicySet, Rule
-from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Resource, Scope, is_repository_name
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Scope, is_repository_name
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -48,7 +48,7 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
     asked = scope.actions
     if resource.type == "repository" and "*" in asked:
         asked = asked.union(REPOSITORY_ACTIONS)
-    within = asked if identity.ceiling is None else _ceiling(identity, resource)
+    within = asked if identity.ceiling is None else identity.ceiling.actions(resource, context.service)
     granted, reasons = _combined(allows, denies, asked, within, is_repository=resource.type == "repository")
     return Decision(scope, frozenset(granted), tuple(reasons), is_lasting)
 
@@ -105,11 +105,6 @@ def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: C
     holds = rule.condition.holds(identity.kind, context)
     # What cannot be decided fails closed: an allow does not apply, a deny does.
     return None if holds or (holds is None and rule.effect is Effect.DENY) else Objection.CONDITION
-
-
-def _ceiling(identity: Identity, resource: Resource) -> frozenset[str]:
-    entries = identity.ceiling or ()
-    return _NOTHING.union(*(access.actions for access in entries if access.resource == resource))
 
 
 def _cited(rules: list[Rule], action: str) -> list[Reason]:

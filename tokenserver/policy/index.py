@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from tokenserver.identity import Identity
+from tokenserver.patterns import SegmentKind, matches, matches_below
 from tokenserver.policy.model import Bucket, Entry, Index, Rule
-from tokenserver.policy.patterns import SegmentKind, matches, matches_below
 from tokenserver.scopes import Resource
 
 FEW = 4

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tokenserver.patterns import SegmentKind
 from tokenserver.policy.model import Effect, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import SegmentKind
 
 
 def restricting_rule(policies: PolicySet, service: str) -> Rule | None:

@@ -1,4 +1,4 @@
-"""Misspelt names of users, groups and variables, with the spelling that was probably meant.
+"""Misspelt names of users and groups, with the spelling that was probably meant.
 
 An allow rule for a name that nobody has grants nothing, which users notice. A deny rule for it forbids nothing,
 which goes unnoticed. So names that are principals (`user:ann` instead of `ann`), sets of people (`everyone`) or several
@@ -18,7 +18,6 @@ _SORTS = ("user", "group", "robot", "workload")
 _PREFIX = re.compile(rf"\s*({'|'.join(_SORTS)})s?\s*:\s*(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _SEVERAL = re.compile(rf"(?:[,;&|]|\s)\s*(?:{'|'.join(_SORTS)})s?:", re.IGNORECASE | re.ASCII)
 _CAPTURE = re.compile(r"\{\w*\}")
-_LIKE_A_VARIABLE = re.compile(r"\$?\{\s*([A-Za-z_]\w*)\s*\}|\$\{?([A-Za-z_]\w*)", re.ASCII)
 _ALSO_CALLED = {
     "everyone": ("*", "all", "any", "anybody", "anyone", "every", "everybody", "public", "world"),
     "authenticated": ("auth", "logged-in", "loggedin", "members", "users"),
@@ -51,29 +50,6 @@ def mistake_in_name(text: str, sort: str = "") -> str | None:
     if capture is not None:
         return "names are literal, without variables; fix: define a group"
     return None
-
-
-def mistake_in_variables(text: str, variable: str) -> str | None:
-    """The fault of the variables in a segment of a pattern, with a hint; None if they are fine, or it has none.
-
-    `variable` is the name of what the rule captures; empty if it captures nothing.
-    """
-    known = ("user", variable or "group")
-    names = f"the variables are {' and '.join(f'${{{name}}}' for name in known)}"
-    found = list(_LIKE_A_VARIABLE.finditer(text))
-    for one in found:
-        name = one[1] or one[2]
-        if name in known and one[0] == f"${{{name}}}":
-            continue
-        if name.lower() in known:
-            return f"{names}; fix: write ${{{name.lower()}}}"
-        if name == "group":
-            return (
-                f"a rule to a group with {{{variable}}} in its name has no ${{group}}; fix: use ${{{variable}}}, "
-                "or write a rule of its own"
-            )
-        return f"{names}; ${{{name}}} needs a rule to a group such as group:reg-{{{name}}}-rw"
-    return names if text.count("$") > len(found) else None
 
 
 def right_principal(text: str) -> str:

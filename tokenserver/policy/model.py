@@ -10,13 +10,13 @@ from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.errors import Fault
 from tokenserver.identity import MACHINES, Identity, Kind, Namespaces, Sort
+from tokenserver.patterns import Pattern
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.groups import Group as Group  # noqa: PLC0414 - part of the model
 from tokenserver.policy.groups import Groups as Groups  # noqa: PLC0414 - part of the model
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import shown_workload
 from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
-from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
 _EVERY_ACTION = frozenset(ACTIONS)

@@ -12,12 +12,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from tokenserver.documents.document import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
+from tokenserver.patterns import Pattern
+from tokenserver.patterns import parse_name as parse_plain_name
 from tokenserver.policy.image_names import request_hint
 from tokenserver.policy.machines.robots import parse_machine_name
 from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal
 from tokenserver.policy.model import Principal
-from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.runtime.durations import parse_duration
 from tokenserver.scopes import (
     ACTIONS,

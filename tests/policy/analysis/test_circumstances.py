@@ -15,11 +15,11 @@ from network_strategies import networks
 from policy_folders import NOW
 
 from tokenserver.identity import Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE, UNKNOWN, Cell, Circumstances
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.model import Condition, Context, Effect, Rule
 from tokenserver.policy.networks import Network
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_moment, parse_principal
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import MACHINES, PEOPLE, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import (
     ALWAYS,
     Given,
@@ -24,7 +25,6 @@ from tokenserver.policy.analysis.conditions import (
 )
 from tokenserver.policy.model import Condition, Context, Effect, Rule
 from tokenserver.policy.networks import Network
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pattern_languages import NAMES, ONLY_A, covers, plain, readings, with_variables
 
+from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import contains, escape, is_empty, overlaps
-from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.scopes import is_repository_name
 
 

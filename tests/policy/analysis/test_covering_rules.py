@@ -10,11 +10,11 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.subsumption import covers
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

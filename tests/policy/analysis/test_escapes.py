@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nasty_globs import ALL, NO_WORD_BUT_A, covering, escapes, nasty, users
 from policy_globs import WORDS, covered_in_many_ways
 
+from tokenserver.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.analysis.containment import contains, escape, escape_from, is_empty, overlaps
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.scopes import is_repository_name
 
 

@@ -8,10 +8,10 @@ from partial_languages import NAMES as PARTIAL_NAMES
 from partial_languages import all_readings, partial
 from pattern_languages import NAMES, plain, readings, with_variables
 
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import contains
 from tokenserver.policy.analysis.intersection import intersection, is_exact, with_group
 from tokenserver.policy.budget import TooComplex
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.filling import is_partial
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from policy_files import NOW, load_faults
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.moments import EARLIEST, example, spell_times
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, PolicySet
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.terms import parse_principal
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import AsTest, Expectation, Setting, Test, WhatTest, WhoTest

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from partial_languages import NAMES, all_readings, partial, tried
 from pattern_languages import covers
 
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import (
     CoveredName,
     Match,
@@ -22,7 +23,6 @@ from tokenserver.policy.analysis.containment import (
     overlaps,
 )
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.segment_automata import DIGITS, LETTERS
 from tokenserver.scopes import is_repository_name
 

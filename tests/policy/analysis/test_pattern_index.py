@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from partial_languages import NAMES, partial
 
+from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex
-from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.policy.variables.readings import matches_somebody
 
 PATTERNS = st.lists(

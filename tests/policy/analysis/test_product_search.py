@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from nasty_globs import NO_WORD_BUT_A
 from pattern_languages import COMPONENTS, NAMES, covers, plain, with_variables
 
+from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import covered_names
 from tokenserver.policy.analysis.product_search import ProductSearch, segments_of, shortest_ends
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.scopes import is_repository_name
 
 

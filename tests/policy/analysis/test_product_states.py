@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pattern_languages import readings, with_variables
 
+from tokenserver.patterns import Pattern, SegmentKind, parse_pattern
 from tokenserver.policy.analysis.product_search import segments_of, shortest_ends
 from tokenserver.policy.analysis.product_states import (
     UNREACHABLE,
@@ -18,7 +19,6 @@ from tokenserver.policy.analysis.product_states import (
     fits,
 )
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Pattern, SegmentKind, parse_pattern
 
 NOBODY, USER, GROUP, BOTH = (False, False), (True, False), (False, True), (True, True)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
-from tokenserver.policy.patterns import Pattern, parse_pattern
 
 remainders = st.builds(
     Remainder, languages.plain | languages.with_variables, st.lists(languages.plain, max_size=2).map(tuple)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from nasty_globs import LONG, covering, globs, users
 from policy_globs import WORDS
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.shortest_names import least_words
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.variables.segment_automata import Grammar
 
 

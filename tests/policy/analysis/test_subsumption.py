@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenserver.identity import MACHINES, PEOPLE, Identity, Kind
+from tokenserver.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.analysis.subsumption import (
     EVERY_KIND,
     covers,
@@ -30,7 +31,6 @@ from tokenserver.policy.analysis.subsumption import (
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.machines.workloads import membership
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.diff.changed_names import Members, changed_groups, changed_names, depends_on
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Required, Workload, membership, where_claims
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principal, Rule
-from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.terms import parse_principal
 

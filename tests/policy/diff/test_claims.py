@@ -9,10 +9,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from tokenserver.patterns import Capture, parse_name, parse_pattern
 from tokenserver.policy.diff.claims import Claim, changed_claims, listed
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Capture, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

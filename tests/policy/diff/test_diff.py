@@ -16,6 +16,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind, Namespaces, Sort
+from tokenserver.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
@@ -32,7 +33,6 @@ from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_moment, parse_principal
 from tokenserver.scopes import ACTIONS, Resource, Scope

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.diff.machines import TreeMachines, distinguished_robots, ways
 from tokenserver.policy.diff.persons import Person
 from tokenserver.policy.groups import Group, Groups
@@ -13,7 +14,6 @@ from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Effect, PolicySet, Principal, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 from tokenserver.policy.terms import parse_principal

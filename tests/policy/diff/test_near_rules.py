@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.analysis.containment import covered_name
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.diff import near_rules
@@ -14,7 +15,6 @@ from tokenserver.policy.diff.near_rules import MAX_PARTS, Cause, NearRules, capt
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import Capture, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

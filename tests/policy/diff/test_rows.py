@@ -8,13 +8,13 @@ import pytest
 
 from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.diff.rows import DiffRow, spell_who, spelled, uncovered
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.workloads import membership, where_claims
 from tokenserver.policy.model import Context, Group, Groups, PolicySet, Principal
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.terms import parse_principal
 
 CONTEXT = Context("one", None, datetime(2026, 6, 1, tzinfo=UTC))

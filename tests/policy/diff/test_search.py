@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.budget import command_budget
 from tokenserver.policy.diff.diff import diff
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 

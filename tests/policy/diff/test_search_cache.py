@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tokenserver.patterns import Capture, parse_pattern
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.diff.search_cache import MAX_SEARCHES, SearchCache
-from tokenserver.policy.patterns import Capture, parse_pattern
 
 STEPS = 1_000
 

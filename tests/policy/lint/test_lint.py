@@ -20,6 +20,7 @@ from lint_trees import READERS, ROBOT, WORKLOADS, boundary, codes
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.analysis.subsumption import covers, excludes_no_more
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
@@ -29,7 +30,6 @@ from tokenserver.policy.lint.single_rules import about_itself
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.terms import parse_network
 from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from lint_trees import NOW, READERS, ROBOT, USERS, WORKLOADS, boundary, codes, compiled
 
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import about_itself, never_applies
 from tokenserver.policy.model import Effect, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 
 
 def near(when: str) -> str:

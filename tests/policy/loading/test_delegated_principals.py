@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from tokenserver.documents.document import parse
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Capture
 from tokenserver.policy.loading.delegated_principals import DelegatedPrincipals
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Group, Groups, Principals
-from tokenserver.policy.patterns import Capture
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.file import PolicyFile
 from tokenserver.policy.terms import parse_principal

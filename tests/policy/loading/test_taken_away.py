@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from policy_folders import faults, write
 
 from tokenserver.documents.document import parse
+from tokenserver.patterns import matches, parse_pattern
 from tokenserver.policy import budget
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.loading.taken_away import taken_away_faults
-from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.syntax.file import read_policy_file
 
 

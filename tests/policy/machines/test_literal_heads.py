@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import accepts, parse_claim_glob
 from tokenserver.policy.machines.literal_heads import LiteralHeads
-from tokenserver.policy.patterns import Pattern
 
 Claims = list[tuple[str, tuple[Pattern, ...]]]
 

@@ -15,8 +15,10 @@ import rich_worlds as rich
 from declared_machines import client, robot, workload
 from hypothesis import given
 from rule_texts import rule_of
+from some_ceilings import ceiling
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import matches, parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.index import build_index
@@ -33,12 +35,11 @@ from tokenserver.policy.model import (
     Principals,
     Rule,
 )
-from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import denial
 from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, denials
 from tokenserver.policy.terms import parse_principal
-from tokenserver.scopes import Access, Resource, Scope
+from tokenserver.scopes import Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CONTEXT = Context("registry", ip_address("192.0.2.1"), NOW)
@@ -189,7 +190,7 @@ def test_what_is_granted_is_no_denial() -> None:
 
 def test_a_ceiling() -> None:
     """The credential has less than its user."""
-    limited = Identity("ann", Kind.PASSWORD, ceiling=(Access(Resource("repository", "web/x"), frozenset({"pull"})),))
+    limited = Identity("ann", Kind.PASSWORD, ceiling=ceiling(("web/x", "pull")))
     found = ask(tree(rule("user:ann")), identity=limited)
     assert found.nearest is not None
     assert [one.missing for one in found.nearest] == [("your credential is limited to less",)]

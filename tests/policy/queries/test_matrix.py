@@ -16,11 +16,11 @@ from rule_texts import rule_of
 from what_can_rules import OFFICE, OPEN, can, policy_set, rule
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.workloads import membership
 from tokenserver.policy.model import Effect, Group, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, client_for, principals_of
 from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
 from tokenserver.policy.queries.what_can import bound

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import Capture, SegmentKind, matches, parse_pattern
 from tokenserver.policy.decide import objection
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.queries.path_names import unfilled_rules
 

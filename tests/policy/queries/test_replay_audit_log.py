@@ -24,11 +24,11 @@ from tokenserver.exchange.audit_events import split
 from tokenserver.exchange.audit_rulings import ruling_members
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.workloads import Workload
 from tokenserver.policy.model import Context, Effect, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries import replay_audit_log as replay_module
 from tokenserver.policy.queries.audit_log_parts import MAX_WAITING, EventParts
 from tokenserver.policy.queries.replay_audit_log import replay

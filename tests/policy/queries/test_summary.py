@@ -9,9 +9,9 @@ from policy_files import NOW
 from who_can_rules import TREE, answer, answers, policy_set
 
 from tokenserver.identity import Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.terms import parse_principal

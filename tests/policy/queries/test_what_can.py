@@ -18,6 +18,7 @@ from rule_texts import rule_of
 from what_can_rules import JULY, OFFICE, OPEN, can, policy_set, rule
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import (
     ALWAYS,
     Given,
@@ -31,7 +32,6 @@ from tokenserver.policy.analysis.conditions import (
 from tokenserver.policy.analysis.remainders import Remainder
 from tokenserver.policy.machines.workloads import Workload, membership
 from tokenserver.policy.model import Condition, Context, Effect, Group, PolicySet, Principal, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import UNNAMED, HypotheticalClient, client_for
 from tokenserver.policy.queries.what_can import Reach, bound, what_can
 from tokenserver.policy.terms import parse_principal

@@ -15,11 +15,11 @@ import tree_machines as machines
 from hypothesis import given, settings
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can as holders_module
 from tokenserver.policy.queries.who_can import holders

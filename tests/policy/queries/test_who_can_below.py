@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rule_texts import rule_of
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
+from tokenserver.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can_below
 from tokenserver.policy.queries.equivalence import Agreement

@@ -15,17 +15,18 @@ from declared_machines import client, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_texts import rule_of
+from some_ceilings import ceiling
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.patterns import parse_name, parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.why import Explanation, Verdict, spell_workloads, why
 from tokenserver.policy.terms import parse_principal
-from tokenserver.scopes import Access, Resource, Scope
+from tokenserver.scopes import Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CONTEXT = Context("registry", None, NOW)
@@ -258,7 +259,7 @@ def test_denied_by_a_deny() -> None:
 
 def test_a_ceiling_is_told_apart() -> None:
     """Rules grant the action, none forbids it, and the credential has a lower ceiling."""
-    bounded = Identity("ann", Kind.PASSWORD, ceiling=(Access(Resource("repository", "other"), frozenset({"pull"})),))
+    bounded = Identity("ann", Kind.PASSWORD, ceiling=ceiling(("other", "pull")))
     found = ask(rule("r", "everyone"), identity=bounded)
     assert (found.verdict, found.is_bounded) == (Verdict.NOT_GRANTED, True)
     assert ask(rule("r", "everyone")).is_bounded is False

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.documents.document import parse
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.model import Principals
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.syntax.delegation import Delegation, WorkloadLimits, parse_name_glob, read_delegation
 from tokenserver.policy.syntax.reader import Reader
 

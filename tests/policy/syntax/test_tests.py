@@ -6,8 +6,8 @@ import pytest
 
 from tokenserver.documents.document import parse
 from tokenserver.identity import Kind
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.model import Principal
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, WORKLOADS
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoTest, spell_test

@@ -12,10 +12,10 @@ from pattern_languages import covers
 from what_can_rules import OPEN
 
 from tokenserver.identity import Identity
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.remainders import Remainder
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.model import PolicySet
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import HypotheticalClient
 from tokenserver.policy.queries.what_can import what_can
 from tokenserver.policy.testing.spans import Span, as_written, difference, span_of

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from partial_languages import all_readings, partial
 from pattern_languages import plain
 
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.contexts import Contexts, widest
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from partial_languages import NAMES, WORDS, partial
 from pattern_languages import covers, plain, with_variables
 
-from tokenserver.policy.patterns import Capture, Pattern, SegmentKind, parse_pattern
+from tokenserver.patterns import Capture, Pattern, SegmentKind, parse_pattern
 from tokenserver.policy.variables.filling import (
     captured,
     filled,

@@ -8,7 +8,7 @@ import pytest
 import variable_patterns as world
 from hypothesis import given
 
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.readings import matches_somebody, readings
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from partial_languages import WORDS, partial
 from pattern_languages import ONLY_A
 
+from tokenserver.patterns import Pattern, SegmentKind, parse_pattern
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Pattern, SegmentKind, parse_pattern
 from tokenserver.policy.variables.contexts import Contexts
 from tokenserver.policy.variables.filling import filled
 from tokenserver.policy.variables.value_classes import Distinctions, shortest_values

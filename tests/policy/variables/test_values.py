@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from partial_languages import WORDS, partial
 from pattern_languages import ONLY_A
 
+from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.variables.filling import filled
 from tokenserver.policy.variables.values import values_of
 from tokenserver.scopes import is_path_component

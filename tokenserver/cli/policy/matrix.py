@@ -20,10 +20,10 @@ from tokenserver.cli.policy.client.machines import require_declared
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.terminal import echo, echo_text, width
+from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.budget import command_budget
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries.matrix import Matrix, columns_named, matrix, people_named
 from tokenserver.policy.terms import parse_who
 from tokenserver.scopes import in_order

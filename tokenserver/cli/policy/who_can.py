@@ -24,10 +24,10 @@ from tokenserver.cli.policy.options import (
 from tokenserver.cli.policy.who_can_below import groups_in, holdings_as_facts, spell_holdings
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.documents.document import nearest
+from tokenserver.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.principals import client_principal, group_principal
 from tokenserver.policy.queries.who_can import holders
 from tokenserver.policy.queries.who_can_below import holders_of_all, holdings

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from tokenserver.cli.console.table import table
+from tokenserver.patterns import Pattern
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, AllOf
 from tokenserver.policy.queries.who_can import Line, People
 from tokenserver.policy.queries.who_can_below import Holding, PartialStop

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 
+from tokenserver.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.analysis.escapes import Path, shortest_path
 from tokenserver.policy.analysis.partial_patterns import any_partial, partial_escape, partial_names, partial_overlap
 from tokenserver.policy.analysis.product_search import CoveredName, Match, ProductSearch
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.variables.filling import VARIABLES, has_variables
 from tokenserver.policy.variables.readings import readings
 from tokenserver.policy.variables.segment_automata import DIGITS, LETTERS

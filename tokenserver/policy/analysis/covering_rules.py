@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind, matches, matches_below
 from tokenserver.policy.analysis.subsumption import known_groups, known_of_workload
 from tokenserver.policy.index import buckets_for, is_taken_away
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Bucket, Entry, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches, matches_below
 from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
 from tokenserver.scopes import is_repository_name
 

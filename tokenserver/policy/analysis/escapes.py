@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.analysis.product_search import segments_of, shortest_ends
 from tokenserver.policy.analysis.product_states import fits
 from tokenserver.policy.analysis.shortest_names import Words, least_words
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.variables.segment_automata import Grammar
 from tokenserver.scopes import MAX_NAME_LENGTH
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.analysis.product_states import fits
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.variables.filling import VARIABLES, WHOLE, is_partial, pattern_of, plain, segments_of, widened
 from tokenserver.policy.variables.readings import matches_somebody
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 from operator import attrgetter
 
+from tokenserver.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.analysis.escapes import shortest_path
 from tokenserver.policy.analysis.product_search import CoveredName, Match, ProductSearch
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.variables.filling import captures_of, filled, has_variables, is_partial, widened
 from tokenserver.policy.variables.readings import readings
 from tokenserver.policy.variables.values import Values, values_of

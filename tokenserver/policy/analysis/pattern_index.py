@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.analysis.product_states import fits
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
 
 INDEXED_PLACES = 8
 """Limit for the places at each end of a pattern that are indexed; segments further inside are only compared."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind, matches_below
 from tokenserver.policy.analysis.product_states import (
     UNREACHABLE,
     Binding,
@@ -25,7 +26,6 @@ from tokenserver.policy.analysis.product_states import (
 )
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.index import prefixes
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches_below
 from tokenserver.policy.variables.filling import segments_of
 from tokenserver.policy.variables.segment_automata import shortest_hosts, shortest_words
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component

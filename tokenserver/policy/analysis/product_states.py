@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 
+from tokenserver.patterns import Pattern, Segment, SegmentKind, matches
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
 
 Binding = tuple[bool, bool]
 """Whether a word is the user's name, and whether it is the name of one of the user's groups."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tokenserver.patterns import Pattern, matches
 from tokenserver.policy.analysis.containment import escape, escape_from, may_overlap
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, matches
 
 
 @dataclass(frozen=True, slots=True)

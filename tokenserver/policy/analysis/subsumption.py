@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tokenserver.identity import PEOPLE, Kind
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import implies
 from tokenserver.policy.analysis.containment import contains, escape_from, may_overlap
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import is_declared, workload_of
 from tokenserver.policy.model import Condition, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.variables.filling import filled
 
 NOBODY = Principals()

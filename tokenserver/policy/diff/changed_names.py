@@ -10,12 +10,12 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from tokenserver.patterns import Capture, SegmentKind
 from tokenserver.policy.diff.machines import TreeMachines
 from tokenserver.policy.groups import Groups
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import Workloads, is_declared, membership, workload_of
 from tokenserver.policy.model import PolicySet, Principal, Rule
-from tokenserver.policy.patterns import Capture, SegmentKind
 from tokenserver.policy.principals import ROBOTS, WORKLOADS, client_principal, group_principal
 from tokenserver.scopes import is_path_component
 

@@ -12,10 +12,10 @@ from itertools import chain, count, product
 from math import prod
 
 from tokenserver.identity import Claims
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.machines.claim_globs import FRESH, accepts, is_literal
 from tokenserver.policy.machines.workloads import Workload, Workloads, shown_workload
-from tokenserver.policy.patterns import Pattern, SegmentKind
 
 MAX_WAYS = 64
 """Limit for the values of one claim that represent all, and for the sets of claims that represent a workload."""

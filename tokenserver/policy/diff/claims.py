@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.containment import may_overlap
 from tokenserver.policy.analysis.intersection import with_group
 from tokenserver.policy.diff.changed_names import Members, Who, changed_names, depends_on, values_for
 from tokenserver.policy.model import Effect, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,

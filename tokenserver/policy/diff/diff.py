@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
+from tokenserver.patterns import Pattern
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.changed_names import Who, changed_names
@@ -24,7 +25,6 @@ from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Workload, base_of
 from tokenserver.policy.model import Effect, PolicySet, Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, ROBOTS, WORKLOADS, group_of, subject_of
 from tokenserver.scopes import Resource, Scope
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from tokenserver.identity import Sort
+from tokenserver.patterns import Capture, Pattern, Segment, matches
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.diff.changed_names import Who
@@ -17,7 +18,6 @@ from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Effect, Rule
-from tokenserver.policy.patterns import Capture, Pattern, Segment, matches
 from tokenserver.policy.variables.filling import VARIABLES, has_variables, is_partial, segments_of
 from tokenserver.policy.variables.readings import readings
 

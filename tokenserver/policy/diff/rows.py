@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from tokenserver.identity import Identity, Kind, Sort
+from tokenserver.patterns import Pattern
 from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.budget import Budget, TooComplex
@@ -15,7 +16,6 @@ from tokenserver.policy.diff.changed_names import Who
 from tokenserver.policy.diff.machines import CLASSES
 from tokenserver.policy.machines.workloads import base_of, shown_workload
 from tokenserver.policy.model import Context, PolicySet, Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, ROBOTS, WORKLOADS, kinds_of
 from tokenserver.scopes import ACTIONS
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import MACHINES, PEOPLE, Identity, Kind, Sort
+from tokenserver.patterns import Pattern
 from tokenserver.policy.analysis.circumstances import Cell, Circumstances
 from tokenserver.policy.analysis.containment import CoveredName, covered_name, escape_from
 from tokenserver.policy.analysis.intersection import intersection, is_exact
@@ -29,7 +30,6 @@ from tokenserver.policy.diff.persons import ANYONE, Person
 from tokenserver.policy.diff.search_cache import SearchCache
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.model import Effect, Principal, Rule
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tokenserver.patterns import Capture, Pattern
 from tokenserver.policy.analysis.containment import CoveredName, covered_names
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Capture, Pattern
 
 MAX_SEARCHES = 16
 """Limit for the searches that are kept. With many names in each, that is some hundred thousand names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from tokenserver.patterns import Pattern
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.analysis.subsumption import covers
@@ -15,7 +16,6 @@ from tokenserver.policy.diff.machines import TreeMachines
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern
 
 
 class Tree:

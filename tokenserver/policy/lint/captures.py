@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from tokenserver.patterns import Capture
 from tokenserver.policy.group_names import plain_name
 from tokenserver.policy.model import PolicySet, Rule
-from tokenserver.policy.patterns import Capture
 from tokenserver.policy.syntax.captures import CapturingGroup, parse_recipient
 from tokenserver.scopes import is_path_component
 

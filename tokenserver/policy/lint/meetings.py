@@ -9,6 +9,7 @@ from heapq import merge
 from itertools import groupby, repeat
 
 from tokenserver.identity import MACHINES, Kind
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import are_apart
 from tokenserver.policy.analysis.containment import covered_names, escape_from, overlaps
 from tokenserver.policy.analysis.covering_rules import CoveringRules
@@ -27,7 +28,6 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
 from tokenserver.policy.model import Condition, Effect, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.networks import EVERY_ADDRESS, ranges_of
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.scopes import in_order
 
 PAIRS_PER_STEP = 16

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tokenserver.patterns import SegmentKind
 from tokenserver.policy.lint.unknown_names import named_users
 from tokenserver.policy.model import PolicySet
-from tokenserver.policy.patterns import SegmentKind
 from tokenserver.policy.principals import listed, user_identity
 from tokenserver.policy.queries.path_names import unfilled_rules
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from tokenserver.patterns import Capture, Pattern, Segment, SegmentKind
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import plain_name, shown_name
 from tokenserver.policy.lint.meetings import shared_name
 from tokenserver.policy.lint.unknown_names import named_users
 from tokenserver.policy.model import PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind
 from tokenserver.policy.principals import user_identity
 from tokenserver.policy.variables.filling import VARIABLES, captured, filled
 from tokenserver.scopes import is_path_component

@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from tokenserver.identity import MACHINES, PEOPLE, Kind
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.containment import escape_from, is_empty, overlaps
 from tokenserver.policy.analysis.subsumption import (
     NOBODY,
@@ -22,7 +23,6 @@ from tokenserver.policy.machines.robots import subject_of
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.networks import are_within, ranges_of
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import UNNAMED, user_identity
 from tokenserver.policy.syntax.hosts import host_remarks
 from tokenserver.policy.variables.filling import captured

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tokenserver.documents.document import parse
+from tokenserver.patterns import SegmentKind
 from tokenserver.policy.group_names import is_root, owned_name
 from tokenserver.policy.groups import included
 from tokenserver.policy.lint.captures import captured_groups
@@ -15,7 +16,6 @@ from tokenserver.policy.lint.unknown_names import LocatedFinding, owners_of
 from tokenserver.policy.machines.robots import Robot, robot_of
 from tokenserver.policy.machines.workloads import Workload, base_of, is_declared, workload_of
 from tokenserver.policy.model import PolicySet, Principal, Principals
-from tokenserver.policy.patterns import SegmentKind
 from tokenserver.policy.principals import client_principal, group_principal, principals_of
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoTest
 

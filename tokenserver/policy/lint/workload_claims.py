@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokenserver.identity import Kind
+from tokenserver.patterns import Pattern
 from tokenserver.policy.analysis.subsumption import NOBODY, covers_people, kinds_of
 from tokenserver.policy.lint.single_rules import reaches_anonymous
 from tokenserver.policy.lint.tests import LintedFile
@@ -26,7 +27,6 @@ from tokenserver.policy.machines.workloads import (
     workload_of,
 )
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import in_order
 
 CODES = frozenset({"TS132", "TS133", "TS135"})

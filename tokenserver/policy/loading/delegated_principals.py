@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tokenserver.patterns import Capture
 from tokenserver.policy.group_names import plain_name
 from tokenserver.policy.groups import included
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import base_of, membership, workload_of
 from tokenserver.policy.model import Group, Principals
-from tokenserver.policy.patterns import Capture
 from tokenserver.policy.principals import client_principal, group_principal
 from tokenserver.policy.syntax.file import PolicyFile
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from tokenserver.documents.document import Path
 from tokenserver.errors import Fault
+from tokenserver.patterns import matches, parse_pattern
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex, file_budget
 from tokenserver.policy.loading.delegation import Mandate
-from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.syntax.file import PolicyFile
 from tokenserver.policy.terms import actions_of
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, Within

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tokenserver.patterns import Pattern
 from tokenserver.policy.index import IndexKey, build_index, index_keys, updated_index
 from tokenserver.policy.loading.delegation import Mandate
 from tokenserver.policy.model import Group, Groups, Index, Principals, Rule
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.syntax.file import PolicyFile
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class MandateLimits:
     """The limits of a mandate, independent of its place."""
 
     patterns: tuple[Pattern, ...]
@@ -35,7 +35,7 @@ class Terms:
     """
 
     roles: Mapping[str, frozenset[str]]
-    ceiling: Ceiling | None
+    limits: MandateLimits | None
     groups: Mapping[str, Group] | None
 
     @classmethod
@@ -44,8 +44,8 @@ class Terms:
         if mandate is None:
             return cls(roles, None, None)
         given = mandate.delegation
-        ceiling = Ceiling(given.patterns, given.actions, given.max_lifetime, given.principals, mandate.services)
-        return cls(roles, ceiling, None if given.principals is None else groups)
+        limits = MandateLimits(given.patterns, given.actions, given.max_lifetime, given.principals, mandate.services)
+        return cls(roles, limits, None if given.principals is None else groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import product
 
 from tokenserver.errors import TokenserverError
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
+from tokenserver.patterns import Pattern, Segment, SegmentKind, matches
 
 MAX_VALUE = 1024
 """Limit for the characters of a value."""

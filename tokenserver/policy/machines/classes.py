@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
+from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import is_accepted, is_literal
 from tokenserver.policy.machines.robots import subject_of
 from tokenserver.policy.machines.workloads import Required, Workload, Workloads, is_declared, membership
-from tokenserver.policy.patterns import Pattern
 
 Requirement = tuple[str, tuple[Pattern, ...]]
 """One claim of a workload, with its globs."""

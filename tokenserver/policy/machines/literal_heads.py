@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tokenserver.policy.patterns import Pattern
+from tokenserver.patterns import Pattern
 
 _Item = TypeVar("_Item")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.identity import Claims
+from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import accepts, is_accepted, is_literal
 from tokenserver.policy.machines.literal_heads import LiteralHeads
-from tokenserver.policy.patterns import Pattern
 
 Required = tuple[tuple[str, tuple[Pattern, ...]], ...]
 """By name, the globs of a claim: one of its values must match one of them."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tokenserver.identity import MACHINES, Identity, Sort, spell_group
+from tokenserver.patterns import Pattern, matches
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.decide import Objection, objection
 from tokenserver.policy.decision import Decision
@@ -20,7 +21,6 @@ from tokenserver.policy.index import is_taken_away
 from tokenserver.policy.machines.near_misses import NearMiss, nearest
 from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, matches
 from tokenserver.policy.principals import client_principal, group_principal
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.policy.terms import actions_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from tokenserver.patterns import Capture, Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given
 from tokenserver.policy.analysis.containment import contains, escape_from, overlaps
 from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenserver.identity import MACHINES, Identity
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.model import PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import UNNAMED
 from tokenserver.scopes import is_path_component
 

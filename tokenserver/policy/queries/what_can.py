@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.analysis.containment import Match, escape, escape_from, overlaps
 from tokenserver.policy.analysis.remainders import Remainder
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import objection
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import HypotheticalClient
 from tokenserver.policy.variables.filling import filled, has_variables
 from tokenserver.scopes import in_order

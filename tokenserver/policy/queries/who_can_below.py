@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, implies
 from tokenserver.policy.analysis.containment import contains, covered_names, escape_from, may_overlap
 from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,

@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from tokenserver.identity import MACHINES, WORKLOAD_PREFIX, Identity, Kind, Sort
+from tokenserver.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.analysis.conditions import spell_condition, spell_moment
 from tokenserver.policy.decide import Objection, decide, objection
 from tokenserver.policy.decision import Decision
@@ -19,7 +20,6 @@ from tokenserver.policy.index import matching_rules
 from tokenserver.policy.machines.near_misses import declared_among
 from tokenserver.policy.machines.workloads import shown_workload, workload_of
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.principals import client_principal, is_unnamed, listed, principals_of
 from tokenserver.policy.queries.denial import PEOPLE_ONLY, contacts_for, near_workload, needed_groups, spell_groups
 from tokenserver.policy.queries.witnesses import entries_about

@@ -11,13 +11,13 @@ from itertools import islice
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
 from tokenserver.identity import MACHINES, PEOPLE, WORKLOAD_PREFIX, Identity, Kind, Sort
+from tokenserver.patterns import Pattern
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
 from tokenserver.policy.machines.classes import robots_to_try, workloads_to_try
 from tokenserver.policy.machines.robots import robot_of, subject_of
 from tokenserver.policy.machines.workloads import is_declared, workload_of
 from tokenserver.policy.model import Entry, PolicySet, Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import (
     ANONYMOUS,
     AUTHENTICATED,

@@ -10,8 +10,8 @@ from typing import Any
 
 from tokenserver.documents.document import Path
 from tokenserver.errors import TokenserverError
+from tokenserver.patterns import Capture, Pattern, PatternError, parse_pattern
 from tokenserver.policy.model import Principal, Principals
-from tokenserver.policy.patterns import Capture, Pattern, PatternError, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, WORKLOADS, principals_of
 from tokenserver.policy.syntax.reader import Reader
 from tokenserver.policy.terms import parse_group, parse_principal

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tokenserver.documents.document import Path
+from tokenserver.patterns import Pattern, PatternError, parse_pattern
 from tokenserver.policy.machines.claim_globs import ClaimError, parse_claim_glob
 from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Principals
-from tokenserver.policy.patterns import Pattern, PatternError, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.machines import parse_source, read_claims
 from tokenserver.policy.syntax.reader import Reader, one_of

@@ -12,11 +12,11 @@ from typing import Any
 
 from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
+from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.robots import Robot, parse_machine_name
 from tokenserver.policy.machines.robots import subject_of as robot_subject
 from tokenserver.policy.machines.workloads import Required, Workload, membership
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principal, Principals
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.captures import Recipients, read_recipients, read_repositories
 from tokenserver.policy.syntax.conditions import read_when

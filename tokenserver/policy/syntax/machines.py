@@ -9,11 +9,11 @@ from tokenserver.access_keys import DeclaredSecret, parse_hash_line, parse_key_i
 from tokenserver.documents.document import Path
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Kind
+from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import MAX_VALUE, ClaimError, parse_claim_glob
 from tokenserver.policy.machines.robots import Robot, parse_machine_name, subject_of
 from tokenserver.policy.machines.workloads import Required, Workload
 from tokenserver.policy.model import Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.syntax.conditions import read_moment
 from tokenserver.policy.syntax.reader import Reader, kind_of
 from tokenserver.policy.terms import TermError, parse_network, parse_principal

@@ -6,8 +6,8 @@ from typing import Any
 
 from tokenserver.documents.document import Path, nearest
 from tokenserver.identity import ANONYMOUS, MACHINES, PEOPLE, Identity, Kind, Sort
+from tokenserver.patterns import PatternError, parse_pattern
 from tokenserver.policy.model import Principal
-from tokenserver.policy.patterns import PatternError, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, WORKLOADS, client_principal, is_unnamed
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.conditions import read_moment

@@ -8,10 +8,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.documents.document import Path
 from tokenserver.identity import ROBOT_PREFIX, Identity, Kind, Sort, spell_group
+from tokenserver.patterns import Pattern
 from tokenserver.policy.decision import Reason
 from tokenserver.policy.machines.workloads import Required
 from tokenserver.policy.model import Context, Principal
-from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import AllOf, is_unnamed
 from tokenserver.policy.queries.who_can import Line
 from tokenserver.policy.terms import spell_request

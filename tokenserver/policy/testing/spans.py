@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from tokenserver.patterns import Pattern, matches
 from tokenserver.policy.analysis.containment import covered_names, escape, escape_from
 from tokenserver.policy.analysis.intersection import intersection, is_exact
 from tokenserver.policy.analysis.remainders import Remainder
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, matches
 from tokenserver.policy.queries.what_can import Reach, agree, spell_pattern, touches
 from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import in_order

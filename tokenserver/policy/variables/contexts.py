@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
 
 Texts = tuple[str, str]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind
+from tokenserver.patterns import Capture, Pattern, Segment, SegmentKind
 from tokenserver.scopes import is_path_component
 
 VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind, fits_around, inside, matches_below
+from tokenserver.patterns import Capture, Pattern, Segment, SegmentKind, fits_around, inside, matches_below
 from tokenserver.scopes import is_path_component
 
 _WHOLE = (Capture("", ""),)

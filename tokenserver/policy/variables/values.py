@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, product
 
+from tokenserver.patterns import Capture, Pattern, Segment, SegmentKind, fits_around
 from tokenserver.policy.budget import Budget
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind, fits_around
 from tokenserver.policy.variables.contexts import Contexts, Texts
 from tokenserver.policy.variables.filling import plain
 from tokenserver.policy.variables.segment_automata import LETTERS

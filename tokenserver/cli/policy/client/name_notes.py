@@ -16,11 +16,11 @@ from tokenserver.config.settings import Settings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, NamespaceRule, Namespaces
+from tokenserver.patterns import SegmentKind
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.lint.unknown_names import named_groups, named_users
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.patterns import SegmentKind
 from tokenserver.policy.principals import is_unnamed, user_identity
 from tokenserver.policy.queries.path_names import unfilled_rules
 from tokenserver.scopes import is_path_component

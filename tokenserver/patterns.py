@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError
-from tokenserver.policy.misspellings import mistake_in_variables
+from tokenserver.misspelt_variables import mistake_in_variables
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component, is_repository_name
 
 _GLOB = re.compile(r"[a-z0-9._*-]+", re.ASCII)

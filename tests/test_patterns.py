@@ -10,7 +10,7 @@ import variable_patterns as world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.policy.patterns import (
+from tokenserver.patterns import (
     MAX_GLOBS,
     Capture,
     Pattern,
