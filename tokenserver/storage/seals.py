@@ -1,0 +1,50 @@
+"""Digests and seals of stored credentials, by keys that the database does not know.
+
+The digest finds out whether a key is the stored one. The seal finds out whether the row is what this server wrote, so
+that writing to the database is not enough to make or to widen a credential.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+
+from tokenserver.access_keys import AccessKey
+from tokenserver.credentials import Secret
+from tokenserver.storage.credential import SEALED, CredentialRow
+
+
+def digest_of_key(pepper: bytes, text: Secret) -> bytes:
+    """The HMAC-SHA256 of the whole text of a key, which holds its form, its id and its secret."""
+    return hmac.digest(pepper, text.reveal().encode("ascii"), "sha256")
+
+
+def is_right(pepper: bytes, row: CredentialRow, text: Secret) -> bool:
+    """Whether this is the key of the row. Compares in constant time."""
+    return hmac.compare_digest(digest_of_key(pepper, text), row.digest)
+
+
+def sealed(seal_key: bytes, row: CredentialRow) -> CredentialRow:
+    """The row with its seal."""
+    return row._replace(seal=_seal(seal_key, row))
+
+
+def is_sealed(seal_key: bytes, row: CredentialRow) -> bool:
+    """Whether the row has its seal. Compares in constant time."""
+    return hmac.compare_digest(_seal(seal_key, row), row.seal)
+
+
+def _seal(seal_key: bytes, row: CredentialRow) -> bytes:
+    """The HMAC-SHA256 of all columns that the seal covers, by name and type."""
+    values = row._asdict()
+    content = {name: _value(values[name]) for name in SEALED}
+    return hmac.digest(seal_key, json.dumps(content, sort_keys=True).encode(), "sha256")
+
+
+def _value(value: object) -> object:
+    return f"bytes:{value.hex()}" if isinstance(value, bytes) else f"text:{value}" if isinstance(value, str) else value
+
+
+def new_row(row: CredentialRow, key: AccessKey, *, pepper: bytes, pepper_number: int, seal_key: bytes) -> CredentialRow:
+    """The row of a key that was just made, with its digest and its seal."""
+    return sealed(seal_key, row._replace(digest=digest_of_key(pepper, key.text), pepper=pepper_number))
