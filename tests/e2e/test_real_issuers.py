@@ -175,6 +175,7 @@ REFUSED: dict[str, tuple[Callable[[Issuers], str], str]] = {
     "the trust domain itself": (lambda _: svid("spiffe://example.org"), "has a sub that is no SPIFFE ID"),
     "an SVID that is not declared": (lambda _: svid("spiffe://example.org/ns/web/sa/other"), "no declared workload"),
     "an SVID for somebody else": (lambda _: svid(aud=["spiffe://example.org/db"]), "is for another audience"),
+    "an SVID without iss": (lambda _: svid(iss=None), "has an iss that is no issuer of any workload source"),
     "an expired SVID": (
         lambda _: svid(iat=int(time.time()) - 600, exp=int(time.time()) - 300),
         "has expired",
