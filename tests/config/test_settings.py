@@ -484,7 +484,8 @@ def test_no_secret_stands_in_the_settings() -> None:
     holds a secret itself must be a `Secret`; it does not get past this test by chance."""
     secretive = re.compile(r"password|secret|passphrase|credential")
     found = [path for path in leaf_paths(Settings) if secretive.search(path[-1]) and not path[-1].endswith("_file")]
-    assert found == [("authentication", "ldap", "bind_password")]
+    # `password_changed` is the name of an attribute.
+    assert found == [("authentication", "ldap", name) for name in ("bind_password", "password_changed")]
     values = {"url": "ldaps://a", "base": "dc=a", "preset": "openldap", "bind_dn": "cn=a", "bind_password": "canary"}
     assert "canary" not in repr(Ldap.model_validate(values))
 

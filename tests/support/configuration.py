@@ -59,6 +59,7 @@ authentication:
       subject: uid
       display_name: gecos
       email: mail
+      password_changed: passwordChangedAt
       lowercase: false
       names: {namespace: attribute, attribute: employeeNumber}
       groups:

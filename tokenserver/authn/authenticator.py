@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tokenserver.credentials import Key, Password, Secret
 from tokenserver.errors import BackendUnavailable
@@ -28,6 +28,35 @@ class Authenticator(Protocol):
             `InvalidCredentials` is raised: the user is mine, and the password is wrong. No other source is asked.
             `BackendUnavailable` is raised: I cannot tell. No other source is asked, so a source that is down never
             hands its users over to the next one.
+        """
+        ...
+
+
+class KnownUser(NamedTuple):
+    """A user found without a password. `proof` changes when the password does; empty: the source cannot tell."""
+
+    identity: Identity
+    proof: bytes
+
+
+@runtime_checkable
+class KnownUsers(Protocol):
+    """A user source that finds its users without their passwords, for credentials that act for them."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration and in audit events."""
+        ...
+
+    def find(self, subject: str) -> KnownUser | None:
+        """The user with this subject, as a login with the right password would report it now.
+
+        Every possible answer:
+            a `KnownUser`: the user is mine and could log in now, with the groups of now.
+            `None`: there is no such user here.
+            `AccountEnded` is raised: the user is mine, and the account was disabled or has expired.
+            `InvalidCredentials` is raised: the user is mine, and could not log in now with the right password.
+            `BackendUnavailable` is raised: I cannot tell.
         """
         ...
 

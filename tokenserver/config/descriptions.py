@@ -117,6 +117,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "subject": "The attribute that holds the name by which policies and tokens know the user.",
         "display_name": "The attribute that holds a user's full name.",
         "email": "The attribute that holds a user's e-mail address.",
+        "password_changed": "The attribute that changes with a user's password, which ends the user's refresh tokens;"
+        " by default as the preset says.",
         "lowercase": "Whether names of users are folded to lower case, because the directory ignores case.",
         "names": "How users get their namespaces, which `${user}` in policies stands for; by default they are the"
         " names.",

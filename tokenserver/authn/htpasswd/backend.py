@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from tokenserver.authn.authenticator import KnownUser
 from tokenserver.authn.htpasswd.account import ACTIVE, LOCK
 from tokenserver.authn.htpasswd.file import HtpasswdEntry, line_fault, parse_users, users_command
 from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked, checked_in_vain
@@ -15,7 +17,7 @@ from tokenserver.authn.passwords import describe, warning_about
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
 from tokenserver.documents.files import read_text, text_of
-from tokenserver.errors import Fault, InvalidCredentials
+from tokenserver.errors import AccountEnded, Fault, InvalidCredentials
 from tokenserver.identity import Identity, Kind, NamespaceRule
 
 
@@ -75,6 +77,21 @@ class Htpasswd:
     def identity(self, username: str) -> Identity:
         """The identity of a user of this file, whose password is right."""
         return Identity(username, Kind.PASSWORD, self.name, namespace=self.namespaces.of(username))
+
+    def find(self, subject: str) -> KnownUser | None:
+        """See `KnownUsers.find`. The proof is a digest of the line's hash, whose salt keeps it from being guessed."""
+        hashed = self._hashes.get(subject)
+        if hashed is None:
+            return None
+        account = self._accounts.get(subject)
+        problem = None if account is None else account.problem(self._now())
+        if problem is not None:
+            raise AccountEnded(problem)
+        shared = self.namespaces.problem(subject)
+        if shared is not None:
+            raise InvalidCredentials(shared)
+        proof = hashlib.sha256(hashed.reveal().encode("ascii")).digest()
+        return KnownUser(self.identity(subject), proof)
 
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`."""

@@ -62,8 +62,9 @@ class Refused(DirectoryError):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
-    if directory.namespace_attribute is not None:
-        wanted.append(directory.namespace_attribute)
+    for more in (directory.namespace_attribute, directory.password_changed):
+        if more is not None:
+            wanted.append(more)
     if directory.bind_as is not None:
         wanted.append("objectSid")
     if directory.groups is not None:

@@ -81,6 +81,7 @@ RELOAD = frozenset(
         "authentication.ldap.subject",
         "authentication.ldap.display_name",
         "authentication.ldap.email",
+        "authentication.ldap.password_changed",
         "authentication.ldap.lowercase",
         "authentication.ldap.names.namespace",
         "authentication.ldap.names.attribute",
