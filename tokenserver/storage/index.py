@@ -18,7 +18,7 @@ from tokenserver.credentials import Key
 from tokenserver.storage.credential import ACTIVE, CredentialRow, StoredCredential, UnreadableCredential, opened
 from tokenserver.storage.following.last_uses import LastUses
 from tokenserver.storage.following.missing_rows import MissingRows
-from tokenserver.storage.following.packed_rows import packed, unpacked
+from tokenserver.storage.following.packed_rows import packed, revision_of, unpacked
 from tokenserver.storage.seals import digest_of_key, is_sealed
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.unavailable import StorageUnavailable
@@ -33,7 +33,9 @@ LEAST_GRACE = 5.0
 MAX_OPENED = 20_000
 """How many credentials stay opened; opening one again takes some 20 microseconds."""
 
-_MAX_REPORTED = 10_000
+MAX_REPORTED = 10_000
+"""How many refused rows are counted and reported."""
+
 _NO_DIGEST = bytes(32)
 
 
@@ -93,7 +95,7 @@ class CredentialIndex:
         self._outage: str | None = None
         self.revision = -1
         """The revision up to which all changes are here; -1 before the first load."""
-        self.refused_seals = 0
+        self.refused_rows = 0
         """How many rows were refused since the start because their seal is wrong or they cannot be read."""
 
     touch: Callable[[str, float, Address | None], None]
@@ -139,7 +141,7 @@ class CredentialIndex:
         with self._lock:
             for row in rows:
                 known = self._rows.get(row.id)
-                if known is None or unpacked(known).rev < row.rev:
+                if known is None or revision_of(known) < row.rev:
                     self._put(row)
 
     def begin_load(self) -> None:
@@ -153,7 +155,7 @@ class CredentialIndex:
             merged = dict(rows)
             for identifier, one in (self._applied or {}).items():
                 other = merged.get(identifier)
-                if other is None or unpacked(other).rev < unpacked(one).rev:
+                if other is None or revision_of(other) < revision_of(one):
                     merged[identifier] = one
             for identifier in [one for one in self._opened if merged.get(one) != self._rows.get(one)]:
                 del self._opened[identifier]
@@ -173,10 +175,10 @@ class CredentialIndex:
             data = self._looked_up(key.id)
         else:
             self._require_current()
-        row = None if data is None else unpacked(data)
+        row = None if data is None else self._readable(data)
         state_key = self._keys.newest if row is None else self._keys.by_number.get(row.pepper, self._keys.newest)
-        digest = digest_of_key(state_key.pepper, key.text)
-        if not hmac.compare_digest(digest, _NO_DIGEST if row is None else row.digest) or row is None or data is None:
+        is_right = hmac.compare_digest(digest_of_key(state_key.pepper, key.text), row.digest if row else _NO_DIGEST)
+        if row is None or not is_right:
             return None
         found = self._open(row)
         with self._lock:
@@ -196,6 +198,8 @@ class CredentialIndex:
                 raise StorageUnavailable("the stored credentials are being loaded", retry_after=1)
             return None
         self.apply([found.row])
+        if self.revision < 0:
+            self.looked()  # the first load is still to come
         return self._rows.get(identifier)
 
     def _require_current(self) -> None:
@@ -208,12 +212,24 @@ class CredentialIndex:
         return HeldCredential(found.credential, found.version, found.ended, self._uses.last(identifier))
 
     def _put(self, row: CredentialRow) -> None:
-        data = packed(row)
-        self._rows[row.id] = data
         self._opened.pop(row.id, None)
         self._missing.forget(row.id)
+        try:
+            data = packed(row)
+        except UnreadableCredential as error:
+            self._rows.pop(row.id, None)
+            self.unreadable(error)
+            return
+        self._rows[row.id] = data
         if self._applied is not None:
             self._applied[row.id] = data
+
+    def _readable(self, data: bytes) -> CredentialRow | None:
+        try:
+            return unpacked(data)
+        except UnreadableCredential as error:
+            self.unreadable(error)
+            return None
 
     def _open(self, row: CredentialRow) -> _Opened:
         """The row after the check of its seal; without a credential if it must not be used."""
@@ -224,20 +240,26 @@ class CredentialIndex:
         if is_sealed(state_key.seal, row):
             try:
                 credential = opened(row)
-            except UnreadableCredential:
-                self._refuse(row, "cannot be read; fix: run the newest version of this server everywhere")
+            except UnreadableCredential as error:
+                self.unreadable(error)
         else:
             self._refuse(
-                row, "was not written by this server, or with another state.key: its seal is wrong; fix: revoke it"
+                f"the stored credential {row.id} is refused: its seal is wrong, so that another program or another"
+                f" state.key has written it; fix: tokenserver storage check",
+                mark=row.seal,
             )
         return _Opened(row.digest, state_key.pepper, credential, version, ended)
 
-    def _refuse(self, row: CredentialRow, why: str) -> None:
-        mark = row.seal + row.id.encode()
-        if mark in self._reported or len(self._reported) >= _MAX_REPORTED:
+    def unreadable(self, error: UnreadableCredential) -> None:
+        """Report a row that cannot be read, and so is refused."""
+        self._refuse(f"{error} and is refused; fix: tokenserver storage check")
+
+    def _refuse(self, line: str, mark: bytes = b"") -> None:
+        """Count and log a refused row, once for each version of it."""
+        known = line.encode("utf-8", "surrogatepass") + mark
+        if known in self._reported or len(self._reported) >= MAX_REPORTED:
             return
-        self._reported.add(mark)
-        self.refused_seals += 1
-        line = f"the stored credential {row.id} is refused: it {why}"
+        self._reported.add(known)
+        self.refused_rows += 1
         if self._is_first(line):
             logger.error("%s", line)

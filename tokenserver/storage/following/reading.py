@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, literal, not_, select, text, tuple_
 
-from tokenserver.storage.credential import ACTIVE, CredentialRow
+from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential
 from tokenserver.storage.database import Database, reason_of
 from tokenserver.storage.engines import POSTGRESQL
 from tokenserver.storage.following.last_uses import NotedUse
@@ -69,9 +69,11 @@ class CredentialReader:
                 return
             at = (rows[-1].rev, rows[-1].id)
 
-    def everything(self, pace: Callable[[], None]) -> dict[str, bytes]:
+    def everything(
+        self, pace: Callable[[], None], unreadable: Callable[[UnreadableCredential], None]
+    ) -> dict[str, bytes]:
         """All rows as of one moment, packed, by id. `pace` is called after every few rows."""
-        return self._database.read(lambda connection: _packed_rows(connection, pace))
+        return self._database.read(lambda connection: _packed_rows(connection, pace, unreadable))
 
     def last_uses(self, since: int) -> dict[str, int]:
         """The last uses since a moment, of credentials that end if they are idle."""
@@ -121,7 +123,9 @@ _USE = text(
 )
 
 
-def _packed_rows(connection: Connection, pace: Callable[[], None]) -> dict[str, bytes]:
+def _packed_rows(
+    connection: Connection, pace: Callable[[], None], unreadable: Callable[[UnreadableCredential], None]
+) -> dict[str, bytes]:
     """All rows, by a cursor of the driver itself: making rows of SQLAlchemy would take longer than all the rest."""
     found: dict[str, bytes] = {}
     dialect, driver = connection.dialect, connection.connection
@@ -131,7 +135,10 @@ def _packed_rows(connection: Connection, pace: Callable[[], None]) -> dict[str, 
         cursor.execute(str(select(credentials).compile(dialect=dialect)))
         while rows := cursor.fetchmany(BATCH):
             for row in rows:
-                found[row[0]] = packed(row)
+                try:
+                    found[row[0]] = packed(row)
+                except UnreadableCredential as error:
+                    unreadable(error)
             pace()
     except dialect.loaded_dbapi.Error as error:
         raise StorageUnavailable(reason_of(error)) from error
