@@ -40,6 +40,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "token_lifetime": {"default": 600, "pull": 300, "push": 3600, "delete": 60},
                 "keys": folder / "team-keys",
                 "url": "https://registry.example.com:5000",
+                "refresh_tokens": False,
             },
             {
                 "service": "second",
@@ -51,6 +52,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "token_lifetime": {"default": 900, "pull": None, "push": None, "delete": None},
                 "keys": None,
                 "url": None,
+                "refresh_tokens": None,
             },
         ),
         "authentication": (
@@ -80,6 +82,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "ca_file": folder / "ci-ca.pem",
                     "leeway": 10,
                     "max_age": 3600,
+                    "session": 7200,
                     "cache": 20,
                 },
             },
@@ -97,6 +100,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "ca_file": None,
                     "leeway": 30,
                     "max_age": 86_400,
+                    "session": 3600,
                     "cache": 60,
                 },
             },
@@ -118,6 +122,13 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         },
         "token_reuse": 5,
         "limits": {"scopes": 200, "scope_bytes": 16_384},
+        "access_keys": {
+            "default_lifetime": 2_592_000,
+            "max_lifetime": 15_552_000,
+            "per_user": 10,
+            "rotate_overlap": 43_200,
+        },
+        "refresh_tokens": {"idle": 1_209_600, "lifetime": 5_184_000, "per_user": 50},
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
@@ -33,6 +34,10 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
+        "access_keys": "Personal access keys, which people use in place of their passwords; none without this section."
+        " Needs `storage`.",
+        "refresh_tokens": "Refresh tokens, which clients such as docker keep in place of a password; none without this"
+        " section. Needs `storage`.",
     },
     ServerSettings: {
         "listen": "The address and the port of the server. Without `tls`, listen on a loopback address behind a proxy.",
@@ -73,6 +78,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " default those of the system.",
         "leeway": "By how much the clocks of the issuer and of this server may differ; at most 60 s.",
         "max_age": "The longest time from `iat` to `exp` of an accepted JWT.",
+        "session": "How long the session lives that a workload can get for its JWT, with `storage`; `0s` gives none.",
         "cache": "For how long a verified JWT is accepted without verifying it again, but never past its end.",
     },
     IssuerKeySettings: {
@@ -171,6 +177,17 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " registry"
         " pins keys.",
     },
+    AccessKeySettings: {
+        "default_lifetime": "How long a new key is valid if its maker says nothing.",
+        "max_lifetime": "How long a new key can be valid at most.",
+        "per_user": "How many live keys one person can have.",
+        "rotate_overlap": "For how long the old key stays valid after a rotation.",
+    },
+    RefreshTokenSettings: {
+        "idle": "A refresh token ends when it was not used for this long.",
+        "lifetime": "A refresh token ends this long after the login, however often it is used.",
+        "per_user": "How many live refresh tokens one person can have; then the one unused for longest ends.",
+    },
     RegistrySettings: {
         "service": "The registry's `auth.token.service`, which is the audience of its tokens.",
         "also": "Further service names of the same registry; policies know it as `service` only.",
@@ -182,6 +199,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "token_lifetime": "How long tokens are valid: one duration, or one for each action.",
         "keys": "A key folder for this registry alone; by default that of the server.",
         "url": "The URL of the registry, for `doctor` and for pasted image names.",
+        "refresh_tokens": "Whether logins at this registry may get refresh tokens; by default, if the section"
+        " `refresh_tokens` is there.",
     },
     Lifetimes: {
         "default": "The lifetime of tokens for actions without one of their own.",

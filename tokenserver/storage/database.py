@@ -8,20 +8,12 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from tokenserver.errors import BackendUnavailable
 from tokenserver.storage.tables import meta, metadata, revision
+from tokenserver.storage.unavailable import STORAGE, StorageUnavailable
 
-STORAGE = "storage"
-"""The name of the storage in errors, audit events and metrics. No user source of the configuration has it."""
+__all__ = ["STORAGE", "Database", "StorageUnavailable"]
 
 T = TypeVar("T")
-
-
-class StorageUnavailable(BackendUnavailable):
-    """The storage cannot answer now: nothing was read, and nothing was changed."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(STORAGE, reason)
 
 
 class Database:
@@ -40,7 +32,7 @@ class Database:
             with self.engine.connect().execution_options(sqlite_reads=True) as connection:
                 return work(connection)
         except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+            raise StorageUnavailable(reason_of(error)) from error
 
     def write(self, work: Callable[[Connection, int], T]) -> T:
         """What `work` returns, once its changes are on disk. It gets the revision that its rows must carry.
@@ -54,7 +46,19 @@ class Database:
             with self.engine.begin() as connection:
                 return work(connection, _next_revision(connection))
         except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+            raise StorageUnavailable(reason_of(error)) from error
+
+    def note(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, for what no reader follows: it has no revision, and waits for no other writer of one.
+
+        Raises:
+            StorageUnavailable: the database does not answer, or has no room.
+        """
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as error:
+            raise StorageUnavailable(reason_of(error)) from error
 
     def create(self, *, server: str, now: int, schema: int) -> None:
         """Make the tables in an empty database. `server` is its public URL, for people who find the file."""
@@ -64,7 +68,7 @@ class Database:
                 connection.execute(meta.insert().values(one=1, schema=schema, server=server, created=now))
                 connection.execute(revision.insert().values(one=1, rev=0))
         except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+            raise StorageUnavailable(reason_of(error)) from error
 
     def revision(self) -> int:
         """The revision of the last change.
@@ -82,7 +86,7 @@ def _next_revision(connection: Connection) -> int:
     )
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def reason_of(error: Exception) -> str:
     """The error's class and first line; the parameters of statements are hidden by the engine."""
     cause = getattr(error, "orig", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"

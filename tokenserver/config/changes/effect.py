@@ -56,6 +56,7 @@ RELOAD = frozenset(
         "registries.token_lifetime.delete",
         "registries.keys",
         "registries.url",
+        "registries.refresh_tokens",
         "authentication.htpasswd.file",
         "authentication.htpasswd.name",
         "authentication.htpasswd.cache",
@@ -105,6 +106,7 @@ RELOAD = frozenset(
         "authentication.workload.ca_file",
         "authentication.workload.leeway",
         "authentication.workload.max_age",
+        "authentication.workload.session",
         "authentication.workload.cache",
         "anonymous",
         "throttle.window",
@@ -116,6 +118,13 @@ RELOAD = frozenset(
         "keys.folder",
         "keys.rotate_every",
         "keys.publish_ahead",
+        "access_keys.default_lifetime",
+        "access_keys.max_lifetime",
+        "access_keys.per_user",
+        "access_keys.rotate_overlap",
+        "refresh_tokens.idle",
+        "refresh_tokens.lifetime",
+        "refresh_tokens.per_user",
     }
 )
 """Everything that requests read. Sections change by their keys."""
