@@ -155,6 +155,15 @@ class Guard(Protocol):
         """The identity of a token from the cache alone; None if it has to be checked (again)."""
         ...
 
+    def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:
+        """The owner of a credential that was proved, from the cache, or by `check`, which is called at most once.
+
+        `about` says whose it is, `stamp` what must be unchanged. Nothing is throttled.
+
+        Raises whatever `check` raises.
+        """
+        ...
+
     def count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None) -> None:
         """Count an unknown refresh token or access key as a failed login of this client, and of no user.
 
