@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 
-from tokenserver.authn.authenticator import Guard, KnownUser, KnownUsers, NamespaceOwner, WorkloadAuthenticator
+from tokenserver.authn.authenticator import Guard, KnownUsers, NamespaceOwner, WorkloadAuthenticator
 from tokenserver.authn.reported import reject_shared, require_person
 from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.errors import AccountEnded, InvalidCredentials
@@ -70,10 +70,10 @@ class Owners:
             known = source.find(subject)
             if known is None:
                 raise AccountEnded(f"{credential.source} has no user {subject} any more")
-            identity = require_person(known.identity, source.name)
+            identity = require_person(known, source.name)
             if identity.subject != subject:
                 raise AccountEnded(f"{credential.source} has no user {subject} any more")
-            _require_proof(credential, known)
+            _require_proof(credential, identity)
             reject_shared(identity, self.namespaces[:number])
             return identity
         raise InvalidCredentials(f"there is no user source {credential.source} now, which vouched for {subject}")
@@ -97,14 +97,14 @@ def _knows(source: KnownUsers, subject: str) -> bool:
         return True
 
 
-def _require_proof(credential: StoredCredential, known: KnownUser) -> None:
+def _require_proof(credential: StoredCredential, owner: Identity) -> None:
     """Check that the owner's password is the one that was used when the credential was made.
 
     An empty proof proves nothing, so one that takes its place is a change, too.
     """
-    if credential.proof is None or compare_digest(credential.proof, known.proof):
+    if credential.proof is None or compare_digest(credential.proof, owner.proof):
         return
-    if not known.proof:
+    if not owner.proof:
         raise InvalidCredentials(f"{credential.source} does not say any more when the password was changed")
     raise AccountEnded("the password was changed")
 
