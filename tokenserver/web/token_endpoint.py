@@ -28,6 +28,7 @@ from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
 from tokenserver.web.oauth.grants import TOKEN_EXCHANGE
+from tokenserver.web.oauth.revocation import Revoke, revocation_request
 from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
 from tokenserver.web.payloads import exchange_body, explanation_body, token_body
 from tokenserver.web.problems import Problem, problem_for
@@ -70,7 +71,8 @@ class TokenEndpoint:
     finds the client's address from the peer's and X-Forwarded-For (None: no such header). `admission` limits how many
     requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
     `https_only`, if given, raises for is refused unread. `headers` are in every response. `limits` is how much one
-    request may ask for. `bodies` caches the responses of reused tokens.
+    request may ask for. `bodies` caches the responses of reused tokens. `revocation` ends stored credentials, if there
+    are any.
     """
 
     exchange: ObservedExchange
@@ -84,6 +86,7 @@ class TokenEndpoint:
     limits: ScopeLimits = DEFAULT_LIMITS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: BoundedCache[tuple[str, bool], bytes] = field(default_factory=lambda: BoundedCache(SIZE), repr=False)
+    revocation: Revoke | None = None
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
@@ -117,6 +120,21 @@ class TokenEndpoint:
         except Exception as error:
             is_exchange = form is not None and form.get("grant_type") == TOKEN_EXCHANGE
             return self._failure(error, request_id, oauth=method == "POST", is_exchange=is_exchange)
+
+    def revoke(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        """Answer a POST to the revocation endpoint; never raises."""
+        request_id = self.new_id()
+        client = self._client(environ)
+        try:
+            with self.admission:
+                self._query(environ, client)
+                request = revocation_request(environ, self._form(environ, client), request_id=request_id, client=client)
+                if self.revocation is not None:
+                    with self.admission.slot_released():
+                        self.revocation(request)
+                return self._answer(200, b"{}\n", request_id)
+        except Exception as error:
+            return self._failure(error, request_id, oauth=True)
 
     def _client(self, environ: Mapping[str, Any]) -> Address | None:
         return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
