@@ -137,6 +137,8 @@ throttle:
 token_reuse: 5s
 limits: {scopes: 200, scope_bytes: 16384}
 log: {format: json}
+storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
+storage_grace: 20m
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
