@@ -141,7 +141,7 @@ class CredentialIndex:
         with self._lock:
             for row in rows:
                 known = self._rows.get(row.id)
-                if known is None or revision_of(known) < row.rev:
+                if known is None or _is_newer(row, known):
                     self._put(row)
 
     def begin_load(self) -> None:
@@ -155,7 +155,7 @@ class CredentialIndex:
             merged = dict(rows)
             for identifier, one in (self._applied or {}).items():
                 other = merged.get(identifier)
-                if other is None or revision_of(other) < revision_of(one):
+                if other is None or revision_of(other) <= revision_of(one):
                     merged[identifier] = one
             for identifier in [one for one in self._opened if merged.get(one) != self._rows.get(one)]:
                 del self._opened[identifier]
@@ -263,3 +263,9 @@ class CredentialIndex:
         self.refused_rows += 1
         if self._is_first(line):
             logger.error("%s", line)
+
+
+def _is_newer(row: CredentialRow, known: bytes) -> bool:
+    """Whether the row replaces the known one. Changes that share a transaction share a revision; none revives a row."""
+    before = revision_of(known)
+    return row.rev > before or (row.rev == before and not (row.state == ACTIVE != unpacked(known).state))
