@@ -107,6 +107,11 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         ),
         "anonymous": True,
         "log": {"format": "json"},
+        "storage": {
+            "url": "postgresql://tokenserver@db.example.com/tokenserver",
+            "password_file": folder / "storage-password",
+        },
+        "storage_grace": 1200,
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
         "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},

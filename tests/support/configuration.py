@@ -142,6 +142,8 @@ limits: {scopes: 200, scope_bytes: 16384}
 access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_overlap: 12h}
 refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}
 log: {format: json}
+storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
+storage_grace: 20m
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 

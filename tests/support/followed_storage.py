@@ -83,7 +83,7 @@ class Site:
         """Close all connections."""
         for copy in self._copies:
             copy.signal.close()
-        self.database.engine.dispose()
+        self.database.close()
 
 
 @contextmanager

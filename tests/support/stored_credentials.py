@@ -13,6 +13,7 @@ from tokenserver.ceilings import Bound, Ceiling
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.patterns import parse_pattern
+from tokenserver.storage.connections.files import make_file
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.database import Database
 from tokenserver.storage.engines import engine_for
@@ -57,7 +58,8 @@ class Clock:
 
 def sqlite(folder: Path, name: str = "state.db") -> Engine:
     """An engine for a new, empty file in the folder."""
-    return engine_for(name, folder)
+    make_file(folder / name)
+    return engine_for(folder / name)
 
 
 def made(engine: Engine) -> Database:

@@ -15,6 +15,7 @@ from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
+from tokenserver.config.storage import StorageSettings
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -34,6 +35,9 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
+        "storage": "Where stored credentials are kept: the path of an SQLite file, or the URL of a PostgreSQL database"
+        " that replicas share. Without it, nothing is stored.",
+        "storage_grace": "For how long credentials that are known here stay valid while the storage does not answer.",
         "access_keys": "Personal access keys, which people use in place of their passwords; none without this section."
         " Needs `storage`.",
         "refresh_tokens": "Refresh tokens, which clients such as docker keep in place of a password; none without this"
@@ -50,6 +54,11 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "cors": "The origins of web pages that may ask for tokens from a browser, such as `https://ui.example.com`: the"
         " user interfaces of registries.",
         "workers": "The number of worker processes; by default one for each CPU core.",
+    },
+    StorageSettings: {
+        "url": "The path of an SQLite file, or the URL of a PostgreSQL database, such as"
+        " `postgresql://tokenserver@db.example.com/tokenserver`, without a password.",
+        "password_file": "A file that contains the password of the database.",
     },
     LogSettings: {
         "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"

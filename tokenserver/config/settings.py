@@ -29,6 +29,7 @@ from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
+from tokenserver.config.storage import DEFAULT_GRACE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
@@ -143,6 +144,8 @@ class Settings(Section):
     policies: FilePath
     shadow_policies: FilePath | None = None
     keys: Keys
+    storage: StorageSettings | None = None
+    storage_grace: StorageGrace = DEFAULT_GRACE
     access_keys: AccessKeySettings | None = None
     refresh_tokens: RefreshTokenSettings | None = None
 

@@ -131,17 +131,18 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
+            table = credentials.c
             row = self._live(connection, identifier)
             old = opened(row)
             now = int(self._now())
-            successor = credentials.c.replaces == identifier
-            taken = select(credentials.c.id).where(successor, credentials.c.state == ACTIVE, credentials.c.ends > now)
+            live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
+            taken = select(table.id).where(*live)
             if connection.execute(taken).first() is not None:
                 raise TooManyCredentials(f"{identifier} is being rotated already; fix: revoke the newer one first")
             wanted = replace(old, ends=ends, created_by=by, replaces=identifier)
             made = self._insert(connection, rev, wanted)
             cut = sealed(self._keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
-            statement = update(credentials).where(credentials.c.id == identifier, credentials.c.state == ACTIVE)
+            statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
             connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev))
             return made, cut._replace(rev=rev)
 
@@ -157,9 +158,10 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> list[CredentialRow]:
-            live = and_(selection.where, credentials.c.state == ACTIVE)
+            table = credentials.c
+            live = and_(selection.where, table.state == ACTIVE)
             values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
-            found = connection.execute(update(credentials).where(live).values(values).returning(*credentials.c))
+            found = connection.execute(update(credentials).where(live).values(values).returning(*table))
             return [CredentialRow(*row) for row in found]
 
         ended = self._database.write(work)
@@ -172,7 +174,7 @@ class CredentialStore:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        joined = credentials.outerjoin(uses, uses.c.id == credentials.c.id)
+        joined = credentials.outerjoin(uses)
         columns = (*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
         statement = select(*columns).select_from(joined).where(selection.where)
         ordered = statement.order_by(credentials.c.created.desc(), credentials.c.id)

@@ -22,6 +22,9 @@ RESTART = frozenset(
         "throttle.redis",
         "throttle.redis_password_file",
         "throttle.secret_file",
+        "storage",
+        "storage.url",
+        "storage.password_file",
     }
 )
 """Listeners, the number of processes, and what they agree on before they start."""
@@ -118,6 +121,7 @@ RELOAD = frozenset(
         "keys.folder",
         "keys.rotate_every",
         "keys.publish_ahead",
+        "storage_grace",
         "access_keys.default_lifetime",
         "access_keys.max_lifetime",
         "access_keys.per_user",
@@ -146,8 +150,10 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):
-        section, _, name = key.partition(".")
-        if "." not in name and (key in RESTART or _is_raised(new, started, name)):
+        section, dot, name = key.partition(".")
+        if not dot:
+            _keep_section(values, plain(started), section)
+        elif section not in RESTART and "." not in name and (key in RESTART or _is_raised(new, started, name)):
             _keep(values, plain(started), section, name)
     if sum(source.ldap is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
@@ -156,6 +162,12 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
     except ValidationError:
         after = in_force
     return ChangeEffect(after, changed_keys(after, new))
+
+
+def _keep_section(values: PlainSettings, kept: PlainSettings, section: str) -> None:
+    values.pop(section, None)
+    if section in kept:
+        values[section] = kept[section]
 
 
 def _is_raised(new: Settings, started: Settings, name: str) -> bool:

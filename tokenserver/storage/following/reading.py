@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, literal, not_, select, text, tuple_
+from sqlalchemy.exc import SQLAlchemyError
 
+from tokenserver.storage.connections.failures import unavailable
 from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential
-from tokenserver.storage.database import Database, reason_of
-from tokenserver.storage.engines import POSTGRESQL
+from tokenserver.storage.database import Database
 from tokenserver.storage.following.last_uses import NotedUse
 from tokenserver.storage.following.packed_rows import packed
 from tokenserver.storage.tables import credentials, uses
-from tokenserver.storage.unavailable import StorageUnavailable
 
 PAGE = 500
 """Changed rows of one query."""
@@ -73,7 +73,12 @@ class CredentialReader:
         self, pace: Callable[[], None], unreadable: Callable[[UnreadableCredential], None]
     ) -> dict[str, bytes]:
         """All rows as of one moment, packed, by id. `pace` is called after every few rows."""
-        return self._database.read(lambda connection: _packed_rows(connection, pace, unreadable))
+        try:
+            # Not by `read`, which limits the whole; here each wait for the database is limited.
+            with self._database.engine.connect() as connection:
+                return _packed_rows(connection, pace, unreadable)
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
 
     def last_uses(self, since: int) -> dict[str, int]:
         """The last uses since a moment, of credentials that end if they are idle."""
@@ -130,7 +135,7 @@ def _packed_rows(
     found: dict[str, bytes] = {}
     dialect, driver = connection.dialect, connection.connection
     # A named cursor is one on the server; without a name, the driver of PostgreSQL would fetch all rows first.
-    cursor: Any = driver.cursor("credentials") if dialect.name == POSTGRESQL else driver.cursor()
+    cursor: Any = driver.cursor("credentials") if dialect.name == "postgresql" else driver.cursor()
     try:
         cursor.execute(str(select(credentials).compile(dialect=dialect)))
         while rows := cursor.fetchmany(BATCH):
@@ -141,7 +146,7 @@ def _packed_rows(
                     unreadable(error)
             pace()
     except dialect.loaded_dbapi.Error as error:
-        raise StorageUnavailable(reason_of(error)) from error
+        raise unavailable(error) from error
     finally:
         cursor.close()
     return found

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from tokenserver.storage.database import reason_of
-from tokenserver.storage.unavailable import StorageUnavailable
+from tokenserver.storage.connections.failures import unavailable
 
 CHANNEL = "tokenserver"
 """The channel of PostgreSQL on which writers notify readers."""
@@ -66,7 +65,7 @@ class SqliteSignal:
             return self._look()
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise StorageUnavailable(reason_of(error)) from error
+            raise unavailable(error) from error
 
     def close(self) -> None:
         """See `ChangeSignal.close`."""
@@ -117,7 +116,7 @@ class PostgresqlSignal:
                 waited += _STEP_SECONDS
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             self.close()
-            raise StorageUnavailable(reason_of(error)) from error
+            raise unavailable(error) from error
         return Change.SOME
 
     def close(self) -> None:
