@@ -174,6 +174,10 @@ class InvalidCredentials(RequestError):
         super().__init__(public)
 
 
+class AccountEnded(InvalidCredentials):
+    """The account was disabled, or has expired. What was derived from it does not come back with it."""
+
+
 class UnusableAccessKey(InvalidCredentials):
     """A right access key that may not be used: expired, from elsewhere, or with the user name of somebody else.
 

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     ANONYMOUS = "anonymous"
     PASSWORD = "password"  # noqa: S105 - the name of a kind, not a secret
+    KEY = "key"
     ROBOT = "robot"
     WORKLOAD = "workload"
 
@@ -40,7 +41,7 @@ ROBOT_PREFIX, WORKLOAD_PREFIX = "robot:", "workload:"
 MACHINES: Mapping[Kind, Sort] = MappingProxyType({Kind.ROBOT: Sort.ROBOT, Kind.WORKLOAD: Sort.WORKLOAD})
 """The kinds of credential that only machines have."""
 
-PEOPLE = frozenset({Kind.PASSWORD})
+PEOPLE = frozenset({Kind.PASSWORD, Kind.KEY})
 """The kinds of credential that only people have."""
 
 Claims = frozenset[tuple[str, str]]
@@ -60,6 +61,9 @@ class Identity:
     the identity may be in any group then. `namespace` is what the source maps the name to, the value of `${user}`:
     empty if there is none, None if the source maps no names. `valid_for`: for how many seconds at most the source
     vouches for it; None: for as long as its settings say.
+    `owner` is the subject whose rights bound a stored credential, `via` what it is (`key`, `refresh` or `session`), and
+    `services` are the registries at which it can be used (None: all); these three follow from `credential`.
+    `proof` changes when the password of a user does; empty: the source cannot tell.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -75,6 +79,10 @@ class Identity:
     valid_for: float | None = field(default=None, compare=False)
     credential: str = ""
     claims: Claims = frozenset()
+    owner: str = field(default="", compare=False)
+    via: str = field(default="", compare=False)
+    services: frozenset[str] | None = field(default=None, compare=False)
+    proof: bytes = field(default=b"", compare=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -106,7 +106,12 @@ def test_kinds() -> None:
 def test_shorthands(value: Any, annotation: Any, expected: Any) -> None:
     """A plain string stands for a section that has a shorthand, and for no other."""
     assert expand_shorthand(value, annotation) == expected
-    assert (shorthand(Leaf), shorthand(Tree), shorthand(Leaf | None)) == ("file", None, None)
+    assert (shorthand(Leaf), shorthand(Tree), shorthand(Leaf | None), shorthand(Tree | None)) == (
+        "file",
+        None,
+        "file",
+        None,
+    )
 
 
 @pytest.mark.parametrize(

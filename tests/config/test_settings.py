@@ -40,6 +40,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "token_lifetime": {"default": 600, "pull": 300, "push": 3600, "delete": 60},
                 "keys": folder / "team-keys",
                 "url": "https://registry.example.com:5000",
+                "refresh_tokens": False,
             },
             {
                 "service": "second",
@@ -51,6 +52,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "token_lifetime": {"default": 900, "pull": None, "push": None, "delete": None},
                 "keys": None,
                 "url": None,
+                "refresh_tokens": None,
             },
         ),
         "authentication": (
@@ -80,6 +82,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "ca_file": folder / "ci-ca.pem",
                     "leeway": 10,
                     "max_age": 3600,
+                    "session": 7200,
                     "cache": 20,
                 },
             },
@@ -97,12 +100,18 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "ca_file": None,
                     "leeway": 30,
                     "max_age": 86_400,
+                    "session": 3600,
                     "cache": 60,
                 },
             },
         ),
         "anonymous": True,
         "log": {"format": "json"},
+        "storage": {
+            "url": "postgresql://tokenserver@db.example.com/tokenserver",
+            "password_file": folder / "storage-password",
+        },
+        "storage_grace": 1200,
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
         "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},
@@ -118,6 +127,13 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         },
         "token_reuse": 5,
         "limits": {"scopes": 200, "scope_bytes": 16_384},
+        "access_keys": {
+            "default_lifetime": 2_592_000,
+            "max_lifetime": 15_552_000,
+            "per_user": 10,
+            "rotate_overlap": 43_200,
+        },
+        "refresh_tokens": {"idle": 1_209_600, "lifetime": 5_184_000, "per_user": 50},
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)
@@ -484,7 +500,8 @@ def test_no_secret_stands_in_the_settings() -> None:
     holds a secret itself must be a `Secret`; it does not get past this test by chance."""
     secretive = re.compile(r"password|secret|passphrase|credential")
     found = [path for path in leaf_paths(Settings) if secretive.search(path[-1]) and not path[-1].endswith("_file")]
-    assert found == [("authentication", "ldap", "bind_password")]
+    # `password_changed` is the name of an attribute.
+    assert found == [("authentication", "ldap", name) for name in ("bind_password", "password_changed")]
     values = {"url": "ldaps://a", "base": "dc=a", "preset": "openldap", "bind_dn": "cn=a", "bind_password": "canary"}
     assert "canary" not in repr(Ldap.model_validate(values))
 

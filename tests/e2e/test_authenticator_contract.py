@@ -68,6 +68,11 @@ class TestLdap(AuthenticatorContract):
         return BACKENDS[kind](server)
 
     @pytest.fixture
+    def finds(self, kind: str) -> bool:
+        """Without a service account nobody can be found without a password."""
+        return kind not in CANNOT_TELL_UNKNOWN
+
+    @pytest.fixture
     def unknown(self, kind: str) -> str | None:
         """Without a service account, an unknown user looks like a wrong password."""
         return "InvalidCredentials" if kind in CANNOT_TELL_UNKNOWN else None

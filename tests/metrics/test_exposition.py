@@ -124,6 +124,21 @@ def test_certificates_count_down_to_the_first_end() -> None:
     assert ("certificate_expiry_seconds", (("certificate", "signing"), ("keys", "/keys"))) not in found
 
 
+def test_the_storage_of_several_workers() -> None:
+    """The oldest look, the newest count, and the end that comes first; a worker that never looked has no say."""
+    board = Rows(3)
+    for row, since, live, end in ((0, MONOTONIC - 100, 7, NOW + 50), (1, MONOTONIC - 7, 8, NOW + 40), (2, 0.0, 0, 0.0)):
+        cells = beating(board, row)
+        cells[LAYOUT.storage.cell] = since
+        cells[LAYOUT.stored[("key",)]] = live
+        cells[LAYOUT.stored_ends[("key",)]] = end
+    found = scraped(board)
+    assert found["storage_age_seconds", ()] == 100
+    assert found["stored_credentials", (("form", "key"),)] == 8
+    assert found["credential_expires_seconds", (("form", "key"),)] == 40
+    assert ("credential_expires_seconds", (("form", "robot"),)) not in found
+
+
 def test_the_oldest_keys_of_an_issuer() -> None:
     """A worker that has not fetched them yet has no say; the age goes on without a new sample."""
     board = Rows(3)

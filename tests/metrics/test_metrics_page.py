@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tokenserver.metrics.definitions import Layout
 from tokenserver.metrics.exposition import Page
-from tokenserver.metrics.recorder import Gauges, Meter
+from tokenserver.metrics.recorder import Gauges, Meter, StorageGauges
 from tokenserver.metrics.shared_rows import Board
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
@@ -29,6 +29,7 @@ def served() -> dict[str, set[str]]:
         is_throttling_alone=False,
         ends={"keys": (end, end)},
         issuer_keys={"github": (0.5, False)},
+        storage=StorageGauges(0.5, ends={"key": 5}),
     )
     Meter(board.layout, row, {"reg": "reg"}).sample(reading, now=1.0, monotonic=1.0)
     text = Page(board, now=lambda: 2.0, monotonic=lambda: 2.0).text().decode()

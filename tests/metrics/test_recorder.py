@@ -31,6 +31,7 @@ from tokenserver.exchange.service import TokenService
 from tokenserver.identity import Identity, Kind
 from tokenserver.metrics.definitions import METHODS
 from tokenserver.metrics.exposition import SILENT_SECONDS, Page
+from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build
@@ -533,6 +534,23 @@ def test_the_keys_of_issuers(measured: Measured) -> None:
     meter.sample(replace(reading, issuer_keys={}), now=measured.now, monotonic=measured.monotonic)
     gone = measured.samples()
     assert (gone.get(age), gone[failing]) == (None, 0.0)
+
+
+def test_the_storage(measured: Measured) -> None:
+    """Its age goes on between two samples, refusals are counted once, and without a storage nothing is shown."""
+    reading, meter = measured.parts.reading(), measured.parts.meter
+    assert meter is not None
+    age, refused = "tokenserver_storage_age_seconds{}", "tokenserver_stored_credentials_refused_total{}"
+    ends = "tokenserver_credential_expires_seconds{form=key}"
+    assert (measured.sampled().get(age), measured.samples()[refused]) == (None, 0.0)
+    gauges = StorageGauges(90.0, live={"key": 3}, ends={"key": int(measured.now) + 60}, refused=2)
+    for _ in range(2):
+        meter.sample(replace(reading, storage=gauges), now=measured.now, monotonic=measured.monotonic)
+    measured.monotonic += 5.0
+    later = measured.samples()
+    assert (later[age], later[refused], later["tokenserver_stored_credentials{form=key}"]) == (95.0, 2.0, 3.0)
+    assert later[ends] == pytest.approx(60.0, abs=1.0)
+    assert "tokenserver_credential_expires_seconds{form=robot}" not in later
 
 
 def test_a_moved_clock_is_seen(measured: Measured) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.authenticator import Authenticator, KnownUsers
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity, Kind
@@ -26,6 +26,15 @@ def ask(backend: Authenticator, user: str, password: str) -> Identity | str | No
     """The backend's answer, an error by its name; anything that the contract does not have fails."""
     try:
         return backend.authenticate(Password(user, Secret(password)))
+    except (InvalidCredentials, BackendUnavailable) as error:
+        return type(error).__name__
+
+
+def look_for(backend: Authenticator, subject: str) -> Identity | str | None:
+    """What the backend says about a user without a password, an error by its name."""
+    assert isinstance(backend, KnownUsers)
+    try:
+        return backend.find(subject)
     except (InvalidCredentials, BackendUnavailable) as error:
         return type(error).__name__
 
@@ -65,6 +74,28 @@ class AuthenticatorContract:
         See docs/design/threats.md#threat-1 and docs/design/threats.md#threat-13.
         """
         assert ask(backend, "alice", password) == "InvalidCredentials"
+
+    @pytest.fixture
+    def finds(self) -> bool:
+        """Whether the source can find a user without the password."""
+        return True
+
+    def test_find(self, backend: Authenticator, finds: bool) -> None:
+        """`KnownUsers.find` reports whom a login with the right password reports, with the same proof."""
+        found = look_for(backend, "alice")
+        if not finds:
+            assert found == "BackendUnavailable"
+            return
+        assert isinstance(found, Identity)
+        known = ask(backend, "alice", GOOD)
+        assert isinstance(known, Identity)
+        assert (found, found.proof, found.valid_for) == (known, known.proof, None)
+
+    @pytest.mark.parametrize("subject", ["nobody", "", "*", "alic", "alice ", "alice)(uid=*", "\0", "x" * 300])
+    def test_find_nobody(self, backend: Authenticator, finds: bool, subject: str) -> None:
+        """Every other subject finds nobody; a text that can be no name may be refused."""
+        nobody = {None, "InvalidCredentials"} if finds else {"BackendUnavailable"}
+        assert look_for(backend, subject) in nobody
 
     @given(user=_NAMES, password=st.sampled_from(["", "\0", "x\0"]))
     @_EXAMPLES

@@ -39,6 +39,7 @@ registries:
       delete: 60s
     keys: team-keys/
     url: https://registry.example.com:5000
+    refresh_tokens: false
   - service: second
 authentication:
   - htpasswd:
@@ -59,6 +60,7 @@ authentication:
       subject: uid
       display_name: gecos
       email: mail
+      password_changed: passwordChangedAt
       lowercase: false
       names: {namespace: attribute, attribute: employeeNumber}
       groups:
@@ -111,6 +113,7 @@ authentication:
       ca_file: ci-ca.pem
       leeway: 10s
       max_age: 1h
+      session: 2h
       cache: 20s
   - workload:
       name: cluster
@@ -136,7 +139,11 @@ throttle:
   secret_file: throttle-secret
 token_reuse: 5s
 limits: {scopes: 200, scope_bytes: 16384}
+access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_overlap: 12h}
+refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}
 log: {format: json}
+storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
+storage_grace: 20m
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
@@ -14,6 +15,7 @@ from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
+from tokenserver.config.storage import StorageSettings
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -33,6 +35,13 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
+        "storage": "Where stored credentials are kept: the path of an SQLite file, or the URL of a PostgreSQL database"
+        " that replicas share. Without it, nothing is stored.",
+        "storage_grace": "For how long credentials that are known here stay valid while the storage does not answer.",
+        "access_keys": "Personal access keys, which people use in place of their passwords; none without this section."
+        " Needs `storage`.",
+        "refresh_tokens": "Refresh tokens, which clients such as docker keep in place of a password; none without this"
+        " section. Needs `storage`.",
     },
     ServerSettings: {
         "listen": "The address and the port of the server. Without `tls`, listen on a loopback address behind a proxy.",
@@ -45,6 +54,11 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "cors": "The origins of web pages that may ask for tokens from a browser, such as `https://ui.example.com`: the"
         " user interfaces of registries.",
         "workers": "The number of worker processes; by default one for each CPU core.",
+    },
+    StorageSettings: {
+        "url": "The path of an SQLite file, or the URL of a PostgreSQL database, such as"
+        " `postgresql://tokenserver@db.example.com/tokenserver`, without a password.",
+        "password_file": "A file that contains the password of the database.",
     },
     LogSettings: {
         "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"
@@ -73,6 +87,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " default those of the system.",
         "leeway": "By how much the clocks of the issuer and of this server may differ; at most 60 s.",
         "max_age": "The longest time from `iat` to `exp` of an accepted JWT.",
+        "session": "How long the session lives that a workload can get for its JWT, with `storage`; `0s` gives none.",
         "cache": "For how long a verified JWT is accepted without verifying it again, but never past its end.",
     },
     IssuerKeySettings: {
@@ -117,6 +132,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "subject": "The attribute that holds the name by which policies and tokens know the user.",
         "display_name": "The attribute that holds a user's full name.",
         "email": "The attribute that holds a user's e-mail address.",
+        "password_changed": "The attribute that changes with a user's password, which ends the user's refresh tokens;"
+        " by default as the preset says.",
         "lowercase": "Whether names of users are folded to lower case, because the directory ignores case.",
         "names": "How users get their namespaces, which `${user}` in policies stands for; by default they are the"
         " names.",
@@ -169,6 +186,17 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " registry"
         " pins keys.",
     },
+    AccessKeySettings: {
+        "default_lifetime": "How long a new key is valid if its maker says nothing.",
+        "max_lifetime": "How long a new key can be valid at most.",
+        "per_user": "How many live keys one person can have.",
+        "rotate_overlap": "For how long the old key stays valid after a rotation.",
+    },
+    RefreshTokenSettings: {
+        "idle": "A refresh token ends when it was not used for this long.",
+        "lifetime": "A refresh token ends this long after the login, however often it is used.",
+        "per_user": "How many live refresh tokens one person can have; then the one unused for longest ends.",
+    },
     RegistrySettings: {
         "service": "The registry's `auth.token.service`, which is the audience of its tokens.",
         "also": "Further service names of the same registry; policies know it as `service` only.",
@@ -180,6 +208,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "token_lifetime": "How long tokens are valid: one duration, or one for each action.",
         "keys": "A key folder for this registry alone; by default that of the server.",
         "url": "The URL of the registry, for `doctor` and for pasted image names.",
+        "refresh_tokens": "Whether logins at this registry may get refresh tokens; by default, if the section"
+        " `refresh_tokens` is there.",
     },
     Lifetimes: {
         "default": "The lifetime of tokens for actions without one of their own.",

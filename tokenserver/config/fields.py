@@ -63,7 +63,7 @@ def _name_text(value: str) -> str:
     return value
 
 
-def _path(value: Any, info: ValidationInfo) -> Any:
+def as_path(value: Any, info: ValidationInfo) -> Any:
     """An absolute path; a relative one is relative to the file that contains it."""
     if not isinstance(value, (str, Path)):
         return value
@@ -116,7 +116,7 @@ Seconds = Annotated[int, BeforeValidator(_duration), _DURATION]
 TokenReuse = Annotated[Seconds, AfterValidator(_token_reuse)]
 Lifetime = Annotated[Seconds, AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
+FilePath = Annotated[Path, BeforeValidator(as_path)]
 Url = Annotated[str, AfterValidator(checked_url)]
 PublicUrl = Annotated[str, AfterValidator(checked_url), AfterValidator(with_plain_path)]
 Origin = Annotated[str, AfterValidator(checked_origin)]

@@ -40,8 +40,8 @@ def is_list(annotation: Any) -> bool:
 
 def shorthand(annotation: Any) -> str | None:
     """The key of a section that a plain string sets; None if the section has no such shorthand."""
-    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
-    return annotation.shorthand if is_section else None
+    found = [kind for kind in kinds(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    return found[0].shorthand if len(found) == 1 else None
 
 
 def expand_shorthand(value: Any, annotation: Any) -> Any:
@@ -53,6 +53,8 @@ def expand_shorthand(value: Any, annotation: Any) -> Any:
 def from_working_folder(value: Any, annotation: Any) -> Any:
     """`value` with every path in it resolved against the working folder, according to the annotation."""
     if Path in kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
+        if "://" in value and str in kinds(annotation):
+            return value
         return str(Path(value).absolute())
     if isinstance(value, list) and is_list(annotation):
         return [from_working_folder(item, get_args(annotation)[0]) for item in value]

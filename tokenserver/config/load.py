@@ -228,7 +228,8 @@ def _value(text: str, annotation: Any, name: str) -> Any:
     key = shorthand(annotation)
     if key is not None and not isinstance(value, dict):
         # The shorthand of a section: plain text, even if YAML would parse it as something else.
-        return from_working_folder(text, annotation.model_fields[key].annotation)
+        (section,) = models(annotation)
+        return from_working_folder(text, section.model_fields[key].annotation)
     return from_working_folder(value, annotation)
 
 

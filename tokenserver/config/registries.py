@@ -40,8 +40,8 @@ class RegistrySettings(Section):
     """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
 
     `also` are further service names of the same registry; policies know it only as `service`. A value of None means
-    that of the whole server. `grant`: whether a token carries what was asked, as far as it is granted, or all that is
-    granted on the repositories asked for.
+    that of the whole server; for `refresh_tokens`, that there are some if the server has any. `grant`: whether a token
+    carries what was asked, as far as it is granted, or all that is granted on the repositories asked for.
     """
 
     service: NameText
@@ -53,6 +53,7 @@ class RegistrySettings(Section):
     token_lifetime: Annotated[Lifetimes, BeforeValidator(_one_for_all)] = Lifetimes()
     keys: FilePath | None = None
     url: Url | None = None
+    refresh_tokens: bool | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
+from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -28,6 +29,7 @@ from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
+from tokenserver.config.storage import DEFAULT_GRACE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
@@ -142,6 +144,10 @@ class Settings(Section):
     policies: FilePath
     shadow_policies: FilePath | None = None
     keys: Keys
+    storage: StorageSettings | None = None
+    storage_grace: StorageGrace = DEFAULT_GRACE
+    access_keys: AccessKeySettings | None = None
+    refresh_tokens: RefreshTokenSettings | None = None
 
     # One validator per field, so that a fault in one of them does not hide those of the others.
     @field_validator("registries")
@@ -206,6 +212,18 @@ class Settings(Section):
                 )
                 raise PlacedError(("registries", index, "algorithm"), message)
         return self
+
+    @model_validator(mode="after")
+    def _refresh_tokens_are_configured(self) -> Self:
+        for index, registry in enumerate(self.registries):
+            if registry.refresh_tokens and self.refresh_tokens is None:
+                message = "needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
+                raise PlacedError(("registries", index, "refresh_tokens"), message)
+        return self
+
+    def gives_refresh_tokens(self, registry: RegistrySettings) -> bool:
+        """Whether a login at this registry may be answered with a refresh token."""
+        return self.refresh_tokens is not None and registry.refresh_tokens is not False
 
     def registry(self, service: str) -> RegistrySettings | None:
         """The registry with this service name, also among its `also`; None if there is none."""

@@ -17,6 +17,12 @@ RELOADED = ("users", "keys", "policies", "shadow_policies")
 PENDING = ("restart", "rejected")
 """Why the configuration file is not in force: it waits for a restart, or it is faulty."""
 
+FORMS = {"p": "key", "r": "robot", "f": "refresh", "s": "session"}
+"""Forms of stored credentials, as labels."""
+
+WARNED = ("key", "robot")
+"""The forms whose end people have to prepare for: a client gets the others again at its next login."""
+
 NO_SERVICE = ""
 """The label of requests that name no configured registry."""
 
@@ -136,6 +142,10 @@ class Layout:
         self.sent_away = self._table(
             "sent_away", "Requests that admission control rejected; nothing was exchanged, so they have no audit event."
         )
+        self.refused_credentials = self._table(
+            "stored_credentials_refused",
+            "Stored credentials that were refused because their seal is wrong or they are unreadable, by worker.",
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -145,6 +155,7 @@ class Layout:
             self.audit_failures,
             self.reloads,
             self.reload_failures,
+            self.refused_credentials,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(
@@ -210,6 +221,19 @@ class Layout:
             "configuration_pending",
             "1 while the configuration file is not in force: it waits for a restart, or was rejected; see /readyz.",
             state=PENDING,
+        )
+
+        self.storage = self._table(
+            "storage_age_seconds",
+            "Seconds since the storage last answered; the longest of all workers.",
+        )
+        self.stored = self._table(
+            "stored_credentials", "Live stored credentials, by what they are.", form=tuple(FORMS.values())
+        )
+        self.stored_ends = self._table(
+            "credential_expires_seconds",
+            "Seconds until the first access key, or secret of a robot, ends that has no successor.",
+            form=WARNED,
         )
 
     def of_methods(self, service: str, outcome: str) -> dict[str, int]:

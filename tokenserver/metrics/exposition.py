@@ -67,8 +67,11 @@ class _Measured(Collector):
         furthest = max((row[jump.cell] for row in alive), key=abs, default=0.0)
         yield _gauge(jump.name, jump.text, (), {(): furthest})
         yield from _policies(layout, alive, self._now())
-        yield _certificates(layout.certificates, alive, self._now())
+        yield _until(layout.certificates, alive, self._now())
         yield _ages(layout.issuer_keys, alive, self._monotonic())
+        yield _ages(layout.storage, alive, self._monotonic())
+        yield _highest(layout.stored, alive)
+        yield _until(layout.stored_ends, alive, self._now())
 
 
 def _counter(table: Table, rows: Sequence[Row]) -> Metric:
@@ -108,8 +111,8 @@ def _policies(layout: Layout, rows: Sequence[Row], now: float) -> Iterator[Metri
     yield _gauge(since.name, since.text, (), ages)
 
 
-def _certificates(table: Table, rows: Sequence[Row], now: float) -> Metric:
-    """The expiry of live certificates; if workers differ for a moment, of the certificate that expires first."""
+def _until(table: Table, rows: Sequence[Row], now: float) -> Metric:
+    """The time until what is live expires; if workers differ for a moment, until the first of their ends."""
     ends = {labels: min((row[cell] for row in rows if row[cell]), default=math.nan) for labels, cell in table.items()}
     known = {labels: end - now for labels, end in ends.items() if not math.isnan(end)}
     return _gauge(table.name, table.text, table.labels, known)

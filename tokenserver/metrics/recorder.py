@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from tokenserver.authn.protection.circuit_breaker import State
 from tokenserver.errors import (
@@ -24,6 +25,18 @@ from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, METHODS, NO_SERVICE, Layout
 from tokenserver.runtime.bounded_cache import BoundedCache
 
+
+class StorageGauges(NamedTuple):
+    """The state of the storage: seconds since it last answered (None: never), live credentials and their first end
+    (seconds since the epoch) by form, and how many have been refused since the worker started.
+    """
+
+    age: float | None = None
+    live: Mapping[str, int] = {}
+    ends: Mapping[str, int] = {}
+    refused: int = 0
+
+
 DIGITS = 12
 """Digits of a policy's digest, as in the log; a float holds that many exactly."""
 
@@ -37,7 +50,7 @@ class Gauges:
     bulkhead. `ends` has when the signing certificate and the CA certificate expire, by key folder. `jump` is how far
     the clock was moved, in seconds. `reload_delays` has for how many seconds files have been changing or loading, by
     kind and state. `issuer_keys` has, by workload source, the seconds since the last good fetch of the issuer's keys,
-    None if there was none, and whether the last fetch failed.
+    None if there was none, and whether the last fetch failed. `storage` is None where none is configured.
     """
 
     policy: str
@@ -53,6 +66,7 @@ class Gauges:
     reload_delays: Mapping[tuple[str, str], float] = field(default_factory=dict)
     configuration: str = ""
     issuer_keys: Mapping[str, tuple[float | None, bool]] = field(default_factory=dict)
+    storage: StorageGauges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,8 @@ class Meter:
         self._row = row
         self.rename(services)
         self._lock = threading.Lock()
-        self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
+        totals = (layout.reloads, layout.reload_failures, layout.sent_away, layout.refused_credentials)
+        self._counted = {table.cell: 0 for table in totals}
 
     def rename(self, services: Mapping[str, str]) -> None:
         """Other services from now on. Those that the layout does not have are counted as `NO_SERVICE`."""
@@ -138,7 +153,8 @@ class Meter:
         live = float(int(reading.policy[:DIGITS], 16))
         if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
             row[layout.policy.cell], row[layout.policy_since.cell] = live, now
-        totals = (reading.reloads, reading.reload_failures, reading.rejected)
+        storage = reading.storage or StorageGauges()
+        totals = (reading.reloads, reading.reload_failures, reading.rejected, storage.refused)
         for (cell, counted), total in zip(list(self._counted.items()), totals, strict=True):
             row[cell] += total - counted
             self._counted[cell] = total
@@ -160,6 +176,11 @@ class Meter:
             age, is_failing = reading.issuer_keys.get(source, (None, False))
             row[cell] = 0.0 if age is None else monotonic - age
             row[layout.issuer_failures[(source,)]] = is_failing
+        row[layout.storage.cell] = 0.0 if storage.age is None else monotonic - storage.age
+        for (form,), cell in layout.stored.items():
+            row[cell] = storage.live.get(form, 0)
+        for (form,), cell in layout.stored_ends.items():
+            row[cell] = storage.ends.get(form, 0)
         row[layout.clock_jump.cell] = reading.jump
         for (state,), cell in layout.pending.items():
             row[cell] = reading.configuration == state

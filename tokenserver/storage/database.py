@@ -1,4 +1,4 @@
-"""The database: transactions, each as a whole or not at all, and what its errors mean to the rest of the program."""
+"""The database: transactions, each as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,27 +8,23 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from tokenserver.errors import BackendUnavailable
-from tokenserver.storage.tables import meta, metadata, revision
+from tokenserver.storage.connections.failures import STORAGE, StorageUnavailable, unavailable
+from tokenserver.storage.connections.group_commit import GroupCommit
+from tokenserver.storage.connections.limits import SECONDS, ending_within
+from tokenserver.storage.engines import READS
+from tokenserver.storage.tables import revision
 
-STORAGE = "storage"
-"""The name of the storage in errors, audit events and metrics. No user source of the configuration has it."""
+__all__ = ["STORAGE", "Database", "StorageUnavailable"]
 
 T = TypeVar("T")
 
 
-class StorageUnavailable(BackendUnavailable):
-    """The storage cannot answer now: nothing was read, and nothing was changed."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(STORAGE, reason)
-
-
 class Database:
-    """Reads and writes by short transactions. Safe for concurrent use by threads."""
+    """Reads and writes by short transactions. Safe for concurrent use by threads, and after a fork."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writer = GroupCommit(engine, _next_revision, seconds=SECONDS)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` reads in one transaction.
@@ -37,34 +33,37 @@ class Database:
             StorageUnavailable: the database does not answer.
         """
         try:
-            with self.engine.connect().execution_options(sqlite_reads=True) as connection:
+            with (
+                ending_within(SECONDS),
+                self.engine.connect().execution_options(**{READS: True}) as connection,
+                connection.begin(),
+            ):
                 return work(connection)
         except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+            raise unavailable(error) from error
 
     def write(self, work: Callable[[Connection, int], T]) -> T:
         """What `work` returns, once its changes are on disk. It gets the revision that its rows must carry.
 
-        Nothing is changed if `work` raises.
+        Changes of several threads share a transaction, and a revision. Nothing is changed if `work` raises. `work` may
+        run twice, so it must do nothing but use the connection; it runs in another thread.
 
         Raises:
             StorageUnavailable: the database does not answer, or has no room.
         """
-        try:
-            with self.engine.begin() as connection:
-                return work(connection, _next_revision(connection))
-        except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+        return self._writer.run(work)
 
-    def create(self, *, server: str, now: int, schema: int) -> None:
-        """Make the tables in an empty database. `server` is its public URL, for people who find the file."""
+    def note(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, for changes that no reader follows: the revision stays.
+
+        Raises:
+            StorageUnavailable: nothing was changed.
+        """
         try:
-            with self.engine.begin() as connection:
-                metadata.create_all(connection)
-                connection.execute(meta.insert().values(one=1, schema=schema, server=server, created=now))
-                connection.execute(revision.insert().values(one=1, rev=0))
+            with ending_within(SECONDS), self.engine.begin() as connection:
+                return work(connection)
         except SQLAlchemyError as error:
-            raise StorageUnavailable(_reason(error)) from error
+            raise unavailable(error) from error
 
     def revision(self) -> int:
         """The revision of the last change.
@@ -74,15 +73,14 @@ class Database:
         """
         return self.read(lambda connection: int(connection.execute(select(revision.c.rev)).scalar_one()))
 
+    def close(self) -> None:
+        """Finish the changes that wait, and close all connections."""
+        self._writer.close()
+        self.engine.dispose()
+
 
 def _next_revision(connection: Connection) -> int:
     """First in every change: writers wait for this row, so that revisions commit in their order."""
     return int(
         connection.execute(update(revision).values(rev=revision.c.rev + 1).returning(revision.c.rev)).scalar_one()
     )
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """The error's class and first line; the parameters of statements are hidden by the engine."""
-    cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"

@@ -64,7 +64,7 @@ def read_state_keys(folder: Path) -> StateKeys:
     """
     path = folder / STATE_KEY
     if not path.exists():
-        message = "does not exist; fix: tokenserver storage init, or copy it from where the storage was made"
+        message = "does not exist; fix: tokenserver keys init, or copy it from where the storage was made"
         raise LoadError([Fault(str(path), 0, "", message)])
     return StateKeys({number: StateKey.derived(number, secret) for number, secret in _read(path).items()})
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
@@ -76,8 +77,19 @@ class Selection:
         return and_(*found)
 
 
+class _Made(NamedTuple):
+    """A new credential with its key, and the row that was stored."""
+
+    key: AccessKey
+    row: CredentialRow
+    credential: StoredCredential
+
+
 class CredentialStore:
-    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes."""
+    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes.
+
+    `applied` is called with the rows of each change once it is on disk, such as `CredentialIndex.apply`.
+    """
 
     def __init__(
         self,
@@ -86,11 +98,13 @@ class CredentialStore:
         *,
         now: Callable[[], float],
         random: Callable[[int], bytes] = secrets.token_bytes,
+        applied: Callable[[Sequence[CredentialRow]], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._now = now
         self._random = random
+        self._applied = applied
 
     def create(self, wanted: StoredCredential, *, at_most: int) -> tuple[AccessKey, StoredCredential]:
         """Store a new credential like `wanted`, whose `id` and `created` are filled in; its key, which is kept nowhere.
@@ -101,7 +115,9 @@ class CredentialStore:
             TooManyCredentials: there are as many already.
             StorageUnavailable: nothing was stored.
         """
-        return self._database.write(lambda connection, rev: self._create(connection, rev, wanted, at_most))
+        key, row, made = self._database.write(lambda connection, rev: self._create(connection, rev, wanted, at_most))
+        self._applied([row])
+        return key, made
 
     def rotate(self, identifier: str, *, ends: int, overlap: int, by: str) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
@@ -114,22 +130,25 @@ class CredentialStore:
             StorageUnavailable: nothing was changed.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[AccessKey, StoredCredential]:
+        def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
+            table = credentials.c
             row = self._live(connection, identifier)
             old = opened(row)
             now = int(self._now())
-            successor = credentials.c.replaces == identifier
-            taken = select(credentials.c.id).where(successor, credentials.c.state == ACTIVE, credentials.c.ends > now)
+            live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
+            taken = select(table.id).where(*live)
             if connection.execute(taken).first() is not None:
                 raise TooManyCredentials(f"{identifier} is being rotated already; fix: revoke the newer one first")
             wanted = replace(old, ends=ends, created_by=by, replaces=identifier)
             made = self._insert(connection, rev, wanted)
             cut = sealed(self._keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
-            statement = update(credentials).where(credentials.c.id == identifier, credentials.c.state == ACTIVE)
+            statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
             connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev))
-            return made
+            return made, cut._replace(rev=rev)
 
-        return self._database.write(work)
+        made, cut = self._database.write(work)
+        self._applied([made.row, cut])
+        return made.key, made.credential
 
     def end(self, selection: Selection, *, by: str, reason: str) -> list[str]:
         """End all live credentials of the selection; their ids, maybe none. They never come back.
@@ -138,13 +157,16 @@ class CredentialStore:
             StorageUnavailable: none was ended.
         """
 
-        def work(connection: Connection, rev: int) -> list[str]:
-            live = and_(selection.where, credentials.c.state == ACTIVE)
+        def work(connection: Connection, rev: int) -> list[CredentialRow]:
+            table = credentials.c
+            live = and_(selection.where, table.state == ACTIVE)
             values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
-            found = connection.execute(update(credentials).where(live).values(values).returning(credentials.c.id))
-            return sorted(found.scalars())
+            found = connection.execute(update(credentials).where(live).values(values).returning(*table))
+            return [CredentialRow(*row) for row in found]
 
-        return self._database.write(work)
+        ended = self._database.write(work)
+        self._applied(ended)
+        return sorted(row.id for row in ended)
 
     def listed(self, selection: Selection) -> list[Listed]:
         """The credentials of the selection, the newest first, also those that ended not long ago.
@@ -152,7 +174,7 @@ class CredentialStore:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        joined = credentials.outerjoin(uses, uses.c.id == credentials.c.id)
+        joined = credentials.outerjoin(uses)
         columns = (*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
         statement = select(*columns).select_from(joined).where(selection.where)
         ordered = statement.order_by(credentials.c.created.desc(), credentials.c.id)
@@ -160,9 +182,7 @@ class CredentialStore:
         rows = self._database.read(lambda connection: connection.execute(ordered).all())
         return [_listed(CredentialRow(*row[:width]), row[width:]) for row in rows]
 
-    def _create(
-        self, connection: Connection, rev: int, wanted: StoredCredential, at_most: int
-    ) -> tuple[AccessKey, StoredCredential]:
+    def _create(self, connection: Connection, rev: int, wanted: StoredCredential, at_most: int) -> _Made:
         table, now = credentials.c, int(self._now())
         same = (table.owner == wanted.owner, table.source == wanted.source, table.form == str(wanted.form))
         live = select(table.id).where(*same, table.state == ACTIVE, table.ends > now)
@@ -170,7 +190,7 @@ class CredentialStore:
             raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
         return self._insert(connection, rev, wanted)
 
-    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> tuple[AccessKey, StoredCredential]:
+    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))
         made = replace(wanted, id=key.id, created=int(self._now()))
         newest = self._keys.newest
@@ -180,9 +200,9 @@ class CredentialStore:
             pepper=newest.pepper,
             pepper_number=newest.number,
             seal_key=newest.seal,
-        )
-        connection.execute(credentials.insert().values(row._replace(rev=rev)._asdict()))
-        return key, made
+        )._replace(rev=rev)
+        connection.execute(credentials.insert().values(row._asdict()))
+        return _Made(key, row, made)
 
     def _live(self, connection: Connection, identifier: str) -> CredentialRow:
         table = credentials.c

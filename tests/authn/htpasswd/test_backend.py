@@ -21,7 +21,7 @@ from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import HashingFailed, hash_password
 from tokenserver.authn.usernames import name_problem
 from tokenserver.credentials import Password
-from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
+from tokenserver.errors import AccountEnded, BackendUnavailable, Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind, NamespaceRule
 
 
@@ -311,3 +311,41 @@ def test_a_new_user_with_the_same_namespace_ends_remembered_logins() -> None:
     """The stamp of the first one changes, although the line does not."""
     alone, shared = (mapped(f"john doe:{GOOD}\n{more}", NamespaceRule.SLUG) for more in ("", f"john@doe:{GOOD}\n"))
     assert alone.stamp("john doe") != shared.stamp("john doe")
+
+
+def test_a_user_is_found_without_the_password() -> None:
+    """As a login reports the user; the proof changes with the line's hash alone, and is not the hash."""
+    first, second = hash_password("one"), hash_password("one")
+
+    def proof(text: str) -> bytes:
+        found = Htpasswd("local", "users", parse_users(text, "users")).find("ann")
+        assert found is not None
+        assert found == Identity("ann", Kind.PASSWORD, "local")
+        return found.proof
+
+    known = proof(f"ann:{first}\n")
+    assert len(known) == 32
+    assert proof(f"bob:{second}\nann:{first}\n") == known
+    assert proof(f"# tokenserver-account: ann: until 2099-01-31\nann:!{first}\n") == known
+    assert proof(f"ann:{second}\n") != known
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [("disabled", "the account is disabled"), ("until 2020-01-31", "the account has expired (until 2020-01-31)")],
+)
+def test_a_user_whose_account_has_ended_is_not_found(account: str, reason: str) -> None:
+    """Not as if there were no such user: what was derived from the account ends with it."""
+    text = f"# tokenserver-account: ann: {account}\nann:!{hash_password('one')}\n"
+    with pytest.raises(AccountEnded) as caught:
+        Htpasswd("local", "users", parse_users(text, "users")).find("ann")
+    assert caught.value.reason == reason
+
+
+def test_a_user_with_a_shared_namespace_is_not_found() -> None:
+    """The account is not at fault, so nothing derived from it ends."""
+    text = f"ann@x:{hash_password('one')}\nann-x:{hash_password('two')}\n"
+    source = Htpasswd("local", "users", parse_users(text, "users"), namespace_rule=NamespaceRule.SLUG)
+    with pytest.raises(InvalidCredentials) as caught:
+        source.find("ann-x")
+    assert (caught.type, caught.value.reason) == (InvalidCredentials, "the namespace 'ann-x' is shared with 'ann@x'")

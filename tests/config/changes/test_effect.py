@@ -11,6 +11,7 @@ from tokenserver.config.changes.differences import changed_keys
 from tokenserver.config.changes.effect import RAISED, RELOAD, RESTART, ChangeEffect, effect_of
 from tokenserver.config.settings import Settings
 
+STORAGE = 'storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}\n'
 TLS = "  tls:\n    certificate: tls.pem\n    key: tls.key\n"
 
 
@@ -27,7 +28,7 @@ def test_every_key_is_classified_once() -> None:
     parents = {key.rpartition(".")[0] for key in keys}
     classified = [*RESTART, *RAISED, *RELOAD]
     assert len(classified) == len(set(classified))
-    assert {*classified} - {"server.tls"} == keys - parents
+    assert {*classified} - {"server.tls", "storage"} == keys - parents
     assert "server.tls" in parents
 
 
@@ -36,7 +37,12 @@ def test_the_page_lists_what_needs_a_restart() -> None:
     page = (Path(__file__).parents[3] / "docs" / "change-the-configuration.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     listed = {key.strip(" `") for row in rows for key in row.split(",")}
-    assert listed == (RESTART | RAISED) - {"server.tls.certificate", "server.tls.key"}
+    assert listed == (RESTART | RAISED) - {
+        "server.tls.certificate",
+        "server.tls.key",
+        "storage.url",
+        "storage.password_file",
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,10 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("scopes: 200", "scopes: 5000", ["limits.scopes"], []),
         ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
+        (STORAGE, "", [], ["storage"]),
+        ("tokenserver@db", "other@db", [], ["storage.url"]),
+        (", password_file: storage-password", "", [], ["storage.password_file"]),
+        ("storage_grace: 20m", "storage_grace: 10m", ["storage_grace"], []),
     ],
 )
 def test_one_change(folder: Path, old: str, new: str, now: list[str], waiting: list[str]) -> None:
@@ -97,6 +107,13 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
             for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster")
         ),
     ]
+
+
+def test_a_storage_that_appears_waits(folder: Path) -> None:
+    """The rest of the change is in force."""
+    now, waiting, found = effect(folder, MINIMAL, f"{MINIMAL}storage: s.db\nanonymous: true\n")
+    assert (now, waiting) == (["anonymous"], ["storage"])
+    assert found.in_force.storage is None
 
 
 def test_back_to_the_start(folder: Path) -> None:

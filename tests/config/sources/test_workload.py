@@ -26,7 +26,7 @@ def settings(**changes: Any) -> WorkloadSettings:
 def test_three_lines_are_enough() -> None:
     """The preset and the server say the rest."""
     found = settings()
-    assert (found.keys, found.ca_file, found.cache) == (None, None, 60)
+    assert (found.keys, found.ca_file, found.session, found.cache) == (None, None, 3600, 60)
     trusted = found.trusted(URL)
     assert (trusted.name, trusted.issuer, trusted.audiences) == ("ci", LEAST["issuer"], frozenset({URL}))
     assert (trusted.preset, trusted.algorithms) == (PRESETS["github_actions"], frozenset({"RS256"}))
@@ -44,12 +44,13 @@ def test_everything() -> None:
         ca_file="ca.crt",
         leeway="0s",
         max_age="1h",
+        session="6h",
         cache=0,
     )
     trusted = found.trusted(URL)
     assert (trusted.audiences, trusted.algorithms) == (frozenset({"a", "b"}), frozenset({"ES256"}))
     assert (trusted.trust_domain, trusted.leeway, trusted.max_age) == ("example.org", 0, 3600)
-    assert (found.ca_file, found.cache) == (Path("/etc/tokenserver/ca.crt"), 0)
+    assert (found.ca_file, found.session, found.cache) == (Path("/etc/tokenserver/ca.crt"), 21600, 0)
     assert found.keys is not None
     assert (found.keys.url, found.keys.file) == ("https://keys.example.com/jwks", None)
     assert found.keys.token_file == Path("/etc/tokenserver/token")
@@ -118,6 +119,8 @@ def test_what_is_possible(changes: dict[str, Any]) -> None:
         ),
         pytest.param({"leeway": 61}, "must be from 0s to 60s, not 61s", id="a long leeway"),
         pytest.param({"leeway": -1}, "must be from 0s to 60s, not -1s", id="a negative leeway"),
+        pytest.param({"session": "361m"}, "must be from 0s (no sessions) to 6h, not 21660s", id="a long session"),
+        pytest.param({"session": -1}, "must be from 0s (no sessions) to 6h, not -1s", id="a negative session"),
         pytest.param({"max_age": 299}, "must be from 5m to 7d, not 299s", id="a short age"),
         pytest.param({"max_age": "8d"}, "must be from 5m to 7d, not 691200s", id="a long age"),
         pytest.param({"cache": 61}, "must be from 0s (never) to 60s, not 61s", id="a long cache"),

@@ -117,6 +117,15 @@ class Samba:
         """Change an entry: `replace: accountExpires\\naccountExpires: 1`."""
         self._client("ldapmodify", f"dn: {dn}\nchangetype: modify\n{change}\n")
 
+    def set_password(self, dn: str, password: str) -> None:
+        """Give an account another password, as an administrator does."""
+        value = _base64(f'"{password}"'.encode("utf-16-le"))
+        self.modify(dn, f"replace: unicodePwd\nunicodePwd:: {value}")
+
+    def delete(self, dn: str) -> None:
+        """Delete an entry."""
+        self._client("ldapmodify", f"dn: {dn}\nchangetype: delete\n")
+
     def _add(self, dn: str, kind: str, attributes: Mapping[str, str | int | bytes | Sequence[str]]) -> str:
         lines = [f"dn:: {_base64(dn)}", f"objectClass: {kind}"]
         for name, value in attributes.items():

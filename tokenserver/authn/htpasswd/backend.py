@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from tokenserver.authn.passwords import describe, warning_about
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
 from tokenserver.documents.files import read_text, text_of
-from tokenserver.errors import Fault, InvalidCredentials
+from tokenserver.errors import AccountEnded, Fault, InvalidCredentials
 from tokenserver.identity import Identity, Kind, NamespaceRule
 
 
@@ -73,8 +74,27 @@ class Htpasswd:
         return self.identity(credentials.username)
 
     def identity(self, username: str) -> Identity:
-        """The identity of a user of this file, whose password is right."""
-        return Identity(username, Kind.PASSWORD, self.name, namespace=self.namespaces.of(username))
+        """The identity of a user of this file, whose password is right.
+
+        Its proof is a digest of the line's hash, whose salt keeps it from being guessed.
+        """
+        proof = hashlib.sha256(self._hashes[username].reveal().encode("ascii")).digest()
+        namespace = self.namespaces.of(username)
+        return Identity(username, Kind.PASSWORD, self.name, namespace=namespace, proof=proof)
+
+    def find(self, subject: str) -> Identity | None:
+        """See `KnownUsers.find`."""
+        hashed = self._hashes.get(subject)
+        if hashed is None:
+            return None
+        account = self._accounts.get(subject)
+        problem = None if account is None else account.problem(self._now())
+        if problem is not None:
+            raise AccountEnded(problem)
+        shared = self.namespaces.problem(subject)
+        if shared is not None:
+            raise InvalidCredentials(shared)
+        return self.identity(subject)
 
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`."""

@@ -9,7 +9,6 @@ own rights.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import ssl
 from collections.abc import Callable
@@ -22,14 +21,13 @@ from tokenserver.authn.ldap.accounts.notices import PasswordNotices
 from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connect import Resolve
-from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, Connection, Found
+from tokenserver.authn.ldap.connection import Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.entry import Refused, raw_subject, refusal, valid_identity
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.documented import documented_errors
-from tokenserver.authn.ldap.failures.failure import DirectoryFailure
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, search_failure
+from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
@@ -38,15 +36,13 @@ from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.users.direct import bind_name, own_entry
 from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
 from tokenserver.authn.ldap.users.namespaces import owner_of, require_sole_owner
-from tokenserver.authn.ldap.users.search import find_user, look_at_base, user_filter
+from tokenserver.authn.ldap.users.search import find_user, look_at_base, single_entry, subject_filter, user_filter
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
 from tokenserver.runtime.dns import Resolver
 
 _Answer = TypeVar("_Answer")
-
-logger = logging.getLogger("tokenserver.ldap")
 
 report = OmissionLog()
 password_notices = PasswordNotices()
@@ -155,16 +151,23 @@ class LdapDirectory:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
+        return self._looked_up(user_filter, user)
+
+    def find(self, subject: str) -> Identity | None:
+        """See `KnownUsers.find`. Only users whom `user_filter` finds by some name are found."""
+        known = self._looked_up(subject_filter, subject)
+        return None if known is None or known.subject != subject else known
+
+    def _looked_up(self, filter_for: Callable[[Directory, str], str], name: str) -> Identity | None:
         if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
         try:
-            search_filter = user_filter(self.directory, user)
+            question = self._user_question(filter_for(self.directory, name))
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
-        question = self._user_question(search_filter)
         with documented_errors(self.name), self.servers.asked(question, deadline) as (_, connection, found):
-            entry = self._single_entry(found)
+            entry = single_entry(self.directory, found)
             if entry is None:
                 return None
             asked = resolution.ask(connection, entry, self.directory, deadline)
@@ -216,7 +219,7 @@ class LdapDirectory:
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
             try:
-                entry = self._single_entry(found)
+                entry = single_entry(self.directory, found)
                 if entry is None:
                     return None
                 raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
@@ -238,7 +241,7 @@ class LdapDirectory:
     def _bind_then_read(self, name: str, user: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
             policy = self._bind_user(server, connection, name, password, deadline)
-            entry = self._single_entry(own_entry(connection, self.directory, name, user, deadline))
+            entry = single_entry(self.directory, own_entry(connection, self.directory, name, user, deadline))
             if entry is None:
                 raise Refused(FailureCause.OWN_ENTRY_HIDDEN)
             raw_subject(entry, self.directory)
@@ -247,15 +250,6 @@ class LdapDirectory:
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
         return lambda connection, deadline: find_user(connection, self.directory, search_filter, deadline)
-
-    def _single_entry(self, found: Found) -> SearchEntry | None:
-        if len(found.entries) > 1:
-            ambiguous = DirectoryFailure(FailureCause.AMBIGUOUS, {"names": " and ".join(e.dn for e in found.entries)})
-            logger.error("%s: %s", self.name, ambiguous)
-            raise Refused(ambiguous)
-        if found.result.code == SIZE_LIMIT_EXCEEDED:  # the directory's own limit: another entry may match
-            raise Unanswerable(search_failure(found.result))
-        return found.entries[0] if found.entries else None
 
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline

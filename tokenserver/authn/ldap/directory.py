@@ -97,7 +97,7 @@ class Directory:
     `display_name` and `email` are names of attributes. `lowercase`: the directory ignores case in names, so they are
     converted to lower case. `deadline` is in seconds, for a whole login. `certificate` is presented on each connection.
     `namespace_rule` says how namespaces are derived: from the subject, or by the rule `attribute` from the attribute
-    `namespace_attribute`.
+    `namespace_attribute`. `password_changed` is the attribute that changes with the password; None: there is none.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Directory:
     sasl_external: bool = False
     namespace_rule: NamespaceRule | None = None
     namespace_attribute: str | None = None
+    password_changed: str | None = None
 
     @property
     def account(self) -> str:
@@ -153,6 +154,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "email": "mail",
             "lowercase": True,
             "groups_by": GroupsBy.MEMBER,
+            "password_changed": "pwdChangedTime",  # draft-behera-ldap-password-policy-11, section 5.3.2
             "by_rule": False,
         },
         "active_directory": {
@@ -164,6 +166,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "groups_by": GroupsBy.NESTED,
             "by_rule": True,
             "primary": Primary.SID,
+            "password_changed": "pwdLastSet",
         },
         "freeipa": {
             "user_filter": "(&(objectClass=posixAccount)(uid={user}))",
@@ -174,6 +177,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "groups_by": GroupsBy.MEMBEROF,  # which includes nested groups
             "by_rule": False,
             "primary": Primary.NUMBER,
+            "password_changed": "krbLastPwdChange",
         },
     }
 )

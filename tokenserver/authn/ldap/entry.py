@@ -15,6 +15,7 @@ from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
+from tokenserver.authn.ldap.users.password_changed import proof_in
 from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind, NamespaceRule, lower_namespace
 from tokenserver.scopes import is_path_component
@@ -62,8 +63,9 @@ class Refused(DirectoryError):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
-    if directory.namespace_attribute is not None:
-        wanted.append(directory.namespace_attribute)
+    for more in (directory.namespace_attribute, directory.password_changed):
+        if more is not None:
+            wanted.append(more)
     if directory.bind_as is not None:
         wanted.append("objectSid")
     if directory.groups is not None:
@@ -88,7 +90,14 @@ def identity_of(
     attributes = _attributes(entry, directory)
     namespace = _namespace_of(entry, directory)
     return Identity(
-        subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost, namespace=namespace
+        subject,
+        Kind.PASSWORD,
+        directory.name,
+        frozenset(groups),
+        attributes,
+        lost=lost,
+        namespace=namespace,
+        proof=proof_in(entry, directory),
     )
 
 

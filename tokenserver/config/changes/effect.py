@@ -22,6 +22,9 @@ RESTART = frozenset(
         "throttle.redis",
         "throttle.redis_password_file",
         "throttle.secret_file",
+        "storage",
+        "storage.url",
+        "storage.password_file",
     }
 )
 """Listeners, the number of processes, and what they agree on before they start."""
@@ -56,6 +59,7 @@ RELOAD = frozenset(
         "registries.token_lifetime.delete",
         "registries.keys",
         "registries.url",
+        "registries.refresh_tokens",
         "authentication.htpasswd.file",
         "authentication.htpasswd.name",
         "authentication.htpasswd.cache",
@@ -81,6 +85,7 @@ RELOAD = frozenset(
         "authentication.ldap.subject",
         "authentication.ldap.display_name",
         "authentication.ldap.email",
+        "authentication.ldap.password_changed",
         "authentication.ldap.lowercase",
         "authentication.ldap.names.namespace",
         "authentication.ldap.names.attribute",
@@ -104,6 +109,7 @@ RELOAD = frozenset(
         "authentication.workload.ca_file",
         "authentication.workload.leeway",
         "authentication.workload.max_age",
+        "authentication.workload.session",
         "authentication.workload.cache",
         "anonymous",
         "throttle.window",
@@ -115,6 +121,14 @@ RELOAD = frozenset(
         "keys.folder",
         "keys.rotate_every",
         "keys.publish_ahead",
+        "storage_grace",
+        "access_keys.default_lifetime",
+        "access_keys.max_lifetime",
+        "access_keys.per_user",
+        "access_keys.rotate_overlap",
+        "refresh_tokens.idle",
+        "refresh_tokens.lifetime",
+        "refresh_tokens.per_user",
     }
 )
 """Everything that requests read. Sections change by their keys."""
@@ -136,8 +150,10 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):
-        section, _, name = key.partition(".")
-        if "." not in name and (key in RESTART or _is_raised(new, started, name)):
+        section, dot, name = key.partition(".")
+        if not dot:
+            _keep_section(values, plain(started), section)
+        elif section not in RESTART and "." not in name and (key in RESTART or _is_raised(new, started, name)):
             _keep(values, plain(started), section, name)
     if sum(source.ldap is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
@@ -146,6 +162,12 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
     except ValidationError:
         after = in_force
     return ChangeEffect(after, changed_keys(after, new))
+
+
+def _keep_section(values: PlainSettings, kept: PlainSettings, section: str) -> None:
+    values.pop(section, None)
+    if section in kept:
+        values[section] = kept[section]
 
 
 def _is_raised(new: Settings, started: Settings, name: str) -> bool:

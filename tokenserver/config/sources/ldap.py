@@ -76,6 +76,7 @@ class Ldap(Section):
     subject: AttributeName | None = None
     display_name: AttributeName | None = None
     email: AttributeName | None = None
+    password_changed: AttributeName | None = None
     lowercase: bool | None = None
     names: LdapNames | None = None
     groups: LdapGroups | None = None
@@ -219,6 +220,7 @@ class Ldap(Section):
             domains=self.strip_domain,
             groups=self._groups(),
             sasl_external=self.sasl_external,
+            password_changed=self.password_changed or preset.get("password_changed"),
             namespace_rule=rule_of(self.names),
             namespace_attribute=None if self.names is None else self.names.attribute,
         )

@@ -16,6 +16,7 @@ from tokenserver.documents.document import PlacedError
 
 MAX_LEEWAY = 60
 MIN_MAX_AGE, MAX_MAX_AGE = 300, 7 * 24 * 3600
+DEFAULT_SESSION, MAX_SESSION = 3600, 6 * 3600
 MAX_AUDIENCES = 16
 MAX_NAME = 255
 
@@ -60,6 +61,14 @@ def _max_age(seconds: int) -> int:
     return seconds
 
 
+def _session(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_SESSION:
+        raise ValueError(
+            f"must be from 0s (no sessions) to 6h, not {seconds}s: a session outlives the JWT it is made of"
+        )
+    return seconds
+
+
 class IssuerKeySettings(Section):
     """Where the keys of an issuer are if discovery does not lead to them: at a URL, or in a file.
 
@@ -86,7 +95,7 @@ class IssuerKeySettings(Section):
 class WorkloadSettings(Section):
     """One issuer of workloads. `preset` says what kind it is; `audience` is the server's URL by default.
 
-    `max_age` is the longest time from `iat` to `exp` of a JWT.
+    `max_age` is the longest time from `iat` to `exp` of a JWT, `session` how long a session that is made of one lives.
     """
 
     name: SourceName
@@ -113,6 +122,7 @@ class WorkloadSettings(Section):
     ca_file: FilePath | None = None
     leeway: Annotated[Seconds, AfterValidator(_leeway)] = DEFAULT_LEEWAY
     max_age: Annotated[Seconds, AfterValidator(_max_age)] = DEFAULT_MAX_AGE
+    session: Annotated[Seconds, AfterValidator(_session)] = DEFAULT_SESSION
     cache: Cache = 60
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from scripted_connection import answer, scripted
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
-from tokenserver.authn.ldap.users.search import find_user, look_at_base, spell_bases, user_filter
+from tokenserver.authn.ldap.users.search import find_user, look_at_base, spell_bases, subject_filter, user_filter
 from tokenserver.credentials import Secret
 
 PEOPLE, EXTERNAL = f"ou=people,{BASE}", f"ou=ext,{BASE}"
@@ -111,3 +111,16 @@ def test_a_base_that_may_not_be_read(more: dict[str, Any], searcher: str) -> Non
 def test_bases_in_messages() -> None:
     """The empty one has words."""
     assert spell_bases([PEOPLE, ""]) == f"{PEOPLE} and below the whole directory (empty base)"
+
+
+@pytest.mark.parametrize(
+    ("user_filter", "expected"),
+    [
+        ("(uid={user})", r"(&(uid=a\2ab)(uid=*))"),
+        ("(&(objectClass=person)(mail=*{user}*))", r"(&(uid=a\2ab)(&(objectClass=person)(mail=*)))"),
+        ("(mail={user}@example.com)", r"(&(uid=a\2ab)(mail=*@example.com))"),
+    ],
+)
+def test_subject_filter(user_filter: str, expected: str) -> None:
+    """The subject, literally, of an entry that the filter finds by any name (docs/design/threats.md#threat-5)."""
+    assert subject_filter(directory(subject="uid", user_filter=user_filter), "a*b") == expected

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Unanswerable
 from tokenserver.authn.ldap.entry import Refused
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.errors import AccountEnded, BackendUnavailable, Incomplete, InvalidCredentials
 
 
 @contextmanager
@@ -17,7 +18,8 @@ def documented_errors(source: str) -> Iterator[None]:
     Raises:
         BackendUnavailable: the directory does not answer.
         Incomplete: it cannot answer this question.
-        InvalidCredentials: the user is rejected.
+        AccountEnded: the user's account was disabled, or has expired.
+        InvalidCredentials: the user is rejected for another reason.
     """
     try:
         yield
@@ -26,4 +28,9 @@ def documented_errors(source: str) -> Iterator[None]:
     except Unanswerable as error:
         raise Incomplete(source, str(error.failure)) from error
     except Refused as refused:
-        raise InvalidCredentials(refused.reason) from refused
+        kind = AccountEnded if refused.cause in _ENDING else InvalidCredentials
+        raise kind(refused.reason) from refused
+
+
+_ENDING = frozenset({FailureCause.DISABLED, FailureCause.EXPIRED})
+"""Not a lock: anybody can lock the account of somebody else by wrong passwords."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 from collections.abc import Iterable
 
 from tokenserver.authn.domains import without_domains
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SIZE_LIMIT_EXCEEDED, Connection, Found
-from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory
 from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import wanted_attributes
+from tokenserver.authn.ldap.entry import Refused, wanted_attributes
 from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.authn.ldap.failures.result_codes import search_failure
 from tokenserver.authn.ldap.groups.search import key_of
 from tokenserver.authn.ldap.listing import checked
 
 ANY_ENTRY = "(objectClass=*)"
+
+_STARS = re.compile(r"\*+")
+
+logger = logging.getLogger("tokenserver.ldap")
 
 
 def user_filter(directory: Directory, user: str) -> str:
@@ -26,6 +34,32 @@ def user_filter(directory: Directory, user: str) -> str:
         ValueError: the name contains a control character or a lone surrogate.
     """
     return fill(directory.user_filter, without_domains(user, directory.domains))
+
+
+def subject_filter(directory: Directory, subject: str) -> str:
+    """The filter that finds the user with this subject, if `user_filter` finds it by any name.
+
+    Raises:
+        ValueError: the subject contains a control character or a lone surrogate.
+    """
+    anyone = _STARS.sub("*", directory.user_filter.replace("{user}", "*"))
+    return fill(f"(&({directory.subject}={{user}})", subject) + f"{anyone})"
+
+
+def single_entry(directory: Directory, found: Found) -> SearchEntry | None:
+    """The only entry that was found, if one was.
+
+    Raises:
+        Refused: several were.
+        Unanswerable: the directory cut the answer off.
+    """
+    if len(found.entries) > 1:
+        ambiguous = DirectoryFailure(FailureCause.AMBIGUOUS, {"names": " and ".join(e.dn for e in found.entries)})
+        logger.error("%s: %s", directory.name, ambiguous)
+        raise Refused(ambiguous)
+    if found.result.code == SIZE_LIMIT_EXCEEDED:  # the directory's own limit: another entry may match
+        raise Unanswerable(search_failure(found.result))
+    return found.entries[0] if found.entries else None
 
 
 def find_user(connection: Connection, directory: Directory, search_filter: str, deadline: Deadline) -> Found:

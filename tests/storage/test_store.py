@@ -1,0 +1,189 @@
+"""What can be done with stored credentials: make, rotate, end and list them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
+
+from tokenserver.credentials import AccessKeyForm
+from tokenserver.identity import Sort
+from tokenserver.storage.credential import CredentialRow
+from tokenserver.storage.database import Database
+from tokenserver.storage.seals import is_right, is_sealed
+from tokenserver.storage.store import CredentialStore, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.tables import credentials
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the store."""
+    return Clock()
+
+
+@pytest.fixture
+def store(database: Database, clock: Clock) -> CredentialStore:
+    """An empty store."""
+    return store_of(database, clock)
+
+
+def row(database: Database, identifier: str) -> CredentialRow:
+    """The row with this id."""
+    statement = select(credentials).where(credentials.c.id == identifier)
+    return CredentialRow(*database.read(lambda connection: connection.execute(statement).one()))
+
+
+def test_a_new_credential_is_stored_sealed(store: CredentialStore, database: Database) -> None:
+    """With the digest of its key, and with the id and the moment filled in."""
+    key, made = store.create(FULL, at_most=1)
+    stored = row(database, key.id)
+    assert made == replace(FULL, id=key.id, created=NOW)
+    assert is_right(STATE_KEYS.newest.pepper, stored, key.text)
+    assert is_sealed(STATE_KEYS.newest.seal, stored)
+    assert (stored.pepper, stored.state, stored.rev) == (1, 1, 1)
+    assert [one.credential for one in store.listed(Selection())] == [made]
+
+
+def test_ids_and_secrets_come_from_the_random_source(database: Database) -> None:
+    """Two keys never share one."""
+    store = store_of(database)
+    first, second = (store.create(PLAIN, at_most=9)[0] for _ in range(2))
+    assert first.id != second.id
+    assert first.text != second.text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(replace(PLAIN, owner="bob"), id="owner"),
+        pytest.param(replace(PLAIN, source="corp"), id="source"),
+        pytest.param(replace(PLAIN, form=AccessKeyForm.REFRESH), id="form"),
+    ],
+)
+def test_a_limit_counts_live_ones_of_an_owner_and_form(store: CredentialStore, clock: Clock, other: object) -> None:
+    """Those of others do not count, nor those that expired or were ended."""
+    first, _ = store.create(PLAIN, at_most=2)
+    store.create(replace(PLAIN, ends=NOW + DAY), at_most=2)
+    with pytest.raises(TooManyCredentials, match="ann has 2 live ones, the limit; fix: revoke one first"):
+        store.create(PLAIN, at_most=2)
+    store.create(other, at_most=1)  # type: ignore[arg-type]  # a credential
+    store.end(Selection(ids=frozenset({first.id})), by="ann", reason="lost")
+    store.create(PLAIN, at_most=2)
+    clock.now += DAY
+    store.create(PLAIN, at_most=2)
+
+
+def test_a_limit_holds_for_many_at_a_time(store: CredentialStore) -> None:
+    """Of 16 writers, exactly as many succeed as there may be."""
+
+    def create(_: int) -> bool:
+        try:
+            store.create(PLAIN, at_most=3)
+        except TooManyCredentials:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(create, range(16))) == 3
+    assert len(store.listed(Selection())) == 3
+
+
+def test_rotation(store: CredentialStore, database: Database, clock: Clock) -> None:
+    """The successor has the same limits and a secret of its own; the old one ends after the overlap, resealed."""
+    old, _ = store.create(FULL, at_most=1)
+    clock.now += 5
+    key, made = store.rotate(old.id, ends=NOW + 30 * DAY, overlap=DAY, by="ops")
+    expected = replace(FULL, id=key.id, created=NOW + 5, created_by="ops", ends=NOW + 30 * DAY, replaces=old.id)
+    assert made == expected
+    cut = row(database, old.id)
+    assert (cut.ends, cut.state) == (NOW + 5 + DAY, 1)
+    assert is_sealed(STATE_KEYS.newest.seal, cut)
+    assert is_sealed(STATE_KEYS.newest.seal, row(database, key.id))
+    assert is_right(STATE_KEYS.newest.pepper, cut, old.text)
+
+
+def test_an_overlap_never_prolongs(store: CredentialStore, database: Database) -> None:
+    """The old one's own end comes first."""
+    old, _ = store.create(replace(PLAIN, ends=NOW + 60), at_most=1)
+    store.rotate(old.id, ends=NOW + DAY, overlap=DAY, by="ann")
+    assert row(database, old.id).ends == NOW + 60
+
+
+def test_a_rotation_is_not_begun_twice(store: CredentialStore, clock: Clock) -> None:
+    """Until the newer one is revoked, or the old one has ended."""
+    old, _ = store.create(PLAIN, at_most=1)
+    new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ann")
+    with pytest.raises(TooManyCredentials, match="is being rotated already; fix: revoke the newer one first"):
+        store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ann")
+    store.end(Selection(ids=frozenset({new.id})), by="ann", reason="x")
+    store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ann")
+    clock.now += DAY
+    with pytest.raises(NoSuchCredential, match=f"there is no live credential {old.id}"):
+        store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ann")
+
+
+def test_what_has_ended_stays_so(store: CredentialStore, database: Database, clock: Clock) -> None:
+    """The first end counts; a second call finds nothing."""
+    key, _ = store.create(PLAIN, at_most=1)
+    selection = Selection(ids=frozenset({key.id}))
+    clock.now += 1
+    assert store.end(selection, by="ops", reason="lost") == [key.id]
+    assert store.end(selection, by="other", reason="again") == []
+    (found,) = store.listed(selection)
+    assert (found.ended, found.ended_by, found.reason) == (NOW + 1, "ops", "lost")
+    assert row(database, key.id).rev == 2
+    with pytest.raises(NoSuchCredential):
+        store.rotate(key.id, ends=NOW + DAY, overlap=0, by="ann")
+
+
+def test_one_of_many_ends_it(store: CredentialStore) -> None:
+    """So that one audit event says who did."""
+    key, _ = store.create(PLAIN, at_most=1)
+    with ThreadPoolExecutor(16) as pool:
+        found = list(
+            pool.map(lambda by: store.end(Selection(ids=frozenset({key.id})), by=str(by), reason=""), range(16))
+        )
+    assert sorted(map(len, found)) == [0] * 15 + [1]
+
+
+ROBOT = replace(PLAIN, owner="robot:ci", sort=Sort.ROBOT, source="", form=AccessKeyForm.ROBOT)
+SESSION = replace(
+    PLAIN,
+    owner="workload:github:repo",
+    sort=Sort.WORKLOAD,
+    source="github",
+    form=AccessKeyForm.SESSION,
+    claims=frozenset({("ref", "main")}),
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        pytest.param(lambda _: Selection(), "abrs", id="all"),
+        pytest.param(lambda ids: Selection(ids=frozenset({ids["a"], "none"})), "a", id="ids"),
+        pytest.param(lambda _: Selection(ids=frozenset()), "", id="no ids"),
+        pytest.param(lambda _: Selection(forms=frozenset({AccessKeyForm.PERSONAL})), "ab", id="form"),
+        pytest.param(lambda _: Selection(owner="ann"), "a", id="owner"),
+        pytest.param(lambda _: Selection(source="corp"), "b", id="source"),
+        pytest.param(lambda _: Selection(before=NOW + 2), "ab", id="before"),
+        pytest.param(lambda _: Selection(owner="ann", source="corp"), "", id="both"),
+    ],
+)
+def test_selections(
+    store: CredentialStore, clock: Clock, selection: Callable[[dict[str, str]], Selection], expected: str
+) -> None:
+    """Everything that is set must hold. The newest come first."""
+    wanted = {"a": PLAIN, "b": replace(PLAIN, owner="bob", source="corp"), "r": ROBOT, "s": SESSION}
+    ids: dict[str, str] = {}
+    for name, one in wanted.items():
+        ids[name] = store.create(one, at_most=1)[0].id
+        clock.now += 1
+    names = {identifier: name for name, identifier in ids.items()}
+    found = [names[one.credential.id] for one in store.listed(selection(ids))]
+    assert "".join(reversed(found)) == expected
+    assert {names[one] for one in store.end(selection(ids), by="ops", reason="x")} == set(expected)

@@ -1,0 +1,76 @@
+"""Opening the storage of the configuration for a command, and what its errors mean to a person at a terminal."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+
+import click
+
+from tokenserver.cli.exits import NO
+from tokenserver.cli.options import exit_with, exit_with_faults
+from tokenserver.config.load import config_path, load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import BackendUnavailable, LoadError, TokenserverError
+
+if TYPE_CHECKING:
+    from tokenserver.storage.store import CredentialStore
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class StoredSite(NamedTuple):
+    """The settings and the storage that they name. `config` is the file."""
+
+    settings: Settings
+    store: CredentialStore
+    config: str
+
+
+def open_site(config: Path | None) -> StoredSite:
+    """The settings of this file, and their storage.
+
+    Raises:
+        LoadError: faults of the configuration or of the state keys, or there is no storage.
+        BackendUnavailable: the storage does not answer.
+    """
+    return site_of(load_settings(config), str(config_path(config)))
+
+
+def site_of(settings: Settings, config: str) -> StoredSite:
+    """The storage of these settings, which are of the file `config`. Raises as `open_site`."""
+    # Needed only with a storage, and importing its engines takes a while.
+    from tokenserver.server.stored.opening import open_store  # noqa: PLC0415 - see above
+
+    return StoredSite(settings, open_store(settings), config)
+
+
+def by_whom() -> str:
+    """Who changes something by a command: `cli:` and the name of the account that runs it."""
+    number = os.getuid()
+    try:
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"cli:{number}"
+
+
+def storage_command(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """End a command in one line if files are faulty (`WRONG_USE`), or something does not answer now (`NO`)."""
+
+    @wraps(command)
+    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            return command(*args, **kwargs)
+        except LoadError as error:
+            exit_with_faults(error)
+        except BackendUnavailable as error:
+            exit_with(f"{error.backend} cannot be asked: {error.reason}; nothing was changed", NO)
+        except TokenserverError as error:
+            raise click.UsageError(str(error)) from error
+
+    return wrapped

@@ -1,0 +1,97 @@
+"""The people who own stored credentials, as the configured user sources know them now."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import NamedTuple
+
+import click
+
+from tokenserver.authn.authenticator import KnownUsers
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.usernames import fold
+from tokenserver.cli.exits import NO
+from tokenserver.cli.options import exit_with
+from tokenserver.config.settings import Settings
+from tokenserver.documents.document import nearest
+from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
+from tokenserver.server.compose import user_source
+
+
+class Owner(NamedTuple):
+    """A person: the subject, and the user source that has it. `doubt` says what could not be verified, if anything."""
+
+    subject: str
+    source: str
+    doubt: str = ""
+
+
+class Owners:
+    """Looks people up, each of them once. Opening it loads the files of the user sources.
+
+    Raises:
+        LoadError: every fault of their files.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        faults: list[Fault] = []
+        self._sources: dict[str, KnownUsers] = {}
+        for entry in settings.user_sources:
+            try:
+                self._sources[entry.name] = user_source(entry)
+            except LoadError as error:
+                faults.extend(error.faults)
+        if faults:
+            raise LoadError(faults)
+        self._answers: dict[tuple[str, str], str | None] = {}
+
+    def find(self, name: str, source: str | None) -> Owner:
+        """The person of this name, in the first source that has one, or in this source alone.
+
+        Ends the command if there is none, or if a source cannot tell and `source` does not name it.
+        """
+        name = unicodedata.normalize("NFC", name)
+        if source is not None and source not in self._sources:
+            raise click.UsageError(f"--source: no user source is named {source!r}; {nearest(source, self._sources)}")
+        for known in self._sources.values() if source is None else (self._sources[source],):
+            try:
+                found = known.find(name)
+            except InvalidCredentials as error:
+                exit_with(f"{known.name} knows {name!r}, who could not log in: {error.reason}", NO)
+            except BackendUnavailable as error:
+                if source is not None:
+                    return Owner(
+                        name, known.name, f"{known.name} was not asked whether {name!r} exists: {error.reason}"
+                    )
+                fix = f"fix: --source {known.name} if {name!r} is one of its users"
+                exit_with(f"{known.name} cannot be asked whether it has {name!r}: {error.reason}; {fix}", NO)
+            if found is not None:
+                return Owner(found.identity.subject, known.name)
+        asked = ", ".join(self._sources if source is None else (source,)) or "none"
+        return exit_with(f"no user source has {name!r} (asked: {asked}){self._other_spelling(name)}", NO)
+
+    def problem(self, subject: str, source: str) -> str | None:
+        """Why this person's credentials are refused; None if they are not.
+
+        Raises:
+            BackendUnavailable: the source cannot tell.
+        """
+        key = (source, subject)
+        if key not in self._answers:
+            self._answers[key] = self._look_up(subject, source)
+        return self._answers[key]
+
+    def _look_up(self, subject: str, source: str) -> str | None:
+        known = self._sources.get(source)
+        if known is None:
+            return f"the user source {source} is not configured"
+        try:
+            return None if known.find(subject) is not None else f"{source} has no such user"
+        except InvalidCredentials as error:
+            return error.reason
+
+    def _other_spelling(self, name: str) -> str:
+        """The users of htpasswd files whose names differ in case or width alone, as a hint."""
+        files = [source for source in self._sources.values() if isinstance(source, Htpasswd)]
+        alike = [f"{file.name} has {one!r}" for file in files for one in sorted(file.users) if fold(one) == fold(name)]
+        return f"; {', '.join(alike)}: names are compared letter by letter" if alike else ""

@@ -1,0 +1,134 @@
+"""Opens the storage that the configuration names, and prepares it: makes or migrates its tables.
+
+SQLAlchemy is imported here and below only once there is a storage.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tokenserver.config.settings import Settings
+from tokenserver.config.storage import StorageSettings
+from tokenserver.documents.files import read_text
+from tokenserver.errors import Fault, LoadError
+from tokenserver.storage.connections.files import file_faults, make_file
+from tokenserver.storage.state_keys import read_state_keys
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tokenserver.storage.store import CredentialStore
+
+NOT_CONFIGURED = "is not set, so nothing can be stored; fix: add storage: state/tokenserver.db"
+
+
+def open_store(settings: Settings) -> CredentialStore:
+    """The stored credentials of this server. A file of SQLite that does not exist is made; nothing else is connected.
+
+    Raises:
+        LoadError: no storage is configured, or it is not safe or usable as configured, or the state key is missing.
+        StorageUnavailable: the new file cannot be written.
+    """
+    from tokenserver.storage.database import Database  # noqa: PLC0415 - takes long to import
+    from tokenserver.storage.store import CredentialStore  # noqa: PLC0415
+
+    storage = _required(settings)
+    faults = storage_faults(settings)
+    if faults:
+        raise LoadError(faults)
+    keys = read_state_keys(settings.keys.folder)
+    if storage.file is not None and _is_empty(storage.file):
+        prepare_storage(settings)
+    return CredentialStore(Database(open_engine(settings)), keys, now=time.time)
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine of the storage, for what is no business of credentials. Nothing is connected.
+
+    Raises:
+        LoadError: no storage is configured, or its password cannot be read, or its driver is missing.
+    """
+    from tokenserver.storage.engines import UnusableStorage, engine_for  # noqa: PLC0415 - takes long to import
+
+    storage = _required(settings)
+    password = storage.password_file
+    secret = None if password is None else read_text(password, private=True).rstrip("\r\n")
+    try:
+        return engine_for(storage.url, password=secret)
+    except UnusableStorage as error:
+        _refuse(str(error), error)
+
+
+def storage_faults(settings: Settings) -> list[Fault]:
+    """What is wrong with the configured storage and its state key, apart from what the database itself says."""
+    storage = settings.storage
+    if storage is None:
+        return []
+    faults = [] if storage.file is None else file_faults(storage.file)
+    try:
+        read_state_keys(settings.keys.folder)
+        if storage.password_file is not None:
+            read_text(storage.password_file, private=True)
+        if storage.file is None:
+            open_engine(settings).dispose()
+    except LoadError as error:
+        faults.extend(error.faults)
+    return faults
+
+
+def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
+    """Make the tables of a new database, and migrate older ones; what was done as a sentence, None if nothing.
+
+    Tables of PostgreSQL are only changed with `migrate`, since other servers may use them.
+
+    Raises:
+        LoadError: the tables are missing or too old, and are not to be changed; or a newer program has changed them.
+        StorageUnavailable: the database does not answer; nothing was changed.
+    """
+    from tokenserver.storage.migrations.migrate import (  # noqa: PLC0415 - takes long to import
+        OLDEST,
+        NewerSchema,
+        migrate_schema,
+        schema_of,
+    )
+    from tokenserver.storage.tables import SCHEMA  # noqa: PLC0415
+
+    storage = _required(settings)
+    is_new = storage.file is not None and make_file(storage.file)
+    engine = open_engine(settings)
+    try:
+        before = schema_of(engine)
+        if before == SCHEMA:
+            return None
+        if storage.file is None and not migrate and (before is None or before < OLDEST):
+            fix = "tokenserver storage init" if before is None else "tokenserver storage migrate"
+            _refuse("has no tables" if before is None else f"has tables of version {before}", fix=fix)
+        if before is not None and before < SCHEMA and storage.file is None and not migrate:
+            return f"storage: has tables of version {before}; tokenserver storage migrate brings them to {SCHEMA}"
+        migrate_schema(engine, server=settings.server.url, now=int(time.time()))
+    except NewerSchema as error:
+        _refuse(error.reason, error)
+    finally:
+        engine.dispose()
+    place = storage.file or "the database"
+    if before is None:
+        return f"storage: made {place}" if is_new else f"storage: made the tables of {place}"
+    return f"storage: migrated {place} from version {before} to {SCHEMA}"
+
+
+def _required(settings: Settings) -> StorageSettings:
+    if settings.storage is None:
+        _refuse(NOT_CONFIGURED)
+    return settings.storage
+
+
+def _is_empty(file: Path) -> bool:
+    """Whether the file is missing, or was made by a process that got no further."""
+    return not file.exists() or file.stat().st_size == 0
+
+
+def _refuse(message: str, cause: Exception | None = None, *, fix: str | None = None) -> NoReturn:
+    text = message if fix is None else f"{message}; fix: {fix}"
+    raise LoadError([Fault("storage", 0, "", text)]) from cause

@@ -1,0 +1,147 @@
+"""The follower: keeps the credential index of a worker current, and writes last uses. A thread in each worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from tokenserver.runtime.background_pacing import Pacer
+from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LAG_SECONDS
+from tokenserver.storage.following.reading import CredentialReader
+from tokenserver.storage.following.signals import Change, ChangeSignal
+from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.unavailable import StorageUnavailable
+
+logger = logging.getLogger("tokenserver.storage")
+
+RELOAD_SECONDS = 600.0
+"""How often everything is read, whatever the revisions say."""
+
+RETRY_SECONDS = 0.5
+"""How long after a failed look the next one begins."""
+
+FIRST_LOAD_SECONDS = 3.0
+"""How long a start waits for the first load, so that the first requests find their credentials."""
+
+
+class StorageFollower:
+    """Follows a database by its signal. `is_first` is as for `CredentialIndex`; `now` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        index: CredentialIndex,
+        reader: CredentialReader,
+        signal: ChangeSignal,
+        *,
+        is_first: Callable[[str], bool] = lambda _: True,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index = index
+        self._reader = reader
+        self._signal = signal
+        self._is_first = is_first
+        self._now = now
+        self._monotonic = monotonic
+        self._pacer = Pacer()
+        self._was_tried = threading.Event()
+        self._reload_at = 0.0
+        self._uses_at = 0.0
+        self._uses_since = 0
+        self._failed_at: float | None = None
+
+    def start(self, stop: threading.Event) -> threading.Thread:
+        """Start the thread, which runs until `stop` is set, and wait a moment for its first load."""
+        thread = threading.Thread(target=self.follow, args=(stop,), name="storage", daemon=True)
+        thread.start()
+        self._was_tried.wait(FIRST_LOAD_SECONDS)
+        return thread
+
+    def follow(self, stop: threading.Event) -> None:
+        """Look for changes until `stop` is set, then write the last uses. Blocks."""
+        while not stop.is_set():
+            if not self.look(stop):
+                stop.wait(RETRY_SECONDS)
+            self._was_tried.set()
+        try:
+            self._write_uses()
+        except StorageUnavailable as error:
+            logger.warning("storage: the last uses of credentials are lost: %s", error.reason)
+        finally:
+            self._signal.close()
+
+    def look(self, stop: threading.Event) -> bool:
+        """Wait for the signal and take over what has changed; false if the database does not answer."""
+        try:
+            change = self._signal.wait(stop)
+            if self._index.revision < 0:
+                self._load(lambda: None)  # no request can be in its way yet
+            elif change is Change.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
+                self._reload()
+            elif change is Change.SOME:
+                self._follow_changes()
+            self._index.looked()
+            self._exchange_uses()
+        except StorageUnavailable as error:
+            self._failed(error.reason)
+            return False
+        except Exception as error:  # nothing in a database may end this thread; only the type is safe to log
+            self._failed(f"unexpected {type(error).__name__}")
+            return False
+        self._recovered()
+        return True
+
+    def _follow_changes(self) -> None:
+        before, newest = self._index.revision, self._reader.revision()
+        if newest < before:
+            self._reload()  # a backup was restored
+        elif newest > before:
+            with self._pacer.yielding():
+                for rows in self._reader.changed(before):
+                    self._index.apply(rows)
+                    self._pacer()
+            self._index.revision = newest
+
+    def _reload(self) -> None:
+        with self._pacer.yielding():
+            self._load(self._pacer)
+
+    def _load(self, pace: Callable[[], None]) -> None:
+        newest = self._reader.revision()
+        self._index.begin_load()
+        rows = self._reader.everything(pace, self._index.unreadable)
+        self._index.replace(rows, newest)
+        self._index.uses.forget_but(rows)
+        self._reload_at = self._monotonic() + RELOAD_SECONDS
+        # What changed during the load has a higher revision, and is read by the next look.
+        self._uses_at, self._uses_since = 0.0, 0
+
+    def _exchange_uses(self) -> None:
+        """Write the last uses and read those of other processes, once a minute."""
+        if self._monotonic() < self._uses_at:
+            return
+        self._write_uses()
+        begin = int(self._now())
+        self._index.uses.learn(self._reader.last_uses(self._uses_since))
+        self._uses_at, self._uses_since = self._monotonic() + FLUSH_SECONDS, begin - LAG_SECONDS
+
+    def _write_uses(self) -> None:
+        noted = self._index.uses.take()
+        self._reader.write_uses(noted)
+        self._index.uses.written(noted)
+
+    def _failed(self, reason: str) -> None:
+        self._index.failed(reason)
+        if self._failed_at is None:
+            self._failed_at = self._monotonic()
+            line = f"storage: does not answer: {reason}; known credentials keep working for a while"
+            if self._is_first(line):
+                logger.error("%s", line)
+
+    def _recovered(self) -> None:
+        if self._failed_at is not None:
+            seconds, self._failed_at = self._monotonic() - self._failed_at, None
+            if self._is_first("storage: answers again"):
+                logger.info("storage: answers again, after %.0f s", seconds)

@@ -1,0 +1,89 @@
+"""Last uses of credentials: noted in memory by requests, and written to the database once a minute."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+FLUSH_SECONDS = 60.0
+"""How often uses are written, and read. After a crash, those of the last minute are lost."""
+
+LAG_SECONDS = 150
+"""How much older than the real last use that of another process may seem: a minute to write, one to read, and some."""
+
+MAX_WAITING = 100_000
+"""How many credentials can have uses that wait for the database; further ones are not noted while it is down."""
+
+
+Address = IPv4Address | IPv6Address
+
+
+class NotedUse(NamedTuple):
+    """The last of several uses of one credential, and where the first of them came from."""
+
+    last: int
+    last_from: str
+    first_from: str
+    times: int
+
+
+class LastUses:
+    """The uses that are not in the database yet, and the last ones that are. Safe for concurrent use by threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted: dict[str, tuple[float, Address | None, Address | None, int]] = {}
+        self._waiting: dict[str, NotedUse] = {}
+        self._known: dict[str, int] = {}
+
+    def touch(self, identifier: str, now: float, client: Address | None) -> None:
+        """Note a use at `now` (seconds since the epoch) from this address; None if it is unknown."""
+        before = self._noted.get(identifier)
+        self._noted[identifier] = (now, client, client, 1) if before is None else (now, client, *_more(before))
+
+    def last(self, identifier: str) -> int | None:
+        """The last use that is known here, in seconds since the epoch."""
+        noted = self._noted.get(identifier)
+        return self._known.get(identifier) if noted is None else int(noted[0])
+
+    def learn(self, uses: Mapping[str, int]) -> None:
+        """Take over last uses from the database; later ones that are known are left."""
+        for identifier, last in uses.items():
+            if last > self._known.get(identifier, -1):
+                self._known[identifier] = last
+
+    def forget_but(self, identifiers: Mapping[str, object]) -> None:
+        """Forget the credentials that are not among these."""
+        self._known = {one: last for one, last in self._known.items() if one in identifiers}
+
+    def take(self) -> dict[str, NotedUse]:
+        """The uses to write now, by id. They are taken again unless `written` is called."""
+        with self._lock:
+            noted, self._noted = self._noted, {}
+            uses = list(noted.items())  # a thread may still hold the old dictionary
+            for identifier, (now, client, first, times) in uses:
+                before = self._waiting.get(identifier)
+                if before is not None:
+                    merged = NotedUse(int(now), _text(client), before.first_from, before.times + times)
+                    self._waiting[identifier] = merged
+                elif len(self._waiting) < MAX_WAITING:
+                    self._waiting[identifier] = NotedUse(int(now), _text(client), _text(first), times)
+            self.learn({identifier: int(now) for identifier, (now, *_) in uses})
+            return dict(self._waiting)
+
+    def written(self, uses: Mapping[str, NotedUse]) -> None:
+        """Record that these are in the database."""
+        with self._lock:
+            for identifier, use in uses.items():
+                if self._waiting.get(identifier) == use:
+                    del self._waiting[identifier]
+
+
+def _more(before: tuple[float, Address | None, Address | None, int]) -> tuple[Address | None, int]:
+    return before[2], before[3] + 1
+
+
+def _text(client: Address | None) -> str:
+    return "" if client is None else str(client)

@@ -1,0 +1,271 @@
+"""The credential index: all stored credentials in the memory of a worker, so that no request waits for the database.
+
+A row is opened, with its seal checked, at its first use here. `following/` keeps the index current.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from tokenserver.credentials import Key
+from tokenserver.storage.credential import ACTIVE, CredentialRow, StoredCredential, UnreadableCredential, opened
+from tokenserver.storage.following.last_uses import LastUses
+from tokenserver.storage.following.missing_rows import MissingRows
+from tokenserver.storage.following.packed_rows import packed, revision_of, unpacked
+from tokenserver.storage.seals import digest_of_key, is_sealed
+from tokenserver.storage.state_keys import StateKeys
+from tokenserver.storage.unavailable import StorageUnavailable
+
+logger = logging.getLogger("tokenserver.storage")
+
+Address = IPv4Address | IPv6Address
+
+LEAST_GRACE = 5.0
+"""Seconds without a good look that are no outage: a look every second, of which one may run into its limits."""
+
+MAX_OPENED = 20_000
+"""How many credentials stay opened; opening one again takes some 20 microseconds."""
+
+MAX_REPORTED = 10_000
+"""How many refused rows are counted and reported."""
+
+_NO_DIGEST = bytes(32)
+
+
+class HeldCredential(NamedTuple):
+    """A stored credential whose secret was presented; its seal is right.
+
+    `version` changes whenever the row does. `ended` is why it has been ended, None while it is active; whether it has
+    expired is the caller's business. `used` is its last use in seconds since the epoch, None if it was never used: the
+    last one here, or one in another process that is at most `last_uses.LAG_SECONDS` older than the real one.
+    """
+
+    credential: StoredCredential
+    version: bytes
+    ended: str | None
+    used: int | None
+
+
+class _Opened(NamedTuple):
+    """A row after its first use; without a credential it is refused. `pepper` is the key of its digest."""
+
+    digest: bytes
+    pepper: bytes
+    credential: StoredCredential | None
+    version: bytes
+    ended: str | None
+
+
+class CredentialIndex:
+    """The stored credentials as a worker knows them; empty at first. Safe for concurrent use by threads.
+
+    `read` finds a row by its id in the database, for ids that are missing here. Known credentials work for `grace`
+    seconds after the last good look at the database. A line of the log is written if `is_first(line)`.
+    """
+
+    def __init__(
+        self,
+        keys: StateKeys,
+        read: Callable[[str], CredentialRow | None],
+        *,
+        grace: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        is_first: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._keys = keys
+        self._grace = max(grace, LEAST_GRACE)
+        self._monotonic = monotonic
+        self._is_first = is_first
+        self._missing = MissingRows(read, monotonic=monotonic)
+        self._uses = LastUses()
+        self.touch = self._uses.touch
+        self._lock = threading.Lock()
+        self._rows: dict[str, bytes] = {}
+        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._applied: dict[str, bytes] | None = None
+        self._reported: set[bytes] = set()
+        self._good_at: float | None = None
+        self._outage: str | None = None
+        self.revision = -1
+        """The revision up to which all changes are here; -1 before the first load."""
+        self.refused_rows = 0
+        """How many rows were refused since the start because their seal is wrong or they cannot be read."""
+
+    touch: Callable[[str, float, Address | None], None]
+    """Record a use of a credential, by id, moment (seconds since the epoch) and address of the client."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def uses(self) -> LastUses:
+        """The last uses that are not in the database yet."""
+        return self._uses
+
+    @property
+    def outage(self) -> str | None:
+        """Why the last look at the database failed; None if it did not."""
+        return self._outage
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last good look at the database; None if there was none."""
+        return None if self._good_at is None else self._monotonic() - self._good_at
+
+    def verified(self, key: Key) -> HeldCredential | None:
+        """The credential of this key, None if its id is unknown or its secret wrong, which takes the same work.
+
+        A row whose seal is wrong is unknown, too.
+
+        Raises:
+            StorageUnavailable: the database has not answered for too long, or cannot be asked about an id that is new.
+            Overloaded: too many requests wait for the same new id.
+        """
+        found = self._opened.get(key.id)
+        if found is None:
+            return self._first_use(key)
+        self._require_current()
+        if not hmac.compare_digest(digest_of_key(found.pepper, key.text), found.digest):
+            return None
+        return self._held(key.id, found)
+
+    def apply(self, rows: Iterable[CredentialRow]) -> None:
+        """Take over rows that are in the database, such as those that this process has written; older ones are left."""
+        with self._lock:
+            for row in rows:
+                known = self._rows.get(row.id)
+                if known is None or _is_newer(row, known):
+                    self._put(row)
+
+    def begin_load(self) -> None:
+        """Before a load of all rows, so that rows which are applied meanwhile survive it."""
+        with self._lock:
+            self._applied = {}
+
+    def replace(self, rows: Mapping[str, bytes], revision: int) -> None:
+        """Put the packed rows of a load in force, which began with this revision."""
+        with self._lock:
+            merged = dict(rows)
+            for identifier, one in (self._applied or {}).items():
+                other = merged.get(identifier)
+                if other is None or revision_of(other) <= revision_of(one):
+                    merged[identifier] = one
+            for identifier in [one for one in self._opened if merged.get(one) != self._rows.get(one)]:
+                del self._opened[identifier]
+            self._rows, self._applied, self.revision = merged, None, revision
+
+    def looked(self) -> None:
+        """Record a good look at the database."""
+        self._good_at, self._outage = self._monotonic(), None
+
+    def failed(self, reason: str) -> None:
+        """Record that the database does not answer."""
+        self._outage = reason
+
+    def _first_use(self, key: Key) -> HeldCredential | None:
+        data = self._rows.get(key.id)
+        if data is None:
+            data = self._looked_up(key.id)
+        else:
+            self._require_current()
+        row = None if data is None else self._readable(data)
+        state_key = self._keys.newest if row is None else self._keys.by_number.get(row.pepper, self._keys.newest)
+        is_right = hmac.compare_digest(digest_of_key(state_key.pepper, key.text), row.digest if row else _NO_DIGEST)
+        if row is None or not is_right:
+            return None
+        found = self._open(row)
+        with self._lock:
+            if self._rows.get(key.id) == data:  # otherwise it has changed meanwhile
+                self._opened[key.id] = found
+                if len(self._opened) > MAX_OPENED:
+                    self._opened.popitem(last=False)
+        return self._held(key.id, found)
+
+    def _looked_up(self, identifier: str) -> bytes | None:
+        """The row of an id that is missing here, from the database."""
+        if self._outage is not None:
+            raise StorageUnavailable(self._outage)
+        found = self._missing.find(identifier)
+        if found.row is None:
+            if self.revision < 0 and not found.is_certain:
+                raise StorageUnavailable("the stored credentials are being loaded", retry_after=1)
+            return None
+        self.apply([found.row])
+        if self.revision < 0:
+            self.looked()  # the first load is still to come
+        return self._rows.get(identifier)
+
+    def _require_current(self) -> None:
+        if self._good_at is None or self._monotonic() - self._good_at > self._grace:
+            raise StorageUnavailable(self._outage or "has not been looked at for too long")
+
+    def _held(self, identifier: str, found: _Opened) -> HeldCredential | None:
+        if found.credential is None:
+            return None
+        return HeldCredential(found.credential, found.version, found.ended, self._uses.last(identifier))
+
+    def _put(self, row: CredentialRow) -> None:
+        self._opened.pop(row.id, None)
+        self._missing.forget(row.id)
+        try:
+            data = packed(row)
+        except UnreadableCredential as error:
+            self._rows.pop(row.id, None)
+            self.unreadable(error)
+            return
+        self._rows[row.id] = data
+        if self._applied is not None:
+            self._applied[row.id] = data
+
+    def _readable(self, data: bytes) -> CredentialRow | None:
+        try:
+            return unpacked(data)
+        except UnreadableCredential as error:
+            self.unreadable(error)
+            return None
+
+    def _open(self, row: CredentialRow) -> _Opened:
+        """The row after the check of its seal; without a credential if it must not be used."""
+        state_key = self._keys.by_number.get(row.pepper, self._keys.newest)
+        ended = None if row.state == ACTIVE else row.reason or "ended"
+        version = row.seal + f"{row.rev} {row.state}".encode()
+        credential: StoredCredential | None = None
+        if is_sealed(state_key.seal, row):
+            try:
+                credential = opened(row)
+            except UnreadableCredential as error:
+                self.unreadable(error)
+        else:
+            self._refuse(
+                f"the stored credential {row.id} is refused: its seal is wrong, so that another program or another"
+                f" state.key has written it; fix: tokenserver storage check",
+                mark=row.seal,
+            )
+        return _Opened(row.digest, state_key.pepper, credential, version, ended)
+
+    def unreadable(self, error: UnreadableCredential) -> None:
+        """Report a row that cannot be read, and so is refused."""
+        self._refuse(f"{error} and is refused; fix: tokenserver storage check")
+
+    def _refuse(self, line: str, mark: bytes = b"") -> None:
+        """Count and log a refused row, once for each version of it."""
+        known = line.encode("utf-8", "surrogatepass") + mark
+        if known in self._reported or len(self._reported) >= MAX_REPORTED:
+            return
+        self._reported.add(known)
+        self.refused_rows += 1
+        if self._is_first(line):
+            logger.error("%s", line)
+
+
+def _is_newer(row: CredentialRow, known: bytes) -> bool:
+    """Whether the row replaces the known one. Changes that share a transaction share a revision; none revives a row."""
+    before = revision_of(known)
+    return row.rev > before or (row.rev == before and not (row.state == ACTIVE != unpacked(known).state))
