@@ -14,7 +14,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import LoginKey, VerifiedLogins
+from tokenserver.authn.protection.login_cache import SIZE, LoginKey, VerifiedLogins
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
     DIRECTORY_QUEUE,
@@ -27,9 +27,11 @@ from tokenserver.authn.protection.plan import (
 )
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
+from tokenserver.authn.token_tags import tag_of
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
 
@@ -59,6 +61,7 @@ class Protection:
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
+        self._token_keys: BoundedCache[bytes, bytes] = BoundedCache(SIZE)  # by the tags of tokens
         self._throttle = None
         if plan.limits is not None:
             self._throttle = Throttle(
@@ -111,7 +114,7 @@ class Protection:
         for name in other._breakers.keys() & self._breakers.keys() & set(unchanged):
             other._breakers[name], other._calls[name] = self._breakers[name], self._calls[name]
         if [*plan.lifetimes] == [*self._plan.lifetimes] and set(plan.lifetimes) <= set(unchanged):
-            other._key, other._remembered = self._key, self._remembered
+            other._key, other._remembered, other._token_keys = self._key, self._remembered, self._token_keys
         other.hashing = self.hashing
         return other
 
@@ -227,8 +230,16 @@ class Protection:
                 raise
 
     def recall(self, token: Secret) -> Identity | None:
-        """See `Guard.recall`."""
-        return self._remembered.get(self._key(Password("\0", token)))
+        """See `Guard.recall`. The keys of tokens that were found are kept, because deriving one takes longer."""
+        tag = token.tag or tag_of(token.reveal())
+        key = self._token_keys.get(tag)
+        if key is not None:
+            return self._remembered.get(key)
+        key = self._key(Password("\0", token))
+        identity = self._remembered.get(key)
+        if identity is not None:
+            self._token_keys.put(tag, key)
+        return identity
 
     def _verify_token(self, key: bytes, begun: float, token: Secret, check: Callable[[Secret], Identity]) -> Identity:
         identity = self._remembered.verified_since(key, begun)
