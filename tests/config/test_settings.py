@@ -118,6 +118,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         },
         "token_reuse": 5,
         "limits": {"scopes": 200, "scope_bytes": 16_384},
+        "robots": {"max_lifetime": 180 * 86_400},
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)

@@ -136,6 +136,7 @@ throttle:
   secret_file: throttle-secret
 token_reuse: 5s
 limits: {scopes: 200, scope_bytes: 16384}
+robots: {max_lifetime: 180d}
 log: {format: json}
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from configuration import MINIMAL
 
 import tokenserver
 from tokenserver.access_keys import KEY_PATTERN, DeclaredSecret, parse_hash_line, parse_key, parse_key_id
@@ -77,6 +78,42 @@ def test_the_secret_is_printed_once(tmp_path: Path, arguments: list[str]) -> Non
     assert re.search(r"tkn[a-z]_", found.stdout.replace("".join(keys), "") + found.stderr) is None
     written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert written == [""]  # the audit trail, as it was
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that allows secrets of 30 days."""
+    config = tmp_path / "tokenserver.yaml"
+    config.write_text(f"{MINIMAL}robots: {{max_lifetime: 30d}}\n")
+    config.chmod(0o644)
+    monkeypatch.chdir(tmp_path)
+    return config
+
+
+@pytest.mark.parametrize("how", ["in the folder", "as an option"])
+def test_the_configuration_limits_it(
+    configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What it does not allow is refused; the default is no longer either."""
+    given = []
+    if how == "as an option":
+        given = ["--config", str(configured)]
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    refused = new("--expires", "31d", *given)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "allows secrets that are valid for 30 days at most (robots.max_lifetime)" in " ".join(refused.stderr.split())
+    assert new("--expires", "30d", *given).exit_code == 0
+    end = datetime.fromisoformat(json.loads(new("--json", *given).stdout)["expires"])
+    assert timedelta(days=30) <= end - datetime.now(UTC) <= timedelta(days=30, minutes=1)
+
+
+def test_a_configuration_that_does_not_load(configured: Path) -> None:
+    """Nothing is made: how long a secret may be valid is unknown."""
+    configured.write_text(f"{MINIMAL}robots: {{max_lifetime: never}}\n")
+    refused = new()
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "robots.max_lifetime: must be a duration" in refused.stderr
 
 
 def test_every_secret_is_new() -> None:
