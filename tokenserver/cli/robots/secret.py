@@ -74,7 +74,7 @@ def _whole_minute(moment: datetime) -> datetime:
 
 
 def _allowed(asked: datetime | None, config: Path | None) -> datetime:
-    """The end of a new secret, as asked or the default, within `robots.max_lifetime` of the configuration if there is one.
+    """The end of a new secret, as asked or the default, within `robots.max_lifetime` of a configuration that is there.
 
     Raises:
         click.UsageError: the configuration does not allow a secret that is valid so long.
