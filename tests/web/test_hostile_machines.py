@@ -466,3 +466,17 @@ def test_in_the_wrong_field(site: Site, name: str, text: str, shown: str) -> Non
     assert shown in (first.get("client_id"), first.get("user_agent"), first.get("username"))
     assert (second["client_id"], second["outcome"]) == (shown, "authentication_required")
     assert text not in b"".join(site.audit.raw[-2:]).decode()
+
+
+@pytest.mark.parametrize("query", ["", "&client_id=a&client_id=b"], ids=["well-formed", "a repeated parameter"])
+@pytest.mark.parametrize(("text", "shown"), [(KEY, "<access key>"), (token(), "<JWT>")], ids=["key", "JWT"])
+@pytest.mark.parametrize("name", ["scope", "a part of scope", "service", "account"])
+def test_in_what_is_asked(site: Site, name: str, text: str, shown: str, query: str) -> None:
+    """A credential in what is asked is repeated by no event, whether or not the request can be read."""
+    scope = {"scope": text, "a part of scope": f"repository:a/b:pull,{text}"}.get(name, "repository:a/b:pull")
+    asked = {"service": SERVICE, "scope": scope} | ({name: text} if name in {"service", "account"} else {})
+    parameters = "&".join(f"{key}={value}" for key, value in asked.items())
+    site.client.get(f"/token?{parameters}{query}")
+    written = site.audit.raw[-1].decode()
+    assert text not in written
+    assert (shown in written) is (name != "account")

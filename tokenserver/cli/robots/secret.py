@@ -6,20 +6,30 @@ import json
 import secrets
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 import click
 
 from tokenserver.access_keys import RANDOM_BYTES, DeclaredSecret, compose_key, declare, hash_line, spell_declaration
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
+from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.config.load import config_path, load_settings
+from tokenserver.config.protection import MAX_SECRET_LIFETIME, MIN_SECRET_LIFETIME
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.policy.lint.robot_secrets import spelled_lifetime
 from tokenserver.policy.machines.robots import MachineNameError, parse_machine_name
 from tokenserver.policy.syntax.machines import MAX_NOTE
 from tokenserver.policy.terms import TermError, parse_moment, parse_network
 from tokenserver.runtime.durations import parse_duration
 
-MIN_LIFETIME, MAX_LIFETIME = timedelta(hours=1), timedelta(days=365)
+MIN_LIFETIME, MAX_LIFETIME = timedelta(seconds=MIN_SECRET_LIFETIME), timedelta(seconds=MAX_SECRET_LIFETIME)
 """How long a new secret can be valid."""
+
+DEFAULT_LIFETIME = timedelta(days=90)
+"""How long it is valid unless something else is asked for, or the configuration allows less."""
+
+_MINUTE = timedelta(minutes=1)
 
 _COMMANDS = {
     "new": LazyCommand("tokenserver.cli.robots.secret", "secret_new", "Make a secret, and the line that declares it."),
@@ -41,8 +51,10 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> s
         raise click.BadParameter(str(error)) from None
 
 
-def _end(_context: click.Context, _parameter: click.Parameter, value: str) -> datetime:
+def _end(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
     """The end from a duration, which counts from now, or as a moment; it falls on a whole minute."""
+    if value is None:
+        return None
     now = datetime.now(UTC)
     seconds = parse_duration(value)
     try:
@@ -51,10 +63,32 @@ def _end(_context: click.Context, _parameter: click.Parameter, value: str) -> da
         expected = "must be a duration such as 90d, a date (2027-01-31) or a time with its zone"
         raise click.BadParameter(f"{value!r}: {expected}") from None
     if seconds is not None:
-        end = end.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    if not MIN_LIFETIME <= end - now <= MAX_LIFETIME + timedelta(minutes=1):
+        end = _whole_minute(end)
+    if not MIN_LIFETIME <= end - now <= MAX_LIFETIME + _MINUTE:
         raise click.BadParameter(f"{value!r}: a secret is valid for at least an hour and at most {MAX_LIFETIME.days}d")
     return end
+
+
+def _whole_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0) + _MINUTE
+
+
+def _allowed(asked: datetime | None, config: Path | None) -> datetime:
+    """The end of a new secret, as asked or the default, within `robots.max_lifetime` of a configuration that is there.
+
+    Raises:
+        click.UsageError: the configuration does not allow a secret that is valid so long.
+        LoadError: the configuration is there, and cannot be loaded.
+    """
+    is_configured = config is not None or config_path(config).exists()
+    longest = timedelta(seconds=load_settings(config).robots.max_lifetime) if is_configured else MAX_LIFETIME
+    now = datetime.now(UTC)
+    if asked is None:
+        return _whole_minute(now + min(DEFAULT_LIFETIME, longest))
+    if asked - now > longest + _MINUTE:
+        text = f"{config_path(config)} allows secrets that are valid for {spelled_lifetime(longest)} at most"
+        raise click.UsageError(f"--expires: {text} (robots.max_lifetime)")
+    return asked
 
 
 def _networks(
@@ -78,10 +112,8 @@ def _note(_context: click.Context, _parameter: click.Parameter, value: str) -> s
 @click.option(
     "--expires",
     metavar="WHEN",
-    default="90d",
-    show_default=True,
     callback=_end,
-    help="How long it is valid (90d, 12h), or its end as a date or time; 365d at most.",
+    help="How long it is valid (12h), or its end as a date or time; robots.max_lifetime at most.  [default: 90d]",
 )
 @click.option(
     "--network",
@@ -93,13 +125,16 @@ def _note(_context: click.Context, _parameter: click.Parameter, value: str) -> s
 )
 @click.option("--note", default="", metavar="TEXT", callback=_note, help="What it is for, for readers of the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the secret and its declaration as JSON.")
+@config_option
+@report_faults
 def secret_new(  # noqa: PLR0917 - click passes options by name
     name: str,
     for_file: bool,
-    expires: datetime,
+    expires: datetime | None,
     networks: tuple[IPv4Network | IPv6Network, ...],
     note: str,
     as_json: bool,
+    config: Path | None,
 ) -> None:
     """Make a secret of the robot NAME.
 
@@ -111,8 +146,9 @@ def secret_new(  # noqa: PLR0917 - click passes options by name
     """
     if not for_file:
         raise click.UsageError("secrets of robots are declared in policy files; fix: add --for-file")
+    end = _allowed(expires, config)
     key = compose_key(AccessKeyForm.ROBOT, secrets.token_bytes(RANDOM_BYTES))
-    declared: DeclaredSecret = declare(key, expires, networks, note)
+    declared: DeclaredSecret = declare(key, end, networks, note)
     line = spell_declaration(declared)
     if as_json:
         facts = {
@@ -120,7 +156,7 @@ def secret_new(  # noqa: PLR0917 - click passes options by name
             "id": key.id,
             "secret": key.text.reveal(),
             "hash": hash_line(key),
-            "expires": expires.isoformat().replace("+00:00", "Z"),
+            "expires": end.isoformat().replace("+00:00", "Z"),
             "networks": [str(network) for network in networks],
             "note": note,
             "line": line,
