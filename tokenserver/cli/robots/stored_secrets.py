@@ -115,9 +115,7 @@ def store_secret(
 @click.option("--json", "as_json", is_flag=True, help="Print the secret and its facts as JSON.")
 @config_option
 @storage_command
-def secret_rotate(
-    name: str, expires: str, overlap: timedelta, as_json: bool, config: Path | None
-) -> None:
+def secret_rotate(name: str, expires: str, overlap: timedelta, as_json: bool, config: Path | None) -> None:
     """Make a successor of the stored secret of the robot NAME, with the same limits. The old one ends a while later.
 
     The new secret goes to standard output and nothing else does. Exit code 1: the robot has no stored secret, or two
