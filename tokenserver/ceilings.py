@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokenserver.patterns import Pattern, matches
-from tokenserver.scopes import Resource
+from tokenserver.scopes import Resource, in_order
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -17,6 +17,11 @@ class Bound:
     patterns: tuple[Pattern, ...]
     actions: frozenset[str]
     type: str = "repository"
+
+    def __str__(self) -> str:
+        """As in a sentence: `pull and push on web/** and public/*`."""
+        names = [one.text if self.type == "repository" else f"{self.type}:{one.text}" for one in self.patterns]
+        return f"{' and '.join(in_order(self.actions)) or 'nothing'} on {' and '.join(names) or 'nothing'}"
 
     def covers(self, resource: Resource) -> bool:
         """Whether a resource is of the type and matches one of the patterns."""
@@ -35,6 +40,11 @@ class Ceiling:
 
     bounds: tuple[Bound, ...]
     services: frozenset[str] | None = None
+
+    def __str__(self) -> str:
+        """As in a sentence: `pull on web/**, at registry.example.com only`."""
+        where = "" if self.services is None else f", at {' and '.join(sorted(self.services)) or 'no registry'} only"
+        return ("; ".join(map(str, self.bounds)) or "nothing") + where
 
     def actions(self, resource: Resource, service: str) -> frozenset[str]:
         """The actions on a resource of the registry `service` that are within the ceiling; maybe none."""

@@ -89,6 +89,7 @@ class Identity:
     vouches for it; None: for as long as its settings say.
     `owner` is the subject whose rights bound a stored credential, `via` what it is (`key`, `refresh` or `session`), and
     `services` are the registries at which it can be used (None: all); these three follow from `credential`.
+    `proof` changes when the password of a user does; empty: the source cannot tell.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -107,6 +108,7 @@ class Identity:
     owner: str = field(default="", compare=False)
     via: str = field(default="", compare=False)
     services: frozenset[str] | None = field(default=None, compare=False)
+    proof: bytes = field(default=b"", compare=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -360,6 +360,14 @@ class Robots:
             raise self.answer
         return self.answer
 
+    def __contains__(self, identifier: str) -> bool:
+        """A policy file declares all keys but those of the form of people."""
+        return identifier != PERSONAL.id
+
+    def look_up(self, *_arguments: Any) -> Identity:
+        """No owner is looked up here."""
+        raise AssertionError
+
     def login(self, *_arguments: Any) -> Identity:
         """No password is expected here."""
         raise AssertionError

@@ -14,10 +14,10 @@ from harness.authority import Authority
 from harness.samba import DISABLED, NORMAL, Samba
 from harness.slapd import Slapd, group, person
 
-from tokenserver.authn.authenticator import KnownUser
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import AccountEnded, InvalidCredentials
+from tokenserver.identity import Identity
 from tokenserver.server.compose import ldap_directory
 
 GOOD = "Wonder-land-1"
@@ -25,7 +25,7 @@ OTHER = "Looking-glass-2"
 SHUT = "pwdAccountLockedTime: 000001010000Z"
 
 
-def _found(source: LdapDirectory, subject: str) -> KnownUser:
+def _found(source: LdapDirectory, subject: str) -> Identity:
     found = source.find(subject)
     assert found is not None
     return found
@@ -66,19 +66,19 @@ def _openldap(server: Slapd, **more: Any) -> LdapDirectory:
 def test_a_group_that_is_lost_at_openldap(openldap: Slapd) -> None:
     """The groups are those of now."""
     source = _openldap(openldap)
-    assert _found(source, "moving").identity.groups == {"web", "ops"}
+    assert _found(source, "moving").groups == {"web", "ops"}
     base = directory_of.BASE
     openldap.modify(
         f"dn: cn=web,ou=groups,{base}\nchangetype: modify\ndelete: member\nmember: cn=moving,ou=people,{base}\n"
     )
-    assert _found(source, "moving").identity.groups == {"ops"}
+    assert _found(source, "moving").groups == {"ops"}
 
 
 @pytest.mark.real("slapd")
 def test_a_user_who_is_deleted_at_openldap(openldap: Slapd) -> None:
     """Nobody is found any more."""
     source = _openldap(openldap)
-    assert _found(source, "leaving").identity.subject == "leaving"
+    assert _found(source, "leaving").subject == "leaving"
     openldap.modify(f"dn: cn=leaving,ou=people,{directory_of.BASE}\nchangetype: delete\n")
     assert source.find("leaving") is None
 
@@ -113,7 +113,7 @@ def test_a_subject_that_is_not_the_typed_name(openldap: Slapd) -> None:
     """People type their e-mail address and are known by uid: they are found by uid, if the filter finds them at all."""
     by_mail = "(&(objectClass=inetOrgPerson)(mail=*{user}*))"
     source = _openldap(openldap, user_filter=by_mail)
-    assert _found(source, "by-mail").identity.subject == "by-mail"
+    assert _found(source, "by-mail").subject == "by-mail"
     assert source.find("dodo@example.com") is None
     assert _openldap(openldap, user_filter="(&(mail={user})(sn=other))").find("by-mail") is None
 
@@ -144,13 +144,13 @@ def _active_directory(server: Samba) -> LdapDirectory:
 def test_an_account_that_is_disabled_in_a_domain(domain: Samba) -> None:
     """It has ended, also for what was derived from it."""
     source = _active_directory(domain)
-    assert _found(source, "shut").identity.subject == "shut"
+    assert _found(source, "shut").subject == "shut"
     shut = f"CN=shut,{domain_of.PEOPLE}"
     domain.modify(shut, f"replace: userAccountControl\nuserAccountControl: {DISABLED}")
     with pytest.raises(AccountEnded, match="wrong user name or password"):
         source.find("shut")
     domain.modify(shut, f"replace: userAccountControl\nuserAccountControl: {NORMAL}")
-    assert _found(source, "shut").identity.subject == "shut"
+    assert _found(source, "shut").subject == "shut"
 
 
 @pytest.mark.real("samba")
@@ -161,15 +161,15 @@ def test_a_password_and_a_group_that_change_in_a_domain(domain: Samba) -> None:
     assert (len(before), _found(source, "changing").proof) == (32, before)
     domain.set_password(f"CN=changing,{domain_of.PEOPLE}", OTHER)
     assert _found(source, "changing").proof not in (before, b"")
-    assert "web" in _found(source, "moving").identity.groups
+    assert "web" in _found(source, "moving").groups
     domain.modify(f"CN=web,{domain_of.PEOPLE}", f"delete: member\nmember: CN=Moving,{domain_of.PEOPLE}")
-    assert "web" not in _found(source, "moving").identity.groups
+    assert "web" not in _found(source, "moving").groups
 
 
 @pytest.mark.real("samba")
 def test_a_user_who_is_deleted_in_a_domain(domain: Samba) -> None:
     """Nobody is found any more."""
     source = _active_directory(domain)
-    assert _found(source, "leaving").identity.subject == "leaving"
+    assert _found(source, "leaving").subject == "leaving"
     domain.delete(f"CN=leaving,{domain_of.PEOPLE}")
     assert source.find("leaving") is None

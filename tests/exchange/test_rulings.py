@@ -83,7 +83,7 @@ def test_remembered_rulings_are_those_that_would_be_made(
             account=None,
             client=context.client,
         )
-        ruling = service._ruling(snapshot, request)
+        _, ruling = service._ruling(snapshot, request)
         at = Context(asked_at, context.client, context.now)
         expected = tuple(decide(policies, identity, scope, at) for scope in scopes)
         assert (ruling.identity, ruling.registry.service, ruling.decisions) == (identity, asked_at, expected)

@@ -226,7 +226,7 @@ def test_a_reload_of_users_keeps_the_robots(site: Site) -> None:
     live = site.server.parts.live
     assert [live.look(), live.look()] == [False, True]
     assert live.snapshot().chain is not before
-    assert live.snapshot().chain._robots is before._robots
+    assert live.snapshot().chain._keys._robots is before._keys._robots
     assert site.ask("ci-web", GOOD.text.reveal()).status_code == 200
 
 

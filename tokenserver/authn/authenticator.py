@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from tokenserver.credentials import Key, Password, Secret
 from tokenserver.errors import BackendUnavailable
@@ -32,13 +32,6 @@ class Authenticator(Protocol):
         ...
 
 
-class KnownUser(NamedTuple):
-    """A user found without a password. `proof` changes when the password does; empty: the source cannot tell."""
-
-    identity: Identity
-    proof: bytes
-
-
 @runtime_checkable
 class KnownUsers(Protocol):
     """A user source that finds its users without their passwords, for credentials that act for them."""
@@ -48,11 +41,11 @@ class KnownUsers(Protocol):
         """Its name in the configuration and in audit events."""
         ...
 
-    def find(self, subject: str) -> KnownUser | None:
+    def find(self, subject: str) -> Identity | None:
         """The user with this subject, as a login with the right password would report it now.
 
         Every possible answer:
-            a `KnownUser`: the user is mine and could log in now, with the groups of now.
+            an `Identity`: the user is mine and could log in now, with the groups and the `proof` of now.
             `None`: there is no such user here.
             `AccountEnded` is raised: the user is mine, and the account was disabled or has expired.
             `InvalidCredentials` is raised: the user is mine, and could not log in now with the right password.
@@ -153,6 +146,15 @@ class Guard(Protocol):
 
     def recall(self, token: Secret) -> Identity | None:
         """The identity of a token from the cache alone; None if it has to be checked (again)."""
+        ...
+
+    def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:
+        """The owner of a credential that was proved, from the cache, or by `check`, which is called at most once.
+
+        `about` says whose it is, `stamp` what must be unchanged. Nothing is throttled.
+
+        Raises whatever `check` raises.
+        """
         ...
 
     def count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None) -> None:

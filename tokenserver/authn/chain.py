@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
+from tokenserver.authn.access_key_logins import AccessKeyLogins, RobotAuthenticator, count_unknown
 from tokenserver.authn.authenticator import (
     Authenticator,
     Guard,
@@ -21,9 +22,9 @@ from tokenserver.authn.authenticator import (
     WorkloadAuthenticator,
 )
 from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
-from tokenserver.authn.usernames import is_machine_name, typed_name_problem
+from tokenserver.authn.reported import reject_shared, require_person
+from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import (
-    AccessKeyForm,
     Credentials,
     Jwt,
     Key,
@@ -38,21 +39,17 @@ from tokenserver.errors import (
     BackendUnavailable,
     InvalidCredentials,
     Overloaded,
-    Throttled,
     UnknownRefreshToken,
-    UnusableAccessKey,
 )
-from tokenserver.identity import ANONYMOUS, PEOPLE, Identity, Kind
-from tokenserver.scopes import is_path_component
-
-_ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
-_STORED = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
+from tokenserver.identity import ANONYMOUS, Identity, Kind
 
 MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it again as a whole"
 
 
 class Chain:
-    """Asks the user sources in the order of the configuration, `robots` for access keys, `workloads` for their tokens.
+    """Asks the user sources in the order of the configuration, and `workloads` for their tokens.
+
+    Access keys go to `robots` if a policy file declares them, and to `stored` otherwise.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
@@ -70,19 +67,19 @@ class Chain:
         rest: Rest | None = None,
         guard: Guard | None = None,
         owners: Sequence[NamespaceOwner] = (),
-        robots: KeyAuthenticator | None = None,
+        robots: RobotAuthenticator | None = None,
+        stored: KeyAuthenticator | None = None,
         workloads: WorkloadAuthenticator | None = None,
         issuer_of: IssuerOf | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.authenticators = tuple(authenticators)
-        self._robots = robots
+        self._keys = AccessKeyLogins(robots, stored, guard, now)
         self._workloads = workloads
         self._issuer_of = None if workloads is None else issuer_of
-        self._now = now
         self._guard = guard
         self._owners = tuple(owners)
-        self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
+        self._stamp = joined_stamp(authenticators)
         self._anonymous = anonymous
         self._decoy = decoy
         self._rest = rest
@@ -94,7 +91,7 @@ class Chain:
 
         Raises:
             AuthenticationRequired: there are no credentials, and anonymous access is off.
-            InvalidCredentials: the credentials are unusable, unknown or wrong. Every refresh token is unknown.
+            InvalidCredentials: the credentials are unusable, unknown or wrong.
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
@@ -106,7 +103,7 @@ class Chain:
             case Password():
                 return self._login(found, client)
             case Key():
-                return self._by_key(found, client)
+                return self._keys.authenticate(found, client)
             case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
@@ -115,35 +112,19 @@ class Chain:
                 secret = sent_secret(credentials)
                 if secret is None:
                     raise InvalidCredentials(reason)
-                self._count_unknown(secret, client)
+                count_unknown(self._guard, secret, client)
                 raise InvalidCredentials(reason, MALFORMED_KEY_TEXT)
             case RefreshToken(secret):
-                self._count_unknown(secret, client, UnknownRefreshToken.fix)
+                count_unknown(self._guard, secret, client, UnknownRefreshToken.fix)
                 raise UnknownRefreshToken
             case Jwt(text):
                 return self._by_token(text, client)
             case _:
                 assert_never(found)
 
-    def _by_key(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
-        """The holder of an access key. Failures are throttled, but no right key: checking one costs next to nothing."""
-        if key.form is _ROBOT and self._robots is not None:
-            try:
-                return self._robots.authenticate(key, client, self._now())
-            except UnusableAccessKey:
-                raise  # no guess
-            except InvalidCredentials:
-                self._count_unknown(key.text, client)
-                raise
-        if key.form in _STORED:
-            self._count_unknown(key.text, client, UnknownRefreshToken.fix)
-            raise UnknownRefreshToken
-        self._count_unknown(key.text, client)
-        raise InvalidCredentials(f"unknown access key {key.id}")
-
     def _by_token(self, token: Secret, client: IPv4Address | IPv6Address | None) -> Identity:
         if self._workloads is None:
-            self._count_unknown(token, client)
+            count_unknown(self._guard, token, client)
             raise InvalidCredentials("no issuer of tokens is configured")
         check = self._workloads.authenticate
         found = check(token) if self._guard is None else self._guard.login_by_token(token, client, check)
@@ -166,13 +147,6 @@ class Chain:
             return None
         workloads.require_declared(identity)
         return identity
-
-    def _count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None, fix: str = "") -> None:
-        if self._guard is not None:
-            try:
-                self._guard.count_unknown(secret, client)
-            except Throttled as error:
-                raise Throttled(error.retry_after, fix) from error
 
     def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
         # No hashing here: whether these are rejected does not depend on which users exist.
@@ -201,7 +175,7 @@ class Chain:
                     self._rest.wrong(credentials, number)
                 raise
             if identity is not None:
-                found = _checked(identity, authenticator.name)
+                found = require_person(identity, authenticator.name)
                 reject_shared(found, self._owners[:number])
                 return found
         if self._decoy is not None:
@@ -213,38 +187,9 @@ class Chain:
         raise InvalidCredentials("unknown user")
 
 
-def reject_shared(identity: Identity, earlier: Iterable[NamespaceOwner]) -> None:
-    """Reject a user whose namespace is that of a user of an `earlier` source.
-
-    Raises:
-        InvalidCredentials: it is.
-        BackendUnavailable: one of the sources cannot tell.
-    """
-    namespace = identity.user_value
-    for source in earlier if is_path_component(namespace) else ():
-        owner = source.owner_of(namespace)
-        if owner is not None:
-            raise InvalidCredentials(f"the namespace {namespace!r} is that of {owner!r} in {source.name}")
-
-
-def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
-    """One stamp from those of all sources; with several, each is preceded by its length."""
+def joined_stamp(sources: Iterable[object]) -> Callable[[str], bytes]:
+    """One stamp from those of all sources that have one; with several, each is preceded by its length."""
+    stamps = [source.stamp for source in sources if isinstance(source, Stamped)]
     if len(stamps) == 1:
         return stamps[0]
     return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
-
-
-def _checked(identity: object, backend: str) -> Identity:
-    """Takes `object`, because a backend's annotation is not enforced at run time."""
-    if not isinstance(identity, Identity):
-        raise BackendUnavailable(backend, "returned something other than an identity")
-    if identity.is_anonymous or not identity.subject.strip():
-        raise BackendUnavailable(backend, "returned an identity without a subject")
-    if is_machine_name(identity.subject):
-        raise BackendUnavailable(backend, "returned an identity with the subject of a machine")
-    if identity.kind not in PEOPLE:
-        raise BackendUnavailable(backend, "returned the identity of a machine")
-    # Policies keep what a workload is among the groups of a client, under names with a NUL.
-    if any("\0" in group for group in identity.groups):
-        raise BackendUnavailable(backend, "returned a group whose name has a NUL character")
-    return identity

@@ -26,6 +26,7 @@ from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
+from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.runtime.bounded_cache import BoundedCache
 
 CACHED_CHARACTERS = 8 * 1024
@@ -96,6 +97,8 @@ class AuditTrail:
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
         program = _encoded_program(_cut(request.client_id), _cut(request.user_agent))
         token = outcome.token
+        if outcome.login is not None:
+            program = f"{_encoded_login(outcome.login)},{program}"
         end = '"outcome":"explained"' if token is None else f'"jti":"{token.jti}","outcome":"{encoded.outcome}"'
         self._write(f'{start},"client":{client},{program}{encoded.members},{end},"ms":{seconds * 1000:.3f}')
 
@@ -153,6 +156,12 @@ class AuditTrail:
         if formatted[0] != second:
             formatted = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
         return f'{{"time":"{formatted[1]}.{int((now - second) * 1000):03d}Z",{members_of_event}}}\n'.encode("ascii")
+
+
+def _encoded_login(login: NewLogin) -> str:
+    """The ids of a refresh token or session that the client is given, and of those that ended for it."""
+    displaced = {"displaced": list(login.displaced)} if login.displaced else {}
+    return members({"issued": login.id, **displaced})
 
 
 @lru_cache(maxsize=4096)

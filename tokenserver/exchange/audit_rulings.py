@@ -12,9 +12,10 @@ from typing import Any
 
 from tokenserver.exchange.audit_events import MAX_REJECTED, cited_together, cut, members
 from tokenserver.exchange.rulings import Ruling
-from tokenserver.identity import Sort
+from tokenserver.identity import Identity, Sort
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
+from tokenserver.storage.ceiling_text import spell_ceiling
 
 _quoted = encode_basestring_ascii
 
@@ -37,6 +38,8 @@ def ruling_members(ruling: Ruling) -> str:
     encoded += f',"kind":{_quoted(identity.kind)}'
     if identity.credential:
         encoded += f',"credential":{_quoted(identity.credential)}'
+    if identity.via:
+        encoded += _rarely(_stored_facts(identity))
     encoded += f',"groups":{_texts(sorted(identity.groups))}'
     encoded += f',"granted":{_texts([str(access) for access in ruling.access])}'
     encoded += f',"rules":[{_rules(ruling.decisions, rules)}]'
@@ -52,6 +55,12 @@ def ruling_members(ruling: Ruling) -> str:
     if ruling.workload is not None:
         encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
     return encoded.replace("\x7f", "\\u007f")  # JSON allows DEL unescaped
+
+
+def _stored_facts(identity: Identity) -> dict[str, Any]:
+    """What a stored credential is, whose rights bound it, and what narrows it."""
+    facts: dict[str, Any] = {"via": identity.via, "owner": identity.owner}
+    return facts if identity.ceiling is None else {**facts, "ceiling": spell_ceiling(identity.ceiling)}
 
 
 def rejected_facts(rejected: Sequence[RejectedScope]) -> dict[str, Any]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from tokenserver.credentials import Credentials, Password, RefreshToken
-from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCredentials
+from tokenserver.errors import (
+    AuthenticationRequired,
+    Incomplete,
+    InvalidCredentials,
+    InvalidRequest,
+    UnknownRefreshToken,
+    UnusableAccessKey,
+)
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.exchange.stored.logins import Logins, NewLogin
 from tokenserver.identity import ROBOT_PREFIX, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
@@ -26,12 +35,23 @@ from tokenserver.tokens.reuse import Reuse
 MAX_ACCOUNT = 1024
 
 
+class Grant(StrEnum):
+    """What a request is for: a token as registries' clients ask for one, or one of the two token exchanges (RFC 8693).
+
+    `EXCHANGE` is for a token in exchange for a JWT, `SESSION` for a session that takes its place for longer.
+    """
+
+    USUAL = "usual"
+    EXCHANGE = "exchange"
+    SESSION = "session"
+
+
 class TokenRequest(NamedTuple):
     """One parsed request for a token or, with `explain`, for the reasons that it would be granted or refused by.
 
     `service` and `account` are as asked (None: not asked, or empty). `client` is the address behind trusted proxies,
     None if it is unknown. `request_id` is the server's own. `client_id` and `user_agent` are how the client calls
-    itself; nothing depends on them.
+    itself; nothing depends on them. `offline`: the client asks for a refresh token or session beside the token.
     """
 
     request_id: str
@@ -44,31 +64,42 @@ class TokenRequest(NamedTuple):
     explain: bool = False
     client_id: str | None = None
     user_agent: str | None = None
+    offline: bool = False
+    grant: Grant = Grant.USUAL
 
 
 class TokenResult(NamedTuple):
     """A ruling and the signed token that carries it.
 
-    `token` is None for an explanation, which has `denials`: one for each decision of the ruling.
+    `token` is None for an explanation, which has `denials`: one for each decision of the ruling. `login` is what a
+    client was given that asked for a refresh token.
     """
 
     token: Token | None
     ruling: Ruling
     denials: tuple[Denial, ...] = ()
+    login: NewLogin | None = None
 
 
 class TokenService:
     """The exchange itself. `snapshot` is called once per exchange; `now` gives seconds since the epoch.
 
-    With `reuse`, recently signed tokens may be reused under load; without it, every token is freshly signed.
+    With `reuse`, recently signed tokens may be reused under load; without it, every token is freshly signed. `logins`
+    gives refresh tokens and sessions; without it, there are none.
     """
 
     def __init__(
-        self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float], reuse: Reuse | None = None
+        self,
+        snapshot: Callable[[], Snapshot],
+        *,
+        now: Callable[[], float],
+        reuse: Reuse | None = None,
+        logins: Logins | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._now = now
         self._reuse = reuse
+        self._logins = logins
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         """A token with exactly the access that the identity has to what was asked; for `explain`, the ruling alone.
@@ -84,7 +115,7 @@ class TokenService:
             BackendUnavailable, SigningFailed: the server's error.
         """
         snapshot = self._snapshot()
-        ruling = self._ruling(snapshot, request)
+        identity, ruling = self._ruling(snapshot, request)
         if request.explain:
             if ruling.identity.is_anonymous:
                 raise AuthenticationRequired
@@ -95,17 +126,33 @@ class TokenService:
             return issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
 
         if self._reuse is None:
-            return TokenResult(sign(), ruling)
-        # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
-        return TokenResult(self._reuse.token(ruling if ruling.is_kept else None, sign, weight=ruling.weight), ruling)
+            token = sign()
+        else:
+            # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
+            token = self._reuse.token(ruling if ruling.is_kept else None, sign, weight=ruling.weight)
+        return TokenResult(token, ruling, login=self._login(request, identity, ruling) if request.offline else None)
+
+    def _login(self, request: TokenRequest, identity: Identity, ruling: Ruling) -> NewLogin | None:
+        """The refresh token or session that the client is given; `identity` is that of this login.
+
+        The one of the ruling is equal, but may have been proved by an older password.
+        """
+        login = None
+        if self._logins is not None:
+            login = self._logins.begin(identity, ruling.registry.service, request.client, request.client_id)
+        if login is None and request.grant is Grant.SESSION:
+            raise InvalidRequest("requested_token_type: there are no sessions for the issuer of this token")
+        return login
 
     def _denials(self, snapshot: Snapshot, request: TokenRequest, ruling: Ruling) -> tuple[Denial, ...]:
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
         return denials(snapshot.policies, ruling.identity, ruling.decisions, context)
 
-    def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> Ruling:
+    def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> tuple[Identity, Ruling]:
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
+        if identity.services is not None and registry.service not in identity.services:
+            _refuse_service(identity, registry)
         if request.account is not None:
             _check_account(request.account, request.credentials, identity)
         if identity.lost:
@@ -114,9 +161,15 @@ class TokenService:
         question = (registry.service, registry.asked_as, identity, asked)
         cached = snapshot.rulings.get(question)
         if cached is not None:
-            return cached
+            return identity, cached
         context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        return snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+        return identity, snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+
+
+def _refuse_service(identity: Identity, registry: Registry) -> None:
+    """Refuse a credential at another registry than those that it was made for."""
+    reason = f"credential {identity.credential} of {identity.subject} is not for {registry.service}"
+    raise UnusableAccessKey(reason, f"this login is for another registry; fix: {UnknownRefreshToken.fix}")
 
 
 def _check_account(account: str, credentials: Credentials, identity: Identity) -> None:

@@ -32,11 +32,17 @@ CHARACTERS_OF_A_QUERY = 512
 SINGLE = frozenset(
     {
         *("service", "account", "client_id", "grant_type", "username", "password", "refresh_token"),
-        *("access_type", "offline_token", "explain"),
+        *("access_type", "offline_token", "explain", "client_secret", "token", "token_type_hint"),
+        *("subject_token", "subject_token_type", "actor_token", "requested_token_type", "device_code"),
     }
 )
 _HARMLESS = frozenset({"service", "username", "client_id"})
-SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"})
+SECRETS = frozenset(
+    {
+        *("password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"),
+        *("subject_token", "actor_token", "device_code", "code", "code_verifier", "client_assertion"),
+    }
+)
 
 
 class RequestTooLarge(RequestError):
@@ -53,7 +59,7 @@ class UnsupportedMediaType(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decoded parameters. `scope` may repeat; the other known ones appear at most once."""
+    """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once."""
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]

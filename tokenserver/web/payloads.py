@@ -10,19 +10,22 @@ from functools import lru_cache
 
 from tokenserver.exchange.audit_events import cited_together, cut
 from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.identity import MACHINES
 from tokenserver.policy.image_names import scope_hint
 from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
 from tokenserver.tokens.issuer import Token
+from tokenserver.web.oauth.grants import ACCESS_TOKEN, REFRESH_TOKEN
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def token_body(token: Token, ruling: Ruling, *, with_scope: bool) -> bytes:
+def token_body(token: Token, ruling: Ruling, *, with_scope: bool, login: NewLogin | None = None) -> bytes:
     """The JSON of a token: `token` and `access_token` are the same, `issued_at` is not backdated, and in UTC.
 
-    `messages` holds the messages of deny rules; clients ignore members that they do not know (RFC 6749, section 5.1).
+    `refresh_token` is there if the client asked for one and was given it. `messages` holds the messages of deny rules;
+    clients ignore members that they do not know (RFC 6749, section 5.1).
     """
     text = token.text.reveal()  # base64url and dots, which need no escaping
     content = (
@@ -31,10 +34,29 @@ def token_body(token: Token, ruling: Ruling, *, with_scope: bool) -> bytes:
     )
     if with_scope:
         content += f',"scope":{_to_json(" ".join(map(str, token.access)))}'
+    if login is not None:
+        content += f',"refresh_token":"{login.text.reveal()}"'  # letters, digits and an underscore
     messages = messages_of(ruling)
     if messages:
         content += f',"messages":{_to_json(messages)}'
     return f"{content}}}\n".encode("ascii")
+
+
+def exchange_body(token: Token, ruling: Ruling, login: NewLogin | None) -> bytes:
+    """The JSON of a token exchange (RFC 8693, section 2.2.1): the session if there is one, else the token.
+
+    Whatever is issued is in `access_token`. A session is no access token, so its `token_type` is `N_A`.
+    """
+    if login is None:
+        body = token_body(token, ruling, with_scope=True).rstrip()[:-1].decode("ascii")
+        return f'{body},"issued_token_type":"{ACCESS_TOKEN}","token_type":"Bearer"}}\n'.encode("ascii")
+    content = {
+        "access_token": login.text.reveal(),
+        "issued_token_type": REFRESH_TOKEN,
+        "token_type": "N_A",
+        "expires_in": login.ends - login.begins,
+    }
+    return _to_json(content).encode("ascii") + b"\n"
 
 
 @lru_cache(maxsize=8)

@@ -49,12 +49,16 @@ class Problem:
         return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def problem_for(error: Exception, *, challenge: str) -> Problem:
-    """The response to `error`. `challenge` is the value of `WWW-Authenticate` for a 401."""
+def problem_for(error: Exception, *, challenge: str, is_exchange: bool = False) -> Problem:
+    """The response to `error`. `challenge` is the value of `WWW-Authenticate` for a 401.
+
+    `is_exchange`: of a token exchange, where a token that is no good is an invalid request (RFC 8693, section 2.2.2).
+    """
     authenticate = (("WWW-Authenticate", challenge),)
     match error:
         case InvalidCredentials():
-            return Problem(401, "UNAUTHORIZED", "invalid_grant", str(error), authenticate)
+            status, oauth = (400, "invalid_request") if is_exchange else (401, "invalid_grant")
+            return Problem(status, "UNAUTHORIZED", oauth, str(error), () if is_exchange else authenticate)
         case AuthenticationRequired():
             return Problem(401, "UNAUTHORIZED", "invalid_client", str(error), authenticate)
         case PlainHttp():

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
-from tokenserver.errors import InvalidCredentials, InvalidRequest, PlainHttp, UnsupportedGrantType
+from tokenserver.credentials import Password
+from tokenserver.errors import InvalidRequest, PlainHttp
 from tokenserver.exchange.observers import UnparsedRequest
-from tokenserver.exchange.service import TokenRequest
+from tokenserver.exchange.service import Grant, TokenRequest
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
-from tokenserver.web.authorization_header import normalize_username, parse_authorization, refresh_token_in
+from tokenserver.web.authorization_header import parse_authorization, refresh_token_in
 from tokenserver.web.client_address import Address
+from tokenserver.web.oauth.grants import granted_by, is_offline
 from tokenserver.web.parameters import CHARACTERS_OF_A_QUERY, Parameters, UnreadableForm, read_leniently
 
 MAX_ASKED = 16
@@ -20,8 +21,6 @@ MAX_ASKED = 16
 
 _LONGEST_CACHED = 4000
 """Longer scopes in forms are not cached."""
-
-_TWO_CREDENTIALS = "the header and the form have different credentials"
 
 
 def token_request(
@@ -40,11 +39,11 @@ def token_request(
     """
     header = environ.get("HTTP_AUTHORIZATION")
     credentials = parse_authorization(() if header is None else (header,))
-    parameters = query
+    parameters, grant = query, Grant.USUAL
     if form is not None:
         for name in query.single.keys() & form.single.keys():
             raise InvalidRequest(f"{name}: is given in both the query and the form")
-        credentials = _form_credentials(form, credentials)
+        credentials, grant = granted_by(form, credentials)
         parameters = form
     single = parameters.single
     return TokenRequest(
@@ -58,6 +57,9 @@ def token_request(
         "explain" in single and _wants_explanation(parameters, is_query=form is None),
         single.get("client_id") or None,
         environ.get("HTTP_USER_AGENT") or None,
+        ("offline_token" in single or "access_type" in single or grant is not Grant.USUAL)
+        and is_offline(parameters, grant, is_query=form is None),
+        grant,
     )
 
 
@@ -82,35 +84,6 @@ def _wants_explanation(parameters: Parameters, *, is_query: bool) -> bool:
     if value not in (None, "1") or (value and not is_query):
         raise InvalidRequest("explain: must be explain=1, in the query of a GET")
     return value is not None
-
-
-def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:
-    """The credentials of a POST (RFC 6749, sections 4.3.2 and 6)."""
-    grant_type = parameters.get("grant_type")
-    if grant_type is None:
-        raise InvalidRequest("grant_type: is missing")
-    if grant_type == "refresh_token":
-        token = parameters.get("refresh_token")
-        if token is None:
-            raise InvalidRequest("refresh_token: is missing")
-        if isinstance(header, NoCredentials):
-            return RefreshToken(Secret(token))
-        return header if isinstance(header, MalformedCredentials) else MalformedCredentials(_TWO_CREDENTIALS)
-    if grant_type != "password":
-        raise UnsupportedGrantType("this grant_type is not supported; supported are password and refresh_token")
-    for name in ("username", "password"):
-        if name not in parameters.single:
-            raise InvalidRequest(f"{name}: is missing")
-    if isinstance(header, MalformedCredentials):
-        return header
-    try:
-        username = normalize_username(parameters.single["username"])
-    except InvalidCredentials as error:
-        return MalformedCredentials(error.reason)
-    credentials = Password(username, Secret(parameters.single["password"]))
-    if not isinstance(header, NoCredentials) and header != credentials:
-        return MalformedCredentials(_TWO_CREDENTIALS)
-    return credentials
 
 
 def unparsed(

@@ -18,6 +18,7 @@ from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
+from tokenserver.web.oauth.revocation import REVOKE_PATH
 from tokenserver.web.parameters import MIN_BODY
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
@@ -73,7 +74,9 @@ class TokenFront:
         self._endpoint = endpoint
         self._others = others
         self._cors = cors
-        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS}
+        revocation = frozenset({REVOKE_PATH, prefix + REVOKE_PATH})
+        self._revocation = frozenset[str]() if endpoint.revocation is None else revocation
+        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS} | self._revocation
         below = {prefix: "/"} | {prefix + path: path for path in PAGE_PATHS} if prefix else {}
         # What a path means at the root comes first: below /auth, /auth itself is a token path.
         self._pages = {path: page for path, page in below.items() if path not in PAGE_PATHS | self._paths}
@@ -81,7 +84,7 @@ class TokenFront:
     def replace(self, other: TokenFront) -> None:
         """Answer as the other one from the next request on; requests in progress end as they began."""
         self._endpoint, self._others, self._cors = other._endpoint, other._others, other._cors
-        self._paths, self._pages = other._paths, other._pages
+        self._paths, self._pages, self._revocation = other._paths, other._pages, other._revocation
 
     @property
     def endpoint(self) -> TokenEndpoint:
@@ -102,6 +105,8 @@ class TokenFront:
         """The response to a request whose path `owns` accepted; the paths may have been replaced since."""
         if _has_bad_coding(environ):
             answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+        elif environ["PATH_INFO"] in self._revocation:
+            answer = self._revoke(environ)
         elif environ["REQUEST_METHOD"] in {"GET", "POST"}:
             answer = self._endpoint.answer(environ)
         else:
@@ -120,11 +125,16 @@ class TokenFront:
         answer = self._endpoint.give_up(environ, error)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
-    def _other_method(self, environ: Mapping[str, Any]) -> TokenAnswer:
+    def _revoke(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        if environ["REQUEST_METHOD"] == "POST":
+            return self._endpoint.revoke(environ)
+        return self._other_method(environ, "POST")
+
+    def _other_method(self, environ: Mapping[str, Any], allowed: str = "GET, POST") -> TokenAnswer:
         preflight = None if self._cors is None else self._cors.preflight(environ)
         if preflight is not None:
             return self._endpoint.preflight(preflight)
-        return self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),))
+        return self._endpoint.refuse(405, "method not allowed", (("Allow", allowed),))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle one request (PEP 3333)."""

@@ -21,14 +21,16 @@ from tokenserver.errors import (
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.observers import ObservedExchange
-from tokenserver.exchange.service import TokenResult
+from tokenserver.exchange.service import Grant, TokenRequest, TokenResult
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
+from tokenserver.web.oauth.grants import TOKEN_EXCHANGE
+from tokenserver.web.oauth.revocation import Revoke, revocation_request
 from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
-from tokenserver.web.payloads import explanation_body, token_body
+from tokenserver.web.payloads import exchange_body, explanation_body, token_body
 from tokenserver.web.problems import Problem, problem_for
 from tokenserver.web.request_reader import token_request, unparsed
 
@@ -69,7 +71,8 @@ class TokenEndpoint:
     finds the client's address from the peer's and X-Forwarded-For (None: no such header). `admission` limits how many
     requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
     `https_only`, if given, raises for is refused unread. `headers` are in every response. `limits` is how much one
-    request may ask for. `bodies` caches the responses of reused tokens.
+    request may ask for. `bodies` caches the responses of reused tokens. `revocation` ends stored credentials, if there
+    are any.
     """
 
     exchange: ObservedExchange
@@ -83,6 +86,7 @@ class TokenEndpoint:
     limits: ScopeLimits = DEFAULT_LIMITS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: BoundedCache[tuple[str, bool], bytes] = field(default_factory=lambda: BoundedCache(SIZE), repr=False)
+    revocation: Revoke | None = None
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
@@ -112,9 +116,25 @@ class TokenEndpoint:
                 self.exchange.refused(refused, error, self.monotonic() - start)
                 raise
             result = self.exchange.exchange(request)
-            return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
+            return self._answer(200, self._body(result, request), request_id)
         except Exception as error:
-            return self._failure(error, request_id, oauth=method == "POST")
+            is_exchange = form is not None and form.get("grant_type") == TOKEN_EXCHANGE
+            return self._failure(error, request_id, oauth=method == "POST", is_exchange=is_exchange)
+
+    def revoke(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        """Answer a POST to the revocation endpoint; never raises."""
+        request_id = self.new_id()
+        client = self._client(environ)
+        try:
+            with self.admission:
+                self._query(environ, client)
+                request = revocation_request(environ, self._form(environ, client), request_id=request_id, client=client)
+                if self.revocation is not None:
+                    with self.admission.slot_released():
+                        self.revocation(request)
+                return self._answer(200, b"{}\n", request_id)
+        except Exception as error:
+            return self._failure(error, request_id, oauth=True)
 
     def _client(self, environ: Mapping[str, Any]) -> Address | None:
         return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
@@ -131,12 +151,15 @@ class TokenEndpoint:
         with self.places.take(client), self.admission.slot_released():
             return parse_form(environ, self.limits)
 
-    def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
-        token, ruling, denials = result
+    def _body(self, result: TokenResult, request: TokenRequest) -> bytes:
+        token, ruling, denials, login = result
         if token is None:
             return explanation_body(ruling, denials)
-        if not token.is_shared:
-            return token_body(token, ruling, with_scope=with_scope)
+        with_scope = request.method == "POST"
+        if request.grant is not Grant.USUAL:
+            return exchange_body(token, ruling, login)
+        if not token.is_shared or login is not None:
+            return token_body(token, ruling, with_scope=with_scope, login=login)
         key = (token.jti, with_scope)
         body = self.bodies.get(key)
         if body is None:
@@ -145,11 +168,17 @@ class TokenEndpoint:
         return body
 
     def _failure(
-        self, error: Exception, request_id: str, *, oauth: bool, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        error: Exception,
+        request_id: str,
+        *,
+        oauth: bool,
+        headers: tuple[tuple[str, str], ...] = (),
+        is_exchange: bool = False,
     ) -> TokenAnswer:
         """Log what the operator should know, and answer with what the client may know."""
         _log(error, request_id)
-        problem = problem_for(error, challenge=self.challenge)
+        problem = problem_for(error, challenge=self.challenge, is_exchange=is_exchange)
         return self._answer(problem.status, problem.body(oauth=oauth), request_id, (*problem.headers, *headers))
 
     def _answer(

@@ -320,7 +320,7 @@ def test_a_user_is_found_without_the_password() -> None:
     def proof(text: str) -> bytes:
         found = Htpasswd("local", "users", parse_users(text, "users")).find("ann")
         assert found is not None
-        assert found.identity == Identity("ann", Kind.PASSWORD, "local")
+        assert found == Identity("ann", Kind.PASSWORD, "local")
         return found.proof
 
     known = proof(f"ann:{first}\n")

@@ -193,7 +193,7 @@ def test_a_ceiling() -> None:
     limited = Identity("ann", Kind.PASSWORD, ceiling=ceiling(("web/x", "pull")))
     found = ask(tree(rule("user:ann")), identity=limited)
     assert found.nearest is not None
-    assert [one.missing for one in found.nearest] == [("your credential is limited to less",)]
+    assert [one.missing for one in found.nearest] == [("your key is narrowed to pull on web/x",)]
 
 
 def test_a_file_s_own_group_is_named_without_its_file() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from tokenserver.authn.authenticator import KnownUser
 from tokenserver.authn.htpasswd.account import ACTIVE, LOCK
 from tokenserver.authn.htpasswd.file import HtpasswdEntry, line_fault, parse_users, users_command
 from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked, checked_in_vain
@@ -75,11 +74,16 @@ class Htpasswd:
         return self.identity(credentials.username)
 
     def identity(self, username: str) -> Identity:
-        """The identity of a user of this file, whose password is right."""
-        return Identity(username, Kind.PASSWORD, self.name, namespace=self.namespaces.of(username))
+        """The identity of a user of this file, whose password is right.
 
-    def find(self, subject: str) -> KnownUser | None:
-        """See `KnownUsers.find`. The proof is a digest of the line's hash, whose salt keeps it from being guessed."""
+        Its proof is a digest of the line's hash, whose salt keeps it from being guessed.
+        """
+        proof = hashlib.sha256(self._hashes[username].reveal().encode("ascii")).digest()
+        namespace = self.namespaces.of(username)
+        return Identity(username, Kind.PASSWORD, self.name, namespace=namespace, proof=proof)
+
+    def find(self, subject: str) -> Identity | None:
+        """See `KnownUsers.find`."""
         hashed = self._hashes.get(subject)
         if hashed is None:
             return None
@@ -90,8 +94,7 @@ class Htpasswd:
         shared = self.namespaces.problem(subject)
         if shared is not None:
             raise InvalidCredentials(shared)
-        proof = hashlib.sha256(hashed.reveal().encode("ascii")).digest()
-        return KnownUser(self.identity(subject), proof)
+        return self.identity(subject)
 
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`."""

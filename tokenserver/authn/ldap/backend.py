@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from tokenserver.authn.authenticator import KnownUser
 from tokenserver.authn.ldap.accounts.notices import PasswordNotices
 from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
@@ -37,7 +36,6 @@ from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.users.direct import bind_name, own_entry
 from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
 from tokenserver.authn.ldap.users.namespaces import owner_of, require_sole_owner
-from tokenserver.authn.ldap.users.password_changed import proof_in
 from tokenserver.authn.ldap.users.search import find_user, look_at_base, single_entry, subject_filter, user_filter
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
@@ -153,15 +151,14 @@ class LdapDirectory:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        known = self._looked_up(user_filter, user)
-        return None if known is None else known.identity
+        return self._looked_up(user_filter, user)
 
-    def find(self, subject: str) -> KnownUser | None:
+    def find(self, subject: str) -> Identity | None:
         """See `KnownUsers.find`. Only users whom `user_filter` finds by some name are found."""
         known = self._looked_up(subject_filter, subject)
-        return None if known is None or known.identity.subject != subject else known
+        return None if known is None or known.subject != subject else known
 
-    def _looked_up(self, filter_for: Callable[[Directory, str], str], name: str) -> KnownUser | None:
+    def _looked_up(self, filter_for: Callable[[Directory, str], str], name: str) -> Identity | None:
         if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
@@ -174,7 +171,7 @@ class LdapDirectory:
             if entry is None:
                 return None
             asked = resolution.ask(connection, entry, self.directory, deadline)
-            return KnownUser(self._identity(entry, connection, asked, deadline), proof_in(entry, self.directory))
+            return self._identity(entry, connection, asked, deadline)
 
     def subjects(self) -> tuple[frozenset[str], bool]:
         """The subjects of all users that `user_filter` finds, and whether the list is complete.

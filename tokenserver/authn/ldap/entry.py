@@ -15,6 +15,7 @@ from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
+from tokenserver.authn.ldap.users.password_changed import proof_in
 from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind, NamespaceRule, lower_namespace
 from tokenserver.scopes import is_path_component
@@ -89,7 +90,14 @@ def identity_of(
     attributes = _attributes(entry, directory)
     namespace = _namespace_of(entry, directory)
     return Identity(
-        subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost, namespace=namespace
+        subject,
+        Kind.PASSWORD,
+        directory.name,
+        frozenset(groups),
+        attributes,
+        lost=lost,
+        namespace=namespace,
+        proof=proof_in(entry, directory),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from typing import TypeVar
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
@@ -32,6 +33,13 @@ from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredential
 from tokenserver.identity import Identity
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
+
+_Answer = TypeVar("_Answer")
+
+OWNER_SECONDS = 60.0
+"""How long an owner of stored credentials is not looked up again, at most: a disabled account stops within it."""
+
+_NO_PASSWORD = Secret("")
 
 
 class Protection:
@@ -125,17 +133,14 @@ class Protection:
         breaker = self._breakers.get(source.name)
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
-    def through(self, source: Authenticator, question: Callable[[], None]) -> None:
-        """Call a source under the same bounds as its logins.
+    def through(self, source: Authenticator, question: Callable[[], _Answer]) -> _Answer:
+        """Call a source under the same bounds as its logins; the answer to the question.
 
         Raises:
             BackendUnavailable: the circuit is open, or there is no capacity; and whatever the question raises.
         """
         shelter = self.sheltered(source)
-        if isinstance(shelter, Sheltered):
-            shelter.through(question)
-        else:
-            question()
+        return shelter.through(question) if isinstance(shelter, Sheltered) else question()
 
     def once(self, source: str) -> Once | None:
         """Shares the password checks of this source with the other workers; None if each login is hashed here."""
@@ -209,36 +214,44 @@ class Protection:
 
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
-        key = self._key(Password("\0", token))  # a NUL is in no name
+        try:
+            return self._cached(self._key(Password("\0", token)), lambda: check(token))  # a NUL is in no name
+        except InvalidCredentials:
+            self.count_unknown(token, client)
+            raise
+
+    def recall(self, token: Secret) -> Identity | None:
+        """See `Guard.recall`."""
+        return self._remembered.get(self._key(Password("\0", token)))
+
+    def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:
+        """See `Guard.look_up`. What is cached is used for `OWNER_SECONDS` at most."""
+        return self._cached(self._key(Password(f"\0\0{about}", _NO_PASSWORD), stamp), check, OWNER_SECONDS)
+
+    def _cached(self, key: bytes, check: Callable[[], Identity], at_most: float | None = None) -> Identity:
+        """The identity from the cache, or from `check`, in which identical requests share one call."""
         begun = self._monotonic()
         identity = self._remembered.get(key)
         if identity is not None:
             return identity
         with self._slot_released():
             try:
-                return self._flights.run(key, partial(self._verify_token, key, begun, token, check))
+                return self._flights.run(key, partial(self._verify_once, key, begun, check, at_most))
             except BackendUnavailable as error:
                 identity = self._remembered.without_source(key, error.backend)
                 if identity is not None:
                     return identity
                 raise
-            except InvalidCredentials:
-                self.count_unknown(token, client)
-                raise
 
-    def recall(self, token: Secret) -> Identity | None:
-        """See `Guard.recall`."""
-        return self._remembered.get(self._key(Password("\0", token)))
-
-    def _verify_token(self, key: bytes, begun: float, token: Secret, check: Callable[[Secret], Identity]) -> Identity:
+    def _verify_once(self, key: bytes, begun: float, check: Callable[[], Identity], at_most: float | None) -> Identity:
         identity = self._remembered.verified_since(key, begun)
         if identity is None:
             try:
-                identity = check(token)
-            except InvalidCredentials:
+                identity = check()
+            except (InvalidCredentials, Incomplete):
                 self._remembered.forget(key)
                 raise
-            self._remembered.remember(key, identity)
+            self._remembered.remember(key, identity, at_most)
         return identity
 
     def _reject_early(self, key: bytes) -> None:

@@ -131,9 +131,14 @@ class VerifiedLogins:
                 return replace(entry.identity, stale=True)
             return None
 
-    def remember(self, key: bytes, identity: Identity) -> None:
-        """Cache a login that was verified just now, for no longer than its `valid_for`."""
+    def remember(self, key: bytes, identity: Identity, at_most: float | None = None) -> None:
+        """Cache a login that was verified just now, for no longer than its `valid_for`.
+
+        It is used for `at_most` seconds before it is verified again, whatever the lifetime of its source.
+        """
         lifetime = self._lifetimes.get(identity.source)
+        if lifetime is not None and at_most is not None and lifetime.fresh > at_most:
+            lifetime = CacheLifetime(at_most, lifetime.grace)
         if lifetime is not None and identity.valid_for is not None:
             lifetime = lifetime.within(identity.valid_for)
         if lifetime is None or lifetime.fresh <= 0:

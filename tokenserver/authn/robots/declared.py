@@ -8,7 +8,7 @@ immediately.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -56,10 +56,27 @@ class DeclaredRobots:
     """The secrets of these robots. A reload of the policies replaces the whole."""
 
     def __init__(self, robots: Iterable[DeclaredRobot]) -> None:
-        self._holders = {secret.id: _holder(robot.name, secret) for robot in robots for secret in robot.secrets}
+        declared = tuple(robots)
+        self._holders = {secret.id: _holder(robot.name, secret) for robot in declared for secret in robot.secrets}
+        self._robots = {robot.name: _identity(robot.name) for robot in declared}
 
     def __len__(self) -> int:
         return len(self._holders)
+
+    def __contains__(self, identifier: str) -> bool:
+        """Whether one of them has a secret with this id."""
+        return identifier in self._holders
+
+    def robot(self, name: str) -> Identity:
+        """The identity of the robot with this name, always the same object, for a secret that is stored elsewhere.
+
+        Raises:
+            InvalidCredentials: it is not declared.
+        """
+        found = self._robots.get(name)
+        if found is None:
+            raise InvalidCredentials(f"robot {name} is not declared")
+        return found
 
     def authenticate(self, key: Key, client: IPv4Address | IPv6Address | None, now: float) -> Identity:
         """See `KeyAuthenticator.authenticate`. The user name must be the robot's, or one of `NEUTRAL_NAMES`."""
@@ -85,5 +102,9 @@ class DeclaredRobots:
 
 
 def _holder(robot: str, secret: DeclaredSecret) -> _Holder:
-    identity = Identity(f"{ROBOT_PREFIX}{robot}", Kind.ROBOT, ROBOTS, credential=secret.id)
+    identity = replace(_identity(robot), credential=secret.id)
     return _Holder(secret, NEUTRAL_NAMES | {robot, f"robot/{robot}"}, secret.expires.timestamp(), identity)
+
+
+def _identity(robot: str) -> Identity:
+    return Identity(f"{ROBOT_PREFIX}{robot}", Kind.ROBOT, ROBOTS)

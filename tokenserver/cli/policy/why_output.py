@@ -172,7 +172,7 @@ def _print_verdict(answer: Explanation) -> None:
         Verdict.NOT_GRANTED: ("yellow", "not granted: no allow rule applies"),
     }[answer.verdict]
     if answer.is_bounded:
-        text = "not granted: rules allow it, but the credential is limited to less"
+        text = f"not granted: rules allow it, but the key is narrowed to {answer.identity.ceiling}"
     echo(f"{spell_request(answer.action, answer.decision.scope)}: {text}", fg=colour)
     for reason in answer.decision.reasons:
         if reason.message is not None and reason.effect is Effect.DENY:

@@ -224,7 +224,7 @@ class _Search:
         elif met is Objection.CONDITION:
             yield from self._broken(rule.condition or Condition())
         elif matching:
-            yield "your credential is limited to less"
+            yield f"your key is narrowed to {self._identity.ceiling}"
 
     def _broken(self, condition: Condition) -> Iterator[str]:
         """The parts of the condition that do not hold, without the networks that it names."""

@@ -1,8 +1,8 @@
 """Replay of an audit log: the past decisions that a policy set would make differently.
 
 Events are processed one at a time and only differences are kept, equal ones once, so a log of any length can be
-replayed. Facts that are not in an event (the ceiling of a credential) are unknown here. A machine that the policies do
-not declare could not log in, and so loses everything.
+replayed. What narrowed a stored credential is in its events. A machine that the policies do not declare could not log
+in, and so loses everything.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
+from tokenserver.ceilings import Ceiling
 from tokenserver.identity import ANONYMOUS, MACHINES, Claims, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
@@ -23,6 +24,7 @@ from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.queries.audit_log_parts import EventParts, UnreadablePart
 from tokenserver.policy.terms import TermError, parse_moment
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, in_order, parse_scope
+from tokenserver.storage.ceiling_text import UnreadableCeiling, parse_ceiling
 
 MAX_CHANGES = 10_000
 """How many different changes are kept; further ones are only counted."""
@@ -209,10 +211,19 @@ def _identity(event: dict[str, Any]) -> Identity:
         return ANONYMOUS
     if kind in MACHINES:
         claims = _claims(event) if kind is Kind.WORKLOAD else frozenset()
-        return Identity(_text(event, "subject"), kind, _text(event, "source"), claims=claims)
+        return Identity(_text(event, "subject"), kind, _text(event, "source"), claims=claims, ceiling=_ceiling(event))
     groups = frozenset(_texts(event, "groups"))
     namespace = _text(event, "namespace") if "namespace" in event else None
-    return Identity(_text(event, "subject"), kind, _text(event, "source"), groups, namespace=namespace)
+    return Identity(
+        _text(event, "subject"), kind, _text(event, "source"), groups, namespace=namespace, ceiling=_ceiling(event)
+    )
+
+
+def _ceiling(event: dict[str, Any]) -> Ceiling | None:
+    try:
+        return parse_ceiling(_text(event, "ceiling")) if "ceiling" in event else None
+    except UnreadableCeiling:
+        raise _Skipped("an event with a field that cannot be read: ceiling") from None
 
 
 def _claims(event: dict[str, Any]) -> Claims:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tokenserver.authn.chain import reject_shared
 from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.reported import reject_shared
 from tokenserver.errors import Fault, InvalidCredentials
 
 

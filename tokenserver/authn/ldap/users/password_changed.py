@@ -9,7 +9,7 @@ from tokenserver.authn.ldap.directory import Directory
 
 
 def proof_in(entry: SearchEntry, directory: Directory) -> bytes:
-    """The proof of `KnownUser`; empty if the entry does not have the attribute, or the service account cannot read it.
+    """The `proof` of the user's identity; empty if the entry has no such attribute, or the account cannot read it.
 
     An attribute with another name gives another proof.
     """

@@ -9,9 +9,9 @@ from itertools import combinations
 
 import click
 
-from tokenserver.authn.chain import reject_shared
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.reported import reject_shared
 from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError

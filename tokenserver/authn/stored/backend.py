@@ -1,0 +1,83 @@
+"""Authentication by stored credentials: possession, the gate, the owner of now, and the identity within its limits."""
+
+from __future__ import annotations
+
+from tokenserver.authn.stored.endings import Endings
+from tokenserver.authn.stored.gate import NOUNS, VIA, check, fix_for
+from tokenserver.authn.stored.new_networks import NewNetworks
+from tokenserver.authn.stored.owners import Owners, with_credential
+from tokenserver.authn.stored.ports import Address, KeyIndex
+from tokenserver.credentials import AccessKeyForm, Key
+from tokenserver.errors import AccountEnded, InvalidCredentials, UnknownRefreshToken, UnusableAccessKey
+from tokenserver.identity import Identity
+from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.storage.credential import StoredCredential
+
+MAX_BUILT = 10_000
+"""Credentials whose identities are kept; building one again takes ten microseconds."""
+
+_LOGINS = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
+
+
+class _Built:
+    """The identity of a credential at its last use, with what it was made of."""
+
+    __slots__ = ("client", "identity", "owner", "version")
+
+    def __init__(self, version: bytes, owner: Identity, identity: Identity, client: Address | None) -> None:
+        self.version = version
+        self.owner = owner
+        self.identity = identity
+        self.client = client
+
+
+class StoredCredentials:
+    """A `KeyAuthenticator` for the credentials in the storage. A reload of users or policies replaces the whole."""
+
+    def __init__(self, index: KeyIndex, owners: Owners, endings: Endings, networks: NewNetworks) -> None:
+        self._index = index
+        self._owners = owners
+        self._endings = endings
+        self._networks = networks
+        self._built: BoundedCache[str, _Built] = BoundedCache(MAX_BUILT)
+
+    def authenticate(self, key: Key, client: Address | None, now: float) -> Identity:
+        """The client that a key proves. See `KeyAuthenticator.authenticate`.
+
+        Raises:
+            BackendUnavailable: the storage or the user source of the owner cannot tell.
+        """
+        held = self._index.verified(key)
+        if held is None:
+            raise UnknownRefreshToken if key.form in _LOGINS else InvalidCredentials(f"unknown access key {key.id}")
+        credential = held.credential
+        check(held, key.name, client, now)
+        ended = self._endings.reason(credential.id)
+        if ended is not None:
+            raise _refusal(credential, ended)
+        try:
+            owner = self._owners.owner(credential)
+        except AccountEnded as error:
+            if credential.form is AccessKeyForm.REFRESH:  # not a key: its owner made it on purpose, and may return
+                self._endings.end(credential.id, error.reason)
+            raise _refusal(credential, error.reason) from error
+        except InvalidCredentials as error:
+            raise _refusal(credential, error.reason) from error
+        built = self._built.get(key.id)
+        if built is None or built.owner is not owner or built.version != held.version:
+            built = _Built(held.version, owner, with_credential(owner, credential, VIA[credential.form]), None)
+            self._built.put(key.id, built)
+        if client != built.client:
+            self._networks.note(credential, client)
+            built.client = client
+        self._index.touch(key.id, now, client)
+        return built.identity
+
+
+def _refusal(credential: StoredCredential, reason: str) -> UnusableAccessKey:
+    """The error for a credential whose owner is no good; the client does not learn why."""
+    noun = NOUNS[credential.form]
+    public = f"the owner of the {noun} cannot log in now"
+    if credential.form in _LOGINS:
+        public = f"the {noun} has ended; fix: {fix_for(credential.form)}"
+    return UnusableAccessKey(f"{noun} {credential.id} of {credential.owner}: {reason}", public)

@@ -1,0 +1,125 @@
+"""The owners of stored credentials: found in the user sources, among the declared robots, or among the workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hmac import compare_digest
+
+from tokenserver.authn.authenticator import Guard, KnownUsers, NamespaceOwner, WorkloadAuthenticator
+from tokenserver.authn.reported import reject_shared, require_person
+from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.errors import AccountEnded, InvalidCredentials
+from tokenserver.identity import ROBOT_PREFIX, Identity, Kind, Sort
+from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.storage.credential import StoredCredential
+
+MAX_SESSIONS = 4096
+"""Sessions of workloads whose identities are kept; each has some kilobytes of claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Where owners are found. A reload of users or policies replaces the whole.
+
+    `sources` are the user sources in the order of the configuration, `stamp` changes with the entries of a name in
+    their files, and `namespaces` are the sources again, if any of them maps names. `guard` caches what the sources say;
+    without one, they are asked at each use.
+    """
+
+    sources: Sequence[KnownUsers]
+    stamp: Callable[[str], bytes]
+    robots: DeclaredRobots
+    workloads: WorkloadAuthenticator | None = None
+    namespaces: Sequence[NamespaceOwner] = ()
+    guard: Guard | None = None
+    _sessions: BoundedCache[str, tuple[StoredCredential, Identity]] = field(
+        default_factory=lambda: BoundedCache(MAX_SESSIONS), init=False, repr=False, compare=False
+    )
+
+    def owner(self, credential: StoredCredential) -> Identity:
+        """The owner of a credential as of now: the same object while nothing changes, for all credentials of a user.
+
+        Raises:
+            AccountEnded: the user is gone, disabled, expired, or has another password than the proof says.
+            InvalidCredentials: the owner could not log in now, or is not declared.
+            BackendUnavailable: the user source cannot tell.
+        """
+        if credential.sort is Sort.USER:
+            return self._user(credential)
+        if credential.sort is Sort.ROBOT:
+            return self.robots.robot(credential.owner.removeprefix(ROBOT_PREFIX))
+        return self._workload(credential)
+
+    def _user(self, credential: StoredCredential) -> Identity:
+        if self.guard is None:
+            return self._found(credential)
+        proof = credential.proof
+        expected = b"-" if proof is None else b"%d:%b" % (len(proof), proof)
+        about = f"{credential.source}\0{credential.owner}"
+        return self.guard.look_up(about, expected + self.stamp(credential.owner), lambda: self._found(credential))
+
+    def _found(self, credential: StoredCredential) -> Identity:
+        subject = credential.owner
+        for number, source in enumerate(self.sources):
+            if source.name != credential.source:
+                # As at a login: the first source that knows a name decides whose it is.
+                if _knows(source, subject):
+                    raise InvalidCredentials(f"{subject} is now a user of {source.name}, before {credential.source}")
+                continue
+            known = source.find(subject)
+            if known is None:
+                raise AccountEnded(f"{credential.source} has no user {subject} any more")
+            identity = require_person(known, source.name)
+            if identity.subject != subject:
+                raise AccountEnded(f"{credential.source} has no user {subject} any more")
+            _require_proof(credential, identity)
+            reject_shared(identity, self.namespaces[:number])
+            return identity
+        raise InvalidCredentials(f"there is no user source {credential.source} now, which vouched for {subject}")
+
+    def _workload(self, credential: StoredCredential) -> Identity:
+        if self.workloads is None:
+            raise InvalidCredentials("no issuer of tokens is configured")
+        known = self._sessions.get(credential.id)
+        if known is None or known[0] is not credential:
+            claims = frozenset[tuple[str, str]]() if credential.claims is None else credential.claims
+            known = (credential, Identity(credential.owner, Kind.WORKLOAD, credential.source, claims=claims))
+            self._sessions.put(credential.id, known)
+        self.workloads.require_declared(known[1])
+        return known[1]
+
+
+def _knows(source: KnownUsers, subject: str) -> bool:
+    try:
+        return source.find(subject) is not None
+    except InvalidCredentials:
+        return True
+
+
+def _require_proof(credential: StoredCredential, owner: Identity) -> None:
+    """Check that the owner's password is the one that was used when the credential was made.
+
+    An empty proof proves nothing, so one that takes its place is a change, too.
+    """
+    if credential.proof is None or compare_digest(credential.proof, owner.proof):
+        return
+    if not owner.proof:
+        raise InvalidCredentials(f"{credential.source} does not say any more when the password was changed")
+    raise AccountEnded("the password was changed")
+
+
+def with_credential(owner: Identity, credential: StoredCredential, via: str) -> Identity:
+    """The identity of a client that acts for the owner by this credential, within its limits.
+
+    A refresh token keeps the kind of the login that made it; a personal key is a kind of its own.
+    """
+    return replace(
+        owner,
+        kind=Kind.KEY if via == "key" and credential.sort is Sort.USER else owner.kind,
+        ceiling=credential.ceiling,
+        credential=credential.id,
+        owner=credential.owner,
+        via=via,
+        services=credential.services,
+    )
