@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings, require_findable
+from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -219,12 +219,6 @@ class Settings(Section):
             if registry.refresh_tokens and self.refresh_tokens is None:
                 message = "needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
                 raise PlacedError(("registries", index, "refresh_tokens"), message)
-        return self
-
-    @model_validator(mode="after")
-    def _owners_can_be_found(self) -> Self:
-        named = {"access_keys": self.access_keys, "refresh_tokens": self.refresh_tokens}
-        require_findable(self.authentication, [name for name, section in named.items() if section is not None])
         return self
 
     def gives_refresh_tokens(self, registry: RegistrySettings) -> bool:
