@@ -57,6 +57,7 @@ from tokenserver.server.sources.directory_files import (
 )
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
 from tokenserver.server.sources.workload_sources import files_of_workloads, workload_source
+from tokenserver.server.stored.optional import optional_storage
 from tokenserver.server.url_warnings import url_warnings
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
@@ -86,14 +87,17 @@ def build(
         checks=shared.checks,
         slot_released=admission.slot_released,
     )
-    live = _live(settings, protection, shared.first_line or (lambda _: True))
+    is_first = shared.first_line or (lambda _: True)
+    storage = optional_storage(settings, is_first)
+    live = _live(settings, protection, is_first)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     meter = worker_meter(settings, board) if board is not None else None
     exchange = compose_exchange(settings, live, trail, meter)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
-    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
+    parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage)
+    return RunningServer(*parts, notice=notice)
 
 
 def compose_exchange(

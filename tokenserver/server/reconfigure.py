@@ -54,6 +54,8 @@ def reconfigured(
         server.meter.rename(services_of(settings))
     exchange = compose_exchange(settings, server.live, server.trail, server.meter)
     rotators = compose_rotators(settings, server.live, server.clock)
+    if server.storage is not None:
+        server.storage.index.grace = settings.storage_grace
     return replace(server, settings=settings, protection=protection, exchange=exchange, rotators=rotators)
 
 
