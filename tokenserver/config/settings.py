@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
+from tokenserver.config.credentials import NO_REFRESH_TOKENS, AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -29,7 +29,7 @@ from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
-from tokenserver.config.storage import DEFAULT_GRACE, StorageGrace, StorageSettings
+from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
@@ -37,6 +37,7 @@ from tokenserver.keys.schedule import Schedule
 __all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
 
 MAX_WORKERS = 256
+NEEDING_STORAGE = ("access_keys", "refresh_tokens")
 
 
 class Tls(Section):
@@ -181,16 +182,14 @@ class Settings(Section):
     @model_validator(mode="after")
     def _some_client_can_get_a_token(self) -> Self:
         if not self.authentication and not self.anonymous:
-            message = "is empty and anonymous is off, so no client could get a token"
-            raise PlacedError(("authentication",), message)
+            raise PlacedError(("authentication",), "is empty and anonymous is off, so no client could get a token")
         return self
 
     @model_validator(mode="after")
     def _workload_sources_differ(self) -> Self:
         before: list[WorkloadSettings] = []
         for index, source in enumerate(self.authentication):
-            workload = source.workload
-            if workload is None:
+            if (workload := source.workload) is None:
                 continue
             for other in before:
                 shared = workload.audiences(self.server.url) & other.audiences(self.server.url)
@@ -214,11 +213,17 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _credentials_are_stored(self) -> Self:
+        needing = [section for section in NEEDING_STORAGE if getattr(self, section) is not None]
+        if needing and self.storage is None:
+            raise PlacedError((needing[0],), f"needs a storage; fix: add storage: {USUAL_FILE}")
+        return self
+
+    @model_validator(mode="after")
     def _refresh_tokens_are_configured(self) -> Self:
-        for index, registry in enumerate(self.registries):
-            if registry.refresh_tokens and self.refresh_tokens is None:
-                message = "needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
-                raise PlacedError(("registries", index, "refresh_tokens"), message)
+        wanting = [index for index, registry in enumerate(self.registries) if registry.refresh_tokens]
+        if wanting and self.refresh_tokens is None:
+            raise PlacedError(("registries", wanting[0], "refresh_tokens"), NO_REFRESH_TOKENS)
         return self
 
     def gives_refresh_tokens(self, registry: RegistrySettings) -> bool:

@@ -73,8 +73,9 @@ def facts_of(listed: Listed, now: datetime) -> dict[str, Any]:
 def registries_of(listed: Listed) -> frozenset[str] | None:
     """The registries where the credential can be used; None: all of them."""
     one = listed.credential
-    limits = [limit for limit in (one.services, one.ceiling and one.ceiling.services) if limit is not None]
-    return frozenset.intersection(*limits) if limits else None
+    limits = [one.services, None if one.ceiling is None else one.ceiling.services]
+    given = [limit for limit in limits if limit is not None]
+    return frozenset[str].intersection(*given) if given else None
 
 
 def spell_limits(listed: Listed, *, networks: bool = True) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tokenserver.config.changes.differences import KeyChange, changed_keys
 from tokenserver.config.changes.transfer import PlainSettings, plain, validated
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import NEEDING_STORAGE, Settings
 
 RESTART = frozenset(
     {
@@ -157,6 +157,8 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
             _keep(values, plain(started), section, name)
     if sum(source.ldap is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
+    if "storage" not in values:  # what needs one waits with it
+        values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}
     try:
         after = validated(values)
     except ValidationError:
