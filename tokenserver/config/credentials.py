@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from tokenserver.config.fields import Seconds, Section
-from tokenserver.config.sources.user_source import UserSource
 from tokenserver.documents.document import PlacedError
 
 HOUR, DAY = 3600, 86400
@@ -78,18 +76,3 @@ class RefreshTokenSettings(Section):
     idle: Annotated[Seconds, AfterValidator(_idle)] = 30 * DAY
     lifetime: CredentialLifetime = 90 * DAY
     per_user: PerUser = 100
-
-
-def require_findable(authentication: Iterable[UserSource], configured: Sequence[str]) -> None:
-    """Check that the owners of stored credentials can be looked up, if any of their sections is `configured`.
-
-    Raises:
-        PlacedError: a directory is searched with its users' own passwords alone.
-    """
-    for index, source in enumerate(authentication if configured else ()):
-        if source.ldap is not None and source.ldap.user_dn_template is not None:
-            message = (
-                f"cannot be combined with {' and '.join(configured)}, whose owners are looked up without their"
-                " passwords; fix: bind_dn and bind_password_file instead"
-            )
-            raise PlacedError(("authentication", index, "ldap", "user_dn_template"), message)

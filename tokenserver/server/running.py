@@ -26,6 +26,7 @@ from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotic
 from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
 from tokenserver.server.sources.workload_sources import issuer_keys
+from tokenserver.server.stored.parts import StoredParts
 
 if TYPE_CHECKING:
     from tokenserver.server.stored.live import LiveStorage
@@ -54,6 +55,7 @@ class RunningServer:
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
     storage: LiveStorage | None = None
+    stored: StoredParts | None = None
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
 

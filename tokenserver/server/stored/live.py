@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tokenserver.config.settings import Settings
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
+from tokenserver.server.stored.logins import StoredLogins
 from tokenserver.server.stored.opening import open_engine
+from tokenserver.server.stored.parts import StoredParts
 from tokenserver.storage.database import Database
 from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.follower import StorageFollower
@@ -41,6 +44,7 @@ class LiveStorage:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
+        self._now = now
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
@@ -48,6 +52,11 @@ class LiveStorage:
         self._follower = StorageFollower(
             self.index, reader, signal, self._chores, is_first=is_first, monotonic=monotonic
         )
+
+    def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
+        """What exchanges need; `record` writes an audit event."""
+        logins = StoredLogins(self.store, now=self._now)
+        return StoredParts(self.index, logins, logins.end, record)
 
     def start(self, stop: threading.Event) -> threading.Thread:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load."""

@@ -13,6 +13,7 @@ from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
 from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.stored.logins import Logins, LoginStore, RefreshTerms
 from tokenserver.exchange.stored.revocation import Revocation
 from tokenserver.storage.credential import StoredCredential
@@ -56,6 +57,26 @@ class StoredParts:
                 "network": str(network),
             }
         )
+
+
+def require_findable_owners(settings: Settings) -> None:
+    """Check that the owners of access keys and refresh tokens can be looked up, if there are any.
+
+    Raises:
+        LoadError: a directory can be searched with its users' own passwords alone.
+    """
+    named = {"access_keys": settings.access_keys, "refresh_tokens": settings.refresh_tokens}
+    configured = [name for name, section in named.items() if section is not None]
+    faults: list[Fault] = []
+    for index, source in enumerate(settings.authentication if configured else ()):
+        if source.ldap is not None and source.ldap.user_dn_template is not None:
+            message = (
+                f"cannot be combined with {' and '.join(configured)}, whose owners are looked up without their"
+                " passwords; fix: bind_dn and bind_password_file instead"
+            )
+            faults.append(Fault("authentication", 0, f"[{index}].ldap.user_dn_template", message))
+    if faults:
+        raise LoadError(faults)
 
 
 def refresh_terms(settings: Settings) -> RefreshTerms | None:
