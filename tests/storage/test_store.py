@@ -7,16 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
-from tokenserver.storage.credential import CredentialRow
+from tokenserver.storage.credential import SEALED, CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.seals import is_right, is_sealed
 from tokenserver.storage.store import CredentialStore, NoSuchCredential, Selection, TooManyCredentials
 from tokenserver.storage.tables import credentials
+from tokenserver.storage.uses import NotedUse, write_uses
 
 
 @pytest.fixture
@@ -187,3 +188,52 @@ def test_selections(
     found = [names[one.credential.id] for one in store.listed(selection(ids))]
     assert "".join(reversed(found)) == expected
     assert {names[one] for one in store.end(selection(ids), by="ops", reason="x")} == set(expected)
+
+
+def test_the_one_unused_for_longest_makes_room(store: CredentialStore, database: Database, clock: Clock) -> None:
+    """A new one counts from the moment it was made."""
+    ids = []
+    for _ in range(3):
+        ids.append(store.create(PLAIN, at_most=9)[0].id)
+        clock.now += 10
+    write_uses(database, {ids[0]: NotedUse(NOW + 15, None)})
+    clock.now += 10
+    key, made, ended = store.create_in_place(PLAIN, at_most=3, reason="limit")
+    assert (made.id, ended) == (key.id, (ids[1],))
+    (listed,) = store.listed(Selection(ids=frozenset(ended)))
+    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "ann", "limit")
+    assert store.create_in_place(PLAIN, at_most=1, reason="limit")[2] == (ids[0], ids[2], key.id)
+    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, reason="limit")[2] == ()
+
+
+def test_owners(store: CredentialStore, clock: Clock) -> None:
+    """Each once, and only those with live credentials."""
+    for one in (PLAIN, PLAIN, ROBOT, SESSION, replace(PLAIN, owner="gone", ends=NOW + 1)):
+        store.create(one, at_most=9)
+    key, _ = store.create(replace(PLAIN, owner="ended"), at_most=9)
+    store.end(Selection(ids=frozenset({key.id})), by="x", reason="x")
+    clock.now += 1
+    assert store.owners() == [
+        (Sort.ROBOT, "", "robot:ci"),
+        (Sort.USER, "local", "ann"),
+        (Sort.WORKLOAD, "github", "workload:github:repo"),
+    ]
+
+
+@pytest.mark.parametrize("column", SEALED)
+def test_a_changed_row_is_neither_rotated_nor_genuine(store: CredentialStore, database: Database, column: str) -> None:
+    """Rotating seals the old row again, and would make whatever it says genuine."""
+    key, _ = store.create(FULL, at_most=1)
+    value = getattr(row(database, key.id), column)
+    other = {"id": "ZZZZZZZZZZZZ", "form": "f", "ceiling": None, "networks": None, "services": None}
+    changed = other.get(column, value + 1 if isinstance(value, int) else value + value[:1])
+    table = credentials.c
+    with database.engine.begin() as connection:
+        connection.execute(update(credentials).where(table.id == key.id).values({column: changed}))
+    identifier = "ZZZZZZZZZZZZ" if column == "id" else key.id
+    before = row(database, identifier)
+    with pytest.raises(NoSuchCredential, match="was changed in the database"):
+        store.rotate(identifier, ends=NOW + DAY, overlap=DAY, by="ann")
+    assert not store.is_genuine(before)
+    assert row(database, identifier) == before
+    assert [one.is_genuine for one in store.listed(Selection())] in ([False], [])
