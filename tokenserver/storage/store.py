@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -47,8 +47,19 @@ class Owner(NamedTuple):
     owner: str
 
 
+class _Made(NamedTuple):
+    """A new credential with its key, and the row that was stored."""
+
+    key: AccessKey
+    row: CredentialRow
+    credential: StoredCredential
+
+
 class CredentialStore:
-    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes."""
+    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes.
+
+    `applied` is called with the rows of each change once it is on disk, such as `CredentialIndex.apply`.
+    """
 
     def __init__(
         self,
@@ -57,11 +68,13 @@ class CredentialStore:
         *,
         now: Callable[[], float],
         random: Callable[[int], bytes] = secrets.token_bytes,
+        applied: Callable[[Sequence[CredentialRow]], None] = lambda _: None,
     ) -> None:
         self.database = database
         self.keys = keys
         self._now = now
         self._random = random
+        self._applied = applied
 
     def create(self, wanted: StoredCredential, *, at_most: int) -> tuple[AccessKey, StoredCredential]:
         """Store a new credential like `wanted`, whose `id` and `created` are filled in; its key, which is kept nowhere.
@@ -73,12 +86,14 @@ class CredentialStore:
             StorageUnavailable: nothing was stored.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[AccessKey, StoredCredential]:
+        def work(connection: Connection, rev: int) -> _Made:
             if len(self._live_of(connection, wanted)) >= at_most:
                 raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
             return self._insert(connection, rev, wanted)
 
-        return self.database.write(work)
+        made = self.database.write(work)
+        self._applied([made.row])
+        return made.key, made.credential
 
     def create_in_place(
         self, wanted: StoredCredential, *, at_most: int, reason: str
@@ -89,13 +104,14 @@ class CredentialStore:
             StorageUnavailable: nothing was stored, and none was ended.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
+        def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
             live = self._live_of(connection, wanted)
-            surplus = live[: max(0, len(live) - at_most + 1)]
-            self._end(connection, rev, Selection(ids=frozenset(surplus)), wanted.created_by, reason)
-            return (*self._insert(connection, rev, wanted), tuple(surplus))
+            surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
+            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, wanted.created_by, reason)
 
-        return self.database.write(work)
+        made, ended = self.database.write(work)
+        self._applied([made.row, *ended])
+        return made.key, made.credential, tuple(sorted(row.id for row in ended))
 
     def rotate(self, identifier: str, *, ends: int, overlap: int, by: str) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
@@ -108,7 +124,7 @@ class CredentialStore:
             StorageUnavailable: nothing was changed.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[AccessKey, StoredCredential]:
+        def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
             table, now = credentials.c, int(self._now())
             row = self._live(connection, identifier)
             live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
@@ -120,9 +136,11 @@ class CredentialStore:
             statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
             if connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev)).rowcount != 1:
                 raise NoSuchCredential(f"there is no live credential {identifier}")
-            return made
+            return made, cut._replace(rev=rev)
 
-        return self.database.write(work)
+        made, cut = self.database.write(work)
+        self._applied([made.row, cut])
+        return made.key, made.credential
 
     def end(self, selection: Selection, *, by: str, reason: str) -> list[str]:
         """End all live credentials of the selection; their ids, maybe none. They never come back.
@@ -130,7 +148,9 @@ class CredentialStore:
         Raises:
             StorageUnavailable: none was ended.
         """
-        return self.database.write(lambda connection, rev: self._end(connection, rev, selection, by, reason))
+        ended = self.database.write(lambda connection, rev: self._end(connection, rev, selection, by, reason))
+        self._applied(ended)
+        return sorted(row.id for row in ended)
 
     def listed(self, selection: Selection) -> list[Listed]:
         """The credentials of the selection, the newest first, also those that ended not long ago.
@@ -166,12 +186,12 @@ class CredentialStore:
         key = self.keys.by_number.get(row.pepper)
         return key is not None and is_sealed(key.seal, row)
 
-    def _end(self, connection: Connection, rev: int, selection: Selection, by: str, reason: str) -> list[str]:
+    def _end(self, connection: Connection, rev: int, selection: Selection, by: str, reason: str) -> list[CredentialRow]:
         table = credentials.c
         live = selection.narrowed(connection, table.state == ACTIVE)
         values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
-        found = connection.execute(update(credentials).where(live).values(values).returning(table.id))
-        return sorted(found.scalars())
+        found = connection.execute(update(credentials).where(live).values(values).returning(*table))
+        return [CredentialRow(*row) for row in found]
 
     def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
         """The ids of the live credentials of the same form and owner; those unused for longest come first."""
@@ -182,7 +202,7 @@ class CredentialStore:
         ordered = statement.order_by(func.coalesce(uses.c.last, table.created), table.created, table.id)
         return list(connection.execute(ordered).scalars())
 
-    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> tuple[AccessKey, StoredCredential]:
+    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))
         made = replace(wanted, id=key.id, created=int(self._now()))
         newest = self.keys.newest
@@ -192,9 +212,9 @@ class CredentialStore:
             pepper=newest.pepper,
             pepper_number=newest.number,
             seal_key=newest.seal,
-        )
-        connection.execute(credentials.insert().values(row._replace(rev=rev)._asdict()))
-        return key, made
+        )._replace(rev=rev)
+        connection.execute(credentials.insert().values(row._asdict()))
+        return _Made(key, row, made)
 
     def _live(self, connection: Connection, identifier: str) -> CredentialRow:
         """The row of a live credential that this server wrote: resealing another one would make it genuine."""

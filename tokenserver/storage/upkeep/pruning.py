@@ -24,7 +24,8 @@ def prune(database: Database, *, now: float) -> dict[str, int]:
         StorageUnavailable: the rest is still there.
     """
     before = int(now) - KEPT_DAYS * _DAY
-    ended = or_(and_(credentials.c.state == ENDED, credentials.c.ended < before), credentials.c.ends < before)
+    table = credentials.c
+    ended = or_(and_(table.state == ENDED, table.ended < before), table.ends < before)
     return {
         "credentials": _remove(database, credentials, ended),
         "browser sessions": _remove(database, browser_sessions, browser_sessions.c.ends < before),
