@@ -16,7 +16,6 @@ from tokenserver.config.credentials import (
     NO_REFRESH_TOKENS,
     AccessKeySettings,
     RefreshTokenSettings,
-    require_findable,
 )
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
@@ -206,11 +205,6 @@ class Settings(Section):
         wanting = [index for index, registry in enumerate(self.registries) if registry.refresh_tokens]
         if wanting and self.refresh_tokens is None:
             raise PlacedError(("registries", wanting[0], "refresh_tokens"), NO_REFRESH_TOKENS)
-        return self
-
-    @model_validator(mode="after")
-    def _owners_can_be_found(self) -> Self:
-        require_findable(self.authentication, self._sections_of_credentials)
         return self
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from stored_sites import StoredSite
 
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ from tokenserver.patterns import Pattern
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Listed, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
 
 MAX_LIVE = 2
 """Secrets of one robot that are valid at a time, so that one can replace the other."""

@@ -30,7 +30,7 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
     if settings.storage is None or source is None:
         return
     # Needed only with a storage, whose engines take a while to import.
-    from tokenserver.storage.store import Selection  # noqa: PLC0415 - see above
+    from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     try:
         store = site_of(settings, str(config_path(config))).store
