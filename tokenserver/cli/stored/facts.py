@@ -16,8 +16,8 @@ SOON = timedelta(days=14)
 """What ends within this time is marked."""
 
 ACTIVE, EXPIRES_SOON, EXPIRED, REVOKED, ALTERED = "active", "expires soon", "expired", "revoked", "altered"
-"""The states of secrets and keys. `expired` are also those that were not used for too long; `altered` is a row that this
-server has not written like this, which it never accepts."""
+"""The states of secrets and keys. `expired` is also what was not used for too long; `altered` is a row that this
+server did not write like this, and never accepts."""
 
 EVERYTHING = "**"
 """The pattern of all repositories."""
