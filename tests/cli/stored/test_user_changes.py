@@ -85,6 +85,14 @@ def test_a_storage_that_does_not_answer(site: StoredSite) -> None:
     assert "tokenserver access-keys revoke --user ann" in result.stderr
 
 
+def test_a_storage_that_is_not_made_yet(site: StoredSite) -> None:
+    """Users are set before the server has started for the first time, and no state key is needed for it."""
+    (site.folder / "keys" / "state.key").unlink()
+    result = site.run("users", "set", "ann", "--weak", "--source", "staff", stdin="a password\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert not (site.folder / "state").exists()
+
+
 def test_without_a_storage(site: StoredSite) -> None:
     """Nothing is opened, and nothing is made."""
     for line in ("storage: state/tokenserver.db\n", "access_keys: {per_user: 3, max_lifetime: 180d}\n"):
