@@ -1,7 +1,10 @@
 """The fixtures of the command line."""
 
+from pathlib import Path
+
 import pytest
 from site_commands import made, run
+from stored_sites import StoredSite
 
 __all__ = ["made", "run"]
 
@@ -17,3 +20,9 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """`serve` in this process leaves the log to pytest."""
     monkeypatch.setattr("logging.config.dictConfig", lambda _: None)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> StoredSite:
+    """A new site with a storage."""
+    return StoredSite(tmp_path)

@@ -12,6 +12,8 @@ from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettin
 from tokenserver.config.fields import Section
 
 DAY = 86400
+STORAGE = "storage: state/tokenserver.db\n"
+STORED = MINIMAL + STORAGE
 
 
 def test_there_are_none_by_default(folder: Path) -> None:
@@ -62,7 +64,7 @@ def test_bounds(section: type[Section], name: str, least: int, most: int, messag
 )
 def test_the_default_lifetime_is_allowed(folder: Path, text: str, expected: str) -> None:
     """A default above the maximum is a fault where it is written, or at the key that made it one."""
-    (fault,) = faults_of(folder, f"{MINIMAL}access_keys: {text}\n")
+    (fault,) = faults_of(folder, f"{STORED}access_keys: {text}\n")
     assert expected in fault
 
 
@@ -76,7 +78,7 @@ def test_the_default_lifetime_is_allowed(folder: Path, text: str, expected: str)
 )
 def test_registries_without_refresh_tokens(folder: Path, registry: str, gives: bool) -> None:
     """With the section, all registries have them but those that say no."""
-    found = load(folder, with_registry(registry) + "refresh_tokens: {}\n")
+    found = load(folder, with_registry(registry) + STORAGE + "refresh_tokens: {}\n")
     assert found.gives_refresh_tokens(found.registries[0]) is gives
 
 
@@ -86,3 +88,11 @@ def test_a_registry_alone_turns_nothing_on(folder: Path) -> None:
     assert fault.endswith(
         "registries[0].refresh_tokens: needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
     )
+
+
+@pytest.mark.parametrize("section", ["access_keys", "refresh_tokens"])
+def test_they_need_a_storage(folder: Path, section: str) -> None:
+    """Credentials that cannot be stored refuse the start, with the line that is missing."""
+    (fault,) = faults_of(folder, f"{MINIMAL}{section}: {{}}\n")
+    assert fault.endswith(f"{section}: needs a storage; fix: add storage: state/tokenserver.db")
+    assert getattr(load(folder, f"{STORED}{section}: {{}}\n"), section) is not None

@@ -14,6 +14,7 @@ from stored_credentials import STATE_KEYS, Clock, made, sqlite, store_of
 from tokenserver.access_keys import AccessKey
 from tokenserver.credentials import Key
 from tokenserver.storage.credential import CredentialRow, StoredCredential
+from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.follower import StorageFollower
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import SqliteSignal
@@ -37,7 +38,10 @@ class Copy:
         """How ids that the index lacks are looked up."""
         self.index = CredentialIndex(keys, self._read, grace=grace, monotonic=site.monotonic)
         self.signal = SqliteSignal(site.file, seconds=0.0)
-        self.follower = StorageFollower(self.index, self.reader, self.signal, now=site.clock, monotonic=site.monotonic)
+        self.chores = Chores(
+            self.index.uses, self.reader, is_first=lambda _: True, now=site.clock, monotonic=site.monotonic
+        )
+        self.follower = StorageFollower(self.index, self.reader, self.signal, self.chores, monotonic=site.monotonic)
         self.stop = threading.Event()
 
     def _read(self, identifier: str) -> CredentialRow | None:

@@ -7,7 +7,7 @@ configuration. Malformed names and passwords are rejected here, before any sourc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
@@ -79,7 +79,7 @@ class Chain:
         self._issuer_of = None if workloads is None else issuer_of
         self._guard = guard
         self._owners = tuple(owners)
-        self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
+        self._stamp = joined_stamp(authenticators)
         self._anonymous = anonymous
         self._decoy = decoy
         self._rest = rest
@@ -189,8 +189,9 @@ class Chain:
         raise InvalidCredentials("unknown user")
 
 
-def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
-    """One stamp from those of all sources; with several, each is preceded by its length."""
+def joined_stamp(sources: Iterable[object]) -> Callable[[str], bytes]:
+    """One stamp from those of all sources that have one; with several, each is preceded by its length."""
+    stamps = [source.stamp for source in sources if isinstance(source, Stamped)]
     if len(stamps) == 1:
         return stamps[0]
     return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))

@@ -11,6 +11,7 @@ from tokenserver.cli.exits import ended_properly
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
+    "access-keys": LazyCommand("tokenserver.cli.access_keys", "access_keys", "Make, rotate and end access keys."),
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
     "credential-provider": LazyCommand(
         "tokenserver.cli.credential_provider", "credential_provider", "Answer the kubelet with a pod's own token."
@@ -22,6 +23,7 @@ _COMMANDS = {
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
+    "logins": LazyCommand("tokenserver.cli.logins", "logins", "List and end refresh tokens and sessions."),
     "policy": LazyCommand("tokenserver.cli.policy", "policy", "Test, query, lint and compare policies."),
     "registries": LazyCommand("tokenserver.cli.registries", "registries", "List, check and configure all registries."),
     "registry-config": LazyCommand(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
+from tokenserver.config.credentials import (
+    NEEDING_STORAGE,
+    NO_REFRESH_TOKENS,
+    AccessKeySettings,
+    RefreshTokenSettings,
+)
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -23,16 +28,15 @@ from tokenserver.config.fields import (
     Section,
     TokenReuse,
 )
-from tokenserver.config.keys import Keys
+from tokenserver.config.keys import Keys, KeySet
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.config.sources.workload import WorkloadSettings
-from tokenserver.config.storage import DEFAULT_GRACE, StorageGrace, StorageSettings
+from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
-from tokenserver.keys.schedule import Schedule
 
 __all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
 
@@ -107,28 +111,6 @@ class LogSettings(Section):
     format: Literal["console", "json"] | None = None
 
 
-class KeySet(NamedTuple):
-    """A key folder, the registries that it signs for, its issuer, and its rotation schedule.
-
-    `registries` may be empty for the folder of the whole server.
-    """
-
-    folder: Path
-    registries: tuple[RegistrySettings, ...]
-    issuer: str
-    schedule: Schedule
-
-    @property
-    def wanted(self) -> RegistrySettings | None:
-        """The first of its registries that requires an algorithm."""
-        return next((registry for registry in self.registries if registry.algorithm is not None), None)
-
-    @property
-    def algorithm(self) -> str | None:
-        """The algorithm that the keys must have; None if no registry requires one."""
-        return None if self.wanted is None else self.wanted.algorithm
-
-
 class Settings(Section):
     """The whole configuration."""
 
@@ -182,16 +164,14 @@ class Settings(Section):
     @model_validator(mode="after")
     def _some_client_can_get_a_token(self) -> Self:
         if not self.authentication and not self.anonymous:
-            message = "is empty and anonymous is off, so no client could get a token"
-            raise PlacedError(("authentication",), message)
+            raise PlacedError(("authentication",), "is empty and anonymous is off, so no client could get a token")
         return self
 
     @model_validator(mode="after")
     def _workload_sources_differ(self) -> Self:
         before: list[WorkloadSettings] = []
         for index, source in enumerate(self.authentication):
-            workload = source.workload
-            if workload is None:
+            if (workload := source.workload) is None:
                 continue
             for other in before:
                 shared = workload.audiences(self.server.url) & other.audiences(self.server.url)
@@ -215,12 +195,22 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _refresh_tokens_are_configured(self) -> Self:
-        for index, registry in enumerate(self.registries):
-            if registry.refresh_tokens and self.refresh_tokens is None:
-                message = "needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
-                raise PlacedError(("registries", index, "refresh_tokens"), message)
+    def _credentials_are_stored(self) -> Self:
+        if self._sections_of_credentials and self.storage is None:
+            message = f"needs a storage; fix: add storage: {USUAL_FILE}"
+            raise PlacedError((self._sections_of_credentials[0],), message)
         return self
+
+    @model_validator(mode="after")
+    def _refresh_tokens_are_configured(self) -> Self:
+        wanting = [index for index, registry in enumerate(self.registries) if registry.refresh_tokens]
+        if wanting and self.refresh_tokens is None:
+            raise PlacedError(("registries", wanting[0], "refresh_tokens"), NO_REFRESH_TOKENS)
+        return self
+
+    @property
+    def _sections_of_credentials(self) -> list[str]:
+        return [section for section in NEEDING_STORAGE if getattr(self, section) is not None]
 
     def gives_refresh_tokens(self, registry: RegistrySettings) -> bool:
         """Whether a login at this registry may be answered with a refresh token."""

@@ -25,15 +25,11 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail, Sink
 from tokenserver.exchange.audit_sink import DescriptorSink
-from tokenserver.exchange.observers import ObservedExchange, Observer
-from tokenserver.exchange.service import TokenService
-from tokenserver.exchange.shadow import ShadowPolicy
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.rotator import Rotator, rotation_warnings
 from tokenserver.keys.store import load_keys
-from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.setup import worker_meter
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.lint.robot_secrets import long_secrets
@@ -41,6 +37,7 @@ from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
+from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -58,9 +55,10 @@ from tokenserver.server.sources.directory_files import (
 )
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
 from tokenserver.server.sources.workload_sources import files_of_workloads, workload_source
+from tokenserver.server.stored.optional import optional_storage
+from tokenserver.server.stored.parts import StoredParts, require_findable_owners
 from tokenserver.server.url_warnings import url_warnings
 from tokenserver.tokens.issuer import TokenIssuer
-from tokenserver.tokens.reuse import Reuse
 
 MANY_KINDS = 3
 """More kinds and costs of password hashes than this are reported: a wrong login costs one of each (`equal_work`)."""
@@ -87,28 +85,18 @@ def build(
         checks=shared.checks,
         slot_released=admission.slot_released,
     )
-    live = _live(settings, protection, shared.first_line or (lambda _: True))
+    is_first = shared.first_line or (lambda _: True)
+    storage = optional_storage(settings, is_first)
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
+    stored = None if storage is None else storage.parts(trail.record)
+    live = _live(settings, protection, is_first, stored)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
-    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     meter = worker_meter(settings, board) if board is not None else None
-    exchange = compose_exchange(settings, live, trail, meter)
+    exchange = compose_exchange(settings, live, trail, meter, clock, stored)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
-    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
-
-
-def compose_exchange(
-    settings: Settings, live: LiveSnapshot, trail: AuditTrail, meter: Meter | None
-) -> ObservedExchange:
-    """The exchange of these settings, with its observers."""
-    reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
-    service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    observers: list[Observer] = [trail]
-    if settings.shadow_policies is not None:
-        observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
-    if meter is not None:
-        observers.append(meter)  # the last one, so that it also counts what could not be audited
-    return ObservedExchange(service, observers, monotonic=time.perf_counter)
+    parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage, stored)
+    return RunningServer(*parts, notice=notice)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:
@@ -127,7 +115,10 @@ def load_snapshot(settings: Settings, protection: Protection | None = None) -> S
 
 
 def _live(
-    settings: Settings, protection: Protection | None, is_first: Callable[[str], bool] = lambda _: True
+    settings: Settings,
+    protection: Protection | None,
+    is_first: Callable[[str], bool] = lambda _: True,
+    stored: StoredParts | None = None,
 ) -> LiveSnapshot:
     """The live snapshot with its watched parts, loaded.
 
@@ -136,7 +127,8 @@ def _live(
     """
     faults: list[Fault] = []
     attempt(partial(check_tls, settings), faults)
-    composer = Composer(settings, protection)
+    attempt(partial(require_findable_owners, settings), faults)
+    composer = Composer(settings, protection, stored)
     live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
     if faults or live is None:
         raise LoadError(faults)

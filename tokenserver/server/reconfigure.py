@@ -14,7 +14,8 @@ from tokenserver.keys.layout import KeyFolder
 from tokenserver.metrics.setup import add_labels, services_of
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.runtime.bulletin import Bulletin
-from tokenserver.server.compose import check_tls, compose_exchange, compose_rotators, login_plan, watched_parts
+from tokenserver.server.compose import check_tls, compose_rotators, login_plan, watched_parts
+from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
 from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
@@ -47,13 +48,15 @@ def reconfigured(
         unchanged=[name for kind, name in kept if kind == "users"],
     )
     parts = watched_parts(settings, protection, marked=_marked(server, settings))
-    composer = Composer(settings, protection)
+    composer = Composer(settings, protection, server.stored)
     server.live.reconfigure(parts, composer, kept=kept, quiesce=quiesce)
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
         server.meter.rename(services_of(settings))
-    exchange = compose_exchange(settings, server.live, server.trail, server.meter)
+    exchange = compose_exchange(settings, server.live, server.trail, server.meter, server.clock, server.stored)
     rotators = compose_rotators(settings, server.live, server.clock)
+    if server.storage is not None:
+        server.storage.index.grace = settings.storage_grace
     return replace(server, settings=settings, protection=protection, exchange=exchange, rotators=rotators)
 
 

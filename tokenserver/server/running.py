@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.workload.issuer_keys import IssuerKeys, watch_issuers
@@ -25,6 +26,10 @@ from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotic
 from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
 from tokenserver.server.sources.workload_sources import issuer_keys
+from tokenserver.server.stored.parts import StoredParts
+
+if TYPE_CHECKING:
+    from tokenserver.server.stored.live import LiveStorage
 
 LOOK_SECONDS = 1.0
 """How often a worker checks whether a failed audit trail accepts events again."""
@@ -49,18 +54,22 @@ class RunningServer:
     admission: AdmissionControl
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
+    storage: LiveStorage | None = None
+    stored: StoredParts | None = None
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
 
     def watch(self) -> threading.Event:
-        """Start the background threads: reload, key rotation, audit trail, metrics. Setting the event stops them."""
+        """Start the background threads: reload, storage, key rotation, audit trail, metrics. The event stops them."""
         stop = threading.Event()
         self.watch_files(stop)
         self.tend(stop)
         return stop
 
     def watch_files(self, stop: threading.Event) -> None:
-        """Start the reload of files, which goes on when the settings change."""
+        """Start the reload of files and the follower of the storage, which go on when the settings change."""
+        if self.storage is not None:
+            self.storage.start(stop)
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
         if self.meter is not None:
             self._sample(self.meter)  # so that the first scrape is complete
@@ -96,6 +105,7 @@ class RunningServer:
             configuration=self.notice().state,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
             issuer_keys={one.name: (one.age, one.is_failing) for one in issuer_keys(snapshot.workload_sources)},
+            storage=None if self.storage is None else self.storage.gauges,
         )
 
     def _look(self, stop: threading.Event) -> None:
@@ -135,6 +145,7 @@ class RunningServer:
         """Components that do not work as configured but have a fallback, so that the server stays ready."""
         notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
         notes["configuration"] = self.notice().text or None
+        notes["storage"] = None if self.storage is None else self.storage.note
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
         notes |= {keys.name: keys.note for keys in self._issuers()}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
-from tokenserver.authn.chain import Chain
-from tokenserver.authn.equal_work import EqualWork
+from tokenserver.authn.chain import Chain, joined_stamp
+from tokenserver.authn.equal_work import EqualWork, Through
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.authn.stored.backend import StoredCredentials
+from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.identity import Identity
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.registry_keys import registries_of
 from tokenserver.server.sources.workload_sources import DeclaredWorkloads
+from tokenserver.server.stored.parts import StoredParts
 from tokenserver.tokens.issuer import TokenIssuer
 
 Key = tuple[str, str]
@@ -32,11 +36,17 @@ Source = Htpasswd | LdapDirectory
 
 
 class Composer:
-    """Composes snapshots for one configuration. Without `protection`, no login is cached or throttled."""
+    """Composes snapshots for one configuration. Without `protection`, no login is cached or throttled.
 
-    def __init__(self, settings: Settings, protection: Protection | None = None) -> None:
+    With `stored`, the credentials in the storage are accepted.
+    """
+
+    def __init__(
+        self, settings: Settings, protection: Protection | None = None, stored: StoredParts | None = None
+    ) -> None:
         self._settings = settings
         self._protection = protection
+        self._stored = stored
         self._registries = registries_of(settings)
         self._robots: tuple[PolicySet | None, DeclaredRobots] = (None, DeclaredRobots(()))
 
@@ -80,7 +90,7 @@ class Composer:
         workloads = DeclaredWorkloads(trusted, policies.groups.workloads) if trusted else None
         return Snapshot(
             registries=self._registries,
-            chain=_chain(settings, users, self._protection, self._robots_of(policies), workloads),
+            chain=_chain(settings, users, self._protection, self._robots_of(policies), workloads, self._stored),
             workload_sources=() if workloads is None else workloads.sources,
             policies=policies,
             issuer=issuers[str(settings.keys.folder)],
@@ -115,43 +125,45 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
                 yield (other, key), Fault(source.file, 0, "", message)
 
 
-def _chain(
+def _chain(  # noqa: PLR0917 - the parts of a snapshot
     settings: Settings,
     sources: Sequence[Source],
     protection: Protection | None,
     robots: DeclaredRobots,
     workloads: DeclaredWorkloads | None,
+    stored: StoredParts | None,
 ) -> Chain:
-    maps_names = settings.namespaces is not None
-    if protection is None:
-        equal = EqualWork(sources, lambda _, question: question())
-        owners = sources if maps_names else ()
-        return Chain(
-            sources,
-            anonymous=settings.anonymous,
-            decoy=equal.unknown,
-            rest=equal,
-            owners=owners,
-            robots=robots,
-            workloads=workloads,
-            issuer_of=looks_like_jwt,
-        )
-    equal = EqualWork(sources, protection.through)
+    known: Sequence[Source | _ShelteredUsers] = sources
+    through: Through = _directly
+    if protection is not None:
+        known = [_ShelteredUsers(source, protection) for source in sources]
+        through = protection.through
+    equal = EqualWork(sources, through)
+    owners = known if settings.namespaces is not None else ()
+    credentials = None
+    if stored is not None:
+        found = Owners(known, joined_stamp(sources), robots, workloads, owners, protection)
+        credentials = StoredCredentials(stored.index, found, stored.endings, stored.networks)
     return Chain(
-        [protection.sheltered(source) for source in sources],
+        sources if protection is None else [protection.sheltered(source) for source in sources],
         anonymous=settings.anonymous,
         decoy=equal.unknown,
         rest=equal,
         guard=protection,
-        owners=[_ShelteredOwner(source, protection) for source in sources] if maps_names else (),
+        owners=owners,
         robots=robots,
+        stored=credentials,
         workloads=workloads,
         issuer_of=looks_like_jwt,
     )
 
 
-class _ShelteredOwner:
-    """A source that is asked for owners of namespaces under the same bounds as for its logins."""
+def _directly(_source: object, question: Callable[[], None]) -> None:
+    question()
+
+
+class _ShelteredUsers:
+    """A source that is asked for its users, and for owners of namespaces, under the same bounds as for its logins."""
 
     def __init__(self, source: Source, protection: Protection) -> None:
         self.name = source.name
@@ -160,6 +172,8 @@ class _ShelteredOwner:
 
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`."""
-        found: list[str | None] = []
-        self._protection.through(self._source, lambda: found.append(self._source.owner_of(namespace)))
-        return found[0]
+        return self._protection.through(self._source, lambda: self._source.owner_of(namespace))
+
+    def find(self, subject: str) -> Identity | None:
+        """See `KnownUsers.find`."""
+        return self._protection.through(self._source, lambda: self._source.find(subject))

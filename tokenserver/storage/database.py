@@ -16,6 +16,9 @@ from tokenserver.storage.tables import revision
 
 __all__ = ["STORAGE", "Database", "StorageUnavailable"]
 
+CHANNEL = "tokenserver"
+"""The channel of PostgreSQL on which writers notify readers of a new revision."""
+
 T = TypeVar("T")
 
 
@@ -80,7 +83,12 @@ class Database:
 
 
 def _next_revision(connection: Connection) -> int:
-    """First in every change: writers wait for this row, so that revisions commit in their order."""
-    return int(
-        connection.execute(update(revision).values(rev=revision.c.rev + 1).returning(revision.c.rev)).scalar_one()
-    )
+    """First in every change: writers wait for this row, so that revisions commit in their order.
+
+    PostgreSQL notifies its readers with the commit.
+    """
+    statement = update(revision).values(rev=revision.c.rev + 1).returning(revision.c.rev)
+    number = int(connection.execute(statement).scalar_one())
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+    return number

@@ -80,7 +80,7 @@ class CredentialIndex:
         is_first: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._keys = keys
-        self._grace = max(grace, LEAST_GRACE)
+        self.grace = grace
         self._monotonic = monotonic
         self._is_first = is_first
         self._missing = MissingRows(read, monotonic=monotonic)
@@ -118,6 +118,15 @@ class CredentialIndex:
     def age(self) -> float | None:
         """Seconds since the last good look at the database; None if there was none."""
         return None if self._good_at is None else self._monotonic() - self._good_at
+
+    @property
+    def grace(self) -> float:
+        """Seconds for which known credentials work after the last good look; at least `LEAST_GRACE`."""
+        return self._tolerated
+
+    @grace.setter
+    def grace(self, seconds: float) -> None:
+        self._tolerated = max(seconds, LEAST_GRACE)
 
     def verified(self, key: Key) -> HeldCredential | None:
         """The credential of this key, None if its id is unknown or its secret wrong, which takes the same work.
@@ -203,7 +212,7 @@ class CredentialIndex:
         return self._rows.get(identifier)
 
     def _require_current(self) -> None:
-        if self._good_at is None or self._monotonic() - self._good_at > self._grace:
+        if self._good_at is None or self._monotonic() - self._good_at > self._tolerated:
             raise StorageUnavailable(self._outage or "has not been looked at for too long")
 
     def _held(self, identifier: str, found: _Opened) -> HeldCredential | None:

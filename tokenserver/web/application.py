@@ -52,6 +52,7 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
         new_id=new_id,
         monotonic=time.perf_counter,
         admission=parts.admission,
+        revocation=None if parts.stored is None else parts.stored.revocation.revoke,
         limits=ScopeLimits(settings.limits.scopes, settings.limits.scope_bytes),
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tokenserver.access_keys import RANDOM_BYTES, DeclaredSecret, compose_key, declare, digest_of, spell_declaration
+from tokenserver.access_keys import RANDOM_BYTES, compose_key, declare, digest_of, spell_declaration
 from tokenserver.cli import main
-from tokenserver.cli.robots.list import state_of
+from tokenserver.cli.stored.facts import state_at
 from tokenserver.credentials import AccessKeyForm
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -102,9 +102,17 @@ def test_list_as_json(folder: Path) -> None:
         "owners": ["group:web", "user:ann"],
         "line": 3,
         "secrets": [
-            {"id": KEYS[0].id, "state": "expired", "expires": "2026-01-01", "networks": [], "note": ""},
+            {
+                "id": KEYS[0].id,
+                "stored": False,
+                "state": "expired",
+                "expires": "2026-01-01",
+                "networks": [],
+                "note": "",
+            },
             {
                 "id": KEYS[2].id,
+                "stored": False,
                 "state": "active",
                 "expires": spelled(DATES[2]),
                 "networks": ["10.0.0.0/8", "192.0.2.0/24"],
@@ -178,4 +186,4 @@ def test_show_an_unknown_robot(folder: Path) -> None:
 )
 def test_states(before_the_end: timedelta, state: str) -> None:
     """A secret that ends within two weeks is marked."""
-    assert state_of(DeclaredSecret("0" * 12, b"", NOW), NOW - before_the_end) == state
+    assert state_at(NOW, NOW - before_the_end) == state

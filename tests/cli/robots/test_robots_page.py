@@ -63,7 +63,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CliRunner().invoke(main, ["init", "."]).exit_code == 0
     Path("policies/web.yaml").write_text(blocks("yaml")[0] + "...\n")  # as the files of a new site end
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tokenserver ")]
-    assert len(lines) == 3
+    assert len(lines) == 7
     for line in lines:
         _, *words = shlex.split(line, comments=True)
         assert (words, CliRunner().invoke(main, words).exit_code) == (words, 0)

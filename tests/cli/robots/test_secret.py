@@ -178,8 +178,9 @@ def test_wrong_names(name: str) -> None:
     assert (new(name=name).exit_code, new(name=name).stdout) == (2, "")
 
 
-def test_without_a_place() -> None:
-    """Secrets are declared in policy files, and nowhere else."""
+def test_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a configuration, the secret can only be declared in a policy file."""
+    monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["robots", "secret", "new", "ci-web"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "fix: add --for-file" in result.stderr
+    assert "To store nothing and declare the secret in a policy file, add --for-file." in result.stderr

@@ -107,7 +107,7 @@ def test_the_password_is_never_an_argument(file: Path) -> None:
     context = click.Context(users)
     commands = [users.get_command(context, name) for name in users.list_commands(context)]
     parameters = {name for command in commands if command for param in command.params for name in param.opts}
-    assert parameters == {"name", "--file", "--config", "--source", "--json", "--weak", "--until"}
+    assert parameters == {"name", "--file", "--config", "--source", "--json", "--weak", "--until", "--keep-keys"}
 
 
 @pytest.mark.parametrize(

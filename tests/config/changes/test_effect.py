@@ -12,6 +12,8 @@ from tokenserver.config.changes.effect import RAISED, RELOAD, RESTART, ChangeEff
 from tokenserver.config.settings import Settings
 
 STORAGE = 'storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}\n'
+KEYS = "access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_overlap: 12h}\n"
+TOKENS = "refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}\n"
 TLS = "  tls:\n    certificate: tls.pem\n    key: tls.key\n"
 
 
@@ -68,7 +70,6 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
         ("max_lifetime: 180d", "max_lifetime: 90d", ["robots.max_lifetime"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
-        (STORAGE, "", [], ["storage"]),
         ("tokenserver@db", "other@db", [], ["storage.url"]),
         (", password_file: storage-password", "", [], ["storage.password_file"]),
         ("storage_grace: 20m", "storage_grace: 10m", ["storage_grace"], []),
@@ -98,7 +99,8 @@ def test_parts_that_only_work_together_wait_together(folder: Path) -> None:
 
 def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
     """The user sources wait; the rest does not."""
-    now, waiting, _ = effect(folder, MINIMAL + "anonymous: true\n", REFERENCE, max_directories=2)
+    start = f"{MINIMAL}anonymous: true\nstorage: s.db\n"
+    now, waiting, _ = effect(folder, start, REFERENCE, max_directories=2)
     assert "token_reuse" in now
     assert not any(key.startswith("authentication") for key in now)
     assert [key for key in waiting if key.startswith("authentication")] == [
@@ -108,6 +110,21 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
             for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster")
         ),
     ]
+
+
+def test_a_storage_that_is_removed_waits(folder: Path) -> None:
+    """What needed it is gone immediately."""
+    new = REFERENCE.replace(STORAGE, "").replace(KEYS, "").replace(TOKENS, "")
+    now, waiting, found = effect(folder, REFERENCE, new)
+    assert (now, waiting) == (["access_keys", "refresh_tokens"], ["storage"])
+    assert found.in_force.storage is not None
+
+
+def test_what_needs_a_new_storage_waits_with_it(folder: Path) -> None:
+    """And the rest of the file does not wait."""
+    new = f"{MINIMAL}storage: s.db\naccess_keys: {{}}\nrefresh_tokens: {{}}\nanonymous: true\n"
+    now, waiting, _ = effect(folder, MINIMAL, new)
+    assert (now, waiting) == (["anonymous"], ["storage", "access_keys", "refresh_tokens"])
 
 
 def test_a_storage_that_appears_waits(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from typing import TypeVar
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
@@ -32,6 +33,8 @@ from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredential
 from tokenserver.identity import Identity
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
+
+_Answer = TypeVar("_Answer")
 
 OWNER_SECONDS = 60.0
 """How long an owner of stored credentials is not looked up again, at most: a disabled account stops within it."""
@@ -131,17 +134,14 @@ class Protection:
         breaker = self._breakers.get(source.name)
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
-    def through(self, source: Authenticator, question: Callable[[], None]) -> None:
-        """Call a source under the same bounds as its logins.
+    def through(self, source: Authenticator, question: Callable[[], _Answer]) -> _Answer:
+        """Call a source under the same bounds as its logins; the answer to the question.
 
         Raises:
             BackendUnavailable: the circuit is open, or there is no capacity; and whatever the question raises.
         """
         shelter = self.sheltered(source)
-        if isinstance(shelter, Sheltered):
-            shelter.through(question)
-        else:
-            question()
+        return shelter.through(question) if isinstance(shelter, Sheltered) else question()
 
     def once(self, source: str) -> Once | None:
         """Shares the password checks of this source with the other workers; None if each login is hashed here."""

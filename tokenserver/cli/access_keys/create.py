@@ -25,7 +25,7 @@ from tokenserver.cli.stored.options import (
     parse_duration_option,
     parse_end,
 )
-from tokenserver.cli.stored.owners import Owners
+from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_facts, print_secret
 from tokenserver.cli.terminal import echo
 from tokenserver.config.credentials import MAX_OVERLAP, AccessKeySettings
@@ -34,7 +34,8 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Sort
 from tokenserver.patterns import Pattern
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Listed, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
 
 _Made = TypeVar("_Made")
 
@@ -86,7 +87,7 @@ def access_keys_create(  # noqa: PLR0917 - click passes options by name
         site.settings, pull=pull, push=push, actions=actions, repositories=repositories, registries=registries
     )
     with progress("looking up the user"):
-        owner = Owners(site.settings).find(user, source)
+        owner = OwnerLookup(site.settings).find(user, source)
     wanted = StoredCredential(
         id="",
         form=AccessKeyForm.PERSONAL,

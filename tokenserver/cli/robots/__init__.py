@@ -8,7 +8,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "list": LazyCommand("tokenserver.cli.robots.list", "robots_list", "List robots, owners and secrets."),
-    "secret": LazyCommand("tokenserver.cli.robots.secret", "secret", "Make secrets of robots."),
+    "secret": LazyCommand("tokenserver.cli.robots.secret", "secret", "Make, rotate and end secrets."),
     "show": LazyCommand("tokenserver.cli.robots.list", "robots_show", "Show one robot and its secrets."),
 }
 

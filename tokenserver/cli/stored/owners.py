@@ -26,7 +26,7 @@ class Owner(NamedTuple):
     doubt: str = ""
 
 
-class Owners:
+class OwnerLookup:
     """Looks people up, each of them once. Opening it loads the files of the user sources.
 
     Raises:
@@ -66,7 +66,7 @@ class Owners:
                 fix = f"fix: --source {known.name} if {name!r} is one of its users"
                 exit_with(f"{known.name} cannot be asked whether it has {name!r}: {error.reason}; {fix}", NO)
             if found is not None:
-                return Owner(found.identity.subject, known.name)
+                return Owner(found.subject, known.name)
         asked = ", ".join(self._sources if source is None else (source,)) or "none"
         return exit_with(f"no user source has {name!r} (asked: {asked}){self._other_spelling(name)}", NO)
 

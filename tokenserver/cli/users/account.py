@@ -14,6 +14,7 @@ from tokenserver.authn.htpasswd.account import Account, End
 from tokenserver.authn.htpasswd.file import account_in, names_in, users_command, with_account
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import report_faults
+from tokenserver.cli.stored.user_changes import end_credentials
 from tokenserver.cli.terminal import echo
 from tokenserver.cli.users.edit import edit, reject, warn_of
 from tokenserver.cli.users.options import file_options, until_option, users_file
@@ -24,10 +25,14 @@ from tokenserver.cli.users.options import file_options, until_option, users_file
 @file_options
 @report_faults
 def users_disable(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
-    """Reject the logins of NAME, and keep the password for `users enable`."""
+    """Reject the logins of NAME, and keep the password for `users enable`.
+
+    With `storage` in the configuration, the access keys and refresh tokens of NAME end.
+    """
     path = users_file(file, config, source)
     _change(path, name, lambda account: replace(account, is_disabled=True))
     echo(f"{name} is disabled in {path}. Tokens issued before stay valid until they expire.")
+    end_credentials(unicodedata.normalize("NFC", name), path, config, "the account was disabled")
 
 
 @click.command("enable")

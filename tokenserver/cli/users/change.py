@@ -25,6 +25,7 @@ from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import report_faults
+from tokenserver.cli.stored.user_changes import end_credentials
 from tokenserver.cli.terminal import echo
 from tokenserver.cli.users.edit import edit, reject, warn_of
 from tokenserver.cli.users.options import file_options, until_option, users_file
@@ -33,16 +34,25 @@ from tokenserver.cli.users.options import file_options, until_option, users_file
 @click.command("set")
 @click.argument("name")
 @click.option("--weak", is_flag=True, help="Accept a password of fewer than 12 characters.")
+@click.option("--keep-keys", is_flag=True, help="Let the access keys of NAME work on.")
 @until_option
 @file_options
 @report_faults
 def users_set(  # noqa: PLR0917 - click passes options by name
-    name: str, weak: bool, until: End | str | None, file: Path | None, config: Path | None, source: str | None
+    name: str,
+    weak: bool,
+    keep_keys: bool,
+    until: End | str | None,
+    file: Path | None,
+    config: Path | None,
+    source: str | None,
 ) -> None:
     """Add the user NAME, or change the password of NAME.
 
     The password is prompted for; without a terminal it is the first line of standard input. A disabled account stays
     disabled, and its end stays as it is unless --until is given.
+
+    With `storage` in the configuration, the access keys and refresh tokens of NAME end.
     """
     path = users_file(file, config, source)
     name = unicodedata.normalize("NFC", name)
@@ -81,6 +91,7 @@ def users_set(  # noqa: PLR0917 - click passes options by name
 
     before, faults = edit(path, change, may_be_new=True)
     echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
+    end_credentials(name, path, config, "the password was changed", keep_keys=keep_keys)
     warn_of(faults, path)
     _warn_of_rules(name, names_in(before), path, config)
     problem = account.problem(time.time())
@@ -98,7 +109,7 @@ def users_set(  # noqa: PLR0917 - click passes options by name
 @file_options
 @report_faults
 def users_delete(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
-    """Remove the user NAME."""
+    """Remove the user NAME, and with `storage` the access keys and refresh tokens of NAME."""
     path = users_file(file, config, source)
     name = unicodedata.normalize("NFC", name)
     before, faults = edit(path, lambda text: without_user(text, name))
@@ -106,6 +117,7 @@ def users_delete(name: str, file: Path | None, config: Path | None, source: str 
         echo(f"{path} has no user {name!r}.", err=True)
         raise SystemExit(NO)
     echo(f"{name} was removed from {path}. Tokens issued before stay valid until they expire.")
+    end_credentials(name, path, config, "the user was removed")
     warn_of(faults, path)
 
 

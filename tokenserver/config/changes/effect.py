@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tokenserver.config.changes.differences import KeyChange, changed_keys
 from tokenserver.config.changes.transfer import PlainSettings, plain, validated
+from tokenserver.config.credentials import NEEDING_STORAGE
 from tokenserver.config.settings import Settings
 
 RESTART = frozenset(
@@ -158,6 +159,8 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
             _keep(values, plain(started), section, name)
     if sum(source.ldap is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
+    if "storage" not in values:  # what needs one waits with it
+        values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}
     try:
         after = validated(values)
     except ValidationError:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from tokenserver.runtime.background_pacing import Pacer
-from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LAG_SECONDS
+from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import Change, ChangeSignal
 from tokenserver.storage.index import CredentialIndex
@@ -27,29 +27,27 @@ FIRST_LOAD_SECONDS = 3.0
 
 
 class StorageFollower:
-    """Follows a database by its signal. `is_first` is as for `CredentialIndex`; `now` gives seconds since the epoch."""
+    """Follows a database by its signal. A line of the log is written if `is_first(line)`; `monotonic` is in seconds."""
 
     def __init__(
         self,
         index: CredentialIndex,
         reader: CredentialReader,
         signal: ChangeSignal,
+        chores: Chores,
         *,
         is_first: Callable[[str], bool] = lambda _: True,
-        now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._reader = reader
         self._signal = signal
+        self._chores = chores
         self._is_first = is_first
-        self._now = now
         self._monotonic = monotonic
         self._pacer = Pacer()
         self._was_tried = threading.Event()
         self._reload_at = 0.0
-        self._uses_at = 0.0
-        self._uses_since = 0
         self._failed_at: float | None = None
 
     def start(self, stop: threading.Event) -> threading.Thread:
@@ -66,7 +64,7 @@ class StorageFollower:
                 stop.wait(RETRY_SECONDS)
             self._was_tried.set()
         try:
-            self._write_uses()
+            self._chores.write_uses()
         except StorageUnavailable as error:
             logger.warning("storage: the last uses of credentials are lost: %s", error.reason)
         finally:
@@ -83,7 +81,7 @@ class StorageFollower:
             elif change is Change.SOME:
                 self._follow_changes()
             self._index.looked()
-            self._exchange_uses()
+            self._chores.run()
         except StorageUnavailable as error:
             self._failed(error.reason)
             return False
@@ -116,21 +114,7 @@ class StorageFollower:
         self._index.uses.forget_but(rows)
         self._reload_at = self._monotonic() + RELOAD_SECONDS
         # What changed during the load has a higher revision, and is read by the next look.
-        self._uses_at, self._uses_since = 0.0, 0
-
-    def _exchange_uses(self) -> None:
-        """Write the last uses and read those of other processes, once a minute."""
-        if self._monotonic() < self._uses_at:
-            return
-        self._write_uses()
-        begin = int(self._now())
-        self._index.uses.learn(self._reader.last_uses(self._uses_since))
-        self._uses_at, self._uses_since = self._monotonic() + FLUSH_SECONDS, begin - LAG_SECONDS
-
-    def _write_uses(self) -> None:
-        noted = self._index.uses.take()
-        self._reader.write_uses(noted)
-        self._index.uses.written(noted)
+        self._chores.forget()
 
     def _failed(self, reason: str) -> None:
         self._index.failed(reason)

@@ -12,9 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from tokenserver.storage.connections.failures import unavailable
-
-CHANNEL = "tokenserver"
-"""The channel of PostgreSQL on which writers notify readers."""
+from tokenserver.storage.database import CHANNEL
 
 SQLITE_SECONDS = 0.5
 POSTGRESQL_SECONDS = 1.0

@@ -1,0 +1,1 @@
+"""The exchange of a running server, composed from its settings."""

@@ -1,0 +1,39 @@
+"""The exchange of a running server: the service, what it gives beside tokens, and its observers."""
+
+from __future__ import annotations
+
+import time
+
+from tokenserver.config.settings import Settings
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.observers import ObservedExchange, Observer
+from tokenserver.exchange.service import TokenService
+from tokenserver.exchange.shadow import ShadowPolicy
+from tokenserver.metrics.recorder import Meter
+from tokenserver.runtime.clock_jumps import ClockJumpDetector
+from tokenserver.server.reload.live import LiveSnapshot
+from tokenserver.server.stored.parts import StoredParts
+from tokenserver.tokens.reuse import Reuse
+
+
+def compose_exchange(  # noqa: PLR0917 - the parts of a server
+    settings: Settings,
+    live: LiveSnapshot,
+    trail: AuditTrail,
+    meter: Meter | None,
+    clock: ClockJumpDetector,
+    stored: StoredParts | None,
+) -> ObservedExchange:
+    """The exchange of these settings. With `stored`, logins that ask are given refresh tokens and sessions."""
+    reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
+    logins = None
+    if stored is not None:
+        # The end of a credential would be wrong after a jump of the clock.
+        logins = stored.given(settings, now=time.time, is_blocked=lambda: clock.jump() is not None)
+    service = TokenService(live.snapshot, now=time.time, reuse=reuse, logins=logins)
+    observers: list[Observer] = [trail]
+    if settings.shadow_policies is not None:
+        observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
+    if meter is not None:
+        observers.append(meter)  # the last one, so that it also counts what could not be audited
+    return ObservedExchange(service, observers, monotonic=time.perf_counter)

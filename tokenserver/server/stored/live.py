@@ -1,0 +1,103 @@
+"""The storage of a worker: an index of all credentials, the follower that keeps it current, and the store for changes.
+
+Importing this imports SQLAlchemy, so it is imported only where a storage is configured.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tokenserver.config.settings import Settings
+from tokenserver.metrics.definitions import FORMS
+from tokenserver.metrics.recorder import StorageGauges
+from tokenserver.server.stored.logins import StoredLogins
+from tokenserver.server.stored.opening import open_engine
+from tokenserver.server.stored.parts import StoredParts
+from tokenserver.storage.database import Database
+from tokenserver.storage.following.chores import Chores
+from tokenserver.storage.following.follower import StorageFollower
+from tokenserver.storage.following.reading import CredentialReader
+from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
+from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.state_keys import StateKeys, read_state_keys
+from tokenserver.storage.store import CredentialStore
+
+
+class LiveStorage:
+    """The storage as one process has it. Nothing is connected before `start`.
+
+    Known credentials work for `grace` seconds without the database. A line of the log is written if `is_first(line)`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keys: StateKeys,
+        signal: ChangeSignal,
+        *,
+        grace: float,
+        is_first: Callable[[str], bool] = lambda _: True,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.database = database
+        self._now = now
+        reader = CredentialReader(database)
+        self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
+        self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
+        self._chores = Chores(self.index.uses, reader, is_first=is_first, now=now, monotonic=monotonic)
+        self._follower = StorageFollower(
+            self.index, reader, signal, self._chores, is_first=is_first, monotonic=monotonic
+        )
+
+    def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
+        """What exchanges need; `record` writes an audit event."""
+        logins = StoredLogins(self.store, now=self._now)
+        return StoredParts(self.index, logins, logins.end, record)
+
+    def start(self, stop: threading.Event) -> threading.Thread:
+        """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load."""
+        return self._follower.start(stop)
+
+    @property
+    def note(self) -> str | None:
+        """One sentence for `/readyz`, without any name of a host; None if the storage answers."""
+        age = self.index.age
+        if self.index.outage is None:
+            return None if age is not None else "has not been read yet; stored credentials get 503"
+        if age is None:
+            return "has not answered since the start; stored credentials get 503; see the log"
+        left = self.index.grace - age
+        if left <= 0:
+            return f"has not answered for {_minutes(age)}; stored credentials get 503; see the log"
+        return (
+            f"does not answer; stored credentials work for another {_minutes(left)}, unless they are new; see the log"
+        )
+
+    @property
+    def gauges(self) -> StorageGauges:
+        """The state for metrics."""
+        totals = {FORMS[form]: total for form, total in self._chores.totals.items() if form in FORMS}
+        ends = {form: total.soonest for form, total in totals.items() if total.soonest is not None}
+        live = {form: total.live for form, total in totals.items()}
+        return StorageGauges(self.index.age, live, ends, self.index.refused_rows)
+
+
+def live_storage(settings: Settings, is_first: Callable[[str], bool] = lambda _: True) -> LiveStorage:
+    """The storage that the settings name, for a worker; nothing is connected.
+
+    Raises:
+        LoadError: none is configured, or its state key or password cannot be read, or its driver is missing.
+    """
+    engine = open_engine(settings)
+    file = None if settings.storage is None else settings.storage.file
+    signal: ChangeSignal = PostgresqlSignal(engine) if file is None else SqliteSignal(file)
+    keys = read_state_keys(settings.keys.folder)
+    return LiveStorage(Database(engine), keys, signal, grace=settings.storage_grace, is_first=is_first)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,88 @@
+"""What the exchanges of a worker need of its storage: which credentials there are, new ones, and their ends.
+
+Nothing here imports SQLAlchemy, so that a server without a storage does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenserver.authn.stored.endings import Endings
+from tokenserver.authn.stored.new_networks import Network, NewNetworks
+from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.stored.logins import Logins, LoginStore, RefreshTerms
+from tokenserver.exchange.stored.revocation import Revocation
+from tokenserver.storage.credential import StoredCredential
+
+NEW_NETWORK = "credential_new_network"
+"""The value of `event` in the audit event about the first use of a credential from another network."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredParts:
+    """The stored credentials of one process, kept across reloads. `record` writes an audit event."""
+
+    index: KeyIndex
+    logins: LoginStore
+    end: Ending
+    record: Callable[[dict[str, Any]], None]
+    endings: Endings = field(init=False)
+    networks: NewNetworks = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "endings", Endings(self.end))
+        object.__setattr__(self, "networks", NewNetworks(self._report))
+
+    @property
+    def revocation(self) -> Revocation:
+        """Ends credentials by possession."""
+        return Revocation(self.index, self.end, self.record)
+
+    def given(self, settings: Settings, *, now: Callable[[], float], is_blocked: Callable[[], bool]) -> Logins:
+        """The refresh tokens and sessions that logins are given by these settings."""
+        sessions = {source.name: source.session for source in settings.workload_sources}
+        return Logins(self.logins, refresh_terms(settings), now, sessions, is_blocked)
+
+    def _report(self, credential: StoredCredential, client: Address, network: Network) -> None:
+        self.record(
+            {
+                "event": NEW_NETWORK,
+                "credential": credential.id,
+                "owner": credential.owner,
+                "client": str(client),
+                "network": str(network),
+            }
+        )
+
+
+def require_findable_owners(settings: Settings) -> None:
+    """Check that the owners of access keys and refresh tokens can be looked up, if there are any.
+
+    Raises:
+        LoadError: a directory can be searched with its users' own passwords alone.
+    """
+    named = {"access_keys": settings.access_keys, "refresh_tokens": settings.refresh_tokens}
+    configured = [name for name, section in named.items() if section is not None]
+    faults: list[Fault] = []
+    for index, source in enumerate(settings.authentication if configured else ()):
+        if source.ldap is not None and source.ldap.user_dn_template is not None:
+            message = (
+                f"cannot be combined with {' and '.join(configured)}, whose owners are looked up without their"
+                " passwords; fix: bind_dn and bind_password_file instead"
+            )
+            faults.append(Fault("authentication", 0, f"[{index}].ldap.user_dn_template", message))
+    if faults:
+        raise LoadError(faults)
+
+
+def refresh_terms(settings: Settings) -> RefreshTerms | None:
+    """The limits of refresh tokens; None if there are none."""
+    refresh = settings.refresh_tokens
+    if refresh is None:
+        return None
+    services = frozenset(one.service for one in settings.registries if settings.gives_refresh_tokens(one))
+    return RefreshTerms(refresh.idle, refresh.lifetime, refresh.per_user, services)

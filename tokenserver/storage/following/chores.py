@@ -1,0 +1,98 @@
+"""Chores of a follower, once a minute: last uses in both directions, totals for metrics, and what ends soon."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from tokenserver.credentials import AccessKeyForm
+from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LAG_SECONDS, LastUses
+from tokenserver.storage.following.reading import CredentialReader, EndingSoon, Total
+
+logger = logging.getLogger("tokenserver.storage")
+
+SOON_SECONDS = 14 * 86_400
+"""How long before its end a credential is reported."""
+
+REPORTED_FORMS = frozenset({str(AccessKeyForm.PERSONAL), str(AccessKeyForm.ROBOT)})
+"""Those that people have to renew; clients get the others again at their next login."""
+
+MAX_NAMED = 20
+
+_KINDS = {str(AccessKeyForm.PERSONAL): "access key", str(AccessKeyForm.ROBOT): "secret"}
+
+
+class Chores:
+    """The chores of one worker. A line of the log is written if `is_first(line)`; `now` is seconds since the epoch."""
+
+    def __init__(
+        self,
+        uses: LastUses,
+        reader: CredentialReader,
+        *,
+        is_first: Callable[[str], bool],
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._uses = uses
+        self._reader = reader
+        self._is_first = is_first
+        self._now = now
+        self._monotonic = monotonic
+        self._due = 0.0
+        self._since = 0
+        self._day: str | None = None
+        self.totals: Mapping[str, Total] = {}
+        """The live credentials by form, as of the last minute."""
+
+    def forget(self) -> None:
+        """Read all last uses again, and do everything at the next call."""
+        self._due, self._since = 0.0, 0
+
+    def run(self) -> None:
+        """Do what is due.
+
+        Raises:
+            StorageUnavailable: the database does not answer; nothing is lost.
+        """
+        if self._monotonic() < self._due:
+            return
+        self.write_uses()
+        begin = int(self._now())
+        self._uses.learn(self._reader.last_uses(self._since))
+        self.totals = self._reader.totals(begin)
+        self._report_ends(begin)
+        self._due, self._since = self._monotonic() + FLUSH_SECONDS, begin - LAG_SECONDS
+
+    def write_uses(self) -> None:
+        """Write the uses that wait. Raises as `run`."""
+        noted = self._uses.take()
+        self._reader.write_uses(noted)
+        self._uses.written(noted)
+
+    def _report_ends(self, now: int) -> None:
+        """Once a day, name the credentials that end soon."""
+        day = _day(now)
+        if day == self._day:
+            return
+        ending = self._reader.ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
+        if ending and self._is_first(f"credentials that end soon {day}"):
+            logger.warning("%s", ending_line(ending))
+        self._day = day
+
+
+def ending_line(ending: list[EndingSoon]) -> str:
+    """The line about credentials that end soon, the soonest first; those beyond `MAX_NAMED` are not named."""
+    named = "; ".join(
+        f"{_KINDS[one.form]} {one.id} of {one.owner}{f' ({one.name})' if one.name else ''} on {_day(one.ends)}"
+        for one in ending[:MAX_NAMED]
+    )
+    more = "; and more" if len(ending) > MAX_NAMED else ""
+    fix = "tokenserver access-keys rotate ID, or tokenserver robots secret rotate NAME"
+    return f"credentials end within {SOON_SECONDS // 86_400} days: {named}{more}; fix: {fix}"
+
+
+def _day(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"
