@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,9 +118,11 @@ class PostgresqlSignal:
 
     def close(self) -> None:
         """See `ChangeSignal.close`."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self._errors):  # it may be broken
+                connection.invalidate()
+                connection.close()
 
     def _notified(self, connection: Connection, stop: threading.Event) -> None:
         """Wait for a notification, at most until it is time for a look."""
