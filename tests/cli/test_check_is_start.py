@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,9 @@ from log_lines import messages_in
 from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.cli import main
+from tokenserver.config.load import load_settings
 from tokenserver.metrics.http import Listener
+from tokenserver.server.stored.opening import prepare_storage
 
 EC = ec.SECP256R1()
 
@@ -43,7 +47,8 @@ class Site:
     def change(self, section: str, **values: Any) -> None:
         """Set keys of a section."""
         settings = yaml.safe_load(self.config.read_text())
-        settings[section] = {**settings.get(section, {}), **values}
+        before = settings.get(section, {})
+        settings[section] = {**(before if isinstance(before, dict) else {}), **values}
         self.config.write_text(yaml.safe_dump(settings))
 
     def secret(self, name: str, text: str, mode: int = 0o600) -> str:
@@ -69,6 +74,14 @@ class Site:
         (self.folder / "tls.pem").write_text(text.replace("BEGIN CERT", formats.get("begin", "BEGIN CERT")))
         self.change("server", url="https://localhost", tls={"certificate": "tls.pem", "key": "tls.key"})
 
+    def storage(self, statement: str = "SELECT 1") -> Path:
+        """Make the storage, and change it by a statement of SQL; its file."""
+        prepare_storage(load_settings(self.config, {}))
+        file = self.folder / "state" / "tokenserver.db"
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(statement)
+        return file
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
@@ -91,6 +104,35 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 def run(command: str, site: Site) -> Result:
     """A command, in this process."""
     return CliRunner().invoke(main, [command, "--config", str(site.config)])
+
+
+def test_a_storage_that_cannot_answer_stops_neither(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`check` warns, and the server starts: only stored credentials need it."""
+    monkeypatch.setattr("tokenserver.process.listener.run", lambda *_: None)
+    site.storage().write_bytes(b"x" * 5000)
+    checked = run("check", site)
+    assert checked.exit_code == 0
+    assert "warning: storage: does not answer, so stored credentials are rejected until it does" in checked.stderr
+    assert "file is not a database; fix: tokenserver storage check" in checked.stderr
+    monkeypatch.setattr("tokenserver.process.listener.start_metrics", lambda _: None)
+    assert run("serve", site).exit_code == 0
+    assert "storage: does not answer, so stored credentials are rejected until it does" in caplog.text
+
+
+def test_the_start_makes_the_storage(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`check` leaves no file behind."""
+    monkeypatch.setattr("tokenserver.process.listener.run", lambda *_: None)
+    monkeypatch.setattr("tokenserver.process.listener.start_metrics", lambda _: None)
+    file = site.folder / "state" / "tokenserver.db"
+    assert run("check", site).exit_code == 0
+    assert not file.parent.exists()
+    assert run("serve", site).exit_code == 0
+    assert f"storage: made {file}" in caplog.text
+    assert file.stat().st_size > 0
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +211,22 @@ BROKEN: list[tuple[str, Broken, str]] = [
         "a trusted certificate",
         lambda s: s.tls(ec.generate_private_key(EC), begin="BEGIN TRUSTED CERT"),
         "tls.pem: ",
+    ),
+    (
+        "no state key",
+        lambda s: (s.folder / "keys" / "state.key").unlink(),
+        "keys/state.key: does not exist; fix: tokenserver keys init --config",
+    ),
+    ("a storage that others read", lambda s: s.storage().chmod(0o644), "tokenserver.db: can be read by others"),
+    (
+        "a storage of a newer program",
+        lambda s: s.storage("UPDATE meta SET schema = 9"),
+        "storage: its schema has version 9, and this program knows versions up to",
+    ),
+    (
+        "no password of the storage",
+        lambda s: s.change("storage", url="postgresql://127.0.0.1:1/x", password_file="none"),
+        "none: cannot be read: No such file",
     ),
     ("unreadable users", lambda s: s.secret("users.htpasswd", "x", 0o666), "users.htpasswd: can be changed by others"),
 ]

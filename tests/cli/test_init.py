@@ -13,6 +13,9 @@ from click.testing import CliRunner
 from site_commands import Run
 
 from tokenserver.cli import main
+from tokenserver.config.load import load_settings
+from tokenserver.server.stored.opening import open_store, storage_faults
+from tokenserver.storage.store import Selection
 
 POLICY = 'version: 1\nallow: [{id: all, to: [everyone], repositories: ["**"], role: reader}]\n'
 
@@ -49,6 +52,14 @@ def test_init_keeps_secrets_private(made: Path) -> None:
     for path in [made / "users.htpasswd", *(made / "keys").rglob("*.key")]:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((made / "keys").stat().st_mode) == 0o700
+
+
+def test_init_makes_a_storage_that_works(made: Path) -> None:
+    """The state key is there, and the first command that stores something makes the file."""
+    settings = load_settings(made / "tokenserver.yaml", {})
+    assert storage_faults(settings) == []
+    assert open_store(settings).listed(Selection()) == []
+    assert stat.S_IMODE((made / "state" / "tokenserver.db").stat().st_mode) == 0o600
 
 
 def test_init_changes_nothing_where_something_is(run: Run, made: Path) -> None:

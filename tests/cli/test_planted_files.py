@@ -139,7 +139,7 @@ def test_secrets_are_for_their_owner_alone(umask: int, config: Path, tmp_path: P
     finally:
         os.umask(before)
     secret = [tmp_path / "key", tmp_path / "users", tmp_path / "new" / "users.htpasswd", *tmp_path.glob("new/**/*.key")]
-    assert len(secret) == 5
+    assert len(secret) == 6
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
 
 

@@ -26,7 +26,8 @@ from tokenserver.access_keys import AccessKey
 from tokenserver.storage.connections.files import make_file
 from tokenserver.storage.database import Database
 from tokenserver.storage.engines import engine_for
-from tokenserver.storage.store import CredentialStore, Selection
+from tokenserver.storage.selection import Selection
+from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.unavailable import StorageUnavailable
 
 pytestmark = pytest.mark.alone

@@ -22,6 +22,7 @@ from tokenserver.printable import shell_word
 from tokenserver.server.compose import user_sources, warnings, watched_files
 from tokenserver.server.sources.directory_files import client_certificates
 from tokenserver.server.startup import load_all
+from tokenserver.server.stored.opening import storage_warnings
 
 NOTICE_SECONDS = 3.0
 """How long a running server may need until it has loaded or rejected a change."""
@@ -46,7 +47,7 @@ def check(config: Path | None, as_json: bool) -> None:
             exit_with_faults(error)
         echo_text(json.dumps({"ok": False, **faults_as_json(error)}))
         raise SystemExit(WRONG_USE) from error
-    found = warnings(settings, snapshot)
+    found = [*warnings(settings, snapshot), *storage_warnings(settings)]
     rejected = _rejected_by_running(settings, snapshot)
     if as_json:
         users = sum(len(source.users) for source in user_sources(snapshot))

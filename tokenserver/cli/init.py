@@ -19,12 +19,14 @@ from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
+from tokenserver.config.storage import USUAL_FILE
 from tokenserver.documents.files import NotReplaced, create_file, require_replaceable
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import load_snapshot
+from tokenserver.storage.state_keys import init_state_keys
 
 CONFIG_NAME = "tokenserver.yaml"
 USERS_NAME = "users.htpasswd"
@@ -70,6 +72,9 @@ policies: {policies}
 # The token CA and the signing keys, created by `tokenserver keys init`. With {{folder: {keys}, rotate_every: 30d}} the
 # server creates a new signing key every 30 days; registries need no change.
 keys: {keys}
+
+# What outlives a restart, such as access keys: an SQLite file, or postgresql://… for several servers.
+storage: {storage}
 """
 
 
@@ -157,6 +162,7 @@ def create_site(folder: Path, options: SiteOptions) -> str:
         users=USERS_NAME,
         policies=_quoted(_relative(policies, folder) if policies else "policies"),
         keys=_quoted(_relative(keys, folder) if keys else "keys"),
+        storage=USUAL_FILE,
     )
     password = secrets.token_urlsafe(18)
     _create(config, text.encode(), 0o644)
@@ -174,6 +180,7 @@ def create_site(folder: Path, options: SiteOptions) -> str:
             now=datetime.now(UTC),
             lifetime=settings.key_sets()[0].schedule.certificate_lifetime,
         )
+        init_state_keys(settings.keys.folder)
         load_snapshot(settings)
     except BaseException:
         # The options do not work: leave nothing behind that would block a second try.

@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 _PASTED = re.compile(r"""\s*["']?(?:(?:Bearer\s+)?ey[\w-]*\.[\w-]*\.[\w-]*["']?\s*|\{.*)""", re.ASCII | re.DOTALL)
 
 # A command in a fault that reads the configuration.
-_NAMED = re.compile(r"(?<![\w./-])tokenserver (?:keys|users) [a-z]+(?: FILE)?\b")
+_NAMED = re.compile(r"(?<![\w./-])tokenserver (?:keys|users|storage) [a-z]+(?: FILE)?\b")
 
 
 class TokenFile(click.File):

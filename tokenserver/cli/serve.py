@@ -15,27 +15,29 @@ from tokenserver.cli.options import config_option, exit_with_faults, fault_lines
 from tokenserver.cli.terminal import echo_text
 from tokenserver.config.load import config_path, log_format
 from tokenserver.config.settings import Settings
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import BackendUnavailable, Fault, LoadError
 from tokenserver.process.json_log import JsonFormatter, logging_config
 from tokenserver.process.outputs import appearance, check_output
 from tokenserver.process.process_limits import harden_process
 from tokenserver.server.compose import warnings
 from tokenserver.server.start_checks import listening_refused, reason
 from tokenserver.server.startup import load_all
+from tokenserver.server.stored.opening import prepare_storage
 
 logger = logging.getLogger("tokenserver")
 
 
 @click.command()
 @config_option
-def serve(config: Path | None) -> None:
+@click.option("--migrate", is_flag=True, help="Make or migrate the tables of a PostgreSQL storage first.")
+def serve(config: Path | None, *, migrate: bool) -> None:
     """Check everything, then serve until SIGTERM or Ctrl-C.
 
     Audit events go to standard output, one line of JSON each; the log goes to standard error. Exit code 1: another
     process listens on the address, or no worker starts, so trying again may help; 2: faulty files.
     """
     try:
-        _serve(config)
+        _serve(config, migrate=migrate)
     except _AddressInUse as error:
         _not_started(error, config, code=ADDRESS_IN_USE)
     except LoadError as error:
@@ -46,15 +48,16 @@ class _AddressInUse(LoadError):
     """Another process listens on the address; a supervisor may find it free later."""
 
 
-def _serve(config: Path | None) -> None:
+def _serve(config: Path | None, *, migrate: bool) -> None:
     """As `serve`. Raises `LoadError` with everything that prevents the start."""
     check_output()
-    settings, snapshot = load_all(config)
+    settings, snapshot = load_all(config, migrate=migrate)
     _check_address(settings, config)
     look = appearance(settings.log.format)
     logging.config.dictConfig(logging_config(None, console=look.log, color=look.log_color))
     for warning in warnings(settings, snapshot):
         logger.warning("%s", warning)
+    _prepare_storage(settings, migrate=migrate)
     services = ", ".join(registry.service for registry in settings.registries)
     logger.info("realm %s for %s; %d rules", settings.server.realm, services, snapshot.policies.rule_count)
     del snapshot
@@ -66,6 +69,19 @@ def _serve(config: Path | None) -> None:
     if board is not None:
         logger.info("metrics at %s", settings.server.metrics_url)
     run(settings, config, board, look)
+
+
+def _prepare_storage(settings: Settings, *, migrate: bool) -> None:
+    """Make or migrate the tables of the storage, if there is one. The server starts even if it does not answer."""
+    if settings.storage is None:
+        return
+    try:
+        done = prepare_storage(settings, migrate=migrate)
+    except BackendUnavailable as error:
+        logger.error("storage: does not answer, so stored credentials are rejected until it does: %s", error.reason)  # noqa: TRY400 - the reason says it all
+    else:
+        if done is not None:
+            logger.info("%s", done)
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tokenserver.config.descriptions import DESCRIPTIONS
 from tokenserver.config.introspection import shorthand
+from tokenserver.config.keys import Keys
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
@@ -20,6 +21,9 @@ from tokenserver.documents.json_schema import DIALECT
 
 _SHORTHANDS: dict[type[BaseModel], str] = {Lifetimes: "default"}
 """Sections that a plain value of one key stands for, besides those that name a shorthand themselves."""
+
+_USUAL: frozenset[tuple[type[BaseModel], str]] = frozenset({(Keys, "folder")})
+"""Keys that are required after the loader has filled them in."""
 
 _BY_NAME = {model.__name__: model for model in DESCRIPTIONS}
 
@@ -66,11 +70,11 @@ def _describe(section: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _with_shorthand(section: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """The section, or just text if the section has a shorthand, by which its own key may be missing as well."""
+    """The section, or just text if the section has a shorthand."""
     key = shorthand(model) or _SHORTHANDS.get(model)
     if key is None:
         return section
-    required = [name for name in section.pop("required", []) if name != key]
+    required = [name for name in section.pop("required", []) if (model, name) not in _USUAL]
     with_required = {**section, "required": required} if required else section
     plain = {name: value for name, value in section["properties"][key].items() if name != "default"}
     return {"anyOf": [plain, with_required]}

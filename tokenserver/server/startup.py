@@ -16,10 +16,13 @@ from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.compose import load_snapshot
 from tokenserver.server.start_checks import start_faults
+from tokenserver.server.stored.opening import check_storage
 
 
-def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
+def load_all(config: Path | None, *, migrate: bool = False) -> tuple[Settings, Snapshot]:
     """The settings and the snapshot of the files that they name. Everything that would stop a worker is checked here.
+
+    With `migrate`, tables of the storage may be missing or old.
 
     Raises:
         LoadError: every fault of every file, and of the process's environment. Faults in the settings do not hide
@@ -29,7 +32,7 @@ def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
         settings = load_settings(config)
     except SettingsRefused as error:
         raise LoadError([*error.faults, *_faults_in(error.named)]) from error
-    faults = start_faults(settings, str(config_path(config)))
+    faults = [*start_faults(settings, str(config_path(config))), *check_storage(settings, migrate=migrate)]
     try:
         snapshot = load_snapshot(settings)
     except LoadError as error:

@@ -18,8 +18,9 @@ from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
 from tokenserver.server.stored.live import LiveStorage
 from tokenserver.server.stored.opening import open_store
+from tokenserver.storage.selection import Selection
 from tokenserver.storage.state_keys import STATE_KEY
-from tokenserver.storage.store import CredentialStore, Selection
+from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.unavailable import StorageUnavailable
 from tokenserver.web.application import ReconfigurableApplication
 

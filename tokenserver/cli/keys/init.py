@@ -12,6 +12,7 @@ from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
+from tokenserver.storage.state_keys import STATE_KEY, init_state_keys
 
 
 @click.command("init")
@@ -26,7 +27,8 @@ from tokenserver.keys.store import init_keys
 def keys_init(config: Path | None, algorithm: str | None) -> None:
     """Create the token CA and the first signing key in the folder that `keys:` names; existing keys stay.
 
-    Each registry with its own `keys:` folder gets its own CA and key.
+    Each registry with its own `keys:` folder gets its own CA and key. With `storage:`, the key of the storage is made
+    as well.
     """
     settings = load_settings(config)
     is_any_new = False
@@ -44,5 +46,7 @@ def keys_init(config: Path | None, algorithm: str | None) -> None:
             continue
         is_any_new = True
         echo(f"Created the token CA and a signing key ({chosen}) in {key_set.folder}.")
+    if settings.storage is not None and init_state_keys(settings.keys.folder):
+        echo(f"Created the key of the storage, {settings.keys.folder / STATE_KEY}; copy it to all replicas.")
     if is_any_new:
         echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")

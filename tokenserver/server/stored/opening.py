@@ -6,13 +6,14 @@ SQLAlchemy is imported here and below only once there is a storage.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tokenserver.config.settings import Settings
 from tokenserver.config.storage import StorageSettings
 from tokenserver.documents.files import read_text
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import BackendUnavailable, Fault, LoadError
 from tokenserver.storage.connections.files import file_faults, make_file
 from tokenserver.storage.state_keys import read_state_keys
 
@@ -39,9 +40,12 @@ def open_store(settings: Settings) -> CredentialStore:
     if faults:
         raise LoadError(faults)
     keys = read_state_keys(settings.keys.folder)
-    if storage.file is not None and _is_empty(storage.file):
+    if storage.file is not None and not storage.file.exists():
         prepare_storage(settings)
-    return CredentialStore(Database(open_engine(settings)), keys, now=time.time)
+    engine = open_engine(settings)
+    if storage.file is not None:
+        _make_tables(engine, settings)
+    return CredentialStore(Database(engine), keys, now=time.time)
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -78,6 +82,38 @@ def storage_faults(settings: Settings) -> list[Fault]:
     return faults
 
 
+def check_storage(settings: Settings, *, migrate: bool = False) -> list[Fault]:
+    """All that would stop the start. Nothing is made or changed; a storage that does not answer stops nothing."""
+    storage = settings.storage
+    faults = storage_faults(settings)
+    if storage is None or faults or (storage.file is not None and _is_empty(storage.file)):
+        return faults
+    from tokenserver.storage.migrations.migrate import schema_of  # noqa: PLC0415 - takes long to import
+
+    engine = open_engine(settings)
+    with suppress(BackendUnavailable):
+        problem = _schema_problem(schema_of(engine), is_changeable=migrate or storage.file is not None)
+        faults = [] if problem is None else [Fault("storage", 0, "", problem)]
+    engine.dispose()
+    return faults
+
+
+def storage_warnings(settings: Settings) -> list[str]:
+    """That the storage does not answer, or that its tables should be migrated."""
+    storage = settings.storage
+    if storage is None or (storage.file is not None and _is_empty(storage.file)):
+        return []
+    from tokenserver.storage.migrations.migrate import schema_of  # noqa: PLC0415 - takes long to import
+
+    engine = open_engine(settings)
+    try:
+        return _old_schema(schema_of(engine), is_file=storage.file is not None)
+    except BackendUnavailable as error:
+        return [f"storage: does not answer, so stored credentials are rejected until it does: {error.reason}"]
+    finally:
+        engine.dispose()
+
+
 def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
     """Make the tables of a new database, and migrate older ones; what was done as a sentence, None if nothing.
 
@@ -87,12 +123,7 @@ def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
         LoadError: the tables are missing or too old, and are not to be changed; or a newer program has changed them.
         StorageUnavailable: the database does not answer; nothing was changed.
     """
-    from tokenserver.storage.migrations.migrate import (  # noqa: PLC0415 - takes long to import
-        OLDEST,
-        NewerSchema,
-        migrate_schema,
-        schema_of,
-    )
+    from tokenserver.storage.migrations.migrate import migrate_schema, schema_of  # noqa: PLC0415 - as above
     from tokenserver.storage.tables import SCHEMA  # noqa: PLC0415
 
     storage = _required(settings)
@@ -100,22 +131,27 @@ def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
     engine = open_engine(settings)
     try:
         before = schema_of(engine)
-        if before == SCHEMA:
+        problem = _schema_problem(before, is_changeable=migrate or storage.file is not None)
+        if problem is not None:
+            _refuse(problem)
+        if before == SCHEMA or not (migrate or storage.file is not None):
             return None
-        if storage.file is None and not migrate and (before is None or before < OLDEST):
-            fix = "tokenserver storage init" if before is None else "tokenserver storage migrate"
-            _refuse("has no tables" if before is None else f"has tables of version {before}", fix=fix)
-        if before is not None and before < SCHEMA and storage.file is None and not migrate:
-            return f"storage: has tables of version {before}; tokenserver storage migrate brings them to {SCHEMA}"
         migrate_schema(engine, server=settings.server.url, now=int(time.time()))
-    except NewerSchema as error:
-        _refuse(error.reason, error)
     finally:
         engine.dispose()
     place = storage.file or "the database"
     if before is None:
         return f"storage: made {place}" if is_new else f"storage: made the tables of {place}"
     return f"storage: migrated {place} from version {before} to {SCHEMA}"
+
+
+def _make_tables(engine: Engine, settings: Settings) -> None:
+    """Make the tables of a file whose first process got no further. One that does not answer may do so later."""
+    from tokenserver.storage.migrations.migrate import migrate_schema, schema_of  # noqa: PLC0415 - takes long to import
+
+    with suppress(BackendUnavailable):
+        if schema_of(engine) is None:
+            migrate_schema(engine, server=settings.server.url, now=int(time.time()))
 
 
 def _required(settings: Settings) -> StorageSettings:
@@ -129,6 +165,27 @@ def _is_empty(file: Path) -> bool:
     return not file.exists() or file.stat().st_size == 0
 
 
-def _refuse(message: str, cause: Exception | None = None, *, fix: str | None = None) -> NoReturn:
-    text = message if fix is None else f"{message}; fix: {fix}"
-    raise LoadError([Fault("storage", 0, "", text)]) from cause
+def _schema_problem(found: int | None, *, is_changeable: bool) -> str | None:
+    """Why tables of this version cannot be used; None if they can, or if they are missing or old and may be changed."""
+    from tokenserver.storage.migrations.migrate import OLDEST, NewerSchema  # noqa: PLC0415 - takes long to import
+    from tokenserver.storage.tables import SCHEMA  # noqa: PLC0415
+
+    if found is not None and found > SCHEMA:
+        return NewerSchema(found).reason
+    if is_changeable or (found is not None and found >= OLDEST):
+        return None
+    if found is None:
+        return "the database has no tables; fix: tokenserver storage init"
+    return f"the tables have version {found}, and this program needs {OLDEST}; fix: tokenserver storage migrate"
+
+
+def _old_schema(found: int | None, *, is_file: bool) -> list[str]:
+    from tokenserver.storage.tables import SCHEMA  # noqa: PLC0415 - takes long to import
+
+    if found is None or found >= SCHEMA or is_file:
+        return []
+    return [f"storage: the tables have version {found}; tokenserver storage migrate brings them to {SCHEMA}"]
+
+
+def _refuse(message: str, cause: Exception | None = None) -> NoReturn:
+    raise LoadError([Fault("storage", 0, "", message)]) from cause

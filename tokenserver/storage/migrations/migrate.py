@@ -5,6 +5,7 @@ Alembic takes long to import, so nothing else imports it, and `schema_of` does w
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def _record(connection: Connection, before: int | None, server: str, now: int) -
 
 def _upgrade(connection: Connection) -> None:
     """Run the steps of `versions/` that the database lacks."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would list its plug-ins
     from alembic.config import Config  # noqa: PLC0415 - takes long to import
     from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
