@@ -247,7 +247,7 @@ def test_token_exchange_for_a_token(site: StoredSite) -> None:
     assert "refresh_token" not in content
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no subject": ({"subject_token": None}, "subject_token: is missing"),
     "no type": ({"subject_token_type": None}, "subject_token_type: is missing"),
     "another type": (
