@@ -1,7 +1,8 @@
-"""`python -m bench.machines`: the cost of declared robots and workloads: loads, and decisions for machines.
+"""`python -m bench.machines`: the cost of declared robots and workloads: loads, decisions and questions about them.
 
 Each machine has a rule of its own, each robot a secret. Decisions are measured in CPU time and in turn between the
-sizes, for clients that were created right before; a workload's token has eight claims.
+sizes, for clients that were created right before; a workload's token has eight claims. Questions are about a rule on
+`teams/${group}/**` in a tree of many groups, each of a robot and a workload.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ from pathlib import Path
 
 from bench.policies import CONTEXT, NOW
 from tokenserver.identity import Identity
+from tokenserver.patterns import parse_pattern
+from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.decide import decide
-from tokenserver.policy.loading.loader import PolicyLoader
+from tokenserver.policy.diff.diff import diff
+from tokenserver.policy.loading.loader import PolicyLoader, load_policies
 from tokenserver.policy.model import PolicySet
+from tokenserver.policy.queries.who_can_below import holders_of_all, holdings
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 from tokenserver.scopes import Resource, Scope
 
 SIZES = ((10, 10), (10_000, 1_000), (10_000, 10_000))
 """Robots and workloads."""
+
+GROUPS = (100, 1_000)
 
 _ROBOT = '  ci-{0}: {{secrets: [{{id: a{0:011}, hash: "sha256:{0:064x}", expires: 2028-01-01}}]}}\n'
 _WORKLOAD = "  job-{0}: {{from: github, claims: {{repository_id: {0}, ref: refs/heads/*}}}}\n"
@@ -61,9 +68,43 @@ def main() -> None:
     for (size, sort), found in times.items():
         figures[size][f"decide, {sort} us"] = round(statistics.median(found), 1)
     report(figures)
+    with tempfile.TemporaryDirectory() as scratch:
+        questions = {count: asked(Path(scratch), count) for count in GROUPS}
+    print(f"\n{'groups':>8} {'diff s':>10} {'who-can s':>10}")
+    for count, row in questions.items():
+        print(f"{count:>8} {row['diff s']:>10} {row['who-can s']:>10}")
     if arguments.json is not None:
         rows = {f"{robots} robots, {workloads} workloads": row for (robots, workloads), row in figures.items()}
+        rows |= {f"{count} groups of machines": row for count, row in questions.items()}
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def asked(folder: Path, count: int) -> dict[str, float]:
+    """The CPU time of `policy diff` after a change of the rule, and of `policy who-can` below `teams/**`."""
+    old, new = (
+        load_policies(groups_tree(folder / f"{role}-{count}", count, role), now=NOW) for role in ("reader", "writer")
+    )
+    pattern = parse_pattern("teams/**")
+    start = time.process_time()
+    gains = diff(old, new, NOW).gains
+    compared = time.process_time()
+    found = holdings(new, "push", pattern, Given(CONTEXT.service, None, NOW))
+    everywhere = holders_of_all(new, pattern, found)
+    done = time.process_time()
+    # Otherwise something else would be measured: people, robots and workloads gain; people and each machine may push.
+    assert (len(gains), len(found), everywhere) == (3, 2 * count + 1, [])  # noqa: S101 - see above
+    return {"diff s": round(compared - start, 2), "who-can s": round(done - compared, 2)}
+
+
+def groups_tree(folder: Path, count: int, role: str) -> Path:
+    """Write a policy folder with so many groups, each of a robot and a workload, and one rule for all of them."""
+    folder.mkdir()
+    parts = ["version: 1\nrobots:\n", *(f"  ci-{number}:\n" for number in range(count))]
+    parts += ["workloads:\n", *map(_WORKLOAD.format, range(count)), "groups:\n"]
+    parts += [f"  g{number}: {{robots: [ci-{number}], workloads: [job-{number}]}}\n" for number in range(count)]
+    parts += [f'allow:\n  - {{id: teams, to: [everyone], repositories: ["teams/${{group}}/**"], role: {role}}}\n']
+    (folder / "machines.yaml").write_text("".join(parts))
+    return folder
 
 
 def tree(folder: Path, robots: int, workloads: int) -> Path:

@@ -15,7 +15,6 @@ from tokenserver.identity import (
     Kind,
     NamespaceRule,
     Namespaces,
-    flattened_claims,
     lower_namespace,
     slug_namespace,
     spell_group,
@@ -199,32 +198,3 @@ def test_the_only_name_of_a_namespace() -> None:
     assert Namespaces(frozenset({LOWER, None})).only_name("123") == "123"
     assert Namespaces(frozenset({LOWER})).only_name("a1") is None
     assert Namespaces(frozenset({SLUG})).only_name("123") is None
-
-
-@pytest.mark.parametrize(
-    ("document", "expected"),
-    [
-        pytest.param({}, set(), id="nothing"),
-        pytest.param({"ref": "main", "id": 74, "protected": True, "fork": False},
-                     {("ref", "main"), ("id", "74"), ("protected", "true"), ("fork", "false")}, id="text as in JSON"),
-        pytest.param({"aud": ["a", "b", 3]}, {("aud", "a"), ("aud", "b"), ("aud", "3")}, id="each value of an array"),
-        pytest.param(
-            {"kubernetes.io": {"namespace": "web", "pod": {"name": "p", "ips": ["1", "2"]}}},
-            {("kubernetes.io/namespace", "web"), ("kubernetes.io/pod/name", "p"), ("kubernetes.io/pod/ips", "1"),
-             ("kubernetes.io/pod/ips", "2")},
-            id="objects by path",
-        ),
-        pytest.param({"a": None, "b": 1.5, "c": [], "d": {}, "e": [["x"], {"f": "y"}, None]}, set(), id="no value"),
-    ],
-)  # fmt: skip
-def test_flattened_claims(document: dict[str, object], expected: set[tuple[str, str]]) -> None:
-    """A JSON object as policies compare it."""
-    assert flattened_claims(document) == expected
-
-
-def test_claims_of_any_depth() -> None:
-    """Depth costs no stack."""
-    document: dict[str, object] = {"a": "x"}
-    for _ in range(3000):
-        document = {"a": document}
-    assert flattened_claims(document) == {("/".join(["a"] * 3001), "x")}

@@ -20,6 +20,8 @@ ELSEWHERE: dict[str, str] = {
     "cli/policy/diff_output.py": "the output of `policy diff`, which cli/policy/test_diff.py runs as a command",
     "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
     "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
+    "cli/stored/ending.py": "the ending that cli/access_keys/test_revoke.py and cli/logins/test_revoke.py run as commands",
+    "cli/stored/secret_output.py": "what the commands of cli/access_keys/test_create.py and test_list.py print",
     "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",
     "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",

@@ -48,32 +48,6 @@ Claims = frozenset[tuple[str, str]]
 """Verified claims, by name and value; a claim with several values is there with each of them."""
 
 
-def flattened_claims(document: Mapping[str, object]) -> Claims:
-    """The claims of a JSON object, as policies compare them.
-
-    An object is there by paths (`kubernetes.io/serviceaccount/name`), an array with each of its values. Booleans and
-    whole numbers are text as in JSON. What no policy can name is left out: null, fractions, and what is inside of an
-    array but no value.
-    """
-    found: set[tuple[str, str]] = set()
-    objects: list[tuple[str, Mapping[str, object]]] = [("", document)]
-    while objects:
-        path, members = objects.pop()
-        for name, value in members.items():
-            if isinstance(value, Mapping):
-                objects.append((f"{path}{name}/", value))
-                continue
-            texts = map(_claim_value, value if isinstance(value, list) else [value])
-            found.update((path + name, text) for text in texts if text is not None)
-    return frozenset(found)
-
-
-def _claim_value(value: object) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (str, int)) else None
-
-
 @dataclass(frozen=True, slots=True)
 class Identity:
     """An authenticated client. `subject` is the source's own name for the user, never the text that was typed.

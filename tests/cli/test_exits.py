@@ -45,7 +45,13 @@ EVENT = (
 
 CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
+
 COMMANDS = {
+    "access-keys create": (f"access-keys create --user admin {CONFIG}", 74),
+    "access-keys list": (f"access-keys list --json {CONFIG}", 74),
+    "access-keys revoke": (f"access-keys revoke --user admin --json {CONFIG}", 74),
+    "access-keys rotate": (f"access-keys rotate 000000000000 {CONFIG}", 1),
+    "access-keys show": (f"access-keys show 000000000000 {CONFIG}", 1),
     "check": (f"check {CONFIG}", 74),
     "credential-provider": ("credential-provider", 74),
     "demo": ("demo --no-registry new", 0),
@@ -61,6 +67,8 @@ COMMANDS = {
     "keys retire": (f"keys retire unknown {CONFIG}", 1),
     "keys rotate": (f"keys rotate --plan {CONFIG}", 74),
     "ldap test": (f"ldap test ann {CONFIG}", 2),
+    "logins list": (f"logins list --json {CONFIG}", 74),
+    "logins revoke": (f"logins revoke --user admin --json {CONFIG}", 74),
     "policy diff": ("policy diff site/policies site/policies", 74),
     "policy lint": (f"policy lint --json {CONFIG}", 74),
     "policy matrix": (f"policy matrix {CONFIG}", 74),
@@ -76,6 +84,8 @@ COMMANDS = {
     "robots list": (f"robots list --json {CONFIG}", 74),
     "robots show": (f"robots show ci-web {CONFIG}", 1),
     "robots secret new": ("robots secret new ci-web --for-file", 74),
+    "robots secret revoke": (f"robots secret revoke ci-web --json {CONFIG}", 74),
+    "robots secret rotate": (f"robots secret rotate ci-web {CONFIG}", 1),
     "schema": ("schema policy", 74),
     "serve": (f"serve {CONFIG}", 0),
     "token inspect": ("token inspect --json", 1),
@@ -135,7 +145,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(main, ["init", str(folder / "site"), "--listen", listen]).exit_code == 0
     config = str(folder / "site" / "tokenserver.yaml")
     lines = Path(config).read_text().replace(":5001", f":{free_port()}")  # where nothing listens, for `health`
-    Path(config).write_text(lines)
+    Path(config).write_text(f"{lines}access_keys: {{}}\n")
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
     password = run(main, ["users", "set", "ann", "--file", str(folder / "users")], input="a password of ann\n")
     assert password.exit_code == 0

@@ -15,6 +15,8 @@ import pytest
 from harness import registries
 from harness.clients import Client, Docker
 from harness.every_client import CLIENTS, row
+from harness.go_clients import CtrHosts
+from harness.helm import HELMS
 from harness.images import Image
 from harness.registries import Registry
 from harness.scene import Scene
@@ -101,13 +103,15 @@ CREDENTIALS = {
     "robot": ("ci-web", lambda _: KEY.text.reveal(), "robot:ci-web"),
 }
 
-EVERY_DAY = frozenset({"docker", "dockerd", "skopeo", "podman", "crane", "oras", "ctr"})
+KINDS: tuple[type[Client], ...] = (*CLIENTS, CtrHosts, *HELMS)
+
+EVERY_DAY = frozenset({"docker", "dockerd", "skopeo", "podman", "crane", "oras", "ctr", "ctr-hosts", "helm"})
 """The clients that most machines have; the night tries the others."""
 
 
 def able(verb: str) -> pytest.MarkDecorator:
     """One row for each client that has the verb."""
-    found = [one for one in CLIENTS if verb not in one.cannot]
+    found = [one for one in KINDS if verb not in one.cannot]
     return pytest.mark.parametrize("kind", [row(one, nightly=one.name not in EVERY_DAY) for one in found])
 
 
@@ -138,12 +142,12 @@ def test_push(kind: type[Client], credential: str, scene: Scene, issuer: Workloa
     repository = scene.new_name("web")
     output = client.push(scene.registry, scene.image, repository)
     assert output.ok, str(output)
-    assert scene.registry.holds(repository)
+    assert scene.registry.holds(repository, client.tag)
     assert set(outcomes(scene.server, since, subject)) == {"granted"}
     elsewhere = scene.new_name("people")
     refused = client.push(scene.registry, scene.image, elsewhere)
     assert not refused.ok
-    assert not scene.registry.holds(elsewhere)
+    assert not scene.registry.holds(elsewhere, client.tag)
 
 
 @pytest.mark.parametrize(

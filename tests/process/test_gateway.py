@@ -1,116 +1,141 @@
-"""The gateway's bodies: read whole or rejected, by length, number of chunks, and how they end."""
+"""The gateway: requests as granian hands them over, from their headers and bodies to the answer."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
+from flask import Flask
+from granian_requests import Exchange, GranianPromise, Headers, Scope, Watcher
+from tests_web_server import PASSWORDS, Server, server, server_folder
 
-from tokenserver.errors import InvalidRequest, RequestError
-from tokenserver.process.gateway import MAX_PIECES, YIELDS, body_at_hand, chunked_body, whole_body
-from tokenserver.scopes import ScopeLimits
-from tokenserver.web.parameters import RequestTooLarge, max_body
+from tokenserver.process import body_reader, gateway
+from tokenserver.process.body_reader import WorkerLoop
+from tokenserver.process.gateway import Gateway
+from tokenserver.web.routes import TokenFront
 
-LIMITS = ScopeLimits(scope_bytes=40_000)
-MAX_BODY = max_body(LIMITS)
+__all__ = ["server", "server_folder"]
 
-
-class Proto:
-    """RSGI's protocol object, as far as bodies need it."""
-
-    def __init__(self, *pieces: bytes, is_cut: bool = False) -> None:
-        self.read = 0
-        self._pieces = pieces
-        self._is_cut = is_cut
-
-    async def __call__(self) -> bytes:
-        if self._is_cut:
-            raise RuntimeError("RSGIProtocolError")
-        return b"".join(self._pieces)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            self.read += 1
-            yield piece
+FORM = urlencode({"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}).encode()
 
 
-def read(proto: Proto, *, announced: bool = False) -> bytes | RequestError:
-    return asyncio.run(whole_body(proto()) if announced else chunked_body(proto, LIMITS))
+@pytest.fixture
+def loop() -> Iterator[WorkerLoop]:
+    """A loop that does not run: nothing here may need it."""
+    loop = WorkerLoop()
+    yield loop
+    loop.close()
 
 
-@pytest.mark.parametrize(
-    ("pieces", "body"),
-    [
-        pytest.param((b"",), b"", id="empty"),
-        pytest.param((b"a=1", b"&b=2", b""), b"a=1&b=2", id="chunks"),
-        pytest.param((b"x" * MAX_BODY, b""), b"x" * MAX_BODY, id="largest"),
-        pytest.param((*[b"x"] * (MAX_PIECES - 1), b""), b"x" * (MAX_PIECES - 1), id="most-chunks"),
-    ],
-)
-def test_whole_bodies(pieces: tuple[bytes, ...], body: bytes) -> None:
-    """The chunks in their order."""
-    assert read(Proto(*pieces)) == body
+@pytest.fixture
+def front(server: Server) -> TokenFront:
+    application = server.client.application
+    assert isinstance(application, Flask)
+    front = application.wsgi_app
+    assert isinstance(front, TokenFront)
+    return front
 
 
-def test_a_body_of_known_length() -> None:
-    """It is awaited as a whole; one that is cut off is the client's error."""
-    assert read(Proto(b"a=1"), announced=True) == b"a=1"
-    cut = read(Proto(is_cut=True), announced=True)
-    assert (type(cut), str(cut)) == (InvalidRequest, "the body is shorter than Content-Length says")
+@pytest.fixture
+def gate(front: TokenFront, loop: WorkerLoop) -> Gateway:
+    return Gateway(front, loop, threads=1)
 
 
-class Promise:
-    """Granian's awaitable, which is done when it has been asked so many times."""
-
-    def __init__(self, after: int, *, is_cut: bool = False) -> None:
-        self.asked = 0
-        self._after = after
-        self._is_cut = is_cut
-
-    def done(self) -> bool:
-        self.asked += 1
-        return self.asked > self._after
-
-    def result(self) -> bytes:
-        if self._is_cut:
-            raise RuntimeError("RSGIProtocolError")
-        return b"a=1"
+def post(*lines: tuple[str, str], length: int = len(FORM)) -> Scope:
+    """The headers of a POST with a form."""
+    form = ("content-type", "application/x-www-form-urlencoded")
+    headers = Headers([("host", "x"), form, ("content-length", str(length)), *lines])
+    return Scope(headers, method="POST", query_string="", client="127.0.0.1:4711")
 
 
-@pytest.mark.parametrize(
-    ("after", "body"),
-    [
-        pytest.param(0, b"a=1", id="there"),
-        pytest.param(YIELDS - 1, b"a=1", id="in-a-moment"),
-        pytest.param(YIELDS, None, id="later"),
-    ],
-)
-def test_a_body_that_came_with_its_headers(after: int, body: bytes | None) -> None:
-    """It is taken without the event loop; another one is left to it."""
-    promise = Promise(after)
-    assert (body_at_hand(promise), promise.asked) == (body, min(after + 1, YIELDS))
+def test_a_get(gate: Gateway) -> None:
+    """It has no body to wait for."""
+    exchange = Exchange()
+    gate(Watcher(Scope(query_string="service=reg", client="127.0.0.1:4711"), exchange))
+    assert [status for status, _, _ in exchange.answers] == [200]
 
 
-def test_a_body_that_was_cut_off_with_its_headers() -> None:
-    """The client's error, returned and not raised; an awaitable of another kind is left to the event loop."""
-    cut = body_at_hand(Promise(0, is_cut=True))
-    assert (type(cut), str(cut)) == (InvalidRequest, "the body is shorter than Content-Length says")
-    waiting = Proto(b"a=1")()
-    assert body_at_hand(waiting) is None
-    waiting.close()
+def test_another_page(gate: Gateway) -> None:
+    """It is Flask's."""
+    exchange = Exchange()
+    gate(Watcher(Scope(path="/healthz"), exchange))
+    assert [(status, json.loads(body)) for status, _, body in exchange.answers] == [(200, {"status": "ok"})]
+
+
+def test_a_form_is_answered_by_the_thread_that_completes_it(gate: Gateway, front: TokenFront, loop: WorkerLoop) -> None:
+    """No thread waits before, and its place is free afterwards."""
+    body = GranianPromise(loop)
+    exchange = Exchange(body)
+    gate(Watcher(post(), exchange))
+    assert (exchange.answers, front.endpoint.places.taken) == ([], 1)
+    body.complete(lambda: FORM)
+    assert front.endpoint.places.taken == 0
+    status, _, content = exchange.answers[0]
+    assert (len(exchange.answers), status, sorted(json.loads(content))) == (
+        1,
+        200,
+        ["access_token", "expires_in", "issued_at", "scope", "token"],
+    )
+
+
+def test_a_late_form(gate: Gateway, loop: WorkerLoop, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """408, the end of the connection, and an event; nothing of it is tried."""
+    monkeypatch.setattr(gateway, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(body_reader, "LATE_SECONDS", 0.05)
+    exchange = Exchange(GranianPromise(loop))
+    gate(Watcher(post(), exchange))
+    deadline = time.monotonic() + 10
+    loop.call_later(0.01, loop.stop)
+    while not exchange.answers and time.monotonic() < deadline:
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+    status, headers, _ = exchange.answers[0]
+    assert (status, headers["connection"]) == (408, "close")
+    assert [event["outcome"] for event in server.audit.events] == ["invalid_request"]
 
 
 @pytest.mark.parametrize(
-    ("pieces", "kind", "read_pieces"),
+    ("scope", "status"),
     [
-        pytest.param((b"x" * MAX_BODY, b"y", b"z", b""), RequestTooLarge, 2, id="too-large"),
-        pytest.param((b"x",) * (MAX_PIECES + 50), InvalidRequest, MAX_PIECES + 1, id="too-many-chunks"),
-        pytest.param((b"x", b"", b""), InvalidRequest, 3, id="cut-off-or-trailers"),
+        pytest.param(post(length=10_000_000), 413, id="too large"),
+        pytest.param(post(("transfer-encoding", "gzip")), 400, id="a coding that is ambiguous"),
     ],
 )
-def test_rejected_bodies(pieces: tuple[bytes, ...], kind: type[RequestError], read_pieces: int) -> None:
-    """The error is returned and not raised, and no more is read than needed."""
-    proto = Proto(*pieces)
-    assert type(read(proto)) is kind
-    assert proto.read == read_pieces
+def test_a_refusal_reads_no_body(gate: Gateway, front: TokenFront, scope: Scope, status: int) -> None:
+    """Its headers are enough, and it holds no place."""
+    exchange = Exchange()
+    gate(Watcher(scope, exchange))
+    assert [(found, headers["connection"]) for found, headers, _ in exchange.answers] == [(status, "close")]
+    assert front.endpoint.places.taken == 0
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before the body", "after the body"])
+def test_an_unexpected_error(
+    gate: Gateway,
+    front: TokenFront,
+    loop: WorkerLoop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_late: bool,
+) -> None:
+    """500 instead of a client that waits forever, a log line without the error's text, and no place is lost."""
+
+    def fail(*_: object) -> None:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr(front, "token", fail)
+    body = GranianPromise(loop)
+    if is_late:
+        exchange = Exchange(body)
+        gate(Watcher(post(), exchange))
+        body.complete(lambda: FORM)
+    else:
+        exchange = Exchange()  # has no body to give
+        gate(Watcher(post(), exchange))
+    assert [status for status, _, _ in exchange.answers] == [500]
+    assert front.endpoint.places.taken == 0
+    kind = "LookupError" if is_late else "AssertionError"
+    assert [record.getMessage() for record in caplog.records] == [f"unexpected {kind} while answering a request"]

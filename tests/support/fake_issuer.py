@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 
-from harness.misfits import Reply
+from harness.misfits import Reply, answering
 
 
 class SetClock:
@@ -46,37 +45,14 @@ def fake_issuer(context: ssl.SSLContext | None = None) -> Iterator[FakeIssuer]:
     """Such a server; with a context over TLS. A path without a reply is 404."""
     issuer = FakeIssuer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            issuer.paths.append(self.path)
-            issuer.authorizations.append(self.headers.get("authorization"))
-            reply = issuer.replies.get(self.path, Reply(404))
-            self.send_response_only(reply.status)
-            for name, value in reply.headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+    def reply_to(path: str, headers: Message) -> Reply:
+        issuer.paths.append(path)
+        issuer.authorizations.append(headers.get("authorization"))
+        return issuer.replies.get(path, Reply(404))
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Stay silent."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that goes away is no error here."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    issuer.url = f"{'http' if context is None else 'https'}://localhost:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with answering(reply_to, context=context) as port:
+        issuer.url = f"{'http' if context is None else 'https'}://localhost:{port}"
         yield issuer
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def now_and_here(run: Callable[[], None]) -> None:

@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import pytest
+from granian_requests import Headers, Lines, Scope
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.web.environ import decisive_environ, environ_of
-
-Lines = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Headers:
-    """Header lines as granian 2.8 shows them: lines that are not ASCII are missing among items, and get stops there."""
-
-    lines: Lines
-
-    def items(self) -> Lines:
-        return [(name, value) for name, value in self.lines if value.isascii()]
-
-    def keys(self) -> Sequence[str]:
-        return list(dict.fromkeys(name for name, _ in self.lines))
-
-    def get(self, name: str) -> str | None:
-        found = next((value for known, value in self.lines if known == name), None)
-        return found if found is not None and found.isascii() else None
-
-    def __len__(self) -> int:
-        return len(self.keys())
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A request."""
-
-    headers: Headers = field(default_factory=lambda: Headers([("host", "auth.example.com")]))
-    client: str = "192.0.2.7:4711"
-    server: str = "10.0.0.1:5001"
-    scheme: str = "http"
-    http_version: str = "1.1"
-    method: str = "GET"
-    path: str = "/token"
-    query_string: str = "service=a"
-    authority: str | None = None
 
 
 def of(*lines: tuple[str, str]) -> dict[str, object]:

@@ -25,6 +25,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Principal
+from tokenserver.printable import one_line
 from tokenserver.server.compose import ldap_directory
 from tokenserver.server.startup import configured_policies
 
@@ -123,15 +124,10 @@ def _facts(step: DiagnosisStep) -> dict[str, object]:
 
 def _print(step: DiagnosisStep, *, verbose: bool) -> None:
     failed = step.failure is not None
-    echo(f"{step.name:<9} {_fit(step.result)}", fg="red" if failed else None, bold=step.name == "server")
-    width = max((len(_fit(one.name)) for one in step.names), default=0)
+    echo(f"{step.name:<9} {step.result}", fg="red" if failed else None, bold=step.name == "server")
+    width = max((len(one_line(one.name)) for one in step.names), default=0)
     for one in step.names:
-        dn = f"  {_fit(one.dn)}" if verbose and one.dn else ""
-        echo(f"{'':<9}   {_fit(one.name):<{width if dn else 0}}{dn}")
+        dn = f"  {one.dn}" if verbose and one.dn else ""
+        echo(f"{'':<9}   {one_line(one.name):<{width if dn else 0}}{dn}")
     if failed:
         echo(f"{'':<9} to do: {step.advice}")
-
-
-def _fit(text: str) -> str:
-    """Text of the directory, without what moves the cursor of a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

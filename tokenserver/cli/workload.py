@@ -104,13 +104,8 @@ def _facts(step: ExaminedStep) -> dict[str, object]:
 
 
 def _print(step: ExaminedStep) -> None:
-    echo(f"{step.name:<9} {_fit(step.result)}", fg="red" if step.advice is not None else None)
+    echo(f"{step.name:<9} {step.result}", fg="red" if step.advice is not None else None)
     for line in step.details:
-        echo(f"{'':<9}   {_fit(line)}")
+        echo(f"{'':<9}   {line}")
     if step.advice is not None:
-        echo(f"{'':<9} to do: {_fit(step.advice)}")
-
-
-def _fit(text: str) -> str:
-    """Text of a JWT, without what moves the cursor of a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+        echo(f"{'':<9} to do: {step.advice}")

@@ -16,6 +16,9 @@ MAX_IDLE = 180 * DAY
 MAX_OVERLAP = 30 * DAY
 MAX_PER_USER = 1000
 
+NEEDING_STORAGE = ("access_keys", "refresh_tokens")
+"""The sections of the configuration that need `storage`."""
+
 NO_REFRESH_TOKENS = "needs the section refresh_tokens; fix: add refresh_tokens: {} at the top level"
 
 

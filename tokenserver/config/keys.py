@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import AfterValidator, model_validator
 
 from tokenserver.config.fields import FilePath, Seconds, Section
+from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
 from tokenserver.scopes import MAX_LIFETIME
@@ -71,3 +73,25 @@ class Keys(Section):
         if self.publish_ahead is not None:
             return self.publish_ahead
         return DAY if pinned else HOUR
+
+
+class KeySet(NamedTuple):
+    """A key folder, the registries that it signs for, its issuer, and its rotation schedule.
+
+    `registries` may be empty for the folder of the whole server.
+    """
+
+    folder: Path
+    registries: tuple[RegistrySettings, ...]
+    issuer: str
+    schedule: Schedule
+
+    @property
+    def wanted(self) -> RegistrySettings | None:
+        """The first of its registries that requires an algorithm."""
+        return next((registry for registry in self.registries if registry.algorithm is not None), None)
+
+    @property
+    def algorithm(self) -> str | None:
+        """The algorithm that the keys must have; None if no registry requires one."""
+        return None if self.wanted is None else self.wanted.algorithm

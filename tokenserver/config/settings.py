@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.config.credentials import NO_REFRESH_TOKENS, AccessKeySettings, RefreshTokenSettings
+from tokenserver.config.credentials import (
+    NEEDING_STORAGE,
+    NO_REFRESH_TOKENS,
+    AccessKeySettings,
+    RefreshTokenSettings,
+)
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -23,7 +28,7 @@ from tokenserver.config.fields import (
     Section,
     TokenReuse,
 )
-from tokenserver.config.keys import Keys
+from tokenserver.config.keys import Keys, KeySet
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
@@ -32,12 +37,10 @@ from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
-from tokenserver.keys.schedule import Schedule
 
 __all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
 
 MAX_WORKERS = 256
-NEEDING_STORAGE = ("access_keys", "refresh_tokens")
 
 
 class Tls(Section):
@@ -106,28 +109,6 @@ class LogSettings(Section):
     """How the log on standard error looks. `format` None: readable lines at a terminal, else JSON."""
 
     format: Literal["console", "json"] | None = None
-
-
-class KeySet(NamedTuple):
-    """A key folder, the registries that it signs for, its issuer, and its rotation schedule.
-
-    `registries` may be empty for the folder of the whole server.
-    """
-
-    folder: Path
-    registries: tuple[RegistrySettings, ...]
-    issuer: str
-    schedule: Schedule
-
-    @property
-    def wanted(self) -> RegistrySettings | None:
-        """The first of its registries that requires an algorithm."""
-        return next((registry for registry in self.registries if registry.algorithm is not None), None)
-
-    @property
-    def algorithm(self) -> str | None:
-        """The algorithm that the keys must have; None if no registry requires one."""
-        return None if self.wanted is None else self.wanted.algorithm
 
 
 class Settings(Section):
@@ -214,9 +195,9 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _credentials_are_stored(self) -> Self:
-        needing = [section for section in NEEDING_STORAGE if getattr(self, section) is not None]
-        if needing and self.storage is None:
-            raise PlacedError((needing[0],), f"needs a storage; fix: add storage: {USUAL_FILE}")
+        if self._sections_of_credentials and self.storage is None:
+            message = f"needs a storage; fix: add storage: {USUAL_FILE}"
+            raise PlacedError((self._sections_of_credentials[0],), message)
         return self
 
     @model_validator(mode="after")
@@ -225,6 +206,10 @@ class Settings(Section):
         if wanting and self.refresh_tokens is None:
             raise PlacedError(("registries", wanting[0], "refresh_tokens"), NO_REFRESH_TOKENS)
         return self
+
+    @property
+    def _sections_of_credentials(self) -> list[str]:
+        return [section for section in NEEDING_STORAGE if getattr(self, section) is not None]
 
     def gives_refresh_tokens(self, registry: RegistrySettings) -> bool:
         """Whether a login at this registry may be answered with a refresh token."""

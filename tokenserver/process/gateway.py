@@ -2,8 +2,8 @@
 
 granian's own WSGI interface merges `X-Forwarded-For` and `X_Forwarded_For` into one variable of the environ, and its
 bodies block a thread without a deadline. Its RSGI interface keeps header names as sent and has awaitable bodies, but
-runs everything in one event loop. So requests arrive by RSGI and run in granian's blocking threads, as with WSGI; only
-bodies that have not arrived with their headers wait in the event loop.
+runs everything in one event loop. So requests arrive by RSGI and run in granian's blocking threads, as with WSGI; and
+while a body arrives, its request holds no thread (`process/body_reader.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from granian._granian import CallbackScheduler, RSGIWorker
@@ -22,23 +22,14 @@ from granian._signals import set_loop_signals
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
-from tokenserver.errors import InvalidRequest, RequestError
-from tokenserver.scopes import ScopeLimits
-from tokenserver.web.bodies import BODY_SECONDS, Place
+from tokenserver.errors import RequestError
+from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
+from tokenserver.web.bodies import BODY_SECONDS
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
-from tokenserver.web.parameters import BodyTooSlow, max_body, too_large
 from tokenserver.web.routes import TokenFront, wants_body
 from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
 
 logger = logging.getLogger("tokenserver")
-
-MAX_PIECES = 1024
-"""The most chunks of one body. Each costs a turn of the event loop, so 64 KiB in single bytes would block it for
-seconds."""
-
-YIELDS = 4
-"""How often a thread lets others run before a body that has not arrived waits in the event loop. Granian's own thread
-hands a body over that came with its headers; going through the event loop takes two more switches of threads."""
 
 BASE = {
     "SCRIPT_NAME": "",
@@ -58,14 +49,12 @@ _NO_BODY = io.BytesIO()
 class Gateway:
     """Answers granian's requests with `front`. granian calls the instance for each request, in one of its threads.
 
-    Bodies are read in `loop`, which must be running; requests with a body continue in up to `threads` threads.
+    `loop` and `threads` are for the bodies, see `BodyReader`.
     """
 
-    def __init__(self, front: TokenFront, loop: asyncio.AbstractEventLoop, *, threads: int) -> None:
+    def __init__(self, front: TokenFront, loop: WorkerLoop, *, threads: int) -> None:
         self._front = front
-        self._loop = loop
-        self._after_bodies = ThreadPoolExecutor(threads, thread_name_prefix="form")
-        self._reading: set[asyncio.Task[None]] = set()
+        self._bodies = BodyReader(loop, threads=threads)
 
     def __call__(self, watcher: Any) -> None:
         """Answer one request. `watcher` has RSGI's `scope` and `proto`."""
@@ -111,44 +100,17 @@ class Gateway:
         if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
-        whole: Awaitable[bytes] | None = None
+        then = partial(self._after_body, environ, proto)
         try:
             if "CONTENT_LENGTH" in environ:
-                whole = proto()
-                outcome = body_at_hand(whole)
-                if outcome is not None:
-                    admitted.leave()
-                    self._after_body(environ, proto, outcome)
-                    return
-            self._loop.call_soon_threadsafe(self._start_reading, environ, proto, whole, admitted, deadline)
+                self._bodies.whole(proto(), admitted, deadline, then)
+            else:
+                self._bodies.in_chunks(proto, self._front.endpoint.limits, admitted, deadline, then)
         except Exception:  # the loop is closed, because the worker is stopping
             admitted.leave()
             raise
 
-    def _start_reading(
-        self, environ: dict[str, Any], proto: Any, whole: Awaitable[bytes] | None, place: Place, deadline: float
-    ) -> None:
-        task = self._loop.create_task(self._read_to_end(environ, proto, whole, place, deadline))
-        self._reading.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._reading.discard)
-
-    async def _read_to_end(
-        self, environ: dict[str, Any], proto: Any, whole: Awaitable[bytes] | None, place: Place, deadline: float
-    ) -> None:
-        outcome: bytes | RequestError
-        try:
-            with place:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    limits = self._front.endpoint.limits
-                    outcome = await (chunked_body(proto, limits) if whole is None else whole_body(whole))
-        except TimeoutError:
-            outcome = BodyTooSlow(f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
-        try:
-            self._after_bodies.submit(self._after_body, environ, proto, outcome)
-        except RuntimeError as error:  # the worker is stopping
-            _fail(proto, error)
-
-    def _after_body(self, environ: dict[str, Any], proto: Any, outcome: bytes | RequestError) -> None:
+    def _after_body(self, environ: dict[str, Any], proto: Any, outcome: Outcome) -> None:
         try:
             if isinstance(outcome, RequestError):
                 _send(proto, self._front.give_up(environ, outcome))
@@ -157,57 +119,6 @@ class Gateway:
             self._token(environ, proto)
         except Exception as error:
             _fail(proto, error)
-
-
-def body_at_hand(whole: Any) -> bytes | RequestError | None:
-    """The body of known length that granian promised with `proto()`, if it arrives right now; else None."""
-    done = getattr(whole, "done", None)  # granian's awaitables have it; Python's protocol of them does not
-    if done is None:
-        return None
-    for _ in range(YIELDS):
-        if done():
-            return _result_of(whole.result)
-        time.sleep(0)
-    return None
-
-
-async def whole_body(whole: Awaitable[bytes]) -> bytes | RequestError:
-    """As `body_at_hand`, however long it takes.
-
-    Errors are returned, not raised: a traceback would keep `proto` alive, and with it the connection.
-    """
-    try:
-        return await whole
-    except RuntimeError:  # RSGIProtocolError
-        return _cut_off()
-
-
-def _result_of(result: Callable[[], bytes]) -> bytes | RequestError:
-    try:
-        return result()
-    except RuntimeError:
-        return _cut_off()
-
-
-def _cut_off() -> RequestError:
-    return InvalidRequest("the body is shorter than Content-Length says")
-
-
-async def chunked_body(proto: Any, limits: ScopeLimits) -> bytes | RequestError:
-    """The body of a request from RSGI's protocol object, of at most `max_body` bytes of `limits`; see `whole_body`."""
-    pieces: list[bytes] = []
-    size, most = 0, max_body(limits)
-    async for piece in proto:
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            return too_large(limits)
-        if len(pieces) > MAX_PIECES:
-            return InvalidRequest(f"the body comes in more than {MAX_PIECES} chunks")
-    # granian ends with one empty piece; an error in the chunks, or a trailer, shows up as another one.
-    if pieces.count(b"") > 1:
-        return InvalidRequest("the body was cut off or has trailers")
-    return b"".join(pieces)
 
 
 def _send(proto: Any, answer: TokenAnswer) -> None:
@@ -242,7 +153,7 @@ def run_worker(
     application: Any,
     sock: Any,
     ipc: Any,
-    loop: asyncio.AbstractEventLoop,
+    given_loop: asyncio.AbstractEventLoop,
     *settings: Any,
 ) -> None:
     """The main function of a worker process, in place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
@@ -250,6 +161,9 @@ def run_worker(
     `application` comes from `web.application.load_application`; `settings` are in the order of
     `MPServer._spawn_worker`.
     """
+    given_loop.close()
+    loop = WorkerLoop()
+    asyncio.set_event_loop(loop)
     front = application.wsgi_app
     assert isinstance(front, TokenFront)  # noqa: S101 - see web/routes.py
     runtime_mode, *threads_and_places, _task_impl = settings[:7]

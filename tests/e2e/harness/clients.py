@@ -45,6 +45,8 @@ class Client:
     """What it says when a token carries less than the registry wants."""
     wrong_password = "{message}"
     """What its login says of a wrong password; `{message}` is the server's own text."""
+    tag = "1"
+    """The tag that it pushes."""
 
     def __init__(self, machine: Machine, start: Start) -> None:
         self.machine = machine
@@ -70,7 +72,7 @@ class Client:
         raise NotImplementedError(self.cannot["login"])
 
     def push(self, registry: Registry, image: Image, repository: str) -> Output:
-        """Push the image with the tag `1`."""
+        """Push the image with the client's tag."""
         raise NotImplementedError(self.cannot["push"])
 
     def pull(self, registry: Registry, repository: str) -> Output:
@@ -388,6 +390,10 @@ class Ctr(Client):
         daemon = Daemon("containerd", command, environment=self.machine.environment, folder=folder)
         start(daemon, lambda: socket.exists() and self.run("version").ok)
 
+    def where(self, registry: Registry) -> tuple[str | Path, ...]:  # noqa: ARG002 - for clients with a file for each registry
+        """The options that say how the registry is reached."""
+        return ("--plain-http",)
+
     def _credentials(self, registry: Registry) -> list[str]:
         stored = self.machine.user(registry.host)
         return [] if stored is None else ["--user", ":".join(stored)]
@@ -396,18 +402,20 @@ class Ctr(Client):
         name = f"{registry.host}/{repository}:1"
         imported = self.run("images", "import", "--no-unpack", "--index-name", name, image.archive)
         assert imported.ok, str(imported)
-        return self.run("images", "push", "--plain-http", *self._credentials(registry), name)
+        return self.run("images", "push", *self.where(registry), *self._credentials(registry), name)
 
     def pull(self, registry: Registry, repository: str) -> Output:
         name = f"{registry.host}/{repository}:1"
-        return self.run("images", "pull", "--plain-http", "--snapshotter=native", *self._credentials(registry), name)
+        return self.run(
+            "images", "pull", *self.where(registry), "--snapshotter=native", *self._credentials(registry), name
+        )
 
     def mount(self, registry: Registry, source: str, target: str, reader: Credentials | None = None) -> Output:
         self.read(registry, source, reader)
         names = [f"{registry.host}/{repository}:1" for repository in (source, target)]
         tagged = self.run("images", "tag", *names)
         assert tagged.ok, str(tagged)
-        return self.run("images", "push", "--plain-http", *self._credentials(registry), names[1])
+        return self.run("images", "push", *self.where(registry), *self._credentials(registry), names[1])
 
 
 CLIENTS: tuple[type[Client], ...] = (Docker, Dockerd, Skopeo, Podman, Buildah, Crane, Oras, Regctl, Ctr)

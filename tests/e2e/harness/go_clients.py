@@ -6,6 +6,7 @@ They join the same tables. Those that are slow to build are tried at night only 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import yaml
@@ -135,6 +136,22 @@ class Ko(Client):
         tarball = self.machine.folder / "pulled.tar"
         base = f"{registry.host}/{repository}:1"
         return self.build(base, "--push=false", f"--tarball={tarball}", repository="example.com/program")
+
+
+class CtrHosts(Ctr):
+    """ctr that is told by a `hosts.toml` how to reach the registry, as nodes of Kubernetes are."""
+
+    name = "ctr-hosts"
+
+    def where(self, registry: Registry) -> tuple[str | Path, ...]:
+        hosts = self.machine.folder / "certs.d"
+        folder = hosts / registry.host
+        folder.mkdir(parents=True, exist_ok=True)
+        address = f"http://{registry.host}"
+        (folder / "hosts.toml").write_text(
+            f'server = "{address}"\n[host."{address}"]\ncapabilities = ["pull", "resolve", "push"]\n'
+        )
+        return "--hosts-dir", hosts
 
 
 class Ctr2(Ctr):

@@ -25,6 +25,7 @@ class Helm(Client):
     method = "POST"
     refusal = "unauthorized: authentication required"
     wrong_password = "unauthorized: {message}"
+    tag = VERSION
 
     def login(self, registry: Registry, user: str, password: str) -> Output:
         words = ("registry", "login", "--plain-http", "--username", user, "--password-stdin", registry.host)

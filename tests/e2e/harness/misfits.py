@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,21 @@ def impostor(reply: Reply, *, context: ssl.SSLContext | None = None) -> Iterator
     """Such a server, on a loopback port."""
     seen: list[str] = []
 
+    def reply_to(_path: str, headers: Message) -> Reply:
+        seen.extend(headers.get_all("authorization", []))
+        return reply
+
+    with answering(reply_to, context=context) as port:
+        yield Impostor(port, seen)
+
+
+@contextmanager
+def answering(reply_to: Callable[[str, Message], Reply], *, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server on a loopback port, with a context over TLS, that answers GET by path and headers; its port."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.extend(self.headers.get_all("authorization", []))
+            reply = reply_to(self.path, self.headers)
             self.send_response_only(reply.status)
             for name, value in reply.headers:
                 self.send_header(name, value)
@@ -138,10 +151,10 @@ def impostor(reply: Reply, *, context: ssl.SSLContext | None = None) -> Iterator
     server = Server(("127.0.0.1", 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield Impostor(server.server_address[1], seen)
+        yield server.server_address[1]
     finally:
         server.shutdown()
         thread.join()

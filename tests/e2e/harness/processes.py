@@ -124,8 +124,8 @@ class Daemon:
         texts = [path.read_text(errors="replace") for path in (self.stdout, self.stderr) if path.exists()]
         return "".join(texts)
 
-    def start(self, ready: Callable[[], bool]) -> None:
-        """Start it and wait until `ready()`. Raises `DidNotStart` if it ends or takes too long."""
+    def start(self, ready: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
+        """Start it and wait until `ready()`. Raises `DidNotStart` if it ends or takes longer than `seconds`."""
         with self.stdout.open("ab") as stdout, self.stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 self._command,
@@ -136,7 +136,7 @@ class Daemon:
                 stderr=stderr,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while not ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()

@@ -17,7 +17,20 @@ REQUIRED = "TOKENSERVER_REQUIRE_REAL"
 _FILES = {"distribution3": "registry"}
 # What takes minutes to build, so that only the night has it.
 _NIGHTLY = frozenset(
-    {"buildctl", "buildkitd", "containerd2", "cosign", "ctr2", "helm4", "jib", "oci-client", "renovate"}
+    {
+        "buildctl",
+        "buildkitd",
+        "containerd2",
+        "cosign",
+        "ctr2",
+        "etcd",
+        "helm4",
+        "jib",
+        "keycloak",
+        "kube-apiserver",
+        "oci-client",
+        "renovate",
+    }
 )
 # Debian's programs stand here, also when a PATH leaves them out or shows another build first.
 _FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from partial_languages import NAMES, partial
 
 from tokenserver.patterns import Pattern, parse_pattern
-from tokenserver.policy.analysis.containment import overlaps
-from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex
+from tokenserver.policy.analysis.containment import contains, overlaps
+from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex, widest
 from tokenserver.policy.variables.readings import matches_somebody
 
 PATTERNS = st.lists(
@@ -91,3 +91,28 @@ def test_every_partial_pattern_of_a_name_that_all_cover_is_found(
     if all(matches_somebody(one, segments) for one in asked):
         found = set(PatternIndex(patterns).meeting(*asked))
         assert all(place in found for place, one in enumerate(patterns) if matches_somebody(one, segments))
+
+
+@settings(deadline=None)
+@given(st.lists(PATTERNS, max_size=12))
+def test_the_widest(patterns: list[Pattern]) -> None:
+    """No pattern that is left covers another one, and each that is not left is covered by one that is."""
+
+    def covers(one: Pattern, other: Pattern) -> bool:
+        return contains([one], other)
+
+    found = widest(patterns, lambda one: one, covers)
+    assert not any(covers(one, other) for one in found for other in found if one is not other)
+    assert all(any(covers(one, other) for one in found) for other in patterns)
+
+
+def test_what_cannot_meet_is_not_compared() -> None:
+    """Patterns below different names are compared with none of each other."""
+    compared: list[str] = []
+
+    def covers(one: Pattern, other: Pattern) -> bool:
+        compared.append(f"{one.text} {other.text}")
+        return False
+
+    widest([parse_pattern(text) for text in ("a/**", "b/**", "c/*/x", "b/y")], lambda one: one, covers)
+    assert compared == ["b/** b/y", "b/y b/**"]

@@ -11,7 +11,7 @@ from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.diff.frontier import ClientSearch, CoveringRule, Frontier, RulesOnName
 from tokenserver.policy.diff.partition import Gains, Partition
-from tokenserver.policy.diff.persons import Person
+from tokenserver.policy.diff.persons import Person, Seeds
 from tokenserver.policy.model import Context, Effect, Group, Groups, Rule
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
@@ -83,8 +83,11 @@ def test_starts_join_all_causing_rules() -> None:
         covering("allow", "everyone", bindings=(("ann", ""), ("bob", ""))),
         covering("deny", "everyone", bindings=(("", "ops"), ("bob", ""))),
     ]
-    starts = RulesOnName("x", causing, []).starts(person("", "qa"))
-    assert starts == [person("ann", "qa", "ops"), person("bob", "qa", "ops"), person("bob", "qa")]
+    seeds = Seeds([person("", "qa"), person("bob"), person("eve")])
+    assert list(RulesOnName("x", causing, []).starts(seeds)) == [
+        (person("", "qa"), [person("ann", "qa", "ops"), person("bob", "qa", "ops"), person("bob", "qa")]),
+        (person("bob"), [person("bob", "ops"), person("bob")]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tokenserver.identity import Sort
-from tokenserver.policy.diff.persons import Person
+from tokenserver.policy.diff.persons import ANYONE, Person, Seeds
 from tokenserver.policy.machines.workloads import membership
 
 
@@ -101,3 +101,45 @@ def test_sorts_of_persons() -> None:
     """A robot is known by its subject, a workload by its source and claims."""
     found = [one.sort for one in (person(), person("ann", "a"), NOBODY, person("robot:ci"), WEB, workload("", env="x"))]
     assert found == [Sort.USER] * 3 + [Sort.ROBOT] + [Sort.WORKLOAD] * 2
+
+
+SEEDS = [ANYONE, person("", "qa"), person("robot:a"), person("robot:b"), person("ann", "web"), WEB, NOBODY]
+
+
+@pytest.mark.parametrize("seeds", [SEEDS, SEEDS[2:4], SEEDS[1:2], []], ids=["mixed", "robots", "a group", "none"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([ANYONE], id="anybody"),
+        pytest.param([person("robot:b"), WEB], id="a robot and a workload"),
+        pytest.param([person("ann", "ops"), person("bob")], id="users"),
+        pytest.param([person("", "ops")], id="a group"),
+        pytest.param([NOBODY], id="nobody"),
+        pytest.param([], id="none"),
+    ],
+)
+def test_every_seed_that_joins_is_found(seeds: list[Person], others: list[Person]) -> None:
+    """In order, each once."""
+    found = list(Seeds(seeds).joining(others))
+    joining = [one for one in seeds if any(one.joined(other) is not None for other in others)]
+    assert [one for one in seeds if one in found] == found
+    assert [one for one in found if one in joining] == joining
+
+
+def test_other_robots_are_not_among_those_that_join() -> None:
+    """However many there are."""
+    robots = [person(f"robot:{number}") for number in range(9)]
+    assert list(Seeds(robots).joining([WEB, person("robot:7"), person("robot:x"), person("ann")])) == [robots[7]]
+
+
+def test_seeds_among_gains() -> None:
+    """Each seed has the facts of one gain, whatever was missing before."""
+    seeds = Seeds([person("robot:a"), person("robot:b"), person("robot:c", "x")])
+    gains = [person("robot:b")]
+    assert not seeds.are_among(gains)
+    gains += [person("robot:c")]
+    assert not seeds.are_among(gains)
+    assert seeds.are_among([*gains, person("robot:a")])
+    assert not seeds.are_among(gains)
+    assert seeds.are_among([ANYONE])
+    assert Seeds([]).are_among([])

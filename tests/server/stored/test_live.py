@@ -177,7 +177,7 @@ def test_a_missing_state_key_stops_the_start(stored: Settings) -> None:
     away = key.with_suffix(".away")
     key.rename(away)
     try:
-        with pytest.raises(LoadError, match="state.key: does not exist; fix: "):
+        with pytest.raises(LoadError, match=r"state\.key: does not exist; fix: "):
             build(stored)
     finally:
         away.rename(key)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
+from tokenserver.identity import Claims
 
 MAX_CLAIMS = 256
 MAX_VALUES = 256
@@ -49,6 +50,18 @@ def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[st
     }
     named = {alias: kept[path] for alias, path in aliases.items() if path in kept}
     return MappingProxyType({**kept, **named})
+
+
+def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
+    """The claims that `flatten` found, as an identity has them."""
+    return frozenset((path, text) for path, texts in claims.items() for text in texts)
+
+
+def with_aliases(claims: Claims, aliases: Mapping[str, str]) -> Claims:
+    """The claims of somebody who wrote them by alias or by path, in both spellings, as those of a JWT are."""
+    paths = frozenset((aliases[name], value) for name, value in claims if name in aliases)
+    known = claims | paths
+    return known | {(alias, value) for alias, path in aliases.items() for name, value in known if name == path}
 
 
 def _leaves(members: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tokenserver.authn.workload.claims import flatten
+from tokenserver.authn.workload.claims import as_pairs, flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey
 from tokenserver.authn.workload.presets import is_spiffe_id
@@ -37,9 +37,8 @@ class VerifiedWorkload:
 
     def identity(self, now: float) -> Identity:
         """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch."""
-        pairs = frozenset((path, text) for path, texts in self.claims.items() for text in texts)
         subject = f"{WORKLOAD_PREFIX}{self.source}:{self.subject[:MAX_SHOWN_SUBJECT]}"
-        return Identity(subject, Kind.WORKLOAD, self.source, valid_for=self.end - now, claims=pairs)
+        return Identity(subject, Kind.WORKLOAD, self.source, valid_for=self.end - now, claims=as_pairs(self.claims))
 
 
 class KeysOfIssuer(Protocol):

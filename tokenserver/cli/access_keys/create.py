@@ -25,7 +25,7 @@ from tokenserver.cli.stored.options import (
     parse_duration_option,
     parse_end,
 )
-from tokenserver.cli.stored.owners import Owners
+from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_facts, print_secret
 from tokenserver.cli.terminal import echo
 from tokenserver.config.credentials import MAX_OVERLAP, AccessKeySettings
@@ -86,7 +86,7 @@ def access_keys_create(  # noqa: PLR0917 - click passes options by name
         site.settings, pull=pull, push=push, actions=actions, repositories=repositories, registries=registries
     )
     with progress("looking up the user"):
-        owner = Owners(site.settings).find(user, source)
+        owner = OwnerLookup(site.settings).find(user, source)
     wanted = StoredCredential(
         id="",
         form=AccessKeyForm.PERSONAL,

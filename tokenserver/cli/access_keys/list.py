@@ -18,7 +18,7 @@ from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.stored.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
 from tokenserver.cli.stored.opening import StoredSite, open_site, storage_command
 from tokenserver.cli.stored.options import key_id, now_utc
-from tokenserver.cli.stored.owners import Owners
+from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_credential
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.storage.store import Listed, Selection
@@ -87,7 +87,7 @@ def access_keys_show(identifier: str, as_json: bool, config: Path | None) -> Non
 
 def _problems(site: StoredSite, listed: Iterable[Listed]) -> dict[str, str]:
     """By id, why keys are refused for their owner's sake."""
-    owners = Owners(site.settings)
+    owners = OwnerLookup(site.settings)
     with progress("looking up the owners"):
         found = {one.credential.id: owners.problem(one.credential.owner, one.credential.source) for one in listed}
     return {identifier: problem for identifier, problem in found.items() if problem is not None}

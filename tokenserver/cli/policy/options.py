@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
@@ -68,6 +68,11 @@ class Source:
     def have_groups(self) -> bool:
         """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
         return self.settings is None or any(entry.htpasswd is None for entry in self.settings.user_sources)
+
+    def claim_aliases(self, workload_source: str) -> Mapping[str, str]:
+        """Short names of the claims of a workload source -> their paths; a bare folder has none."""
+        sources = () if self.settings is None else self.settings.workload_sources
+        return next((one.kind.aliases for one in sources if one.name == workload_source), {})
 
     def revision_facts(self) -> dict[str, str]:
         """The git revision for `--json`; empty without one."""

@@ -70,7 +70,7 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     brought = list(map(parse_group, groups))
     if namespace is not None and (principal is None or principal.sort != "user"):
         raise click.UsageError("--namespace goes with user:NAME")
-    identity = machine.identity(source.policies)
+    identity = machine.identity(source)
     if identity is not None:
         exit_if_refused(source, identity, as_json=as_json)
         asked = HypotheticalClient(identity, source.policies.groups.holding(identity))

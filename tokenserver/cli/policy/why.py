@@ -94,7 +94,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     if bearer is not None and bearer.subject.startswith((ROBOT_PREFIX, WORKLOAD_PREFIX)):
         machine = machine_of(bearer.subject)
     name = user if bearer is None or not bearer.subject or machine.is_given else parse_name(bearer.subject)
-    identity = machine.identity(source.policies)
+    identity = machine.identity(source)
     if identity is None:
         identity = asked_identity(source, name, groups, anonymous=anonymous, lookup=lookup, namespace=namespace)
     if bearer is not None and not bearer.subject:

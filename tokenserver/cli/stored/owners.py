@@ -26,7 +26,7 @@ class Owner(NamedTuple):
     doubt: str = ""
 
 
-class Owners:
+class OwnerLookup:
     """Looks people up, each of them once. Opening it loads the files of the user sources.
 
     Raises:

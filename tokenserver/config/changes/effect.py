@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from tokenserver.config.changes.differences import KeyChange, changed_keys
 from tokenserver.config.changes.transfer import PlainSettings, plain, validated
-from tokenserver.config.settings import NEEDING_STORAGE, Settings
+from tokenserver.config.credentials import NEEDING_STORAGE
+from tokenserver.config.settings import Settings
 
 RESTART = frozenset(
     {

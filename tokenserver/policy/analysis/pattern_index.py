@@ -6,12 +6,15 @@ same place, counted from either end, never cover the same name, wherever their f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tokenserver.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.analysis.product_states import fits
+
+_Found = TypeVar("_Found")
 
 INDEXED_PLACES = 8
 """Limit for the places at each end of a pattern that are indexed; segments further inside are only compared."""
@@ -66,6 +69,22 @@ class PatternIndex:
         for one in ends:
             left = self._tails.fitting(one.tail, self._heads.fitting(one.head, left))
         return (number for number in _numbers(left) if all(map(self._patterns[number].may_meet, ends)))
+
+
+def widest(
+    found: Sequence[_Found], pattern: Callable[[_Found], Pattern], covers: Callable[[_Found, _Found], bool]
+) -> list[_Found]:
+    """Those that no other one covers, of several alike the first. What one covers meets it in its `pattern`."""
+    index = PatternIndex([pattern(one) for one in found])
+    kept: dict[int, _Found] = {}
+    for number, one in enumerate(found):
+        near = [place for place in index.meeting(pattern(one)) if place in kept]
+        if not any(covers(kept[place], one) for place in near):
+            for place in near:
+                if covers(one, kept[place]):
+                    del kept[place]
+            kept[number] = one
+    return [*kept.values()]
 
 
 class _Side:

@@ -18,7 +18,7 @@ from tokenserver.policy.decide import objection
 from tokenserver.policy.diff.claims import listed
 from tokenserver.policy.diff.machines import NO_MACHINES, TreeMachines, ways
 from tokenserver.policy.diff.partition import Gains, Partition
-from tokenserver.policy.diff.persons import ANYONE, Person
+from tokenserver.policy.diff.persons import ANYONE, Person, Seeds
 from tokenserver.policy.model import Groups, Principal, Rule
 
 Bindings = list[tuple[str, str]]
@@ -73,14 +73,16 @@ class RulesOnName:
     causing: Sequence[CoveringRule]
     rivals: Sequence[CoveringRule]
 
-    def starts(self, seed: Person) -> list[Person]:
-        """The minimal persons that are `seed` and for which the causing rules cover the name."""
-        persons = [seed]
-        for one in self.causing:
-            bound = list(one.bound_persons())
-            joined = [person.joined(other) for person in persons for other in bound]
-            persons = [person for person in joined if person is not None]
-        return persons
+    def starts(self, seeds: Seeds) -> Iterator[tuple[Person, list[Person]]]:
+        """The seeds for which the causing rules can cover the name, each with the minimal persons for which they do."""
+        bounds = [list(one.bound_persons()) for one in self.causing]
+        for seed in seeds.joining(bounds[0]):
+            persons = [seed]
+            for bound in bounds:
+                joined = [person.joined(other) for person in persons for other in bound]
+                persons = [person for person in joined if person is not None]
+            if persons:
+                yield seed, persons
 
 
 class Frontier:
@@ -131,20 +133,20 @@ class ClientSearch:
         budget: Budget,
         apart: Collection[Person] = (),
     ) -> None:
-        self._seeds = seeds
+        self._seeds = Seeds(seeds)
         self._apart = apart
         self._identity = identity
         self._budget = budget
 
     def search(self, rules: RulesOnName, partition: Partition) -> None:
         """Refine the partition by the clients that gain on one name and are not known to gain yet."""
-        starts = [rules.starts(seed) for seed in self._seeds]
+        starts = list(rules.starts(self._seeds))
         for block in [block for block in partition.blocks if not block.is_settled]:
             additions: list[tuple[int, Gains]] = []
             causing, rivals = (one.rule for one in rules.causing), (one.rule for one in rules.rivals)
             for cells in partition.classes(block, causing, rivals):
                 gains: Gains = {}
-                for seed, persons in zip(self._seeds, starts, strict=True):
+                for seed, persons in starts:
                     frontier = Frontier(persons, seed if seed in self._apart else ANYONE)
                     self._gain(frontier, rules, partition.cell(cells), block.gains, gains)
                 if self._apart and gains:
@@ -156,7 +158,7 @@ class ClientSearch:
     def _join(self, known: Gains, gains: Gains) -> None:
         """Add everyone to `gains` if each seed gains, there or by what is `known`."""
         every = known | gains
-        if all(any(added <= seed for added in every) for seed in self._seeds):
+        if self._seeds.are_among(every):
             gains[ANYONE] = next(iter(every.values()))
 
     def _gain(self, frontier: Frontier, rules: RulesOnName, cell: Cell, known: Gains, gains: Gains) -> None:

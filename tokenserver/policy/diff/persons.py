@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenserver.identity import Claims, Sort
@@ -53,9 +54,10 @@ class Person:
 
     def __le__(self, other: Person) -> bool:
         """Whether every client like `other` is also one like this."""
-        names = (self.user, other.user), (self.namespace, other.namespace), (self.source, other.source)
         return (
-            all(mine in ("", others) for mine, others in names)
+            (not self.user or self.user == other.user)
+            and (not self.namespace or self.namespace == other.namespace)
+            and (not self.source or self.source == other.source)
             and self.groups <= other.groups
             and self.claims <= other.claims
         )
@@ -72,3 +74,34 @@ class Person:
 
 ANYONE = Person()
 """A client of which nothing is known."""
+
+
+class Seeds:
+    """The minimal persons that a cause means, simplest first, by their user names: robots differ in nothing else."""
+
+    def __init__(self, persons: Sequence[Person]) -> None:
+        self._persons = persons
+        self._by_user: dict[str, list[int]] = {}
+        for number, person in enumerate(persons):
+            self._by_user.setdefault(person.user, []).append(number)
+        self._sorts = {person.sort for person in persons if person != ANYONE}
+        self._lacking = 0
+
+    def joining(self, others: Collection[Person]) -> Iterator[Person]:
+        """The seeds that a client may be which is one of the `others`, too; all others never are."""
+        users = {one.user for one in others if one == ANYONE or one.sort in self._sorts}
+        if "" in users:
+            return iter(self._persons)
+        numbers = (number for user in (*users, "") for number in self._by_user.get(user, ()))
+        return (self._persons[number] for number in sorted(numbers))
+
+    def are_among(self, gains: Collection[Person]) -> bool:
+        """Whether each seed has all of the facts of one of the gains."""
+        # The seed that was missing last is looked for first, since it usually still is.
+        count = len(self._persons)
+        for number in (*range(self._lacking, count), *range(self._lacking)):
+            seed = self._persons[number]
+            if seed not in gains and not any(added <= seed for added in gains):
+                self._lacking = number
+                return False
+        return True

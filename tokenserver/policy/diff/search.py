@@ -235,7 +235,8 @@ class Search:
     def _by_people(self, cause: Cause, partition: Partition) -> dict[Who, dict[Cell, Witness]]:
         by_people: dict[Who, dict[Cell, Witness]] = {}
         for block in partition.blocks:
-            for added, (name, person) in block.gains.items():
+            everyone = {ANYONE: block.gains[ANYONE]} if block.is_settled else block.gains
+            for added, (name, person) in everyone.items():
                 if not any(other != added and other <= added for other in block.gains):
                     by_cell = by_people.setdefault(cause.who | self._as_principals(added), {})
                     for cell in partition.cells_of(block):

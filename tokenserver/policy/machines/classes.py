@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 
 from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import is_accepted, is_literal
@@ -47,18 +46,21 @@ def workloads_to_try(
     targets = [one for name, one in table.by_name.items() if name in names or held[name]]
     requirements = _Requirements(targets)
 
-    @cache
-    def open_for(mine: frozenset[str]) -> frozenset[Requirement]:
-        """What matters about a workload that is in `mine` of the groups by itself."""
-        still = (one for one in targets if one.name in names or not held[one.name] <= mine)
-        return frozenset(claim for one in still for claim in one.claims)
+    by_claim: dict[Requirement, list[Workload]] = {}
+    for one in targets:
+        for claim in one.claims:
+            by_claim.setdefault(claim, []).append(one)
+
+    def is_open(claim: Requirement, mine: frozenset[str]) -> bool:
+        """Whether the claim matters about a workload that is in `mine` of the groups by itself."""
+        return any(one.name in names or not held[one.name] <= mine for one in by_claim[claim])
 
     found: dict[tuple[str, frozenset[str], frozenset[Requirement]], str] = {}
     for one in table.by_name.values():
         if is_declared(one.name):
             met = requirements.met_by(one.claims)
             mine = _NO_GROUPS.union(*(held[other.name] for other in requirements.whole(met) if _has_source(one, other)))
-            found.setdefault((one.source, mine, met & open_for(mine)), one.name)
+            found.setdefault((one.source, mine, frozenset(claim for claim in met if is_open(claim, mine))), one.name)
     return {name: mine for (_, mine, _), name in found.items()}
 
 

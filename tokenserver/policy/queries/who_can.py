@@ -267,8 +267,9 @@ class People:
 
     def covers(self, wide: Line, narrow: Line) -> bool:
         """Whether every client of `narrow` is one of `wide`."""
+        left = self._left(narrow)
         return (
-            all(self._includes(one, identity) for one in wide.who for identity in self._left(narrow))
+            all(self._includes(one, identity) for one in wide.who for identity in left)
             and all(one in narrow.excepted or not self._left(narrow, {one}) for one in wide.excepted)
             and implies(narrow.when, wide.when)
             and all(one in narrow.unless or not self._left(narrow, one.who & PARTS.keys()) for one in wide.unless)

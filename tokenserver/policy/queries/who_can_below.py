@@ -14,6 +14,7 @@ from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, implies
 from tokenserver.policy.analysis.containment import contains, covered_names, escape_from, may_overlap
 from tokenserver.policy.analysis.intersection import intersection
+from tokenserver.policy.analysis.pattern_index import widest
 from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Rule
@@ -96,10 +97,13 @@ def holders_of_all(policies: PolicySet, asked: Pattern, found: Sequence[Holding]
     """Clients without exceptions that can always do it on all of `asked`, by one or several of the rules together."""
     people = people_of(policies, (one.line for one in found))
     unlimited = [one for one in found if one.is_unlimited]
+    parts = [one.names for one in unlimited if not one.is_all]
+    is_in_parts = escape_remainders(parts, [asked]) is None
+    wide = [one for one in unlimited if one.is_all or is_in_parts]
     kept = []
     for who in dict.fromkeys(one.line.who for one in unlimited if not one.line.excepted):
         line = Line(who, frozenset(), ALWAYS, "")
-        of_all = [one.names for one in unlimited if people.covers(one.line, line)]
+        of_all = [one.names for one in wide if people.covers(one.line, line)]
         if escape_remainders(of_all, [asked]) is None:
             kept.append(who)
     return kept
@@ -133,12 +137,7 @@ class _PatternQuestion:
         denies = sorted(set(denies), key=lambda one: (one.unless.rule, one.pattern.text, sorted(one.unless.who)))
         found = [one for names, line in dict.fromkeys(allows) for one in self._of(names, line, denies)]
         found = sorted(set(found), key=lambda one: (sorted(one.line.who), one.parts, repr(one)))
-        kept: list[Holding] = []
-        for one in found:
-            self._budget.spend(LINE_STEPS * len(kept))
-            if not any(self._covers(other, one) for other in kept):
-                kept = [*(other for other in kept if not self._covers(one, other)), one]
-        return tuple(kept)
+        return tuple(widest(found, lambda one: one.pattern, self._covers))
 
     def _meant(self, rule: Rule) -> Iterator[tuple[Remainder, AllOf, AllOf, Condition]]:
         """The principals to which the rule applies, the names for them, its exceptions, and its open condition."""
@@ -286,6 +285,7 @@ class _PatternQuestion:
 
     def _covers(self, wide: Holding, narrow: Holding) -> bool:
         """Whether the wide one has every client and name of the narrow one."""
+        self._budget.spend(LINE_STEPS)
         return (
             may_overlap(wide.pattern, narrow.pattern)
             and set(wide.stops) <= set(narrow.stops)

@@ -6,7 +6,7 @@ A witness has no more than it needs: no name and no groups beyond those that the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
@@ -55,6 +55,18 @@ class Machines:
     robots: tuple[str, ...]
     workloads: Mapping[str, frozenset[str]]
     groups: frozenset[str] = frozenset()
+    subjects: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Those of the robots."""
+    by_group: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The workloads in each of the groups."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subjects", frozenset(map(subject_of, self.robots)))
+        members: dict[str, list[str]] = {}
+        for name, groups in self.workloads.items():
+            for group in groups:
+                members.setdefault(group, []).append(name)
+        object.__setattr__(self, "by_group", {group: tuple(names) for group, names in members.items()})
 
 
 def all_machines(policies: PolicySet) -> Machines:
@@ -160,7 +172,6 @@ class _Ways:
     def __init__(self, policies: PolicySet, machines: Machines) -> None:
         self._policies = policies
         self._machines = machines
-        self._robots = {*map(subject_of, machines.robots)}
 
     def extended(self, witness: Identity, principal: Principal) -> list[Identity]:
         """The ways in which the witness can also be this principal; empty if it cannot."""
@@ -198,13 +209,13 @@ class _Ways:
             brought = [one for one in group.groups if workload_of(one) is None]
             return more + [_bringing(witness, one) for one in brought]
         if witness.sort is Sort.ROBOT:
-            users = group.users & self._robots if name in self._machines.groups else group.users
+            users = group.users & self._machines.subjects if name in self._machines.groups else group.users
             return self._as_robots(witness, [robot for one in users if (robot := robot_of(one)) is not None])
         if name not in self._machines.groups:
             found = [one for member in group.groups if (one := workload_of(member)) is not None]
             return [more for one in found for more in self._as_workload(witness, one)]
         if not witness.source:
-            single = (one for one, groups in self._machines.workloads.items() if name in groups)
+            single = self._machines.by_group.get(name, ())
             return [more for one in single for more in self._as_workload(witness, one)]
         together = (more for one in self._machines.workloads for more in self._as_workload(witness, one))
         return [one for one in together if name in self._policies.groups.holding(one)]

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from declared_machines import CLIENTS, DECLARED, are_let_in, client, policy_set, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
 from policy_commands import Run, facts, write
 
-from tokenserver.cli.policy.client.machines import MAX_CLAIMS, refusal
+from tokenserver.authn.workload.claims import flatten
+from tokenserver.authn.workload.presets import PRESETS
+from tokenserver.authn.workload.verifier import VerifiedWorkload
+from tokenserver.cli import main
+from tokenserver.cli.policy.client.machines import MAX_CLAIMS, AskedMachine, refusal
+from tokenserver.cli.policy.options import read_source
 from tokenserver.identity import ANONYMOUS, Identity
 from tokenserver.policy.machines.workloads import Workload
 
@@ -90,6 +96,71 @@ def test_claims_of_a_file(ask: Run, tmp_path: Path) -> None:
     assert ask("why", "pull", "web/a", "--workload", "cluster", "--claims", "-", *rest, stdin=part).exit_code == 0
 
 
+CLUSTER = """\
+authentication:
+  - htpasswd: {file: users.htpasswd}
+  - workload: {name: cluster, preset: kubernetes, issuer: "https://cluster.example.com", audience: tokenserver}
+"""
+
+PULLERS = """\
+version: 1
+workloads:
+  short: {from: cluster, claims: {namespace: web, serviceaccount: puller}}
+  long: {from: cluster, claims: {kubernetes.io/namespace: web, kubernetes.io/serviceaccount/name: puller}}
+allow:
+  - {id: short, to: ["workload:short"], repositories: ["short/**"], role: reader}
+  - {id: long, to: ["workload:long"], repositories: ["long/**"], role: reader}
+"""
+
+
+@pytest.mark.parametrize(
+    ("claims", "document", "rules"),
+    [
+        pytest.param([], PODS, ["short", "long"], id="as the issuer has them"),
+        pytest.param(["namespace=web", "serviceaccount=puller"], {}, ["short", "long"], id="by alias"),
+        pytest.param(
+            ["kubernetes.io/namespace=web", "serviceaccount=puller"], {}, ["short", "long"], id="by alias and by path"
+        ),
+        pytest.param(
+            [], {"namespace": "web", "serviceaccount": "puller"}, None, id="a claim with the name of an alias"
+        ),
+        pytest.param(["exp=1"], {"exp": 1, "kubernetes.io": {"namespace": "web"}}, None, id="a part"),
+    ],
+)
+def test_claims_as_the_server_reads_them(
+    folder: Path, site: Path, claims: list[str], document: dict[str, Any], rules: list[str] | None
+) -> None:
+    """With a configuration, the preset of the source says which names are the same claim."""
+    write(site, site.read_text().replace("authentication: [{htpasswd: {file: users.htpasswd}}]\n", CLUSTER))
+    write(folder / "web.yaml", PULLERS)
+    options = [word for claim in claims for word in ("--claim", claim)]
+    asked = ["policy", "what-can", "--workload", "cluster", *options, "--claims", "-", "--json", "--config", str(site)]
+    result = CliRunner().invoke(main, asked, input=json.dumps(document))
+    found = facts(result)
+    if rules is None:
+        assert (result.exit_code, found["verdict"]) == (1, "refused")
+    else:
+        assert [one["rule"] for one in found] == rules
+
+
+def test_the_claims_are_those_of_the_server(site: Path) -> None:
+    """Read from a file, they are the claims that the login of a JWT gives to the identity."""
+    write(site, site.read_text().replace("authentication: [{htpasswd: {file: users.htpasswd}}]\n", CLUSTER))
+    document = {
+        **PODS,
+        "exp": 7,
+        "namespace": "other",
+        "a/b": "x",
+        "a": {"b": "y", "c": [1.5, "z"]},
+        "long": "x" * 1025,
+    }
+    asked = AskedMachine(source="cluster", document=document)
+    identity = asked.identity(read_source(site, None))
+    verified = VerifiedWorkload("cluster", "", flatten(document, PRESETS["kubernetes"].aliases), 2)
+    assert identity is not None
+    assert identity.claims == verified.identity(1).claims
+
+
 @pytest.mark.parametrize("command", [["why", "pull", "web/a"], ["what-can"]], ids=["why", "what-can"])
 def test_a_workload_that_is_not_declared(ask: Run, folder: Path, command: list[str]) -> None:
     """The answer is that of the server: a refusal, with the workloads that come closest."""
@@ -144,14 +215,16 @@ def test_rejected(ask: Run, arguments: list[str], told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("[1]", "is no JSON object", id="a list"),
-        pytest.param("{", "is no JSON object", id="cut off"),
-        pytest.param("[" * 60_000, "is no JSON object", id="deep"),
+        pytest.param("[1]", "is not a JSON object; it takes", id="a list"),
+        pytest.param("{", "is not JSON", id="cut off"),
+        pytest.param("[" * 60_000, "has more than 16 levels", id="deep"),
+        pytest.param('{"sub": "a", "sub": "b"}', "has a duplicate member", id="ambiguous"),
+        pytest.param('{"a": %s}' % ([1] * 257), "has a claim with more than 256 values", id="too many values"),
         pytest.param(" " * (MAX_CLAIMS + 1), "has more than 65536 bytes", id="long"),
     ],
 )
 def test_claims_that_are_none(ask: Run, text: str, told: str) -> None:
-    """A file that is no JSON object is rejected."""
+    """A file that could not be the claims of a JWT is rejected."""
     result = ask("why", "pull", "a", "--workload", "github", "--claims", "-", stdin=text)
     assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
 

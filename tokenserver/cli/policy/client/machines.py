@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import click
 
+from tokenserver.authn.workload.claims import as_pairs, flatten, with_aliases
+from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.cli.exits import NO
 from tokenserver.cli.policy.options import Source
 from tokenserver.cli.terminal import echo_text
 from tokenserver.documents.document import nearest as did_you_mean
+from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
-from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Sort, flattened_claims
+from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Sort
 from tokenserver.policy.machines.near_misses import NearMiss, declared_among, nearest
 from tokenserver.policy.machines.robots import parse_machine_name, robot_of
 from tokenserver.policy.machines.workloads import Workload, is_declared
@@ -30,27 +34,38 @@ _FORM = 'and the claims: --claim NAME=VALUE, or --claims FILE with a JSON object
 
 @dataclass(frozen=True, slots=True)
 class AskedMachine:
-    """What the options say: a robot by name, or a source with the claims of a workload of it; or neither."""
+    """What the options say: a robot by name, or a source with the claims of a workload of it; or neither.
+
+    `claims` were given one by one, `document` has those of a file.
+    """
 
     robot: str | None = None
     source: str | None = None
     claims: Claims = frozenset()
+    document: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def is_given(self) -> bool:
         """Whether the options name a machine."""
         return self.robot is not None or self.source is not None
 
-    def identity(self, policies: PolicySet) -> Identity | None:
-        """The machine; None if the options name none.
+    def identity(self, asked: Source) -> Identity | None:
+        """The machine; None if the options name none. A workload has the claims that the server would read.
 
         Raises:
-            click.UsageError: the policies do not declare the robot.
+            click.UsageError: the policies do not declare the robot, or no server accepts the claims.
         """
         if self.robot is not None:
-            require_declared(policies, Principal("robot", self.robot))
+            require_declared(asked.policies, Principal("robot", self.robot))
             return robot_identity(self.robot)
-        return None if self.source is None else workload_identity(self.source, self.claims)
+        if self.source is None:
+            return None
+        aliases = asked.claim_aliases(self.source)
+        try:
+            found = as_pairs(flatten(self.document, aliases))
+        except RefusedJwt as error:
+            raise click.UsageError(f"--claims: the server accepts no such JWT: {error.reason}") from error
+        return workload_identity(self.source, found | with_aliases(self.claims, aliases))
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +110,7 @@ def _asked(robot: str | None, source: str | None, claims: Sequence[str], file: B
     if not claims and file is None:
         raise click.UsageError(f"name the source {_FORM}")
     found = frozenset(map(_parse_claim, claims))
-    return AskedMachine(source=parse_source(source), claims=found if file is None else found | _read_claims(file))
+    return AskedMachine(None, parse_source(source), found, {} if file is None else _read_claims(file))
 
 
 def _parse_claim(text: str) -> tuple[str, str]:
@@ -105,17 +120,14 @@ def _parse_claim(text: str) -> tuple[str, str]:
     return parse_claim(name), value
 
 
-def _read_claims(file: BinaryIO) -> Claims:
+def _read_claims(file: BinaryIO) -> dict[str, Any]:
     text = file.read(MAX_CLAIMS + 1)
     if len(text) > MAX_CLAIMS:
         raise click.UsageError(f"--claims: has more than {MAX_CLAIMS} bytes")
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise click.UsageError('--claims: is no JSON object with claims, such as {"repository_id": "74"}')
-    return flattened_claims(document)
+        return read_object(text)
+    except InvalidJson as error:
+        raise click.UsageError(f'--claims: {error}; it takes an object such as {{"repository_id": "74"}}') from error
 
 
 def machine_of(subject: str) -> AskedMachine:

@@ -1,0 +1,50 @@
+"""Owners of credentials: found in the sources of users, in doubt where a directory cannot be asked."""
+
+from __future__ import annotations
+
+import pytest
+from stored_sites import StoredSite
+
+DIRECTORY = """\
+  - ldap: {name: corp, preset: openldap, url: "ldap://127.0.0.1:1", insecure_plaintext: true, base: "dc=x",
+           deadline: 1s, bind_dn: "cn=reader,dc=x", bind_password: secret}
+"""
+
+
+@pytest.fixture
+def with_directory(site: StoredSite) -> StoredSite:
+    """The site with a directory between its two files, which does not answer."""
+    site.configure("  - htpasswd: {file: others", DIRECTORY + "  - htpasswd: {file: others")
+    return site
+
+
+def test_a_user_of_an_earlier_source(with_directory: StoredSite) -> None:
+    """The directory is not asked."""
+    facts = with_directory.facts("access-keys", "create", "--user", "ann")
+    assert facts["source"] == "staff"
+
+
+def test_a_source_that_cannot_be_asked(with_directory: StoredSite) -> None:
+    """Whose user it is is not known, and the fix names the source."""
+    result = with_directory.run("access-keys", "create", "--user", "eve")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "corp cannot be asked whether it has 'eve'" in result.stderr
+    assert "fix: --source corp if 'eve' is one of its users" in result.stderr
+    assert with_directory.facts("access-keys", "create", "--user", "eve", "--source", "others")["source"] == "others"
+
+
+def test_a_source_that_is_named(with_directory: StoredSite) -> None:
+    """The key is made, with a warning: the server looks the owner up at each use."""
+    result = with_directory.run("access-keys", "create", "--user", "zoe", "--source", "corp")
+    assert result.exit_code == 0
+    assert "warning: corp was not asked whether 'zoe' exists" in result.stderr
+    (row,) = with_directory.facts("access-keys", "list")["access_keys"]
+    assert (row["owner"], row["source"]) == ("zoe", "corp")
+
+
+def test_orphans_are_not_guessed(with_directory: StoredSite) -> None:
+    """An outage must not make owners look gone."""
+    with_directory.stored(owner="zoe", source="corp")
+    result = with_directory.run("access-keys", "list", "--orphaned")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "corp cannot be asked" in result.stderr
