@@ -27,7 +27,6 @@ ELSEWHERE: dict[str, str] = {
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
-    "policy/machines/classes.py": "the machines to try, which policy/queries/test_witnesses.py compares with all",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
