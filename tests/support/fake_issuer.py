@@ -27,12 +27,13 @@ class SetClock:
 
 @dataclass
 class FakeIssuer:
-    """What it answers to each path, and what it was asked: paths, and the headers `Authorization`."""
+    """What it answers to each path, and what it was asked: paths, and the headers `Authorization` and `Accept`."""
 
     url: str = ""
     replies: dict[str, Reply] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
+    accepts: list[str | None] = field(default_factory=list)
 
     def serve(self, keys: bytes, *, headers: Mapping[str, str] | None = None, **discovery: Any) -> None:
         """Answer discovery and keys as an issuer does; `discovery` has other members of its document."""
@@ -50,6 +51,7 @@ def fake_issuer(context: ssl.SSLContext | None = None) -> Iterator[FakeIssuer]:
         def do_GET(self) -> None:
             issuer.paths.append(self.path)
             issuer.authorizations.append(self.headers.get("authorization"))
+            issuer.accepts.append(self.headers.get("accept"))
             reply = issuer.replies.get(self.path, Reply(404))
             self.send_response_only(reply.status)
             for name, value in reply.headers:
