@@ -45,6 +45,7 @@ NO_MODULE: dict[str, str] = {
     "documents/test_many_faults.py": "very many faults, over every kind of document",
     "metrics/test_metrics_page.py": "docs/metrics.md lists the metrics",
     "authn/workload/test_recorded_claims.py": "claims of real issuers, from the JWT to the declared workloads",
+    "authn/workload/test_recorded_tokens.py": "tokens of a real Kubernetes, from their text to the declared workloads",
     "authn/protection/test_same_login.py": "what counts as the same login, over throttle, workers and Redis",
     "policy/test_corpus.py": "the corpus of policies with questions and their answers",
     "policy/test_engine_properties.py": "an independent oracle against the whole engine",
