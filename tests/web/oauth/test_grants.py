@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from some_ceilings import ceiling
@@ -247,7 +248,7 @@ def test_token_exchange_for_a_token(site: StoredSite) -> None:
     assert "refresh_token" not in content
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no subject": ({"subject_token": None}, "subject_token: is missing"),
     "no type": ({"subject_token_type": None}, "subject_token_type: is missing"),
     "another type": (
@@ -269,7 +270,12 @@ WRONG = {
 def test_wrong_exchanges(site: StoredSite, case: str) -> None:
     """RFC 6749, section 5.2: 400 with what is wrong."""
     change, text = WRONG[case]
-    form = {"grant_type": TOKEN_EXCHANGE, "subject_token": site.jwt(), "subject_token_type": JWT_TYPE, **change}
+    form: dict[str, Any] = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": site.jwt(),
+        "subject_token_type": JWT_TYPE,
+        **change,
+    }
     answer = site.post(**form)
     assert message(answer) == (400, text)
     assert answer.get_json()["error"] == "invalid_request"
