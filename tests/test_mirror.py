@@ -32,6 +32,11 @@ ELSEWHERE: dict[str, str] = {
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "policy/machines/classes.py": "the machines to try, which policy/queries/test_witnesses.py compares with all",
+    "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
+    "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
+    "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
+    "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
+    "server/stored/parts.py": "what the server of web/oauth/test_grants.py is made of",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
