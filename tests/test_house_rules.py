@@ -327,13 +327,20 @@ def test_one_reader_of_the_environment() -> None:
 
 NOT_SECRET = {
     "authn/htpasswd/file.py:hashed": "looks for the lock in front of a hash",
+    "authn/stored/backend.py:credential": "the form of a credential that was proved",
+    "authn/stored/gate.py:credential": "the limits of a credential that was proved",
+    "authn/stored/owners.py:credential": "the owner of a credential that was proved",
+    "exchange/stored/revocation.py:credential": "the form of a credential that was proved",
+    "web/oauth/grants.py:REFRESH_TOKEN": "the name of a type of tokens",
+    "web/oauth/grants.py:TOKEN_EXCHANGE": "the name of a grant",
+    "web/oauth/grants.py:credentials": "header against form; passwords are Secrets, compared in constant time",
+    "web/token_endpoint.py:TOKEN_EXCHANGE": "the name of a grant",
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/registry/verifiers.py:token": "the name of its algorithm",
     "policy/loading/gating.py:digest": "of the policy files, and public",
     "web/authorization_header.py:token": "the client's base64 with its own canonical form; no secret of the server",
-    "web/request_reader.py:credentials": "header against form; passwords are Secrets, compared in constant time",
 }
 """Comparisons that are right: file:name -> why no secret is in it."""
 

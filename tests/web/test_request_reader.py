@@ -83,7 +83,7 @@ FORMS = [
     ),
     pytest.param(
         {"grant_type": "code", "code": "canary", "username": "ann"},
-        "this grant_type is not supported; supported are password and refresh_token",
+        "this grant_type is not supported; supported are password, refresh_token and token-exchange",
         id="another grant",
     ),
 ]

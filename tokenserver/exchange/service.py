@@ -35,7 +35,7 @@ from tokenserver.tokens.reuse import Reuse
 MAX_ACCOUNT = 1024
 
 
-class Grant(StrEnum):
+class GrantPurpose(StrEnum):
     """What a request is for: a token as registries' clients ask for one, or one of the two token exchanges (RFC 8693).
 
     `EXCHANGE` is for a token in exchange for a JWT, `SESSION` for a session that takes its place for longer.
@@ -65,7 +65,7 @@ class TokenRequest(NamedTuple):
     client_id: str | None = None
     user_agent: str | None = None
     offline: bool = False
-    grant: Grant = Grant.USUAL
+    grant: GrantPurpose = GrantPurpose.USUAL
 
 
 class TokenResult(NamedTuple):
@@ -140,7 +140,7 @@ class TokenService:
         login = None
         if self._logins is not None:
             login = self._logins.begin(identity, ruling.registry.service, request.client, request.client_id)
-        if login is None and request.grant is Grant.SESSION:
+        if login is None and request.grant is GrantPurpose.SESSION:
             raise InvalidRequest("requested_token_type: there are no sessions for the issuer of this token")
         return login
 

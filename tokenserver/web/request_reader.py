@@ -8,7 +8,7 @@ from typing import Any
 from tokenserver.credentials import Password
 from tokenserver.errors import InvalidRequest, PlainHttp
 from tokenserver.exchange.observers import UnparsedRequest
-from tokenserver.exchange.service import Grant, TokenRequest
+from tokenserver.exchange.service import GrantPurpose, TokenRequest
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
 from tokenserver.web.authorization_header import parse_authorization, refresh_token_in
@@ -39,7 +39,7 @@ def token_request(
     """
     header = environ.get("HTTP_AUTHORIZATION")
     credentials = parse_authorization(() if header is None else (header,))
-    parameters, grant = query, Grant.USUAL
+    parameters, grant = query, GrantPurpose.USUAL
     if form is not None:
         for name in query.single.keys() & form.single.keys():
             raise InvalidRequest(f"{name}: is given in both the query and the form")
@@ -57,7 +57,7 @@ def token_request(
         "explain" in single and _wants_explanation(parameters, is_query=form is None),
         single.get("client_id") or None,
         environ.get("HTTP_USER_AGENT") or None,
-        ("offline_token" in single or "access_type" in single or grant is not Grant.USUAL)
+        ("offline_token" in single or "access_type" in single or grant is not GrantPurpose.USUAL)
         and is_offline(parameters, grant, is_query=form is None),
         grant,
     )

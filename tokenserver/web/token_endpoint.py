@@ -21,7 +21,7 @@ from tokenserver.errors import (
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.observers import ObservedExchange
-from tokenserver.exchange.service import Grant, TokenRequest, TokenResult
+from tokenserver.exchange.service import GrantPurpose, TokenRequest, TokenResult
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
 from tokenserver.tokens.reuse import SIZE
@@ -156,7 +156,7 @@ class TokenEndpoint:
         if token is None:
             return explanation_body(ruling, denials)
         with_scope = request.method == "POST"
-        if request.grant is not Grant.USUAL:
+        if request.grant is not GrantPurpose.USUAL:
             return exchange_body(token, ruling, login)
         if not token.is_shared or login is not None:
             return token_body(token, ruling, with_scope=with_scope, login=login)

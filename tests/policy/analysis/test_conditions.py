@@ -215,15 +215,13 @@ PASSWORDS = when(kinds=[Kind.PASSWORD])
         pytest.param(rule(OUTSIDE), False, Given("", ip_address("10.0.0.1")), None, id="not-outside"),
         pytest.param(rule(OUTSIDE), False, Given("", is_closed=True), None, id="not-from-unknown-for-an-allow"),
         pytest.param(rule(OUTSIDE, deny=True), False, Given("", is_closed=True), ALWAYS, id="not-from-unknown-denied"),
-        pytest.param(rule(PASSWORDS), False, Given(""), ALWAYS, id="the-only-kind"),
+        pytest.param(rule(PASSWORDS), False, Given(""), PASSWORDS, id="one-of-two-kinds"),
         pytest.param(rule(PASSWORDS), True, Given(""), None, id="a-kind-that-nobody-has-here"),
         pytest.param(rule(when(kinds=PEOPLE)), False, Given(""), ALWAYS, id="every-kind"),
         pytest.param(rule(when(kinds=[Kind.ANONYMOUS])), True, Given(""), ALWAYS, id="every-kind-of-nobody"),
+        pytest.param(rule(when(kinds=[Kind.ANONYMOUS, *PEOPLE])), False, Given(""), ALWAYS, id="those-that-can-be"),
         pytest.param(
-            rule(when(kinds=[Kind.ANONYMOUS, Kind.PASSWORD])), False, Given(""), ALWAYS, id="those-that-can-be"
-        ),
-        pytest.param(
-            rule(when(networks=["10.0.0.0/8"], since=MAY, until=JULY, kinds=[Kind.PASSWORD])),
+            rule(when(networks=["10.0.0.0/8"], since=MAY, until=JULY, kinds=PEOPLE)),
             False,
             Given("", ip_address("10.1.1.1"), JUNE),
             ALWAYS,

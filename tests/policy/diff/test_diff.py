@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tokenserver.identity import Identity, Kind, Namespaces, Sort
+from tokenserver.identity import PEOPLE, Identity, Kind, Namespaces, Sort
 from tokenserver.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget, TooComplex
@@ -777,7 +777,7 @@ BOTH_SORTS = Group("web", frozenset({"ann", "robot:ci"}), frozenset({membership(
         ),
         pytest.param(
             machines(EVERYONE, w="id=7"),
-            machines(replace(EVERYONE, condition=Condition(kinds=frozenset({Kind.PASSWORD}))), w="id=7"),
+            machines(replace(EVERYONE, condition=Condition(kinds=PEOPLE)), w="id=7"),
             [],
             ["anonymous pull a: nobody; a (web.yaml:7)", "workloads pull a: workload:gh id=7; a (web.yaml:7)"],
             id="a-condition-on-the-kind",

@@ -366,9 +366,9 @@ def test_too_many_combinations_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_password_is_the_kind_of_whoever_logs_in() -> None:
-    """A rule for passwords does not apply to anonymous clients."""
+    """A rule for passwords does not apply to anonymous clients, and to people only while they use one."""
     answer = facts(policy_set([rule("r", "everyone", when=Condition(kinds=frozenset({Kind.PASSWORD})))]), "web/x")
-    assert (answer["authenticated"], answer["anonymous"]) == (True, False)
+    assert (answer["authenticated"], answer["anonymous"]) == ([{"kind": [Kind.PASSWORD], "rule": "r"}], False)
 
 
 def test_a_user_and_a_namespace() -> None:

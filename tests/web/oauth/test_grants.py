@@ -270,7 +270,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_wrong_exchanges(site: StoredSite, case: str) -> None:
     """RFC 6749, section 5.2: 400 with what is wrong."""
     change, text = WRONG[case]
-    form = {"grant_type": TOKEN_EXCHANGE, "subject_token": site.jwt(), "subject_token_type": JWT_TYPE, **change}
+    form: dict[str, Any] = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": site.jwt(),
+        "subject_token_type": JWT_TYPE,
+        **change,
+    }
     answer = site.post(**form)
     assert message(answer) == (400, text)
     assert answer.get_json()["error"] == "invalid_request"

@@ -42,7 +42,11 @@ from tokenserver.policy.principals import (
 )
 from tokenserver.policy.syntax.machines import workload_identity
 
-_KINDS = {Sort.USER: tuple(sorted(PEOPLE)), Sort.ROBOT: (Kind.ROBOT,), Sort.WORKLOAD: (Kind.WORKLOAD,)}
+_KINDS = {
+    Sort.USER: tuple(one for one in Kind if one in PEOPLE),
+    Sort.ROBOT: (Kind.ROBOT,),
+    Sort.WORKLOAD: (Kind.WORKLOAD,),
+}
 """The kinds of credential that clients of each sort log in with."""
 
 _SORT_OF = {ROBOTS: "robot", WORKLOADS: "workload"}

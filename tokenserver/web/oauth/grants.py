@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenserver.authn.classification import may_be_jwt
 from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
 from tokenserver.errors import InvalidCredentials, InvalidRequest, UnsupportedGrantType
-from tokenserver.exchange.service import Grant
+from tokenserver.exchange.service import GrantPurpose
 from tokenserver.web.authorization_header import normalize_username
 from tokenserver.web.parameters import Parameters
 
@@ -21,7 +21,7 @@ _TWO_CREDENTIALS = "the header and the form have different credentials"
 _ANSWERS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def granted_by(form: Parameters, header: Credentials) -> tuple[Credentials, Grant]:
+def granted_by(form: Parameters, header: Credentials) -> tuple[Credentials, GrantPurpose]:
     """The credentials of a POST, and what they are for (RFC 6749, sections 4.3.2 and 6; RFC 8693, section 2.1).
 
     Raises:
@@ -33,24 +33,24 @@ def granted_by(form: Parameters, header: Credentials) -> tuple[Credentials, Gran
     if "client_secret" in form.single:
         raise InvalidRequest("client_secret: clients have no secrets here; fix: leave it out")
     if grant_type == "password":
-        return _password(form, header), Grant.USUAL
+        return _password(form, header), GrantPurpose.USUAL
     if grant_type == "refresh_token":
-        return _alone(_needed(form, "refresh_token"), header), Grant.USUAL
+        return _alone(_needed(form, "refresh_token"), header), GrantPurpose.USUAL
     if grant_type == TOKEN_EXCHANGE:
         return _exchanged(form, header)
     supported = "password, refresh_token and token-exchange"
     raise UnsupportedGrantType(f"this grant_type is not supported; supported are {supported}")
 
 
-def is_offline(parameters: Parameters, grant: Grant, *, is_query: bool) -> bool:
+def is_offline(parameters: Parameters, grant: GrantPurpose, *, is_query: bool) -> bool:
     """Whether the client asks for a refresh token or session: `offline_token=true` in a query, else
     `access_type=offline` (Distribution: "Token Authentication Specification", "Oauth2 Token Authentication").
 
     Raises:
         InvalidRequest: `offline_token` is neither true nor false.
     """
-    if grant is not Grant.USUAL:
-        return grant is Grant.SESSION
+    if grant is not GrantPurpose.USUAL:
+        return grant is GrantPurpose.SESSION
     if not is_query:
         return parameters.get("access_type") == "offline"
     value = parameters.get("offline_token")
@@ -77,7 +77,7 @@ def _password(form: Parameters, header: Credentials) -> Credentials:
     return credentials
 
 
-def _exchanged(form: Parameters, header: Credentials) -> tuple[Credentials, Grant]:
+def _exchanged(form: Parameters, header: Credentials) -> tuple[Credentials, GrantPurpose]:
     token = _needed(form, "subject_token")
     if _needed(form, "subject_token_type") not in _SUBJECT_TYPES:
         raise InvalidRequest(f"subject_token_type: must be {' or '.join(_SUBJECT_TYPES)}")
@@ -89,7 +89,7 @@ def _exchanged(form: Parameters, header: Credentials) -> tuple[Credentials, Gran
     wanted = form.get("requested_token_type") or ACCESS_TOKEN
     if wanted not in (ACCESS_TOKEN, REFRESH_TOKEN):
         raise InvalidRequest(f"requested_token_type: must be {ACCESS_TOKEN} or {REFRESH_TOKEN}")
-    return _alone(token, header), Grant.SESSION if wanted == REFRESH_TOKEN else Grant.EXCHANGE
+    return _alone(token, header), GrantPurpose.SESSION if wanted == REFRESH_TOKEN else GrantPurpose.EXCHANGE
 
 
 def _alone(token: str, header: Credentials) -> Credentials:

@@ -9,7 +9,7 @@ from tokenserver.authn.ldap.entry import Refused
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.documented import documented_errors
 from tokenserver.authn.ldap.failures.failure import DirectoryError
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
+from tokenserver.errors import AccountEnded, BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,8 @@ from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredential
         pytest.param(
             Unanswerable(FailureCause.NO_DN), Incomplete, "usable DN; fix: see the directory's log", id="part"
         ),
-        pytest.param(Refused(FailureCause.DISABLED), InvalidCredentials, "the account is disabled", id="rejected"),
+        pytest.param(Refused(FailureCause.DISABLED), AccountEnded, "the account is disabled", id="ended"),
+        pytest.param(Refused(FailureCause.LOCKED), InvalidCredentials, "the account is locked", id="rejected"),
     ],
 )
 def test_documented_errors(failed: DirectoryError, expected: type[TokenserverError], reason: str) -> None:
