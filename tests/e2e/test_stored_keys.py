@@ -15,6 +15,7 @@ from pathlib import Path
 import canaries
 import pytest
 from harness import registries, web
+from harness.buildkit import Buildkit
 from harness.clients import Client, Ctr, Docker, Dockerd
 from harness.every_client import CLIENTS, row
 from harness.go_clients import CtrHosts
@@ -245,11 +246,9 @@ def refresh_token(scene: Scene) -> str:
 
 
 @pytest.mark.real("docker")
-@pytest.mark.parametrize(
-    "kind", [row(one.kind) for one in STORED if one.kind not in HELMS and "pull" not in one.kind.cannot]
-)
+@pytest.mark.parametrize("kind", [*(row(one.kind) for one in STORED if one.kind not in HELMS), row(Buildkit)])
 def test_a_pull_with_an_identity_token(kind: type[Client], scene: Scene) -> None:
-    """What docker stored is enough for the other clients, which read its file; ctr, which keeps nothing, is given it."""
+    """What docker stored is enough for the other clients, which read its file; ctr, which keeps nothing, gets it."""
     token = refresh_token(scene)
     client, repository = scene.client(kind), scene.stored("web")
     client.machine.keep_token(scene.registry.host, "ann", token)
