@@ -27,7 +27,6 @@ ELSEWHERE: dict[str, str] = {
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
-    "policy/machines/classes.py": "the machines to try, which policy/queries/test_witnesses.py compares with all",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
@@ -46,6 +45,7 @@ NO_MODULE: dict[str, str] = {
     "documents/test_many_faults.py": "very many faults, over every kind of document",
     "metrics/test_metrics_page.py": "docs/metrics.md lists the metrics",
     "authn/workload/test_recorded_claims.py": "claims of real issuers, from the JWT to the declared workloads",
+    "authn/workload/test_recorded_tokens.py": "tokens of a real Kubernetes, from their text to the declared workloads",
     "authn/protection/test_same_login.py": "what counts as the same login, over throttle, workers and Redis",
     "policy/test_corpus.py": "the corpus of policies with questions and their answers",
     "policy/test_engine_properties.py": "an independent oracle against the whole engine",

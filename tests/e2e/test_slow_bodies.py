@@ -177,6 +177,28 @@ def test_a_length_that_is_not_kept(server: TokenServer) -> None:
     assert {event.outcome for event in events} <= {"invalid_request"}
 
 
+def test_forms_that_are_cut_off_stay_in_no_memory(server: TokenServer) -> None:
+    """Thousands of them leave nothing behind (docs/design/threats.md#fault-27)."""
+    children = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children")
+
+    def cut_off(times: int) -> None:
+        for _ in range(times):
+            with connected(server.port, "127.0.0.30") as client:
+                client.sendall(SLOW["nothing"] + b"grant_type=pass")
+                client.shutdown(socket.SHUT_WR)
+                client.settimeout(5)
+                client.recv(65536)
+
+    def memory() -> int:
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 for pid in children.read_text().split())
+
+    cut_off(500)
+    before = memory()
+    cut_off(2500)
+    assert memory() - before < 4_000, "kilobytes"
+    assert post(server, "127.0.0.30")[0] == 401
+
+
 def test_after_a_refusal_nothing_is_read(tmp_path: Path, setup: Setup) -> None:
     """Plain http from another machine is refused before its form is there, and the connection ends."""
     settings = {"server": {"workers": 1, "trusted_proxies": ["127.0.0.1/32"]}}

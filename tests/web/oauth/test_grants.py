@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from some_ceilings import ceiling
@@ -247,7 +248,7 @@ def test_token_exchange_for_a_token(site: StoredSite) -> None:
     assert "refresh_token" not in content
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no subject": ({"subject_token": None}, "subject_token: is missing"),
     "no type": ({"subject_token_type": None}, "subject_token_type: is missing"),
     "another type": (
