@@ -36,6 +36,7 @@ NO_MODULE: dict[str, str] = {
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",
+    "cli/storage/test_storage_page.py": "the commands of docs/storage.md, one after the other",
     "cli/robots/test_robots_page.py": "docs/robots.md: its policy, commands and description of keys",
     "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",
     "cli/test_check_is_start.py": "`check` and the start give the same answer, over every kind of fault",
