@@ -79,11 +79,11 @@ def test_it_outlives_other_settings(stored: Settings) -> None:
     server.start()
     try:
         storage = storage_in(server.parts)
-        threads = [thread for thread in threading.enumerate() if thread.name.startswith("storage")]
+        threads = [thread for thread in threading.enumerate() if thread.name in ("storage", "storage chores")]
         server.apply(stored.model_copy(update={"storage_grace": 60, "anonymous": False}))
         assert server.parts.storage is storage
         assert storage.index.grace == 60
-        assert [thread for thread in threading.enumerate() if thread.name.startswith("storage")] == threads
+        assert [thread for thread in threading.enumerate() if thread.name in ("storage", "storage chores")] == threads
         assert len(threads) == 2
         assert all(thread.is_alive() for thread in threads)
     finally:
