@@ -15,7 +15,8 @@ from pathlib import Path
 import canaries
 import pytest
 from harness import registries, web
-from harness.clients import Client, Docker, Dockerd
+from harness.buildkit import Buildkit
+from harness.clients import Client, Ctr, Docker, Dockerd
 from harness.every_client import CLIENTS, row
 from harness.go_clients import CtrHosts
 from harness.helm import HELMS
@@ -245,16 +246,18 @@ def refresh_token(scene: Scene) -> str:
 
 
 @pytest.mark.real("docker")
-@pytest.mark.parametrize(
-    "kind", [row(one.kind) for one in STORED if one.kind not in HELMS and "pull" not in one.kind.cannot]
-)
+@pytest.mark.parametrize("kind", [*(row(one.kind) for one in STORED if one.kind not in HELMS), row(Buildkit)])
 def test_a_pull_with_an_identity_token(kind: type[Client], scene: Scene) -> None:
-    """What docker stored is enough for the other clients that read its file, without any password."""
+    """What docker stored is enough for the other clients, which read its file; ctr, which keeps nothing, gets it."""
     token = refresh_token(scene)
     client, repository = scene.client(kind), scene.stored("web")
     client.machine.keep_token(scene.registry.host, "ann", token)
     scene.watch.restart()
-    output = client.pull(scene.registry, repository)
+    if isinstance(client, Ctr):
+        words = ("images", "pull", "--plain-http", "--snapshotter=native", "--refresh", token)
+        output = client.run(*words, f"{scene.registry.host}/{repository}:1")
+    else:
+        output = client.pull(scene.registry, repository)
     assert output.ok, str(output)
     requests = scene.watch.requests()
     assert requests[0].values("grant_type") == ["refresh_token"]
