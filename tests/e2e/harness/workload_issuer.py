@@ -25,7 +25,7 @@ class WorkloadIssuer:
         self.url = f"http://localhost:{port}"
 
     def jwt(self, audience: str, *, seconds: int = 300, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """A JWT for this audience with these claims, valid for some seconds. `header` has more members of its header."""
+        """A JWT for this audience with these claims, valid for `seconds`; `header` has more members of its header."""
         now = int(time.time())
         payload = {"aud": audience, "sub": "repo:octo-org/web", "iat": now - 5, "nbf": now - 5, "exp": now + seconds}
         form = {"grant_type": "client_credentials", "claims": json.dumps(payload | claims)}
