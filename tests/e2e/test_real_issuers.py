@@ -1,4 +1,7 @@
-"""Workloads of real issuers at a real registry: ID tokens of dex, and JWT-SVIDs of SPIFFE, whose keys are in a file."""
+"""Workloads of real issuers at a real registry: ID tokens of dex and of a GitLab, and JWT-SVIDs by a bundle in a file.
+
+The GitLab is oauth2-mock-server, which signs whatever it is asked to, so it is the hostile issuer as well.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
 from harness.watch import Watch
+from harness.workload_issuer import WorkloadIssuer, workload_issuer
 from workload_jwts import jwk, jwt, private_key
+
+pytestmark = [pytest.mark.real("dex"), pytest.mark.real("workload-issuer")]
 
 SERVICE = "registry3.test"
 AUDIENCE = "tokenserver.test"
@@ -28,18 +34,20 @@ TRUST_DOMAIN = "example.org"
 SPIFFE_ISSUER = "https://spire.example.org"
 BUILDER = "spiffe://example.org/ns/web/sa/builder"
 CLIENTS = (AUDIENCE, "elsewhere")
+JOB = "project_path:my-group/my-project:ref_type:tag:ref:v1.0"
 
 POLICIES = f"""\
 version: 1
 workloads:
   web-builder: {{from: dex, claims: {{sub: {dex_issuer.subject("builder")}}}}}
   short-lived: {{from: short, claims: {{sub: {dex_issuer.subject("builder")}}}}}
+  release: {{from: gitlab, claims: {{project_id: "20", ref_protected: "true"}}}}
   svid-builder: {{from: spiffe, claims: {{sub: {BUILDER}}}}}
   svid-readers: {{from: spiffe, claims: {{sub: "spiffe://example.org/ns/*/sa/reader"}}}}
 allow:
   - {{id: keeper, to: ["user:keeper"], repositories: ["**"], role: maintainer}}
   - id: builders
-    to: ["workload:web-builder", "workload:short-lived", "workload:svid-builder"]
+    to: ["workload:web-builder", "workload:short-lived", "workload:release", "workload:svid-builder"]
     repositories: ["web/**"]
     role: writer
   - {{id: readers, to: ["workload:svid-readers"], repositories: ["web/**"], role: reader}}
@@ -66,18 +74,28 @@ def svid(subject: str = BUILDER, *, number: int = 0, key_id: str = "jwt-authorit
 
 @dataclass(frozen=True)
 class Issuers:
-    """The two real issuers: one as people run it, one whose ID tokens are valid for four seconds."""
+    """The issuers: dex as people run it, one whose ID tokens are valid for four seconds, and a GitLab."""
 
     dex: Dex
     short: Dex
+    gitlab: WorkloadIssuer
+
+    def job(self, audience: str = AUDIENCE, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """The ID token of a job of GitLab, at a protected tag of project 20."""
+        said = {"sub": JOB, "project_id": "20", "ref_type": "tag", "ref": "v1.0", "ref_protected": "true", **claims}
+        return self.gitlab.jwt(audience, header=header, **said)
 
 
 @pytest.fixture(scope="module")
 def issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuers]:
-    """Both, running."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("dex", "short")]
-    with dex(folders[0], CLIENTS) as lasting, dex(folders[1], CLIENTS, tokens="4s") as short:
-        yield Issuers(lasting, short)
+    """All three, running."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("dex", "short", "gitlab")]
+    with (
+        dex(folders[0], CLIENTS) as lasting,
+        dex(folders[1], CLIENTS, tokens="4s") as short,
+        workload_issuer(folders[2]) as gitlab,
+    ):
+        yield Issuers(lasting, short, gitlab)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +104,12 @@ def server(issuers: Issuers, setup: Setup, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("server")
     (folder / "bundle.json").write_bytes(spiffe_bundle())
     common = {"preset": "none", "audience": AUDIENCE}
+    gitlab = {"preset": "gitlab_ci", "issuer": issuers.gitlab.url, "audience": AUDIENCE}
     spiffe = {"preset": "spiffe", "issuer": SPIFFE_ISSUER, "trust_domain": TRUST_DOMAIN, "audience": AUDIENCE}
     sources = [
         {"workload": {"name": "dex", "issuer": issuers.dex.url, **common}},
         {"workload": {"name": "short", "issuer": issuers.short.url, "leeway": "0s", **common}},
+        {"workload": {"name": "gitlab", **gitlab}},
         {"workload": {"name": "spiffe", "keys": {"file": "bundle.json"}, **spiffe}},
     ]
     settings = {"authentication": [{"htpasswd": {"file": "users.htpasswd"}}, *sources]}
@@ -119,12 +139,12 @@ def scene(
 
 BUILDERS: dict[str, tuple[Callable[[Issuers], str], str]] = {
     "dex": (lambda issuers: issuers.dex.id_token(AUDIENCE), f"workload:dex:{dex_issuer.subject('builder')}"),
+    "gitlab": (lambda issuers: issuers.job(), f"workload:gitlab:{JOB}"),
     "spiffe": (lambda _: svid(), f"workload:spiffe:{BUILDER}"),
 }
 """How each issuer vouches for the builder, and who that is."""
 
 
-@pytest.mark.real("dex")
 @pytest.mark.real("docker")
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_login(builder: str, scene: Scene, issuers: Issuers) -> None:
@@ -137,7 +157,6 @@ def test_login(builder: str, scene: Scene, issuers: Issuers) -> None:
     assert [event.outcome for event in events if event.subject] == ["login"]
 
 
-@pytest.mark.real("dex")
 @pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize("kind", [Crane, Skopeo], ids=lambda kind: kind.name)
 def test_push(kind: type[Client], builder: str, scene: Scene, issuers: Issuers) -> None:
@@ -168,6 +187,18 @@ REFUSED: dict[str, tuple[Callable[[Issuers], str], str]] = {
     "dex, for another client": (lambda issuers: issuers.dex.id_token("elsewhere"), "is for another audience"),
     "dex, for both": (lambda issuers: issuers.dex.id_token(AUDIENCE, "elsewhere"), "is for other audiences as well"),
     "dex, another user": (lambda issuers: issuers.dex.id_token(AUDIENCE, user="visitor"), "no declared workload"),
+    "gitlab, a fork": (lambda issuers: issuers.job(project_id="99"), "no declared workload"),
+    "gitlab, a branch": (lambda issuers: issuers.job(ref_protected="false"), "no declared workload"),
+    "gitlab, without the claim": (lambda issuers: issuers.job(ref_protected=None), "no declared workload"),
+    "gitlab, for somebody else": (lambda issuers: issuers.job("https://vault.example.com"), "is for another audience"),
+    "in the name of dex": (lambda issuers: issuers.job(iss=issuers.dex.url), "has a kid that no key of its issuer has"),
+    "an access token": (lambda issuers: issuers.job(header={"typ": "at+jwt"}), "is of another type"),
+    "a key in the header": (
+        lambda issuers: issuers.job(header={"kid": "k", "jwk": jwk(private_key("ES256", 2), "k")}),
+        "has a kid that no key of its issuer has",
+    ),
+    "without an end": (lambda issuers: issuers.job(exp=None), "has no exp that is an integer"),
+    "valid for a month": (lambda issuers: issuers.job(exp=int(time.time()) + 30 * 24 * 3600), "(max_age)"),
     "another trust domain": (
         lambda _: svid(BUILDER.replace("example.org", "example.com")),
         "has a sub that is no SPIFFE ID of the trust domain",
@@ -204,7 +235,6 @@ def refusal(server: TokenServer, token: str) -> str:
     return str(event.fields["reason"])
 
 
-@pytest.mark.real("dex")
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str, server: TokenServer, issuers: Issuers) -> None:
     """The client gets 401, and the audit event says why."""
@@ -212,7 +242,6 @@ def test_refused(name: str, server: TokenServer, issuers: Issuers) -> None:
     assert reason in refusal(server, made(issuers))
 
 
-@pytest.mark.real("dex")
 def test_expired(server: TokenServer, issuers: Issuers) -> None:
     """An ID token works until its `exp`, also if it was used a moment before."""
     token = issuers.short.id_token(AUDIENCE)
@@ -234,7 +263,6 @@ def accepted_when(server: TokenServer, token: str) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.real("dex")
 def test_rotation_of_keys(setup: Setup, tmp_path: Path) -> None:
     """dex takes a new key: tokens of both work, the new ones as soon as the server may ask for keys again."""
     for name in ("dex", "server"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ class WorkloadIssuer:
         self.port = port
         self.url = f"http://localhost:{port}"
 
-    def jwt(self, audience: str, *, seconds: int = 300, **claims: Any) -> str:
-        """A JWT for this audience with these claims, valid for some seconds."""
+    def jwt(self, audience: str, *, seconds: int = 300, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """A JWT for this audience with these claims, valid for `seconds`; `header` has more members of its header."""
         now = int(time.time())
         payload = {"aud": audience, "sub": "repo:octo-org/web", "iat": now - 5, "nbf": now - 5, "exp": now + seconds}
         form = {"grant_type": "client_credentials", "claims": json.dumps(payload | claims)}
+        if header is not None:
+            form["header"] = json.dumps(header)
         body = urllib.parse.urlencode(form).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = web.request(self.port, "POST", "/token", headers=headers, body=body)
