@@ -20,8 +20,8 @@ demo: $(VENV)/.installed ## the same in run/demo with a registry next to it, and
 # Python keeps what it compiled, whatever the caller's shell says: the tests start it hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-# In four runs: two on all cores; the tests whose slow clients wait, four at a time; then those that load the machine
-# or measure time, one after the other.
+# In four runs: two on all cores; the tests that wait for time-outs, restarts or slow clients, four at a time; then those
+# that load the machine or measure time, one after the other.
 # Tests that need a missing program are skipped; the last line counts those of all runs.
 QUICK := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
 BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone and not waits" tests/e2e

@@ -72,23 +72,20 @@ def test_every_group_is_looked_at() -> None:
     assert {"serve", "keys rotate", "ldap test", "policy who-can", "registries list", "users enable"} <= commands
 
 
-def completed(*words: str, incomplete: str, extra: str = "") -> list[str]:
-    """What the completion for zsh prints after these words: a kind, a value and a help text for each candidate."""
-    environment = {
-        **os.environ,
+def completing(*words: str, incomplete: str) -> dict[str, str]:
+    """The environment in which zsh asks for what may stand behind these words."""
+    return {
         "_TOKENSERVER_COMPLETE": "zsh_complete",
         "COMP_WORDS": " ".join(["tokenserver", *words, incomplete]),
         "COMP_CWORD": str(len(words) + 1),
     }
-    script = (
-        "import sys\n"
-        "from tokenserver.cli import main\n"
-        f"try:\n    main(prog_name='tokenserver')\nfinally:\n    {extra or 'pass'}"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60, env=environment
-    )
-    assert done.stderr == ""
+
+
+def completed(*words: str, incomplete: str) -> list[str]:
+    """What the completion for zsh prints after these words: a kind, a value and a help text for each candidate."""
+    environment = completing(*words, incomplete=incomplete)
+    done = CliRunner().invoke(main, prog_name="tokenserver", env=environment)
+    assert (done.exit_code, done.stderr) == (0, "")
     return done.stdout.split("\n")[:-1] if done.stdout.strip() else []
 
 
@@ -120,8 +117,18 @@ def test_completion(words: list[str], incomplete: str, expected: list[str | None
 def test_completion_imports_no_command() -> None:
     """A shell runs it at each press of the Tab key."""
     prefixes = ("tokenserver.config", "tokenserver.server")
-    loaded = f"print([name for name in sys.modules if name.startswith({prefixes!r})])"
-    assert completed(incomplete="dem", extra=loaded)[-1] == "[]"
+    script = (
+        "import sys\n"
+        "from tokenserver.cli import main\n"
+        "try:\n    main(prog_name='tokenserver')\n"
+        f"finally:\n    print([name for name in sys.modules if name.startswith({prefixes!r})])"
+    )
+    environment = {**os.environ, **completing(incomplete="dem")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    assert done.stderr == ""
+    assert "demo" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

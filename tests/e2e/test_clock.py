@@ -15,7 +15,7 @@ from harness.programs import need
 from harness.registries import KEEPER
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 SERVICE = "registry2.test"
 AHEAD = 5

@@ -19,7 +19,7 @@ from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, serving
 from harness.web import basic, request
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 SERVICE = "registry.test"
 LIVE_SECONDS = 2.0

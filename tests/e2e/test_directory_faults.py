@@ -29,7 +29,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.exchange.admission import threads_for
 from tokenserver.server.compose import login_plan
 
-pytestmark = [pytest.mark.real("slapd"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("slapd"), pytest.mark.waits]
 
 SERVICE = "reg.test"
 TARGET = web.token_target(SERVICE)
@@ -177,6 +177,7 @@ def start(tmp_path: Path, authority: Authority) -> Iterator[Start]:
         yield start
 
 
+@pytest.mark.alone
 def test_refused_under_load(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     """503 with Retry-After in under a second, the breaker opens and says so, the file's users notice nothing, and
     the first try after the probe interval works.
@@ -212,6 +213,7 @@ def test_refused_under_load(start: Start, capsys: pytest.CaptureFixture[str]) ->
     assert "corp: answers again; the circuit breaker is closed" in site.server.daemon.log
 
 
+@pytest.mark.alone
 def test_silent_with_a_crowd(start: Start) -> None:
     """200 logins at once against a directory that takes connections and says nothing: all are answered within the
     deadline, the file's users do not wait with them, and threads are bounded.
@@ -244,6 +246,7 @@ def test_silent_with_a_crowd(start: Start) -> None:
 NUMBERS = itertools.count()
 
 
+@pytest.mark.alone
 def test_nobody_waits_for_a_silent_directory(start: Start) -> None:
     """With the usual deadline: once the breaker is open, every login of the directory has its 503 within a second,
     also the one that comes when the directory is tried again.

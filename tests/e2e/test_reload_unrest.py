@@ -24,7 +24,7 @@ from harness.processes import free_port
 from harness.server import Person, Setup, TokenServer, password, serving
 from prometheus_client.parser import text_string_to_metric_families
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 SERVICE = "registry2.test"
 TARGET = web.token_target(SERVICE, ["repository:a:pull", "repository:b:pull"])
@@ -370,6 +370,7 @@ def team(number: int) -> str:
     return f"version: 1\nallow:\n{rules}...\n"
 
 
+@pytest.mark.alone
 def test_nothing_waits_for_a_hundred_thousand_rules(tmp_path: Path) -> None:
     """D and L: while all of them are compiled, a removed user is out within two seconds; and when they are known, a
     changed policy is live as soon, though a log in their folder is written all the time."""

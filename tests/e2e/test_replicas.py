@@ -17,7 +17,7 @@ from harness.registries import KEEPER
 from harness.replica import Replica, asking, replica
 from harness.server import Setup, TokenServer, serving
 
-pytestmark = [pytest.mark.real("nginx"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("nginx"), pytest.mark.waits]
 
 SERVICE = "registry3.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])

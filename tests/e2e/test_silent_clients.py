@@ -27,7 +27,7 @@ from harness.server import Setup, serving
 
 from tokenserver.process.process_limits import FILES_KEPT_BACK
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 TARGET = web.token_target("registry2.test", ["repository:public/x:pull"])
 CLOSED_WITHIN = 12.0

@@ -30,7 +30,7 @@ from harness.server import Setup, TokenServer, serving
 from tokenserver.process.process_limits import FILES_KEPT_BACK
 from tokenserver.process.respawn_policy import HANG_SECONDS, HOPELESS
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 TARGET = web.token_target("registry3.test", ["repository:public/x:pull"])
 WORKERS = 2
@@ -226,6 +226,7 @@ def test_all_descriptors_that_may_be_had_are_taken(server: TokenServer) -> None:
     assert soft == min(hard, 65_536)
 
 
+@pytest.mark.alone
 def test_a_busy_machine(server: TokenServer) -> None:
     """Other programs want all cores as well; everybody is answered, health checks too.
 
@@ -245,6 +246,7 @@ def test_a_busy_machine(server: TokenServer) -> None:
     assert tokens.statuses[200] > 100
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("request_bytes", "statuses"),
     [

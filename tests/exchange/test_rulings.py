@@ -12,6 +12,7 @@ import pytest
 from declared_machines import client, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret
@@ -55,6 +56,7 @@ class _Whoever:
         return self.identity
 
 
+@slow_examples()
 @given(world.worlds, st.lists(_questions, min_size=1, max_size=6), st.data())
 def test_remembered_rulings_are_those_that_would_be_made(
     policies: PolicySet, questions: list[Any], data: st.DataObject

@@ -13,8 +13,9 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 from some_ceilings import ceiling
 
 from tokenserver.errors import LoadError
@@ -381,6 +382,7 @@ def granted(policy: Policy, identity: Identity, name: str, actions: set[str], co
     return set(one.granted)
 
 
+@slow_examples()
 @given(cases(policies), some_actions, contexts)
 def test_engine_and_oracle_agree(case: tuple[Identity, Policy, str], actions: set[str], context: Context) -> None:
     """The index, the matcher and the decision say what the contract says."""
@@ -388,7 +390,7 @@ def test_engine_and_oracle_agree(case: tuple[Identity, Policy, str], actions: se
     assert granted(policy, identity, name, actions, context) == oracle(policy, identity, name, actions, context)
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(cases(policies), some_actions, contexts)
 def test_files_and_oracle_agree(case: tuple[Identity, Policy, str], actions: set[str], context: Context) -> None:
     """The same through files, one for allows, one for denies, each for its registries, and one for groups."""
@@ -447,7 +449,7 @@ teams = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(cases(policies, teams, teams), some_actions, contexts)
 def test_delegated_files_and_oracle_agree(
     case: tuple[Identity, Policy, Policy, Policy, str], actions: set[str], context: Context
@@ -466,7 +468,7 @@ def test_delegated_files_and_oracle_agree(
     assert found == oracle(whole, identity, name, actions, context)
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(
     st.lists(patterns, min_size=1, max_size=2),
     some_actions.map(sorted),
@@ -502,6 +504,7 @@ def test_a_team_never_leaves_its_area(
         assert not changed or oracle(ceiling, identity, name, {"pull"})
 
 
+@slow_examples()
 @given(policies, rules, identities, names, some_actions)
 def test_another_deny_never_adds(policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]) -> None:
     """A deny takes away or changes nothing."""
@@ -509,6 +512,7 @@ def test_another_deny_never_adds(policy: Policy, rule: Any, identity: Identity, 
     assert granted(more, identity, name, actions) <= granted(policy, identity, name, actions)
 
 
+@slow_examples()
 @given(policies, rules, identities, names, some_actions)
 def test_another_allow_never_removes(
     policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]
@@ -529,6 +533,7 @@ def names_only_everyone(policy: Policy) -> bool:
 fair_denies = st.builds(lambda rule: {**rule, "to": ["everyone"]}, rules)
 
 
+@slow_examples()
 @given(policies, st.lists(fair_denies, max_size=2), users, names, some_actions)
 def test_logging_in_never_costs(
     policy: Policy, denies: list[Any], identity: Identity, name: str, actions: set[str]
@@ -550,6 +555,7 @@ def test_logging_in_never_costs(
     assert granted(fair, ANONYMOUS, name, actions) <= granted(fair, identity, name, actions)
 
 
+@slow_examples()
 @given(policies, st.randoms(use_true_random=False), identities, names, some_actions)
 def test_order_never_matters(policy: Policy, random: Any, identity: Identity, name: str, actions: set[str]) -> None:
     """Rules in any order give the same decision, reasons and all."""
@@ -561,6 +567,7 @@ def test_order_never_matters(policy: Policy, random: Any, identity: Identity, na
     assert decide(other, identity, asked, CONTEXT) == decide(made, identity, asked, CONTEXT)
 
 
+@slow_examples()
 @given(policies, identities, names, some_actions)
 def test_granted_is_asked_and_allowed(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
     """Nothing is granted that was not asked, and `*` only where a rule literally says it."""
@@ -569,6 +576,7 @@ def test_granted_is_asked_and_allowed(policy: Policy, identity: Identity, name: 
     assert "*" not in found or any("*" in rule["actions"] for rule in policy["allow"])
 
 
+@slow_examples()
 @given(policies, identities, names, some_actions, contexts)
 def test_held_is_between_asked_and_allowed(
     policy: Policy, identity: Identity, name: str, actions: set[str], context: Context
@@ -586,6 +594,7 @@ def test_held_is_between_asked_and_allowed(
     assert all(reason.action in held.granted for reason in set(held.reasons) - set(asked.reasons))
 
 
+@slow_examples()
 @given(policies, identities, names, some_actions, st.tuples(names, some_actions))
 def test_nothing_lifts_a_ceiling(
     policy: Policy, identity: Identity, name: str, actions: set[str], bound: tuple[str, set[str]]
@@ -597,6 +606,7 @@ def test_nothing_lifts_a_ceiling(
     assert granted(policy, bounded, name, actions) == granted(policy, identity, name, actions) & within
 
 
+@slow_examples()
 @given(policies, identities, names, some_actions)
 def test_every_verdict_has_its_reasons(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
     """A granted action cites allows alone, a refused one denies alone."""
@@ -632,7 +642,7 @@ def is_in(policies: PolicySet, identity: Identity, answer: AllOf) -> bool:
 
 
 # One example is hundreds of questions, so that thousands of them are a night's work.
-@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
+@slow_examples(most=5_000)
 @given(policies_for_people, names, st.sampled_from(["pull", "push", "delete"]))
 def test_who_can_forgets_nobody_and_invents_nobody(policy: Policy, name: str, action: str) -> None:
     """Whoever can is covered by an answer, and for every answer there is somebody who can."""

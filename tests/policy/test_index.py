@@ -6,6 +6,7 @@ import policy_worlds as world
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.identity import Identity
 from tokenserver.patterns import matches, parse_pattern
@@ -45,6 +46,7 @@ def test_a_updated_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: l
     assert old == build_index([*kept, *gone])
 
 
+@slow_examples()
 @given(world.worlds, world.names, world.identities, st.integers(0, 6))
 def test_the_index_finds_what_a_search_of_all_rules_finds(
     policies: PolicySet, name: str, identity: Identity, few: int

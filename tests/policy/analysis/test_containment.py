@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pattern_languages import NAMES, ONLY_A, covers, plain, readings, with_variables
+from slow_properties import slow_examples
 
 from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import contains, escape, is_empty, overlaps
@@ -28,7 +29,7 @@ def test_containment_agrees_with_counting(outer: list[Pattern], inner: Pattern) 
         assert len(found) <= min(map(len, escaping), default=len(found))
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(st.lists(with_variables, max_size=3), with_variables)
 def test_containment_holds_for_every_user_and_group(outer: list[Pattern], inner: Pattern) -> None:
     """A variable stands for anybody in the inner pattern, and for the same one in the outer ones."""
@@ -48,7 +49,7 @@ def test_containment_holds_for_every_user_and_group(outer: list[Pattern], inner:
         )
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@slow_examples()
 @given(plain | with_variables, plain | with_variables)
 def test_overlap_agrees_with_counting(one: Pattern, other: Pattern) -> None:
     """The witness lies in both, for some user and some group each; without one, no short name does."""

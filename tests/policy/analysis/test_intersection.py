@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from partial_languages import NAMES as PARTIAL_NAMES
 from partial_languages import all_readings, partial
 from pattern_languages import NAMES, plain, readings, with_variables
+from slow_properties import slow_examples
 
 from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import contains
@@ -16,7 +17,7 @@ from tokenserver.policy.variables.filling import is_partial
 
 
 # One example counts thousands of names, so that thousands of them are a night's work.
-@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
+@slow_examples(most=5_000)
 @given(plain | with_variables, plain | with_variables)
 def test_the_intersection_agrees_with_counting(one: Pattern, other: Pattern) -> None:
     """It has every name that both have; without globs no other one, and no pattern that the others cover."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from partial_languages import NAMES, all_readings, partial, tried
 from pattern_languages import covers
+from slow_properties import slow_examples
 
 from tokenserver.patterns import Capture, Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import (
@@ -68,7 +69,7 @@ def test_containment_agrees_with_trying(outer: list[Pattern], inner: Pattern) ->
         assert escapes_for(found, [inner], outer)
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(partial, partial)
 def test_overlap_agrees_with_trying(one: Pattern, other: Pattern) -> None:
     """The name lies in both, for a client each; without one, no short name does."""

@@ -12,6 +12,7 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.identity import MACHINES, PEOPLE, Identity, Kind
 from tokenserver.patterns import Capture, matches, parse_pattern
@@ -76,7 +77,7 @@ def applies(to: Rule, identity: Identity, groups: frozenset[str], context: Conte
     )
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(world.worlds, world.names, world.contexts, st.lists(world.identities, min_size=1, max_size=20))
 def test_a_rule_that_covers_applies_wherever_the_other_does(
     policies: PolicySet, name: str, context: Context, clients: list[Identity]
@@ -109,7 +110,7 @@ def test_a_rule_that_covers_applies_to_the_same_machines(policies: PolicySet, is
             assert machine.applies(outer, client, held, name, world.CONTEXTS[0])
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(machine.worlds, st.booleans())
 def test_principals_are_compared_rightly(policies: PolicySet, is_known: bool) -> None:
     """Whatever the names, conditions and effects of their rules are."""
@@ -371,6 +372,7 @@ def escaping(outer: Rule, inner: Rule, groups: Groups) -> tuple[str, str, frozen
     return None
 
 
+@slow_examples()
 @given(PAIRS)
 def test_names_are_compared_exactly(pair: tuple[Rule, Rule]) -> None:
     """With captures, variables inside segments and `not` on either side."""

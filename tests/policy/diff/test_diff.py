@@ -14,6 +14,7 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.identity import PEOPLE, Identity, Kind, Namespaces, Sort
 from tokenserver.patterns import Capture, matches, parse_name, parse_pattern
@@ -156,7 +157,7 @@ def test_everything_that_differs_lies_in_a_row_where_sources_map_names(
 
 
 @pytest.mark.parametrize("variables", [False, True], ids=["not", "every-word"])
-@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@slow_examples(most=5_000)
 @given(st.data(), st.sampled_from(diff_worlds.CONTEXTS), st.booleans())
 def test_everything_that_differs_lies_in_a_row_with_every_word(
     variables: bool, data: st.DataObject, context: Context, is_hard: bool
@@ -178,7 +179,7 @@ def test_everything_that_differs_lies_in_a_row_with_every_word(
 
 
 @pytest.mark.parametrize("variables", [False, True], ids=["not", "every-word"])
-@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@slow_examples(most=5_000)
 @given(st.data(), st.sampled_from(diff_worlds.CONTEXTS))
 def test_everything_that_differs_lies_in_a_row_with_machines(
     variables: bool, data: st.DataObject, context: Context

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lint_trees import READERS, ROBOT, WORKLOADS, boundary, codes
+from slow_properties import slow_examples
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
@@ -665,7 +666,7 @@ def granted(policies: PolicySet) -> dict[tuple[Identity, str], frozenset[str]]:
 WITHOUT_EFFECT = {"TS101", "TS102", "TS103", "TS119"}
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(captured.mixed_worlds)
 def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
     """No client is granted anything else without a rule that has such a finding, with captures and `not`."""
@@ -677,7 +678,7 @@ def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
             assert granted(replace(policies, rules=others, index=build_index(others))) == before
 
 
-@settings(deadline=None, max_examples=settings().max_examples // 2)
+@slow_examples(most=50_000)
 @given(machine.worlds)
 def test_a_rule_that_does_nothing_for_machines_can_be_removed(policies: PolicySet) -> None:
     """No person, robot or workload is granted anything else without a rule that has such a finding."""
@@ -693,7 +694,7 @@ def test_a_rule_that_does_nothing_for_machines_can_be_removed(policies: PolicySe
                 assert before == decide(without, client, scope, CONTEXTS[0]).granted
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(
     captured.rules,
     st.lists(st.sampled_from(["a", "x", "a/*", "*/x", "a-*", "*", "**/a", "x/**"]), min_size=1, max_size=3),

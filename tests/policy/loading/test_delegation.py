@@ -10,6 +10,7 @@ import captured_rules as captured
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
@@ -317,6 +318,7 @@ def test_groups_that_a_team_may_capture(folder: Path, principals: str, more: str
 _FILE = read_policy_file(parse(team("to: [everyone], repositories: [a], actions: [pull]"), "a.yaml"))
 
 
+@slow_examples()
 @given(
     st.one_of(
         st.tuples(captured.of_users, captured.of_users),

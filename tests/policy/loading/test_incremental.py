@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading import loader as load_module
@@ -140,6 +141,7 @@ CHANGES = st.lists(
 )
 
 
+@slow_examples()
 @given(CHANGES)
 def test_it_is_as_if_loaded_for_the_first_time(changes: list[tuple[str, str | None]]) -> None:
     """After any changes in any order: the same rules, groups, index and digest, or the same faults and lines.
@@ -241,7 +243,7 @@ MACHINE_OTHERS: Mapping[str, list[str]] = {
 }
 
 
-@settings(max_examples=settings().max_examples // 2)
+@slow_examples(most=50_000)
 @given(
     st.lists(
         st.one_of([st.tuples(st.just(name), st.sampled_from(texts)) for name, texts in MACHINE_OTHERS.items()]),

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from policy_folders import GOOD, NOW, faults, rule, write
+from slow_properties import slow_examples
 
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity, Kind
@@ -144,6 +145,7 @@ _VALUES = st.recursive(
 )
 
 
+@slow_examples()
 @given(place=st.sampled_from(places_of(REFERENCE)), value=_VALUES)
 def test_any_value_anywhere_is_policies_or_a_load_error(
     place: tuple[Any, ...], value: Any, tmp_path_factory: pytest.TempPathFactory

@@ -13,9 +13,10 @@ import policy_worlds as world
 import pytest
 import rich_worlds as rich
 import tree_machines as machines
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from policy_files import NOW, load_faults
+from slow_properties import slow_examples
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
@@ -132,7 +133,7 @@ _lines = st.builds(
 
 
 # One example is much work, and a busy machine is no failure.
-@settings(deadline=None, max_examples=settings().max_examples // 2)
+@slow_examples(most=50_000)
 @given(world.worlds, world.names, st.lists(_lines, max_size=3), st.data())
 def test_two_answers_agree_where_they_let_the_same_clients(
     policies: PolicySet, name: str, made_up: list[Line], data: st.DataObject
@@ -170,7 +171,7 @@ KINDS = [Kind.PASSWORD, Kind.PASSWORD, Kind.ROBOT, Kind.WORKLOAD]
 
 
 # One example is much work, and a busy machine is no failure.
-@settings(deadline=None, max_examples=settings().max_examples // 2)
+@slow_examples(most=50_000)
 @given(machines.worlds, machines.names, st.lists(_machine_lines, max_size=3), st.sampled_from(KINDS), st.data())
 def test_two_answers_agree_where_they_let_the_same_machines(
     policies: PolicySet, name: str, made_up: list[Line], kind: Kind, data: st.DataObject
@@ -224,7 +225,7 @@ def advised(policies: PolicySet, name: str, lines: Sequence[Line]) -> WhoTest:
 
 
 # One example is much work, and a busy machine is no failure.
-@settings(deadline=None, max_examples=settings().max_examples // 3)
+@slow_examples(most=33_333)
 @given(world.worlds, world.names)
 def test_the_spelling_that_is_advised_holds_until_a_rule_matters(policies: PolicySet, name: str) -> None:
     """It passes as it is; with any rule taken away it fails, unless nobody gains or loses anything by that."""
@@ -244,7 +245,7 @@ def test_the_spelling_that_is_advised_holds_until_a_rule_matters(policies: Polic
 
 
 # One example is much work, and a busy machine is no failure.
-@settings(deadline=None, max_examples=settings().max_examples // 3)
+@slow_examples(most=33_333)
 @given(machines.worlds, machines.names)
 def test_the_spelling_with_machines_holds_until_a_rule_matters(policies: PolicySet, name: str) -> None:
     """A test that is advised passes; it fails if a robot or workload gains or loses anything."""
@@ -265,7 +266,7 @@ ANYBODY = list(product(rich.EVERYBODY, CONTEXTS))
 
 
 # One example is much work, and a busy machine is no failure.
-@settings(deadline=None, max_examples=settings().max_examples // 3)
+@slow_examples(most=33_333)
 @given(rich.worlds, rich.names)
 def test_the_spelling_with_every_word_holds_until_a_rule_matters(policies: PolicySet, name: str) -> None:
     """With `not`, captures, and variables inside segments: a test fails if somebody gains or loses anything."""

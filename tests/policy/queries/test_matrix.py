@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pattern_languages import covers
 from rule_texts import rule_of
+from slow_properties import slow_examples
 from what_can_rules import OFFICE, OPEN, can, policy_set, rule
 
 from tokenserver.identity import Identity, Kind
@@ -27,7 +28,7 @@ from tokenserver.policy.queries.what_can import bound
 from tokenserver.policy.terms import parse_principal
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.unconditional_worlds | machines.unconditional_worlds)
 def test_the_matrix_is_exact(policies: PolicySet) -> None:
     """An action without a mark is granted on all of the pattern, one that is absent on none of it."""
@@ -46,7 +47,7 @@ def test_the_matrix_is_exact(policies: PolicySet) -> None:
                     assert not granted or "pull" in cell.always | cell.partly
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(rich.unconditional_worlds)
 def test_the_matrix_is_exact_with_every_word(policies: PolicySet) -> None:
     """With `not`, captures, and variables inside segments, likewise, as far as short names can show it."""
@@ -65,7 +66,7 @@ def test_the_matrix_is_exact_with_every_word(policies: PolicySet) -> None:
                     assert not granted or "pull" in cell.always | cell.partly
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.mapped_worlds)
 def test_the_matrix_is_exact_where_sources_map_names(policies: PolicySet) -> None:
     """A row of a user is about each namespace that the user can have."""
@@ -172,7 +173,7 @@ _rules = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=min(settings().max_examples, 2_000))
+@slow_examples(most=2_000)
 @given(st.lists(_rules, min_size=1, max_size=4))
 def test_what_is_true_of_everybody_in_the_row(found: list[Rule]) -> None:
     """By asking for every user name and every repository: of everybody without a question mark, and not with one."""

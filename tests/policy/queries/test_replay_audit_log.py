@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from declared_machines import client, robot, workload
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split
@@ -362,6 +363,7 @@ def event_of(policies: PolicySet, identity: Identity, name: str, **more: Any) ->
     return {**frame, **json.loads(f"{{{ruling_members(ruling)}}}"), **more}
 
 
+@slow_examples()
 @given(machines.worlds, machines.worlds, machines.identities, world.names)
 def test_machines_are_decided_again_as_they_were(old: PolicySet, new: PolicySet, identity: Identity, name: str) -> None:
     """By the same policies nothing changes. By others, what does is what they decide, for those whom they let in."""

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pattern_languages import covers
 from rule_texts import rule_of
+from slow_properties import slow_examples
 from what_can_rules import JULY, OFFICE, OPEN, can, policy_set, rule
 
 from tokenserver.identity import Identity, Kind
@@ -54,7 +55,7 @@ def says(reaches: Iterable[Reach], identity: Identity, action: str, name: str, c
     )
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.worlds, world.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: str) -> None:
     """For every repository, from everywhere and at any time, the answer agrees with the decision."""
@@ -65,7 +66,7 @@ def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: st
     assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(rich.worlds, rich.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact_with_every_word(policies: PolicySet, identity: Identity, action: str) -> None:
     """With `not`, captures, and variables inside segments, likewise; and nothing is listed that has no name."""
@@ -76,7 +77,7 @@ def test_the_answer_is_exact_with_every_word(policies: PolicySet, identity: Iden
     assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(machines.worlds, machines.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact_for_machines(policies: PolicySet, identity: Identity, action: str) -> None:
     """For robots, and for workloads by their claims."""
@@ -87,7 +88,7 @@ def test_the_answer_is_exact_for_machines(policies: PolicySet, identity: Identit
     assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(machines.worlds, st.sampled_from(machines.DECLARED))
 def test_a_workload_by_name_is_what_it_implies(policies: PolicySet, one: Workload) -> None:
     """The answer is that of clients that are this workload and no other but those that it implies."""
@@ -99,7 +100,7 @@ def test_a_workload_by_name_is_what_it_implies(policies: PolicySet, one: Workloa
             assert said == [name for name in world.NAMES if can(policies, identity, "pull", name, world.CONTEXTS[5])]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.mapped_worlds, st.data())
 def test_the_answer_is_exact_where_sources_map_names(policies: PolicySet, data: st.DataObject) -> None:
     """For a known namespace the answer is exact; for an unknown one it is once a namespace is filled in."""

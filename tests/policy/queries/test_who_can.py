@@ -13,6 +13,7 @@ import pytest
 import rich_worlds as rich
 import tree_machines as machines
 from hypothesis import given, settings
+from slow_properties import slow_examples
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.patterns import parse_pattern
@@ -101,7 +102,7 @@ def can(policies: PolicySet, identity: Identity, name: str, context: Context) ->
     return bool(decide(policies, identity, Scope(Resource("repository", name), frozenset({"pull"})), context).granted)
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.worlds, world.names)
 def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
     """For every client, from everywhere and at any time, the answer agrees with the decision."""
@@ -111,7 +112,7 @@ def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(rich.worlds, rich.names)
 def test_the_answer_is_exact_with_every_word(policies: PolicySet, name: str) -> None:
     """With `not`, captures, and variables inside segments, likewise."""
@@ -121,7 +122,7 @@ def test_the_answer_is_exact_with_every_word(policies: PolicySet, name: str) -> 
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(machines.worlds, machines.names)
 def test_the_answer_is_exact_with_machines(policies: PolicySet, name: str) -> None:
     """For every robot and every set of claims as well, the answer agrees with the decision."""
@@ -134,7 +135,7 @@ def test_the_answer_is_exact_with_machines(policies: PolicySet, name: str) -> No
         assert answer["everyone"] is not True or answer.get(f"every_{key}" if key else part, True) is True
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(machines.unconditional_worlds, machines.names)
 def test_nobody_is_listed_who_cannot_with_machines(policies: PolicySet, name: str) -> None:
     """Every listed principal has a client with access that is nothing else."""
@@ -145,7 +146,7 @@ def test_nobody_is_listed_who_cannot_with_machines(policies: PolicySet, name: st
         assert any(all(machines.is_one(policies, one, str(who)) for who in line.who) for one in able), line
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(rich.mapped_worlds, rich.names)
 def test_the_answer_is_exact_with_every_word_where_sources_map_names(policies: PolicySet, name: str) -> None:
     """For every user and each namespace that the user can have, likewise."""
@@ -156,7 +157,7 @@ def test_the_answer_is_exact_with_every_word_where_sources_map_names(policies: P
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(rich.unconditional_worlds, rich.names)
 def test_nobody_is_listed_who_cannot_with_every_word(policies: PolicySet, name: str) -> None:
     """Every listed principal has a client with access that is nothing else."""
@@ -167,7 +168,7 @@ def test_nobody_is_listed_who_cannot_with_every_word(policies: PolicySet, name: 
         assert any(all(is_one(policies, one, str(who)) for who in line.who) for one in able)
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 @given(world.mapped_worlds, world.names)
 def test_the_answer_is_exact_where_sources_map_names(policies: PolicySet, name: str) -> None:
     """For every user and each namespace that the user can have, likewise."""

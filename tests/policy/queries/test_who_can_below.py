@@ -13,6 +13,7 @@ import tree_machines as machines
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from rule_texts import rule_of
+from slow_properties import slow_examples
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.patterns import Pattern, SegmentKind, matches, parse_pattern
@@ -93,6 +94,7 @@ def test_the_answer_is_what_decisions_say_where_sources_map_names(
         assert says == granted(policies, identity, context, name), name
 
 
+@slow_examples()
 @given(world.worlds, asked_patterns, world.identities, world.contexts)
 def test_circumstances_settle_conditions(
     policies: PolicySet, asked: Pattern, identity: Identity, context: Context
@@ -109,6 +111,7 @@ def test_circumstances_settle_conditions(
         assert says == granted(policies, identity, context, name), name
 
 
+@slow_examples()
 @given(world.unconditional_worlds, asked_patterns, world.identities)
 def test_all_of_it(policies: PolicySet, asked: Pattern, identity: Identity) -> None:
     """Who is said to hold all of it is granted every name; an entry for all of it leaves out what its stops cover."""
@@ -122,6 +125,7 @@ def test_all_of_it(policies: PolicySet, asked: Pattern, identity: Identity) -> N
         assert not entry.is_all or all(covers(entry.pattern, name) for name in names)
 
 
+@slow_examples()
 @given(rich.worlds, rich.asked_patterns, rich.identities, world.contexts)
 def test_the_answer_is_what_decisions_say_with_every_word(
     policies: PolicySet, asked: Pattern, identity: Identity, context: Context
@@ -142,6 +146,7 @@ machine_patterns = st.lists(st.sampled_from(["a", "b", "x-a", "*", "a*", "x-*", 
 )
 
 
+@slow_examples()
 @given(machines.worlds, machine_patterns, st.data(), world.contexts)
 def test_the_answer_is_what_decisions_say_with_machines(
     policies: PolicySet, asked: Pattern, data: st.DataObject, context: Context
@@ -159,6 +164,7 @@ def test_the_answer_is_what_decisions_say_with_machines(
             assert says == granted(policies, identity, context, name), name
 
 
+@slow_examples()
 @given(machines.unconditional_worlds, machine_patterns)
 def test_no_entry_is_empty_with_machines(policies: PolicySet, asked: Pattern) -> None:
     """Each grants some client some name; what is said to be granted on all of it is granted on each name."""
@@ -183,6 +189,7 @@ def test_no_entry_is_empty_with_machines(policies: PolicySet, asked: Pattern) ->
                 )
 
 
+@slow_examples()
 @given(rich.mapped_worlds, rich.asked_patterns, st.data(), world.contexts)
 def test_the_answer_is_what_decisions_say_with_every_word_where_sources_map_names(
     policies: PolicySet, asked: Pattern, data: st.DataObject, context: Context
@@ -200,6 +207,7 @@ def test_the_answer_is_what_decisions_say_with_every_word_where_sources_map_name
         assert says == granted(policies, identity, context, name), name
 
 
+@slow_examples()
 @given(rich.unconditional_worlds, rich.asked_patterns, rich.identities)
 def test_all_of_it_with_every_word(policies: PolicySet, asked: Pattern, identity: Identity) -> None:
     """Who is said to hold all of it is granted every name."""
@@ -223,6 +231,7 @@ def test_all_of_it_with_every_word(policies: PolicySet, asked: Pattern, identity
 NAMES = ["/".join(words) for count in (1, 2, 3) for words in product([*world.WORDS, "ab", "bob"], repeat=count)]
 
 
+@slow_examples()
 @given(world.unconditional_worlds, asked_patterns)
 def test_no_entry_is_empty(policies: PolicySet, asked: Pattern) -> None:
     """Each grants some client some name, and none is listed twice."""

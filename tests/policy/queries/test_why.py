@@ -15,6 +15,7 @@ from declared_machines import client, robot, workload
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_texts import rule_of
+from slow_properties import slow_examples
 from some_ceilings import ceiling
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
@@ -65,6 +66,7 @@ def test_why_never_disagrees_with_the_server(
     assert all((one.because == "applies") is one.applies for one in found.rules)
 
 
+@slow_examples()
 @given(
     world.worlds | rich.worlds | machines.worlds,
     world.identities | rich.identities | machines.identities,

@@ -10,6 +10,7 @@ import rich_worlds as rich
 import tree_machines as machines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_properties import slow_examples
 from who_can_rules import TREE, answer, policy_set
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces, Sort
@@ -84,7 +85,7 @@ def test_a_witness_is_what_it_stands_for(policies: PolicySet, texts: set[str]) -
             assert principals_of([principal]).include(one, groups)
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(machines.worlds, st.sets(st.sampled_from(machines.PRINCIPALS), min_size=1, max_size=3), st.data())
 def test_a_machine_is_what_it_stands_for(policies: PolicySet, texts: set[str], data: st.DataObject) -> None:
     """Each example is all of the principals; every robot and workload that is has an example with no more than it."""
@@ -104,7 +105,7 @@ def test_a_machine_is_what_it_stands_for(policies: PolicySet, texts: set[str], d
         )
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(machines.worlds, machines.names, st.data())
 def test_machines_that_a_question_cannot_tell_apart(policies: PolicySet, name: str, data: st.DataObject) -> None:
     """Fewer examples show the same of all that the rules about a resource name."""
@@ -161,6 +162,7 @@ def test_as_many_witnesses_as_allowed(count: int) -> None:
         bound(MAX_WITNESSES + 1)
 
 
+@slow_examples()
 @given(world.worlds | rich.worlds, world.names | rich.names, world.identities | rich.identities)
 def test_every_rule_about_a_name_is_listed(policies: PolicySet, name: str, identity: Identity) -> None:
     """For any client; and a decision costs at least a step."""

@@ -7,8 +7,9 @@ from dataclasses import replace
 import policy_worlds as world
 import pytest
 import rich_worlds as rich
-from hypothesis import given, settings
+from hypothesis import given
 from pattern_languages import covers
+from slow_properties import slow_examples
 from what_can_rules import OPEN
 
 from tokenserver.identity import Identity
@@ -53,7 +54,7 @@ def test_difference(found: list[str], expected: list[str], differs: bool | None)
 
 
 @given(world.identities | rich.identities, world.worlds | rich.worlds, world.worlds | rich.worlds)
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 def test_difference_against_every_name(identity: Identity, one: PolicySet, other: PolicySet) -> None:
     """No difference: every name agrees; a difference: the name shows it."""
     sides = [
@@ -164,7 +165,7 @@ def test_as_written(pattern: str, partly: dict[str, str], expected: list[str]) -
 
 
 @given(rich.identities, rich.worlds)
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@slow_examples()
 def test_what_is_written_is_the_same(identity: Identity, policies: PolicySet) -> None:
     """For every client's reaches."""
     who = HypotheticalClient(identity, policies.groups.holding(identity))

@@ -8,8 +8,9 @@ import policy_worlds as world
 import pytest
 import rich_worlds as rich
 import tree_machines as machines
-from hypothesis import given, settings
+from hypothesis import given
 from policy_files import NOW
+from slow_properties import slow_examples
 from who_can_rules import TREE, policy_set
 
 from tokenserver.documents.document import parse
@@ -124,7 +125,7 @@ def test_what_is_not_decided_has_failed(monkeypatch: pytest.MonkeyPatch) -> None
         list(run_exactly(policy_set(*RULES), test, test.setting.context("r", NOW), Budget(1)))
 
 
-@settings(deadline=None)
+@slow_examples()
 @given(world.unconditional_worlds | rich.unconditional_worlds | machines.unconditional_worlds, world.names | rich.names)
 def test_the_answer_now_is_included_and_not_excluded(policies: PolicySet, name: str) -> None:
     """For any policies: `includes:` of each answer passes, and `excludes:` of it fails."""
