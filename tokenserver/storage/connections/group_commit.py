@@ -160,15 +160,16 @@ class GroupCommit:
 
 def _attempt(connection: Connection, change: Change[Any], rev: int) -> tuple[Any, BaseException | None]:
     """The result of a change, or its error, after which nothing of it is left."""
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            return change.work(connection, rev), None
-    except SQLAlchemyError as error:
+        result = change.work(connection, rev)
+    except Exception as error:
         if not _is_intact(connection):
-            raise
-        return None, unavailable(error)
-    except Exception as error:  # whatever the work raises is its caller's
-        return None, error
+            raise  # the first error is the cause; rolling back to the savepoint would only raise another one
+        savepoint.rollback()
+        return None, unavailable(error) if isinstance(error, SQLAlchemyError) else error
+    savepoint.commit()  # one that fails undoes the whole transaction
+    return result, None
 
 
 def _is_intact(connection: Connection) -> bool:
