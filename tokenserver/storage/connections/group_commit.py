@@ -160,15 +160,17 @@ class GroupCommit:
 
 def _attempt(connection: Connection, change: Change[Any], rev: int) -> tuple[Any, BaseException | None]:
     """The result of a change, or its error, after which nothing of it is left."""
-    savepoint = connection.begin_nested()
+    # By hand: nested transactions of SQLAlchemy would take as long as the change itself.
+    connection.exec_driver_sql("SAVEPOINT change")
     try:
         result = change.work(connection, rev)
     except Exception as error:
         if not _is_intact(connection):
             raise  # the first error is the cause; rolling back to the savepoint would only raise another one
-        savepoint.rollback()
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT change")
+        connection.exec_driver_sql("RELEASE SAVEPOINT change")
         return None, unavailable(error) if isinstance(error, SQLAlchemyError) else error
-    savepoint.commit()  # one that fails undoes the whole transaction
+    connection.exec_driver_sql("RELEASE SAVEPOINT change")  # one that fails undoes the whole transaction
     return result, None
 
 
