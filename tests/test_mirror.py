@@ -63,6 +63,7 @@ NO_MODULE: dict[str, str] = {
     "policy/test_twenty_policies.py": "docs/twenty-policies.md, each policy with its tests",
     "policy/test_samples.py": "the sample policies and the examples of the contract",
     "server/test_policy_notes.py": "a failing test of a team, from the reload to each command",
+    "storage/test_faults.py": "failing statements, disks, files and processes, over every change of the store",
     "web/test_any_request.py": "any request at all, over the whole application",
     "web/test_explain.py": "explanations, from the parameter to the audit event",
     "web/test_login_protection.py": "throttle and cache as clients meet them",

@@ -104,7 +104,8 @@ def test_a_life(store: CredentialStore) -> None:
 
 def test_limits_hold_over_replicas(engine: Engine, store: CredentialStore) -> None:
     """Two processes, as two stores: of 16 writers exactly as many succeed as there may be."""
-    stores = [store, store_of(Database(engine))]
+    other = engine_for(f"postgresql://postgres@127.0.0.1:{engine.url.port}/{engine.url.database}")
+    stores = [store, store_of(Database(other))]
 
     def create(number: int) -> bool:
         try:

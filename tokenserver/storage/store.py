@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
 from tokenserver.errors import TokenserverError
@@ -29,6 +29,23 @@ from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import credentials, uses
 
 __all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
+
+
+_TABLE = credentials.c
+
+_LIVE_OF = (
+    select(_TABLE.id)
+    .select_from(credentials.outerjoin(uses))
+    .where(
+        _TABLE.owner == bindparam("owner"),
+        _TABLE.source == bindparam("source"),
+        _TABLE.form == bindparam("form"),
+        _TABLE.state == ACTIVE,
+        _TABLE.ends > bindparam("now"),
+    )
+    .order_by(func.coalesce(uses.c.last, _TABLE.created), _TABLE.created, _TABLE.id)
+)
+"""The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
 
 
 class TooManyCredentials(TokenserverError):
@@ -195,12 +212,8 @@ class CredentialStore:
 
     def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
         """The ids of the live credentials of the same form and owner; those unused for longest come first."""
-        table = credentials.c
-        same = (table.owner == wanted.owner, table.source == wanted.source, table.form == str(wanted.form))
-        live = (table.state == ACTIVE, table.ends > int(self._now()))
-        statement = select(table.id).select_from(credentials.outerjoin(uses)).where(*same, *live)
-        ordered = statement.order_by(func.coalesce(uses.c.last, table.created), table.created, table.id)
-        return list(connection.execute(ordered).scalars())
+        values = {"owner": wanted.owner, "source": wanted.source, "form": str(wanted.form), "now": int(self._now())}
+        return list(connection.execute(_LIVE_OF, values).scalars())
 
     def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))
@@ -213,7 +226,7 @@ class CredentialStore:
             pepper_number=newest.number,
             seal_key=newest.seal,
         )._replace(rev=rev)
-        connection.execute(credentials.insert().values(row._asdict()))
+        connection.execute(credentials.insert(), row._asdict())
         return _Made(key, row, made)
 
     def _live(self, connection: Connection, identifier: str) -> CredentialRow:

@@ -114,6 +114,21 @@ def test_a_damaged_file_cannot_tell(folder: Path) -> None:
         prepare_storage(one)
 
 
+def test_damage_inside_the_file_is_found_at_the_start(folder: Path) -> None:
+    """Before more is written to it."""
+    one = settings(folder)
+    store = open_store(one)
+    for _ in range(60):
+        store.create(PLAIN, at_most=99)
+    store.database.close()
+    file = folder / "state" / "tokenserver.db"
+    content = bytearray(file.read_bytes())
+    content[-8192:] = b"x" * 8192
+    file.write_bytes(content)
+    with pytest.raises(StorageUnavailable, match=r"tokenserver\.db is damaged: .*; fix: tokenserver storage check"):
+        prepare_storage(one)
+
+
 def test_the_password_comes_from_its_file(folder: Path) -> None:
     """Which only the server may read."""
     line = "storage: {url: postgresql://user@127.0.0.1:1/x, password_file: secret}"

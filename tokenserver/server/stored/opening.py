@@ -5,6 +5,7 @@ SQLAlchemy is imported here and below only once there is a storage.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -134,6 +135,8 @@ def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
         problem = _schema_problem(before, is_changeable=migrate or storage.file is not None)
         if problem is not None:
             _refuse(problem)
+        if before is not None and storage.file is not None:
+            _require_sound(storage.file)
         if before == SCHEMA or not (migrate or storage.file is not None):
             return None
         migrate_schema(engine, server=settings.server.url, now=int(time.time()))
@@ -143,6 +146,20 @@ def prepare_storage(settings: Settings, *, migrate: bool = False) -> str | None:
     if before is None:
         return f"storage: made {place}" if is_new else f"storage: made the tables of {place}"
     return f"storage: migrated {place} from version {before} to {SCHEMA}"
+
+
+def _require_sound(file: Path) -> None:
+    """Look for damage before it spreads. Raises `StorageUnavailable` if there is some."""
+    from tokenserver.storage.connections.failures import StorageUnavailable  # noqa: PLC0415 - takes long to import
+    from tokenserver.storage.upkeep.backup import damage_of  # noqa: PLC0415
+
+    try:
+        problem = damage_of(file)
+    except sqlite3.Error as error:
+        problem = str(error)
+    if problem is not None:
+        fix = "tokenserver storage check, then restore a backup: tokenserver storage restore FILE"
+        raise StorageUnavailable(f"{file} is damaged: {problem}; fix: {fix}")
 
 
 def _make_tables(engine: Engine, settings: Settings) -> None:

@@ -160,15 +160,18 @@ class GroupCommit:
 
 def _attempt(connection: Connection, change: Change[Any], rev: int) -> tuple[Any, BaseException | None]:
     """The result of a change, or its error, after which nothing of it is left."""
+    # By hand: nested transactions of SQLAlchemy would take as long as the change itself.
+    connection.exec_driver_sql("SAVEPOINT change")
     try:
-        with connection.begin_nested():
-            return change.work(connection, rev), None
-    except SQLAlchemyError as error:
+        result = change.work(connection, rev)
+    except Exception as error:
         if not _is_intact(connection):
-            raise
-        return None, unavailable(error)
-    except Exception as error:  # whatever the work raises is its caller's
-        return None, error
+            raise  # the first error is the cause; rolling back to the savepoint would only raise another one
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT change")
+        connection.exec_driver_sql("RELEASE SAVEPOINT change")
+        return None, unavailable(error) if isinstance(error, SQLAlchemyError) else error
+    connection.exec_driver_sql("RELEASE SAVEPOINT change")  # one that fails undoes the whole transaction
+    return result, None
 
 
 def _is_intact(connection: Connection) -> bool:

@@ -93,7 +93,7 @@ def damage_of(file: Path) -> str | None:
         sqlite3.Error: it cannot even be looked at.
     """
     with closing(_reading(file)) as connection:
-        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
+        found = [" ".join(str(row[0]).split()) for row in connection.execute("PRAGMA quick_check(1)")]
         broken = connection.execute("PRAGMA foreign_key_check").fetchone()
     if found != ["ok"]:
         return found[0] if found else "nothing can be read"
