@@ -88,7 +88,6 @@ def build(
         slot_released=admission.slot_released,
     )
     is_first = shared.first_line or (lambda _: True)
-    storage = optional_storage(settings, is_first)
     live = _live(settings, protection, is_first)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
@@ -96,8 +95,8 @@ def build(
     exchange = compose_exchange(settings, live, trail, meter)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
-    parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage)
-    return RunningServer(*parts, notice=notice)
+    parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter)
+    return RunningServer(*parts, optional_storage(settings, is_first), notice=notice)
 
 
 def compose_exchange(

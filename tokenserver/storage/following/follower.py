@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.storage.following.reading import CredentialReader
-from tokenserver.storage.following.signals import Change, ChangeSignal
+from tokenserver.storage.following.signals import ChangeSignal, StorageChange
 from tokenserver.storage.index import CredentialIndex
 from tokenserver.storage.unavailable import StorageUnavailable
 
@@ -86,10 +86,10 @@ class StorageFollower:
         self._recovered()
         return True
 
-    def _take_over(self, change: Change) -> None:
-        if change is Change.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
+    def _take_over(self, change: StorageChange) -> None:
+        if change is StorageChange.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
             self._load(self._pacer)
-        elif change is Change.SOME:
+        elif change is StorageChange.SOME:
             before, newest = self._index.revision, self._reader.revision()
             if newest < before:
                 self._load(self._pacer)  # a backup was restored
