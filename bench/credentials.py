@@ -28,7 +28,7 @@ from tokenserver.storage.database import Database
 from tokenserver.storage.following.signals import SqliteSignal
 from tokenserver.storage.seals import new_row
 from tokenserver.storage.selection import Selection
-from tokenserver.storage.tables import credentials
+from tokenserver.storage.tables import credentials, revision
 
 USES = 20_000
 REVOCATIONS = 50
@@ -81,6 +81,7 @@ def _fill(database: Database, number: int) -> list[AccessKey]:
     rows = [values(place, key) for place, key in enumerate(keys)]
     with database.engine.begin() as connection:
         connection.execute(credentials.insert(), rows)
+        connection.execute(revision.update().values(rev=1))
     return keys
 
 
