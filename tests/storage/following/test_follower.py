@@ -51,9 +51,11 @@ def test_without_a_change_nothing_is_read(site: Site, monkeypatch: pytest.Monkey
     assert copy.index.age == 0
 
 
-def test_many_changes_come_in_pages(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pages", [pytest.param(1, id="then everything is read"), pytest.param(9, id="to the last")])
+def test_many_changes_come_in_pages(site: Site, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
     """Also those that share a revision."""
     monkeypatch.setattr("tokenserver.storage.following.reading.PAGE", 3)
+    monkeypatch.setattr("tokenserver.storage.following.follower.MANY_PAGES", pages)
     copy = site.copy()
     keys = [site.make(PLAIN) for _ in range(10)]
     copy.look()

@@ -8,7 +8,7 @@ import pytest
 from stored_credentials import PLAIN, Clock
 
 from tokenserver.storage.credential import CredentialRow, row_of
-from tokenserver.storage.following.missing_rows import READS_PER_SECOND, REMEMBERED_SECONDS, LookedUp, MissingRows
+from tokenserver.storage.following.missing_rows import READS_PER_SECOND, REMEMBERED_SECONDS, FoundRow, MissingRows
 from tokenserver.storage.unavailable import StorageUnavailable
 
 ROW = row_of(PLAIN, digest=b"", pepper=1)._replace(id="known")
@@ -39,7 +39,7 @@ def table() -> Table:
 
 def test_what_there_is_is_found(table: Table) -> None:
     """Each time by another look, as the index keeps what is found."""
-    assert [table.missing.find("known") for _ in range(2)] == [LookedUp(ROW, is_certain=True)] * 2
+    assert [table.missing.find("known") for _ in range(2)] == [FoundRow(ROW, is_certain=True)] * 2
     assert table.asked == ["known", "known"]
 
 
@@ -49,9 +49,9 @@ def test_what_there_is_is_found(table: Table) -> None:
 )
 def test_unknown_is_remembered_for_a_while(table: Table, seconds: float, looks: int) -> None:
     """Then it is looked up again."""
-    assert table.missing.find("other") == LookedUp(None, is_certain=True)
+    assert table.missing.find("other") == FoundRow(None, is_certain=True)
     table.clock.now += seconds
-    assert table.missing.find("other") == LookedUp(None, is_certain=True)
+    assert table.missing.find("other") == FoundRow(None, is_certain=True)
     assert len(table.asked) == looks
 
 
@@ -102,7 +102,7 @@ def test_one_look_for_all_who_ask(table: Table) -> None:
         return ROW
 
     missing = MissingRows(read, monotonic=table.clock)
-    found: list[LookedUp] = []
+    found: list[FoundRow] = []
     threads = [threading.Thread(target=lambda: found.append(missing.find("known"))) for _ in range(8)]
     threads[0].start()
     assert begun.wait(10)
@@ -113,4 +113,4 @@ def test_one_look_for_all_who_ask(table: Table) -> None:
     go_on.set()
     for thread in threads:
         thread.join(10)
-    assert (found, table.asked) == ([LookedUp(ROW, is_certain=True)] * 8, ["known"])
+    assert (found, table.asked) == ([FoundRow(ROW, is_certain=True)] * 8, ["known"])

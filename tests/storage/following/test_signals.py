@@ -11,7 +11,7 @@ from followed_storage import Site
 from sqlalchemy import create_engine
 from stored_credentials import PLAIN
 
-from tokenserver.storage.following.signals import Change, PostgresqlSignal, SqliteSignal
+from tokenserver.storage.following.signals import PostgresqlSignal, SqliteSignal, StorageChange
 from tokenserver.storage.unavailable import StorageUnavailable
 
 STOP = threading.Event()
@@ -20,10 +20,10 @@ STOP = threading.Event()
 def test_a_commit_of_somebody_else_is_seen_once(site: Site) -> None:
     """The first look is one, as nobody knows what was before."""
     signal = SqliteSignal(site.file, seconds=0.0)
-    assert [signal.wait(STOP) for _ in range(2)] == [Change.SOME, Change.NONE]
+    assert [signal.wait(STOP) for _ in range(2)] == [StorageChange.SOME, StorageChange.NONE]
     site.make(PLAIN)
     site.make(PLAIN)
-    assert [signal.wait(STOP) for _ in range(2)] == [Change.SOME, Change.NONE]
+    assert [signal.wait(STOP) for _ in range(2)] == [StorageChange.SOME, StorageChange.NONE]
     signal.close()
 
 
@@ -35,7 +35,7 @@ def test_another_file_is_another_database(site: Site, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.write_bytes(site.file.read_bytes())
     copy.replace(site.file)
-    assert [signal.wait(STOP) for _ in range(2)] == [Change.ALL, Change.NONE]
+    assert [signal.wait(STOP) for _ in range(2)] == [StorageChange.ALL, StorageChange.NONE]
     signal.close()
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read(site: Site, fault: str) -> None:
             signal.wait(STOP)
     assert site.file.exists() == (fault == "no database")
     away.replace(site.file)
-    assert signal.wait(STOP) in (Change.SOME, Change.ALL)
+    assert signal.wait(STOP) in (StorageChange.SOME, StorageChange.ALL)
     signal.close()
 
 

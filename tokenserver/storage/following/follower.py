@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.storage.following.reading import CredentialReader
-from tokenserver.storage.following.signals import Change, ChangeSignal
+from tokenserver.storage.following.signals import ChangeSignal, StorageChange
 from tokenserver.storage.index import CredentialIndex
 from tokenserver.storage.unavailable import StorageUnavailable
 
@@ -17,6 +17,9 @@ logger = logging.getLogger("tokenserver.storage")
 
 RELOAD_SECONDS = 600.0
 """How often everything is read, whatever the revisions say."""
+
+MANY_PAGES = 4
+"""After this many pages of changed rows, reading everything takes less time than reading the rest of them."""
 
 RETRY_SECONDS = 0.5
 """How long after a failed look the next one begins."""
@@ -86,15 +89,18 @@ class StorageFollower:
         self._recovered()
         return True
 
-    def _take_over(self, change: Change) -> None:
-        if change is Change.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
+    def _take_over(self, change: StorageChange) -> None:
+        if change is StorageChange.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
             self._load(self._pacer)
-        elif change is Change.SOME:
+        elif change is StorageChange.SOME:
             before, newest = self._index.revision, self._reader.revision()
             if newest < before:
                 self._load(self._pacer)  # a backup was restored
             elif newest > before:
-                for rows in self._reader.changed(before):
+                for number, rows in enumerate(self._reader.changed(before)):
+                    if number == MANY_PAGES:
+                        self._load(self._pacer)
+                        return
                     self._index.apply(rows)
                     self._pacer()
                 self._index.revision = newest

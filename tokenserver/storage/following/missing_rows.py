@@ -19,7 +19,7 @@ _WAITING = 16
 _WAIT_SECONDS = 3.0
 
 
-class LookedUp(NamedTuple):
+class FoundRow(NamedTuple):
     """`row` is None if the database has no such id; or after too many looks: then `is_certain` is false."""
 
     row: CredentialRow | None
@@ -38,7 +38,7 @@ class MissingRows:
         self._budget = float(READS_PER_SECOND)
         self._refilled = monotonic()
 
-    def find(self, identifier: str) -> LookedUp:
+    def find(self, identifier: str) -> FoundRow:
         """What the database says about an id; concurrent looks for the same one share the answer.
 
         Raises:
@@ -48,15 +48,15 @@ class MissingRows:
         now = self._monotonic()
         until = self._unknown.get(identifier)
         if until is not None and now < until:
-            return LookedUp(None, is_certain=True)
+            return FoundRow(None, is_certain=True)
         key = identifier.encode()
         if not self._flights.is_under_way(key) and not self._may_read(now):
-            return LookedUp(None, is_certain=False)
+            return FoundRow(None, is_certain=False)
         row = self._flights.run(key, lambda: self._read(identifier))
         if row is None:
             with self._lock:
                 self._unknown[identifier] = now + REMEMBERED_SECONDS
-        return LookedUp(row, is_certain=True)
+        return FoundRow(row, is_certain=True)
 
     def forget(self, identifier: str) -> None:
         """Look again for this id, which is known by now."""

@@ -51,7 +51,8 @@ class CredentialReader:
 
     def row(self, identifier: str) -> CredentialRow | None:
         """The row with this id."""
-        statement = select(credentials).where(credentials.c.id == identifier)
+        table = credentials.c
+        statement = select(credentials).where(table.id == identifier)
         found = self._database.read(lambda connection: connection.execute(statement).first())
         return None if found is None else CredentialRow(*found)
 
@@ -82,7 +83,8 @@ class CredentialReader:
 
     def last_uses(self, since: int) -> dict[str, int]:
         """The last uses since a moment, of credentials that end if they are idle."""
-        idle = and_(credentials.c.id == uses.c.id, credentials.c.idle.is_not(None), credentials.c.state == ACTIVE)
+        table = credentials.c
+        idle = and_(table.id == uses.c.id, table.idle.is_not(None), table.state == ACTIVE)
         statement = select(uses.c.id, uses.c.last).where(uses.c.last >= since, idle)
         return dict(self._all(statement))
 
@@ -153,7 +155,8 @@ def _packed_rows(
 
 
 def _live(now: int) -> Any:
-    return and_(credentials.c.state == ACTIVE, credentials.c.ends > now)
+    table = credentials.c
+    return and_(table.state == ACTIVE, table.ends > now)
 
 
 def _has_successor(now: int) -> Any:

@@ -24,7 +24,7 @@ _TOGETHER_SECONDS = 0.01
 _BUSY_SECONDS = 2
 
 
-class Change(Enum):
+class StorageChange(Enum):
     """What a signal says: nothing has changed, something may have, or this is another database than before."""
 
     NONE = "none"
@@ -35,7 +35,7 @@ class Change(Enum):
 class ChangeSignal(Protocol):
     """Waits for changes of one database, on a connection of its own. Used by one thread."""
 
-    def wait(self, stop: threading.Event) -> Change:
+    def wait(self, stop: threading.Event) -> StorageChange:
         """Wait until there may be a change, until it is time for a look, or until `stop` is set.
 
         Raises:
@@ -58,7 +58,7 @@ class SqliteSignal:
         self._file: tuple[int, int] | None = None
         self._version: int | None = None
 
-    def wait(self, stop: threading.Event) -> Change:
+    def wait(self, stop: threading.Event) -> StorageChange:
         """See `ChangeSignal.wait`."""
         stop.wait(0.0 if self._connection is None else self._seconds)
         try:
@@ -73,7 +73,7 @@ class SqliteSignal:
             self._connection.close()
         self._connection = None
 
-    def _look(self) -> Change:
+    def _look(self) -> StorageChange:
         status = self._path.stat()
         file, before = (status.st_dev, status.st_ino), self._file
         if file != before:
@@ -90,8 +90,8 @@ class SqliteSignal:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         changed, self._version, self._file = version != self._version, version, file
         if before is not None and file != before:
-            return Change.ALL
-        return Change.SOME if changed else Change.NONE
+            return StorageChange.ALL
+        return StorageChange.SOME if changed else StorageChange.NONE
 
 
 class PostgresqlSignal:
@@ -103,7 +103,7 @@ class PostgresqlSignal:
         self._connection: Connection | None = None
         self._errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
-    def wait(self, stop: threading.Event) -> Change:
+    def wait(self, stop: threading.Event) -> StorageChange:
         """See `ChangeSignal.wait`."""
         if self._connection is not None:
             try:
@@ -114,7 +114,7 @@ class PostgresqlSignal:
             self._connection = self._connection or self._listening()
         except self._errors as error:
             raise unavailable(error) from error
-        return Change.SOME
+        return StorageChange.SOME
 
     def close(self) -> None:
         """See `ChangeSignal.close`."""
