@@ -17,8 +17,8 @@ from tokenserver.storage.credential import SEALED, StoredCredential, row_of
 from tokenserver.storage.following.missing_rows import READS_PER_SECOND
 from tokenserver.storage.index import LEAST_GRACE, MAX_OPENED, CredentialIndex
 from tokenserver.storage.seals import new_row
+from tokenserver.storage.selection import Selection
 from tokenserver.storage.state_keys import StateKey, StateKeys
-from tokenserver.storage.store import Selection
 from tokenserver.storage.unavailable import StorageUnavailable
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
-from tokenserver.storage.credential import CredentialRow
+from tokenserver.storage.credential import SEALED, CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.seals import is_right, is_sealed
 from tokenserver.storage.store import CredentialStore, NoSuchCredential, Selection, TooManyCredentials
-from tokenserver.storage.tables import credentials
+from tokenserver.storage.tables import credentials, uses
 
 
 @pytest.fixture
@@ -187,3 +187,70 @@ def test_selections(
     found = [names[one.credential.id] for one in store.listed(selection(ids))]
     assert "".join(reversed(found)) == expected
     assert {names[one] for one in store.end(selection(ids), by="ops", reason="x")} == set(expected)
+
+
+def test_the_one_unused_for_longest_makes_room(store: CredentialStore, database: Database, clock: Clock) -> None:
+    """A new one counts from the moment it was made."""
+    ids = []
+    for _ in range(3):
+        ids.append(store.create(PLAIN, at_most=9)[0].id)
+        clock.now += 10
+    use = {"id": ids[0], "last": NOW + 15, "last_from": "", "first_from": "", "times": 1}
+    database.note(lambda connection: connection.execute(insert(uses).values(use)))
+    clock.now += 10
+    key, made, ended = store.create_in_place(PLAIN, at_most=3, reason="limit")
+    assert (made.id, ended) == (key.id, (ids[1],))
+    (listed,) = store.listed(Selection(ids=frozenset(ended)))
+    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "ann", "limit")
+    assert store.create_in_place(PLAIN, at_most=1, reason="limit")[2] == tuple(sorted((ids[0], ids[2], key.id)))
+    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, reason="limit")[2] == ()
+
+
+def test_owners(store: CredentialStore, clock: Clock) -> None:
+    """Each once, and only those with live credentials."""
+    for one in (PLAIN, PLAIN, ROBOT, SESSION, replace(PLAIN, owner="gone", ends=NOW + 1)):
+        store.create(one, at_most=9)
+    key, _ = store.create(replace(PLAIN, owner="ended"), at_most=9)
+    store.end(Selection(ids=frozenset({key.id})), by="x", reason="x")
+    clock.now += 1
+    assert store.owners() == [
+        (Sort.ROBOT, "", "robot:ci"),
+        (Sort.USER, "local", "ann"),
+        (Sort.WORKLOAD, "github", "workload:github:repo"),
+    ]
+
+
+@pytest.mark.parametrize("column", SEALED)
+def test_a_changed_row_is_neither_rotated_nor_genuine(store: CredentialStore, database: Database, column: str) -> None:
+    """Rotating seals the old row again, and would make whatever it says genuine."""
+    key, _ = store.create(FULL, at_most=1)
+    value = getattr(row(database, key.id), column)
+    other = {"id": "ZZZZZZZZZZZZ", "form": "f", "ceiling": None, "networks": None, "services": None}
+    changed = other.get(column, value + 1 if isinstance(value, int) else value + value[:1])
+    table = credentials.c
+    with database.engine.begin() as connection:
+        connection.execute(update(credentials).where(table.id == key.id).values({column: changed}))
+    identifier = "ZZZZZZZZZZZZ" if column == "id" else key.id
+    before = row(database, identifier)
+    with pytest.raises(NoSuchCredential, match="was changed in the database"):
+        store.rotate(identifier, ends=NOW + DAY, overlap=DAY, by="ann")
+    assert not store.is_genuine(before)
+    assert row(database, identifier) == before
+    assert [one.is_genuine for one in store.listed(Selection())] in ([False], [])
+
+
+def test_changes_are_applied_once_they_are_on_disk(database: Database, clock: Clock) -> None:
+    """With the rows as they are stored, so that the own index need not wait for its next look."""
+    applied: list[list[CredentialRow]] = []
+
+    def apply(rows: Sequence[CredentialRow]) -> None:
+        assert [row(database, one.id) for one in rows] == list(rows)
+        applied.append(list(rows))
+
+    store = store_of(database, clock, applied=apply)
+    first, _ = store.create(PLAIN, at_most=1)
+    second, _ = store.rotate(first.id, ends=NOW + DAY, overlap=60, by="ann")
+    third, _, _ = store.create_in_place(PLAIN, at_most=1, reason="limit")
+    store.end(Selection(), by="ann", reason="lost")
+    ids = [{one.id for one in rows} for rows in applied]
+    assert ids == [{first.id}, {first.id, second.id}, {first.id, second.id, third.id}, {third.id}]

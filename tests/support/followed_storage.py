@@ -41,7 +41,9 @@ class Copy:
         self.chores = Chores(
             self.index.uses, self.reader, is_first=lambda _: True, now=site.clock, monotonic=site.monotonic
         )
-        self.follower = StorageFollower(self.index, self.reader, self.signal, self.chores, monotonic=site.monotonic)
+        self.follower = StorageFollower(
+            self.index, self.reader, self.signal, loaded=self.chores.forget, monotonic=site.monotonic
+        )
         self.stop = threading.Event()
 
     def _read(self, identifier: str) -> CredentialRow | None:

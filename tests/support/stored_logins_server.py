@@ -152,12 +152,13 @@ def stored_site(
     parts = build(settings, sink=audit)
     stop = threading.Event()
     assert parts.storage is not None
-    thread = parts.storage.start(stop)
+    threads = parts.storage.start(stop)
     try:
         yield StoredSite(parts, application(parts).test_client(), audit, folder, issuer)
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
         parts.storage.database.close()
 
 

@@ -100,8 +100,10 @@ class StoredCredential:
         return not self.networks or (client is not None and any(client in network for network in self.networks))
 
 
-_SORT_LETTERS = {Sort.USER: "u", Sort.ROBOT: "r", Sort.WORKLOAD: "w"}
-_SORTS = {letter: sort for sort, letter in _SORT_LETTERS.items()}
+SORT_LETTERS = {Sort.USER: "u", Sort.ROBOT: "r", Sort.WORKLOAD: "w"}
+"""The stored form of a sort."""
+
+_SORTS = {letter: sort for sort, letter in SORT_LETTERS.items()}
 
 
 def row_of(credential: StoredCredential, *, digest: bytes, pepper: int) -> CredentialRow:
@@ -111,7 +113,7 @@ def row_of(credential: StoredCredential, *, digest: bytes, pepper: int) -> Crede
         id=one.id,
         form=str(one.form),
         owner=one.owner,
-        sort=_SORT_LETTERS[one.sort],
+        sort=SORT_LETTERS[one.sort],
         source=one.source,
         name=one.name,
         digest=digest,

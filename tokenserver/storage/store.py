@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import Connection, func, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
-from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import TokenserverError
-from tokenserver.storage.credential import ACTIVE, ENDED, CredentialRow, StoredCredential, opened, row_of
+from tokenserver.identity import Sort
+from tokenserver.storage.credential import (
+    ACTIVE,
+    ENDED,
+    SORT_LETTERS,
+    CredentialRow,
+    StoredCredential,
+    UnreadableCredential,
+    opened,
+    row_of,
+)
 from tokenserver.storage.database import Database
-from tokenserver.storage.seals import new_row, sealed
+from tokenserver.storage.seals import is_sealed, new_row, sealed
+from tokenserver.storage.selection import Listed, Selection, Use
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import credentials, uses
+
+__all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
 
 
 class TooManyCredentials(TokenserverError):
@@ -24,57 +36,15 @@ class TooManyCredentials(TokenserverError):
 
 
 class NoSuchCredential(TokenserverError):
-    """There is no live credential with this id."""
+    """There is no live credential with this id, or its row is not what this server wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """When (seconds since the epoch) and from where a credential was used; exact to a minute."""
+class Owner(NamedTuple):
+    """Who has live credentials. `source` is the user source of a person."""
 
-    last: int
-    last_from: str
-    first_from: str
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A credential as lists show it. `ended` is None while it is active; it may have expired all the same."""
-
-    credential: StoredCredential
-    use: Use | None
-    ended: int | None
-    ended_by: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which credentials are meant: those for which everything holds that is not None."""
-
-    ids: frozenset[str] | None = None
-    forms: frozenset[AccessKeyForm] | None = None
-    owner: str | None = None
-    source: str | None = None
-    before: int | None = None
-    """Made before this moment, in seconds since the epoch."""
-
-    @property
-    def where(self) -> ColumnElement[bool]:
-        """The condition in SQL."""
-        table = credentials.c
-        found: list[ColumnElement[bool]] = [table.id == table.id]
-        if self.ids is not None:
-            found.append(table.id.in_(sorted(self.ids)))
-        if self.forms is not None:
-            found.append(table.form.in_(sorted(map(str, self.forms))))
-        if self.owner is not None:
-            found.append(table.owner == self.owner)
-        if self.source is not None:
-            found.append(table.source == self.source)
-        if self.before is not None:
-            found.append(table.created < self.before)
-        return and_(*found)
+    sort: Sort
+    source: str
+    owner: str
 
 
 class _Made(NamedTuple):
@@ -100,8 +70,8 @@ class CredentialStore:
         random: Callable[[int], bytes] = secrets.token_bytes,
         applied: Callable[[Sequence[CredentialRow]], None] = lambda _: None,
     ) -> None:
-        self._database = database
-        self._keys = keys
+        self.database = database
+        self.keys = keys
         self._now = now
         self._random = random
         self._applied = applied
@@ -109,15 +79,39 @@ class CredentialStore:
     def create(self, wanted: StoredCredential, *, at_most: int) -> tuple[AccessKey, StoredCredential]:
         """Store a new credential like `wanted`, whose `id` and `created` are filled in; its key, which is kept nowhere.
 
-        `at_most` is how many live ones of this form, owner and name (for robots: of this owner) there may be.
+        `at_most` is how many live ones of this form its owner may have.
 
         Raises:
             TooManyCredentials: there are as many already.
             StorageUnavailable: nothing was stored.
         """
-        key, row, made = self._database.write(lambda connection, rev: self._create(connection, rev, wanted, at_most))
-        self._applied([row])
-        return key, made
+
+        def work(connection: Connection, rev: int) -> _Made:
+            if len(self._live_of(connection, wanted)) >= at_most:
+                raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
+            return self._insert(connection, rev, wanted)
+
+        made = self.database.write(work)
+        self._applied([made.row])
+        return made.key, made.credential
+
+    def create_in_place(
+        self, wanted: StoredCredential, *, at_most: int, reason: str
+    ) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
+        """As `create`, but where there are too many, the ones that were unused for longest end; their ids come third.
+
+        Raises:
+            StorageUnavailable: nothing was stored, and none was ended.
+        """
+
+        def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
+            live = self._live_of(connection, wanted)
+            surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
+            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, wanted.created_by, reason)
+
+        made, ended = self.database.write(work)
+        self._applied([made.row, *ended])
+        return made.key, made.credential, tuple(sorted(row.id for row in ended))
 
     def rotate(self, identifier: str, *, ends: int, overlap: int, by: str) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
@@ -125,28 +119,26 @@ class CredentialStore:
         The old one ends after `overlap` seconds, or at its own end if that comes first.
 
         Raises:
-            NoSuchCredential: there is no live one with this id.
+            NoSuchCredential: there is no live one with this id, or its seal is wrong.
             TooManyCredentials: it is being rotated already.
             StorageUnavailable: nothing was changed.
         """
 
         def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
-            table = credentials.c
+            table, now = credentials.c, int(self._now())
             row = self._live(connection, identifier)
-            old = opened(row)
-            now = int(self._now())
             live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
-            taken = select(table.id).where(*live)
-            if connection.execute(taken).first() is not None:
+            if connection.execute(select(table.id).where(*live)).first() is not None:
                 raise TooManyCredentials(f"{identifier} is being rotated already; fix: revoke the newer one first")
-            wanted = replace(old, ends=ends, created_by=by, replaces=identifier)
+            wanted = replace(opened(row), ends=ends, created_by=by, replaces=identifier)
             made = self._insert(connection, rev, wanted)
-            cut = sealed(self._keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
+            cut = sealed(self.keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
             statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
-            connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev))
+            if connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev)).rowcount != 1:
+                raise NoSuchCredential(f"there is no live credential {identifier}")
             return made, cut._replace(rev=rev)
 
-        made, cut = self._database.write(work)
+        made, cut = self.database.write(work)
         self._applied([made.row, cut])
         return made.key, made.credential
 
@@ -156,20 +148,14 @@ class CredentialStore:
         Raises:
             StorageUnavailable: none was ended.
         """
-
-        def work(connection: Connection, rev: int) -> list[CredentialRow]:
-            table = credentials.c
-            live = and_(selection.where, table.state == ACTIVE)
-            values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
-            found = connection.execute(update(credentials).where(live).values(values).returning(*table))
-            return [CredentialRow(*row) for row in found]
-
-        ended = self._database.write(work)
+        ended = self.database.write(lambda connection, rev: self._end(connection, rev, selection, by, reason))
         self._applied(ended)
         return sorted(row.id for row in ended)
 
     def listed(self, selection: Selection) -> list[Listed]:
         """The credentials of the selection, the newest first, also those that ended not long ago.
+
+        Rows that cannot be read are left out; `storage check` reports them.
 
         Raises:
             StorageUnavailable: the database does not answer.
@@ -178,22 +164,48 @@ class CredentialStore:
         columns = (*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
         statement = select(*columns).select_from(joined).where(selection.where)
         ordered = statement.order_by(credentials.c.created.desc(), credentials.c.id)
-        width = len(CredentialRow._fields)
-        rows = self._database.read(lambda connection: connection.execute(ordered).all())
-        return [_listed(CredentialRow(*row[:width]), row[width:]) for row in rows]
+        rows = self.database.read(lambda connection: connection.execute(ordered).all())
+        found = [self._listed(tuple(row)) for row in rows]
+        return [one for one in found if one is not None and selection.has(one.credential)]
 
-    def _create(self, connection: Connection, rev: int, wanted: StoredCredential, at_most: int) -> _Made:
-        table, now = credentials.c, int(self._now())
+    def owners(self) -> list[Owner]:
+        """Everybody who has live credentials, once.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        table = credentials.c
+        live = (table.state == ACTIVE, table.ends > int(self._now()))
+        statement = select(table.sort, table.source, table.owner).where(*live).distinct()
+        rows = self.database.read(lambda connection: connection.execute(statement).all())
+        sorts = {letter: sort for sort, letter in SORT_LETTERS.items()}
+        return sorted(Owner(sorts[row.sort], row.source, row.owner) for row in rows if row.sort in sorts)
+
+    def is_genuine(self, row: CredentialRow) -> bool:
+        """Whether the row is what this server wrote: its seal is right, by a state key that is known here."""
+        key = self.keys.by_number.get(row.pepper)
+        return key is not None and is_sealed(key.seal, row)
+
+    def _end(self, connection: Connection, rev: int, selection: Selection, by: str, reason: str) -> list[CredentialRow]:
+        table = credentials.c
+        live = selection.narrowed(connection, table.state == ACTIVE)
+        values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
+        found = connection.execute(update(credentials).where(live).values(values).returning(*table))
+        return [CredentialRow(*row) for row in found]
+
+    def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
+        """The ids of the live credentials of the same form and owner; those unused for longest come first."""
+        table = credentials.c
         same = (table.owner == wanted.owner, table.source == wanted.source, table.form == str(wanted.form))
-        live = select(table.id).where(*same, table.state == ACTIVE, table.ends > now)
-        if len(connection.execute(live).all()) >= at_most:
-            raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
-        return self._insert(connection, rev, wanted)
+        live = (table.state == ACTIVE, table.ends > int(self._now()))
+        statement = select(table.id).select_from(credentials.outerjoin(uses)).where(*same, *live)
+        ordered = statement.order_by(func.coalesce(uses.c.last, table.created), table.created, table.id)
+        return list(connection.execute(ordered).scalars())
 
     def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))
         made = replace(wanted, id=key.id, created=int(self._now()))
-        newest = self._keys.newest
+        newest = self.keys.newest
         row = new_row(
             row_of(made, digest=b"", pepper=0),
             key,
@@ -205,15 +217,22 @@ class CredentialStore:
         return _Made(key, row, made)
 
     def _live(self, connection: Connection, identifier: str) -> CredentialRow:
+        """The row of a live credential that this server wrote: resealing another one would make it genuine."""
         table = credentials.c
-        statement = select(credentials).where(table.id == identifier, table.state == ACTIVE, table.ends > self._now())
-        row = connection.execute(statement).first()
+        live = (table.id == identifier, table.state == ACTIVE, table.ends > int(self._now()))
+        row = connection.execute(select(credentials).where(*live)).first()
         if row is None:
             raise NoSuchCredential(f"there is no live credential {identifier}")
+        if not self.is_genuine(CredentialRow(*row)):
+            message = "was changed in the database, or made with a state key that is missing here; fix: make a new one"
+            raise NoSuchCredential(f"the credential {identifier} {message}")
         return CredentialRow(*row)
 
-
-def _listed(row: CredentialRow, use: Iterable[object]) -> Listed:
-    last, last_from, first_from, times = use
-    used = None if last is None else Use(int(str(last)), str(last_from), str(first_from), int(str(times)))
-    return Listed(opened(row), used, row.ended, row.ended_by, row.reason)
+    def _listed(self, values: tuple[Any, ...]) -> Listed | None:
+        width = len(CredentialRow._fields)
+        row = CredentialRow(*values[:width])
+        use = None if values[width] is None else Use(*values[width:])
+        try:
+            return Listed(opened(row), use, row.ended, row.ended_by, row.reason, self.is_genuine(row))
+        except UnreadableCredential:
+            return None

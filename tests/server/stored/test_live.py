@@ -18,8 +18,9 @@ from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
 from tokenserver.server.stored.live import LiveStorage
 from tokenserver.server.stored.opening import open_store
+from tokenserver.storage.selection import Selection
 from tokenserver.storage.state_keys import STATE_KEY
-from tokenserver.storage.store import CredentialStore, Selection
+from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.unavailable import StorageUnavailable
 from tokenserver.web.application import ReconfigurableApplication
 
@@ -78,11 +79,12 @@ def test_it_outlives_other_settings(stored: Settings) -> None:
     server.start()
     try:
         storage = storage_in(server.parts)
-        threads = [thread for thread in threading.enumerate() if thread.name == "storage"]
+        threads = [thread for thread in threading.enumerate() if thread.name in ("storage", "storage chores")]
         server.apply(stored.model_copy(update={"storage_grace": 60, "anonymous": False}))
         assert server.parts.storage is storage
         assert storage.index.grace == 60
-        assert [thread for thread in threading.enumerate() if thread.name == "storage"] == threads
+        assert [thread for thread in threading.enumerate() if thread.name in ("storage", "storage chores")] == threads
+        assert len(threads) == 2
         assert all(thread.is_alive() for thread in threads)
     finally:
         server.stop()
@@ -94,11 +96,12 @@ def test_its_thread_ends_with_the_server_and_writes_the_last_uses(stored: Settin
     key, _ = store.create(PLAIN, at_most=5)
     storage = storage_in(build(stored))
     stop = threading.Event()
-    thread = storage.start(stop)
+    threads = storage.start(stop)
     storage.index.touch(key.id, 1_800_000_000.0, ip_address("192.0.2.1"))
     stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads)
     (listed,) = store.listed(Selection())
     assert listed.use is not None
     assert (listed.use.last, listed.use.last_from, listed.use.times) == (1_800_000_000, "192.0.2.1", 1)

@@ -35,8 +35,8 @@ def test_owners_that_cannot_be_looked_up() -> None:
     with pytest.raises(LoadError) as caught:
         require_findable_owners(_settings(access_keys={}, refresh_tokens={}))
     assert str(caught.value) == (
-        "authentication: [0].ldap.user_dn_template: cannot be combined with access_keys and refresh_tokens, whose owners"
-        " are looked up without their passwords; fix: bind_dn and bind_password_file instead"
+        "authentication: [0].ldap.user_dn_template: cannot be combined with access_keys and refresh_tokens, whose"
+        " owners are looked up without their passwords; fix: bind_dn and bind_password_file instead"
     )
 
 

@@ -50,7 +50,7 @@ class LiveStorage:
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
         self._chores = Chores(self.index.uses, reader, is_first=is_first, now=now, monotonic=monotonic)
         self._follower = StorageFollower(
-            self.index, reader, signal, self._chores, is_first=is_first, monotonic=monotonic
+            self.index, reader, signal, loaded=self._chores.forget, is_first=is_first, monotonic=monotonic
         )
 
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
@@ -58,9 +58,12 @@ class LiveStorage:
         logins = StoredLogins(self.store, now=self._now)
         return StoredParts(self.index, logins, logins.end, record)
 
-    def start(self, stop: threading.Event) -> threading.Thread:
-        """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load."""
-        return self._follower.start(stop)
+    def start(self, stop: threading.Event) -> list[threading.Thread]:
+        """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.
+
+        The threads that do so, which write the last uses before they end.
+        """
+        return [self._follower.start(stop), self._chores.start(stop)]
 
     @property
     def note(self) -> str | None:

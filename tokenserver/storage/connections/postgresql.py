@@ -68,7 +68,9 @@ class _Impatient(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time: what it has received is not known."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        left = seconds_left() if timeout is None else timeout
+        if timeout is not None:  # nobody expects an answer by then, as when waiting for notifications
+            return super().wait(gen, interval=interval, timeout=timeout)
+        left = seconds_left()
         end = time.monotonic() + max(left, 0.001)
         try:
             return super().wait(gen, interval=interval, timeout=max(left, 0.001))

@@ -1,8 +1,12 @@
-"""Chores of a follower, once a minute: last uses in both directions, totals for metrics, and what ends soon."""
+"""Chores of a worker, once a minute: last uses in both directions, totals for metrics, and what ends soon.
+
+They have a thread of their own: writing may wait for other writers, and no look for revocations must wait for that.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,6 +14,7 @@ from datetime import UTC, datetime
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LAG_SECONDS, LastUses
 from tokenserver.storage.following.reading import CredentialReader, EndingSoon, Total
+from tokenserver.storage.unavailable import StorageUnavailable
 
 logger = logging.getLogger("tokenserver.storage")
 
@@ -20,6 +25,9 @@ REPORTED_FORMS = frozenset({str(AccessKeyForm.PERSONAL), str(AccessKeyForm.ROBOT
 """Those that people have to renew; clients get the others again at their next login."""
 
 MAX_NAMED = 20
+
+LOOK_SECONDS = 1.0
+"""How often it is looked whether the minute is over."""
 
 _KINDS = {str(AccessKeyForm.PERSONAL): "access key", str(AccessKeyForm.ROBOT): "secret"}
 
@@ -44,8 +52,21 @@ class Chores:
         self._due = 0.0
         self._since = 0
         self._day: str | None = None
+        self._is_failing = False
         self.totals: Mapping[str, Total] = {}
         """The live credentials by form, as of the last minute."""
+
+    def start(self, stop: threading.Event) -> threading.Thread:
+        """Start the thread, which works until `stop` is set and then writes the uses that wait."""
+        thread = threading.Thread(target=self.work, args=(stop,), name="storage chores", daemon=True)
+        thread.start()
+        return thread
+
+    def work(self, stop: threading.Event) -> None:
+        """Do what is due until `stop` is set. Blocks."""
+        while not stop.wait(LOOK_SECONDS):
+            self._try(self.run)
+        self._try(self.write_uses)
 
     def forget(self) -> None:
         """Read all last uses again, and do everything at the next call."""
@@ -71,6 +92,23 @@ class Chores:
         noted = self._uses.take()
         self._reader.write_uses(noted)
         self._uses.written(noted)
+
+    def _try(self, chore: Callable[[], None]) -> None:
+        try:
+            chore()
+        except StorageUnavailable as error:
+            self._failed(error.reason)
+        except Exception as error:  # nothing in a database may end this thread; only the type is safe to log
+            self._failed(f"unexpected {type(error).__name__}")
+        else:
+            self._is_failing = False
+
+    def _failed(self, reason: str) -> None:
+        """Report the first failure in a row."""
+        line = f"storage: the last uses of credentials wait to be written: {reason}"
+        if not self._is_failing and self._is_first(line):
+            logger.warning("%s", line)
+        self._is_failing = True
 
     def _report_ends(self, now: int) -> None:
         """Once a day, name the credentials that end soon."""

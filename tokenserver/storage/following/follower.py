@@ -1,4 +1,4 @@
-"""The follower: keeps the credential index of a worker current, and writes last uses. A thread in each worker."""
+"""The follower: keeps the credential index of a worker current. A thread in each worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from tokenserver.runtime.background_pacing import Pacer
-from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import Change, ChangeSignal
 from tokenserver.storage.index import CredentialIndex
@@ -27,22 +26,25 @@ FIRST_LOAD_SECONDS = 3.0
 
 
 class StorageFollower:
-    """Follows a database by its signal. A line of the log is written if `is_first(line)`; `monotonic` is in seconds."""
+    """Follows a database by its signal. `loaded` is called after each load of all rows.
+
+    A line of the log is written if `is_first(line)`; `monotonic` is in seconds.
+    """
 
     def __init__(
         self,
         index: CredentialIndex,
         reader: CredentialReader,
         signal: ChangeSignal,
-        chores: Chores,
         *,
+        loaded: Callable[[], None] = lambda: None,
         is_first: Callable[[str], bool] = lambda _: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._reader = reader
         self._signal = signal
-        self._chores = chores
+        self._loaded = loaded
         self._is_first = is_first
         self._monotonic = monotonic
         self._pacer = Pacer()
@@ -58,17 +60,12 @@ class StorageFollower:
         return thread
 
     def follow(self, stop: threading.Event) -> None:
-        """Look for changes until `stop` is set, then write the last uses. Blocks."""
+        """Look for changes until `stop` is set. Blocks."""
         while not stop.is_set():
             if not self.look(stop):
                 stop.wait(RETRY_SECONDS)
             self._was_tried.set()
-        try:
-            self._chores.write_uses()
-        except StorageUnavailable as error:
-            logger.warning("storage: the last uses of credentials are lost: %s", error.reason)
-        finally:
-            self._signal.close()
+        self._signal.close()
 
     def look(self, stop: threading.Event) -> bool:
         """Wait for the signal and take over what has changed; false if the database does not answer."""
@@ -76,12 +73,10 @@ class StorageFollower:
             change = self._signal.wait(stop)
             if self._index.revision < 0:
                 self._load(lambda: None)  # no request can be in its way yet
-            elif change is Change.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
-                self._reload()
-            elif change is Change.SOME:
-                self._follow_changes()
+            else:
+                with self._pacer.yielding():
+                    self._take_over(change)
             self._index.looked()
-            self._chores.run()
         except StorageUnavailable as error:
             self._failed(error.reason)
             return False
@@ -91,20 +86,18 @@ class StorageFollower:
         self._recovered()
         return True
 
-    def _follow_changes(self) -> None:
-        before, newest = self._index.revision, self._reader.revision()
-        if newest < before:
-            self._reload()  # a backup was restored
-        elif newest > before:
-            with self._pacer.yielding():
+    def _take_over(self, change: Change) -> None:
+        if change is Change.ALL or self._failed_at is not None or self._monotonic() >= self._reload_at:
+            self._load(self._pacer)
+        elif change is Change.SOME:
+            before, newest = self._index.revision, self._reader.revision()
+            if newest < before:
+                self._load(self._pacer)  # a backup was restored
+            elif newest > before:
                 for rows in self._reader.changed(before):
                     self._index.apply(rows)
                     self._pacer()
-            self._index.revision = newest
-
-    def _reload(self) -> None:
-        with self._pacer.yielding():
-            self._load(self._pacer)
+                self._index.revision = newest
 
     def _load(self, pace: Callable[[], None]) -> None:
         newest = self._reader.revision()
@@ -114,7 +107,7 @@ class StorageFollower:
         self._index.uses.forget_but(rows)
         self._reload_at = self._monotonic() + RELOAD_SECONDS
         # What changed during the load has a higher revision, and is read by the next look.
-        self._chores.forget()
+        self._loaded()
 
     def _failed(self, reason: str) -> None:
         self._index.failed(reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ POSTGRESQL_SECONDS = 1.0
 """Seconds between two looks, whether or not there was a notification: it is lost with its connection."""
 
 _STEP_SECONDS = 0.25
+_TOGETHER_SECONDS = 0.01
 _BUSY_SECONDS = 2
 
 
@@ -99,29 +101,39 @@ class PostgresqlSignal:
         self._engine = engine
         self._seconds = seconds
         self._connection: Connection | None = None
+        self._errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
     def wait(self, stop: threading.Event) -> Change:
         """See `ChangeSignal.wait`."""
+        if self._connection is not None:
+            try:
+                self._notified(self._connection, stop)
+            except self._errors:
+                self.close()  # perhaps only this connection has ended
         try:
-            if self._connection is None:
-                self._connection = self._listening()
-                return Change.SOME
-            waited = 0.0
-            while waited < self._seconds and not stop.is_set():
-                driver: Any = self._connection.connection.driver_connection
-                for _ in driver.notifies(timeout=_STEP_SECONDS, stop_after=1):
-                    return Change.SOME
-                waited += _STEP_SECONDS
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            self.close()
+            self._connection = self._connection or self._listening()
+        except self._errors as error:
             raise unavailable(error) from error
         return Change.SOME
 
     def close(self) -> None:
         """See `ChangeSignal.close`."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self._errors):  # it may be broken
+                connection.invalidate()
+                connection.close()
+
+    def _notified(self, connection: Connection, stop: threading.Event) -> None:
+        """Wait for a notification, at most until it is time for a look."""
+        driver: Any = connection.connection.dbapi_connection
+        waited = 0.0
+        while waited < self._seconds and not stop.is_set():
+            if list(driver.notifies(timeout=_STEP_SECONDS, stop_after=1)):
+                stop.wait(_TOGETHER_SECONDS)
+                list(driver.notifies(timeout=0))  # one look is enough for all of them
+                return
+            waited += _STEP_SECONDS
 
     def _listening(self) -> Connection:
         """A connection that is not part of the pool, and listens."""

@@ -1,0 +1,1 @@
+"""Upkeep of the storage: backup and restore, checks, and removing what ended long ago."""
