@@ -86,10 +86,10 @@ def main() -> None:
                 print(f"{method:4} {costs}, ratio {best[0] / best[1]:.3f}; median of all rounds {median:.3f}")
         headers = iter([_basic(_signed(number)) for number in range(1, CALLS + 1)])
         print(f"first login with a JWT: {_seconds(lambda: _ask_once(app, headers)) / CALLS * 1e6:.0f} us")
-        stored = [_stored(server, AccessKeyForm.PERSONAL) for _ in range(CALLS)]
-        headers = iter([_basic(one, "u0") for one in stored])
+        keys = [_stored(server, AccessKeyForm.PERSONAL) for _ in range(CALLS)]
+        headers = iter([_basic(one, "u0") for one in keys])
         first = _seconds(lambda: _ask_once(app, headers)) / CALLS
-        headers = iter([_basic(one, "u0") for one in stored])
+        headers = iter([_basic(one, "u0") for one in keys])
         again = _seconds(lambda: _ask_once(app, headers)) / CALLS
         print(
             f"first use of a stored key: {first * 1e6:.0f} us, second {again * 1e6:.0f} us, {first / again:.2f} times"
