@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import e2e, load
+from bench import e2e, load, machine_logins
 from bench.load import Measured, Work, drive
 from bench.servers import PASSWORD, PATH, Running, basic, program, running, tokenserver, write, yardstick
 from bench.servers import port_of as port_in
@@ -29,6 +29,8 @@ WARM_REQUESTS = 1_000_000
 """Enough requests to run every thread and fill every cache: growth after that is a leak."""
 
 MEASURED_REQUESTS = 2_000_000
+
+TABLES = ("work", "sweeps", "logins", "latency", "memory", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4, help="length of one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=["work", "sweeps", "latency", "memory", "start"], action="append")
+    parser.add_argument("--only", choices=TABLES, action="append")
     parser.add_argument("--peer", metavar="URL", help="a whole token URL of another server, measured beside ours")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     program("wrk")
-    tables = {"work": work, "sweeps": sweeps, "latency": latency, "memory": memory, "start": start}
+    tables = dict(zip(TABLES, (work, sweeps, logins, latency, memory, start), strict=True))
     figures: dict[str, Any] = {}
     for name in arguments.only or tables:
         with ExitStack() as stack:
@@ -188,6 +190,13 @@ def sweeps(bench: Bench) -> dict[str, Any]:
     for count in (10, 1_000, 100_000):
         rows.append(Row(f"{count:,} users in the file", bench.server(users=count).url, load.login(f"u{count - 1}")))
     return bench.table("one thing at a time", rows)
+
+
+def logins(bench: Bench) -> dict[str, Any]:
+    """Repeated logins of machines, beside those by password with the same method."""
+    server = bench.server(users=1, cost=4, sources=machine_logins.SOURCE, files=machine_logins.files())
+    rows = [Row(one.title, server.url, one.work, one.goal, one.compared_with) for one in machine_logins.logins()]
+    return bench.table("the same login again; shares of the password's", rows)
 
 
 def latency(bench: Bench) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def login(user: str) -> Work:
     return Work(headers=[f"Authorization: {basic(user)}"])
 
 
-def post() -> Work:
-    """The OAuth form of an OCI client."""
-    body = f"grant_type=password&username=u0&password={PASSWORD}&client_id=bench&{QUERY}"
+def post(user: str = "u0", password: str = PASSWORD) -> Work:
+    """The OAuth form of an OCI client; of a password without reserved characters."""
+    body = f"grant_type=password&username={user}&password={password}&client_id=bench&{QUERY}"
     return Work(
         path="/token",
         lua=f'wrk.method = "POST"\nwrk.body = "{body}"\n'

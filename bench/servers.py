@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,16 +74,17 @@ def tokenserver(
     tls: bool = False,
     more: str = "",
     sources: str = "",
+    files: Mapping[str, str] | None = None,
     output: Path | None = None,
     code: Path | None = None,
 ) -> Iterator[Running]:
     """A running server with anonymous access and that many rules and users; `more` and `sources` are YAML.
 
-    `code` is a folder with another `tokenserver` to run.
+    `files` are further ones, by their path below `folder`. `code` is a folder with another `tokenserver` to run.
     """
     config = write(
         folder, workers=workers, algorithm=algorithm, rules=rules, users=users, cost=cost, tls=tls, more=more,
-        sources=sources, code=code,
+        sources=sources, files=files, code=code,
     )  # fmt: skip
     scheme = "https" if tls else "http"
     command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
@@ -102,6 +103,7 @@ def write(
     tls: bool = False,
     more: str = "",
     sources: str = "",
+    files: Mapping[str, str] | None = None,
     code: Path | None = None,
 ) -> Path:
     """Write the configuration of such a server, including its keys; returns the file."""
@@ -112,6 +114,9 @@ def write(
     else:
         policies.mkdir()
     (policies / "public.yaml").write_text(PUBLIC)
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
     entries = [sources] if sources else []
     if users:
         users_file(folder / "users.htpasswd", users, cost)

@@ -1,4 +1,4 @@
-"""`python -m bench.stored_keys`: a repeated login by an access key, a refresh token or a JWT, against one by a password.
+"""`python -m bench.stored_keys`: repeated logins by access keys, refresh tokens and JWTs, against one by a password.
 
 All are whole requests in one process, from the WSGI application to the answer, and their rounds alternate, so that the
 ratio holds on a busy machine, too: 1.00 means that the key costs as much as the password. The ratio is that of the

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.credentials import MalformedCredentials, NoCredentials, Password, Secret
+from tokenserver.credentials import MalformedCredentials, NoCredentials, Password, Secret, UnreadSecret
 
 CANARY = "canary-5f1c"
 
@@ -39,6 +39,7 @@ def test_reveal_is_the_way_to_the_text() -> None:
         pytest.param(str(ValueError(Secret(CANARY))), id="inside-an-exception"),
         pytest.param(ascii(Secret(CANARY)), id="ascii"),
         pytest.param(repr(dir(Secret(CANARY))), id="dir"),
+        pytest.param(repr(Password("ann", UnreadSecret(lambda: CANARY, b"tag"))), id="unread"),
     ],
 )
 def test_a_secret_does_not_print(shown: str) -> None:
@@ -50,6 +51,24 @@ def test_a_secret_does_not_print(shown: str) -> None:
 def test_a_secret_shows_dots() -> None:
     """What is shown instead is the same for every secret."""
     assert (str(Secret("a")), repr(Secret("b"))) == ("…", "Secret('…')")
+
+
+def test_an_unread_secret() -> None:
+    """It is read when it is needed, once, and is then as any other."""
+    reads: list[str] = []
+
+    def read() -> str:
+        reads.append(CANARY)
+        return CANARY
+
+    secret = UnreadSecret(read, b"tag")
+    assert (str(secret), secret.tag, reads) == ("…", b"tag", [])
+    assert secret == Secret(CANARY)
+    assert Secret(CANARY) == secret
+    assert secret != Secret("")
+    assert (secret.reveal(), reads) == (CANARY, [CANARY])
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(secret)
 
 
 def test_a_logged_secret_is_dots(caplog: pytest.LogCaptureFixture) -> None:

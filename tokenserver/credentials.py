@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,10 +12,11 @@ from typing import NamedTuple
 class Secret:
     """Text that does not print: its `repr`, `str` and `format` show dots. Only `reveal()` returns it."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "tag")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, tag: bytes | None = None) -> None:
         self._text = text
+        self.tag = tag
 
     def reveal(self) -> str:
         """The plain text, for the one place that needs it."""
@@ -36,10 +38,31 @@ class Secret:
         """Compare in constant time; a Secret never equals plain text."""
         if not isinstance(other, Secret):
             return NotImplemented
-        mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._text, other._text))
+        mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self.reveal(), other.reveal()))
         return hmac.compare_digest(mine, theirs)
 
     __hash__ = None  # type: ignore[assignment]  # a secret is no key of a dictionary
+
+
+class UnreadSecret(Secret):
+    """A JWT that was sent before, in the same words: `read` decodes them, if anybody wants to see it.
+
+    `tag` stands for it meanwhile, see `authn/token_tags.py`: those with the same tag are the same.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], str], tag: bytes) -> None:
+        super().__init__("", tag)
+        self._read: Callable[[], str] | None = read
+
+    def reveal(self) -> str:
+        """The plain text."""
+        read = self._read
+        if read is not None:
+            self._text = read()
+            self._read = None
+        return self._text
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from site_commands import Run
 from tokenserver.cli import main
 from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store, storage_faults
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 POLICY = 'version: 1\nallow: [{id: all, to: [everyone], repositories: ["**"], role: reader}]\n'
 

@@ -136,12 +136,12 @@ def test_what_it_nearly_is(site: Path) -> None:
 
 
 def test_keys_that_cannot_be_fetched(site: Path) -> None:
-    """The reason, and what to do."""
+    """The reason, and what the doctor says to do."""
     site.write_text(site.read_text().replace("keys: {file: jwks.json}", 'keys: {url: "http://127.0.0.1:9/keys"}', 1))
     result = run(site, signed())
     assert result.exit_code == 1
     assert "refused" in result.output
-    assert "make the issuer reachable" in result.output
+    assert f"start the issuer at 127.0.0.1:9, or correct keys.url of github in {site}" in result.output
 
 
 def test_without_policies(site: Path) -> None:

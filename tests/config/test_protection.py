@@ -13,6 +13,7 @@ from tokenserver.config.protection import (
     MAX_SCOPES,
     MIN_SCOPE_BYTES,
     LimitSettings,
+    RobotSettings,
     ThrottleSettings,
 )
 from tokenserver.scopes import ScopeLimits, parse_scopes
@@ -118,3 +119,17 @@ def test_files_need_a_redis(name: str) -> None:
     """Without one they would do nothing."""
     assert "needs redis" in refused(**{name: "/x"})
     assert getattr(ThrottleSettings.model_validate({name: "/x", "redis": "redis://h"}), name).name == "x"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("1h", 3600), ("365d", 31_536_000), ("59m", None), ("366d", None), ("never", None), (0, None)],
+)
+def test_lifetimes_of_secrets(value: Any, seconds: int | None) -> None:
+    """An hour to a year, and never without an end."""
+    assert RobotSettings().max_lifetime == 31_536_000
+    if seconds is None:
+        with pytest.raises(ValidationError, match="max_lifetime"):
+            RobotSettings.model_validate({"max_lifetime": value})
+    else:
+        assert RobotSettings.model_validate({"max_lifetime": value}).max_lifetime == seconds

@@ -134,6 +134,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "rotate_overlap": 43_200,
         },
         "refresh_tokens": {"idle": 1_209_600, "lifetime": 5_184_000, "per_user": 50},
+        "robots": {"max_lifetime": 180 * 86_400},
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)

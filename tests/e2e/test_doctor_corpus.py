@@ -25,7 +25,7 @@ EVERY = 3
 def _parameters() -> Iterator[object]:
     for number, case in enumerate(CASES):
         marks = [pytest.mark.nightly] if number % EVERY else []
-        if case.proxy or case.server_proxy:
+        if case.proxy or case.server_proxy or case.issuer:
             marks.append(pytest.mark.real("nginx"))
         yield pytest.param(case, id=case.id, marks=marks)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,31 @@ def test_a_length_that_is_not_kept(server: TokenServer) -> None:
         assert client.recv(65536)[:13] in {b"", b"HTTP/1.1 400 "}
     events = server.audit.events(mark, until=bool)
     assert {event.outcome for event in events} <= {"invalid_request"}
+
+
+def test_forms_that_are_cut_off_stay_in_no_memory(tmp_path: Path, setup: Setup) -> None:
+    """Each thousand of them kept three megabytes and more (docs/design/threats.md#fault-27).
+
+    Threads that start meanwhile take memory as well, but not in each round.
+    """
+
+    def memory(server: TokenServer) -> int:
+        children = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 for pid in children)
+
+    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": 1}})
+    with serving(tmp_path, small) as server:
+        taken = [memory(server)]
+        for _ in range(4):
+            for _ in range(1000):
+                with connected(server.port) as client:
+                    client.sendall(SLOW["nothing"] + b"grant_type=pass")
+                    client.shutdown(socket.SHUT_WR)
+                    client.settimeout(5)
+                    client.recv(65536)
+            taken.append(memory(server))
+        assert post(server, "127.0.0.1")[0] == 401
+    assert min(after - before for before, after in pairwise(taken)) < 1_500, f"kilobytes: {taken}"
 
 
 def test_after_a_refusal_nothing_is_read(tmp_path: Path, setup: Setup) -> None:

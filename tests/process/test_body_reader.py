@@ -44,10 +44,6 @@ def form() -> bytes:
     return b"a=1"
 
 
-def cut() -> bytes:
-    raise RuntimeError("RSGIProtocolError")
-
-
 class Received:
     """A continuation: what it was called with, in which threads, and how many places were taken then."""
 
@@ -110,8 +106,13 @@ def test_a_body_continues_where_granian_completes_it(
 
 
 def test_a_body_that_was_cut_off(loop: WorkerLoop, reader: BodyReader, places: BodyPlaces) -> None:
-    """The client's error, and not a traceback."""
+    """The client's error, and not a traceback, which would keep the promise that keeps the error: memory for ever."""
     received, promise = Received(places), GranianPromise(loop)
+    kept = RuntimeError("RSGIProtocolError")
+
+    def cut() -> bytes:
+        raise kept
+
     reader.whole(promise, places.take(None), time.monotonic() + NEVER, received)
     in_thread(lambda: promise.complete(cut))
     outcome, _, taken = received.next()
@@ -120,6 +121,7 @@ def test_a_body_that_was_cut_off(loop: WorkerLoop, reader: BodyReader, places: B
         "the body is shorter than Content-Length says",
         0,
     )
+    assert kept.__traceback__ is None
 
 
 def test_late_bodies_are_given_up(loop: WorkerLoop, reader: BodyReader, places: BodyPlaces) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.config.protection import RobotSettings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.user_source import UserSource
@@ -180,6 +182,23 @@ def test_warnings_about_users(settings: Settings, tmp_path: Path) -> None:
     (warning,) = [one for one in warnings(many, snapshot) if "hashed in" in one]
     assert warning.startswith(f"the users' passwords are hashed in {MANY_KINDS + 1} ways (bcrypt, cost 4, ")
     assert [sorted(one.users) for one in user_sources(snapshot)] == [[f"u{cost}" for cost in costs]]
+
+
+def test_secrets_that_live_too_long_are_a_warning(settings: Settings, tmp_path: Path) -> None:
+    """The server starts all the same; the lifetime is that of the configuration."""
+    folder = tmp_path / "machines"
+    folder.mkdir()
+    end = datetime.now(UTC).date() + timedelta(days=100)
+    (folder / "robots.yaml").write_text(
+        f'version: 1\nrobots: {{ci: {{secrets: [{{id: a00000000000, hash: "sha256:{"0" * 64}", expires: {end}}}]}}}}\n'
+        'allow: [{id: ci, to: ["robot:ci"], repositories: ["web/**"], role: writer}]\n'
+    )
+    machines = settings.model_copy(update={"policies": folder})
+    strict = machines.model_copy(update={"robots": RobotSettings(max_lifetime=30 * 86_400)})
+    snapshot = load_snapshot(machines)
+    about = "secrets of robots live longer than 30 days (robots.max_lifetime): a00000000000 of robot:ci (robots.yaml:2)"
+    assert [one for one in warnings(machines, snapshot) if "robot:ci" in one] == []
+    assert [one.partition(";")[0] for one in warnings(strict, snapshot) if "robot:ci" in one] == [about]
 
 
 def test_a_rejected_candidate_is_a_warning(settings: Settings, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tokenserver.storage.state_keys import (
     add_state_key,
     init_state_keys,
     read_state_keys,
+    remove_state_key,
 )
 
 LINE = f"1 {'ab' * 32}\n"
@@ -90,3 +91,15 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     """The fault has the system's reason."""
     with pytest.raises(LoadError, match="cannot be written: No such file or directory"):
         init_state_keys(tmp_path / "none")
+
+
+def test_a_key_is_deleted(tmp_path: Path) -> None:
+    """Never the newest one, and none that is not there."""
+    init_state_keys(tmp_path)
+    add_state_key(tmp_path)
+    newest = read_state_keys(tmp_path).newest
+    for number, told in ((2, "key 2 is the newest one"), (3, "key 3 does not exist")):
+        with pytest.raises(LoadError, match=told):
+            remove_state_key(tmp_path, number)
+    remove_state_key(tmp_path, 1)
+    assert dict(read_state_keys(tmp_path).by_number) == {2: newest}

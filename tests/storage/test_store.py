@@ -15,7 +15,8 @@ from tokenserver.identity import Sort
 from tokenserver.storage.credential import SEALED, CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.seals import is_right, is_sealed
-from tokenserver.storage.store import CredentialStore, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.selection import Selection
+from tokenserver.storage.store import CredentialStore, NoSuchCredential, TooManyCredentials
 from tokenserver.storage.tables import credentials, uses
 
 

@@ -141,6 +141,7 @@ token_reuse: 5s
 limits: {scopes: 200, scope_bytes: 16384}
 access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_overlap: 12h}
 refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}
+robots: {max_lifetime: 180d}
 log: {format: json}
 storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
 storage_grace: 20m

@@ -55,6 +55,7 @@ class Case:
     proxy: str = ""
     upstream: str = ""
     server_proxy: str = ""
+    issuer: str = ""
     server: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     clock: str = ""

@@ -26,12 +26,13 @@ class SetClock:
 
 @dataclass
 class FakeIssuer:
-    """What it answers to each path, and what it was asked: paths, and the headers `Authorization`."""
+    """What it answers to each path, and what it was asked: paths, and the headers `Authorization` and `Accept`."""
 
     url: str = ""
     replies: dict[str, Reply] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
+    accepts: list[str | None] = field(default_factory=list)
 
     def serve(self, keys: bytes, *, headers: Mapping[str, str] | None = None, **discovery: Any) -> None:
         """Answer discovery and keys as an issuer does; `discovery` has other members of its document."""
@@ -48,6 +49,7 @@ def fake_issuer(context: ssl.SSLContext | None = None) -> Iterator[FakeIssuer]:
     def reply_to(path: str, headers: Message) -> Reply:
         issuer.paths.append(path)
         issuer.authorizations.append(headers.get("authorization"))
+        issuer.accepts.append(headers.get("accept"))
         return issuer.replies.get(path, Reply(404))
 
     with answering(reply_to, context=context) as port:

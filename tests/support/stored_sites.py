@@ -19,8 +19,9 @@ from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.selection import Listed, Selection
 from tokenserver.storage.state_keys import init_state_keys
-from tokenserver.storage.store import CredentialStore, Listed, Selection
+from tokenserver.storage.store import CredentialStore
 
 CONFIG = """\
 issuer: auth.example.com

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret, UnreadSecret
 from tokenserver.errors import InvalidCredentials
-from tokenserver.web.authorization_header import normalize_username, parse_authorization
+from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.web import authorization_header
+from tokenserver.web.authorization_header import normalize_username, parse_authorization, refresh_token_in
 
 
 def basic(raw: str | bytes, scheme: str = "Basic") -> str:
@@ -117,6 +119,55 @@ def test_unusable_is_denied(values: list[str], reason: str) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         chain.authenticate(parse_authorization(values))
     assert caught.value.reason == reason
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9." + "eyJpc3MiOiJo" * 30 + ".c2ln"
+
+
+def test_a_jwt_that_comes_again_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless somebody reads it; what is kept of the first one is its user name."""
+    monkeypatch.setattr(authorization_header, "_names_beside_jwts", BoundedCache(4))
+    decoded: list[str] = []
+    decode = authorization_header._decode
+
+    def counting(text: str) -> bytes | None:
+        decoded.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(authorization_header, "_decode", counting)
+    header = basic(f"e\u0301:{JWT}")
+    assert parse_authorization([header]) == password("é", JWT)
+    again = parse_authorization([header])
+    assert isinstance(again, Password)
+    assert (again.username, type(again.password), len(decoded)) == ("é", UnreadSecret, 1)
+    assert again == password("é", JWT)
+    assert len(decoded) == 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(basic(f"x:{JWT}"), id="a name"),
+        pytest.param(basic(f":{JWT}"), id="no name"),
+        pytest.param(basic(f"<token>:{JWT}"), id="the name of a token"),
+        pytest.param(basic(f"x:{JWT}", "basic"), id="lower case"),
+        pytest.param(basic(f"x:{JWT}").rstrip("=")[:-1], id="cut"),
+        pytest.param(basic(f"x:{JWT}") + "A", id="a character more"),
+        pytest.param(basic(f"x:{JWT}") + "\xe9", id="not ASCII"),
+        pytest.param(basic(f"{'x' * 256}:{JWT}"), id="a long name"),
+        pytest.param(basic(f"x:{JWT[1:]}"), id="no JWT"),
+        pytest.param(basic(f"x:{JWT}é"), id="a JWT with more"),
+        pytest.param(f"Bearer {JWT}", id="another scheme"),
+    ],
+)
+def test_a_header_means_the_same_each_time(header: str) -> None:
+    """However often it was sent, and after one that is nearly the same; also as a refresh token."""
+    expected = authorization_header._parse(header)
+    for _ in range(3):
+        parse_authorization([basic(f"x:{JWT}")])
+        parsed = parse_authorization([header])
+        assert parsed == expected
+        assert refresh_token_in(parsed) == refresh_token_in(expected)
 
 
 @given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))

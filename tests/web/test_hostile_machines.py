@@ -339,9 +339,10 @@ def test_every_one_is_refused(
     reason: str,
     is_hashed: bool,
 ) -> None:
-    """401 with a text that tells nothing, by header and by form; the reason is in the event, the secret nowhere."""
+    """401 with a text that tells nothing, by header, also again, and by form; the reason is in the event, the secret
+    nowhere."""
     caplog.set_level(logging.DEBUG)
-    for way in ("Basic", "password"):
+    for way in ("Basic", "Basic", "password"):
         site.hashed.clear()
         answer = site.by(way, user, password)
         body = answer.get_data(as_text=True)
@@ -386,6 +387,23 @@ def test_a_right_one_is_only_itself(site: Site, text: str, subject: str) -> None
         assert "tkn" not in answer.get_data(as_text=True)
 
 
+@pytest.mark.parametrize("text", [pytest.param(KEY, id="key"), pytest.param(token(), id="JWT")])
+def test_a_right_one_used_again(site: Site, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """Each use is answered alike and leaves an event, which differs in times and ids."""
+    caplog.set_level(logging.DEBUG)
+    answers = [site.basic("ci", text) for _ in range(4)]
+    assert {(answer.status_code, *sorted(answer.get_json())) for answer in answers} == {
+        (200, "access_token", "expires_in", "issued_at", "token")
+    }
+    differing = {"time", "request_id", "jti", "ms"}
+    events = site.audit.events[-4:]
+    assert len({event["request_id"] for event in events}) == 4
+    alike = {json.dumps({name: value for name, value in one.items() if name not in differing}) for one in events}
+    assert len(alike) == 1, alike
+    written = b"".join(site.audit.raw[-4:]).decode() + caplog.text
+    assert [secret for secret in secrets_of(text) if secret in written] == []
+
+
 @pytest.mark.parametrize(
     ("account", "text", "status"),
     [
@@ -404,9 +422,9 @@ def test_a_right_one_is_only_itself(site: Site, text: str, subject: str) -> None
     ],
 )
 def test_an_account_is_no_identity(site: Site, account: str, text: str, status: int) -> None:
-    """It may repeat who it is; anybody else in it ends the request."""
+    """It may repeat who it is; anybody else in it ends the request, also where the login is remembered."""
     for answer in (
-        site.basic("token", text, account=account),
+        *(site.basic("token", text, account=account) for _ in range(3)),
         site.post(grant_type="password", username="token", password=text, account=account),
     ):
         assert answer.status_code == status
@@ -448,3 +466,17 @@ def test_in_the_wrong_field(site: Site, name: str, text: str, shown: str) -> Non
     assert shown in (first.get("client_id"), first.get("user_agent"), first.get("username"))
     assert (second["client_id"], second["outcome"]) == (shown, "authentication_required")
     assert text not in b"".join(site.audit.raw[-2:]).decode()
+
+
+@pytest.mark.parametrize("query", ["", "&client_id=a&client_id=b"], ids=["well-formed", "a repeated parameter"])
+@pytest.mark.parametrize(("text", "shown"), [(KEY, "<access key>"), (token(), "<JWT>")], ids=["key", "JWT"])
+@pytest.mark.parametrize("name", ["scope", "a part of scope", "service", "account"])
+def test_in_what_is_asked(site: Site, name: str, text: str, shown: str, query: str) -> None:
+    """A credential in what is asked is repeated by no event, whether or not the request can be read."""
+    scope = {"scope": text, "a part of scope": f"repository:a/b:pull,{text}"}.get(name, "repository:a/b:pull")
+    asked = {"service": SERVICE, "scope": scope} | ({name: text} if name in {"service", "account"} else {})
+    parameters = "&".join(f"{key}={value}" for key, value in asked.items())
+    site.client.get(f"/token?{parameters}{query}")
+    written = site.audit.raw[-1].decode()
+    assert text not in written
+    assert (shown in written) is (name != "account")

@@ -140,7 +140,9 @@ class Chain:
             InvalidCredentials: it is not declared any more.
         """
         secret = sent_secret(credentials)
-        if self._guard is None or secret is None or not may_be_jwt(secret.reveal()):
+        if self._guard is None or secret is None:
+            return None
+        if secret.tag is None and not may_be_jwt(secret.reveal()):  # only JWTs have tags
             return None
         identity = self._guard.recall(secret)
         if identity is None or identity.kind is not Kind.WORKLOAD:

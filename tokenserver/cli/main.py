@@ -32,6 +32,7 @@ _COMMANDS = {
     "robots": LazyCommand("tokenserver.cli.robots", "robots", "List robots, and make their secrets."),
     "schema": LazyCommand("tokenserver.cli.schema", "schema", "Print the JSON Schema of a kind of file."),
     "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
+    "storage": LazyCommand("tokenserver.cli.storage", "storage", "Check, back up and restore the storage."),
     "token": LazyCommand("tokenserver.cli.token", "token", "Say what an access key or token is."),
     "users": LazyCommand("tokenserver.cli.users", "users", "Manage the users of an htpasswd file."),
     "workload": LazyCommand("tokenserver.cli.workload", "workload", "Test the login of a CI job or a pod."),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.cli.console.prompts import read_pasted
 from tokenserver.cli.exits import NO
 from tokenserver.cli.lazy import HintingGroup
@@ -16,6 +17,8 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.workload import WorkloadSettings
+from tokenserver.doctor.examination.issuers import key_advice
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.analysis.conditions import Given, spell_condition
@@ -57,7 +60,12 @@ def workload_test(service: str | None, as_json: bool, config: Path | None) -> No
     text = read_pasted("JWT", limit=MAX_TEXT)
     policies = _policies(settings)
     steps: list[ExaminedStep] = []
-    for step in examine(text, settings.workload_sources, settings.server.url, policies, now=time.time):
+    url, file = settings.server.url, str(config_path(config))
+
+    def advise(source: WorkloadSettings, obstacle: Obstacle) -> str:
+        return key_advice(source, url, file, obstacle)
+
+    for step in examine(text, settings.workload_sources, url, policies, now=time.time, advise=advise):
         steps.append(step)
         if not as_json:
             _print(step)

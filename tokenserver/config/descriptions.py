@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.keys import Keys
-from tokenserver.config.protection import LimitSettings, ThrottleSettings
+from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import LogSettings, ServerSettings, Settings, Tls
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
@@ -29,6 +29,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " `everyone`.",
         "throttle": "Limits on failed logins.",
         "limits": "Limits on what one token request may ask for.",
+        "robots": "Limits on the secrets of robots.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
         "policies": "The folder of the policy files.",
@@ -171,6 +172,10 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "secret_file": "A file with a secret of the installation, by which replicas recognize a wrong login that"
         " another"
         " one has rejected; by default it is derived from the Redis password.",
+    },
+    RobotSettings: {
+        "max_lifetime": "For how long a robot's secret may be valid, from 1h to 365d. `tokenserver robots secret new`"
+        " makes none that is valid longer; `check`, `doctor` and `policy lint` report declared ones that are.",
     },
     LimitSettings: {
         "scopes": "How many distinct resources one request may ask for, after scopes for the same one are merged; more"

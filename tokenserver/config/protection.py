@@ -1,4 +1,4 @@
-"""Settings of the throttle, of the login cache, and of what one request may ask for."""
+"""Settings of the throttle, of the login cache, of what one request may ask for, and of the secrets of robots."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ MAX_FAILURES = 100_000
 MAX_SCOPES = 10_000
 MIN_SCOPE_BYTES, MAX_SCOPE_BYTES = 512, 256 * 1024
 MIN_WINDOW, MAX_WINDOW = 10, 3600
+
+MIN_SECRET_LIFETIME, MAX_SECRET_LIFETIME = 3600, 365 * 24 * 3600
+"""Seconds for which a robot's secret may be valid."""
 
 
 def _cache(seconds: int) -> int:
@@ -130,3 +133,15 @@ class LimitSettings(Section):
     scope_bytes: Annotated[int, AfterValidator(_scope_bytes), _bounds(MIN_SCOPE_BYTES, MAX_SCOPE_BYTES)] = (
         DEFAULT_LIMITS.scope_bytes
     )
+
+
+def _secret_lifetime(seconds: int) -> int:
+    if not MIN_SECRET_LIFETIME <= seconds <= MAX_SECRET_LIFETIME:
+        raise ValueError(f"must be from 1h to 365d, not {seconds}s: a secret that never ends is found some day")
+    return seconds
+
+
+class RobotSettings(Section):
+    """How long secrets of robots may live, in seconds: new ones, and declared ones from now."""
+
+    max_lifetime: Annotated[Seconds, AfterValidator(_secret_lifetime)] = MAX_SECRET_LIFETIME

@@ -29,7 +29,7 @@ from tokenserver.config.fields import (
     TokenReuse,
 )
 from tokenserver.config.keys import Keys, KeySet
-from tokenserver.config.protection import LimitSettings, ThrottleSettings
+from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import UserSource
@@ -121,6 +121,7 @@ class Settings(Section):
     anonymous: bool = False
     throttle: ThrottleSettings = ThrottleSettings()
     limits: LimitSettings = LimitSettings()
+    robots: RobotSettings = RobotSettings()
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     log: LogSettings = LogSettings()
     policies: FilePath

@@ -194,7 +194,7 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
     event: dict[str, Any] = {
         "event": "exchange",
         "request_id": request.request_id,
-        "method": cut(request.method),
+        "method": cut(shown(request.method)),
         "client": None if request.client is None else str(request.client),
         **_program(_cut(request.client_id), _cut(request.user_agent)),
     }
@@ -203,11 +203,11 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
         event |= {"asked": [str(scope) for scope in request.scopes.scopes], **rejected_facts(request.scopes.rejected)}
     else:
         username = request.username
-        event |= {"asked": [cut(scope) for scope in request.asked]}
+        event |= {"asked": [cut(shown(scope)) for scope in request.asked]}
         event |= {"asked_omitted": request.asked_omitted} if request.asked_omitted else {}
     return {
         **event,
-        "registry": _cut(request.service),
+        "registry": _cut(shown(request.service)),
         "username": _cut(shown(username)),
         "policy": policy,
         "outcome": outcome_of(error),

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 from tokenserver.access_keys import holds_key
 from tokenserver.policy.decision import Decision, Reason
@@ -59,8 +59,14 @@ def members(event: dict[str, Any]) -> str:
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
+@overload
+def shown(text: str) -> str: ...
+@overload
+def shown(text: None) -> None: ...
+@overload
+def shown(text: str | None) -> str | None: ...
 def shown(text: str | None) -> str | None:
-    """What a client calls itself or its user; the kind of credential alone if one was typed there by mistake."""
+    """What a client calls itself or asks for; the kind of credential alone if one was typed there by mistake."""
     if text is None:
         return None
     if holds_key(text):

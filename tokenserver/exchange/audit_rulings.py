@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from tokenserver.exchange.audit_events import MAX_REJECTED, cited_together, cut, members
+from tokenserver.exchange.audit_events import MAX_REJECTED, cited_together, cut, members, shown
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.identity import Identity, Sort
 from tokenserver.policy.decision import Decision, Reason
@@ -67,7 +67,7 @@ def rejected_facts(rejected: Sequence[RejectedScope]) -> dict[str, Any]:
     """The first few of the texts that were asked and are no scopes, and the number of the rest."""
     if not rejected:
         return {}
-    listed = [{"scope": cut(one.text), "reason": one.reason} for one in rejected[:MAX_REJECTED]]
+    listed = [{"scope": cut(shown(one.text)), "reason": one.reason} for one in rejected[:MAX_REJECTED]]
     omitted = len(rejected) - len(listed)
     return {"rejected": listed, **({"rejected_omitted": omitted} if omitted else {})}
 

@@ -112,7 +112,8 @@ class BodyReader:
             except asyncio.CancelledError:  # this is the event loop, in `_give_up_late`
                 self._continue(then, _too_slow())
                 return
-            except RuntimeError:  # RSGIProtocolError
+            except RuntimeError as error:  # RSGIProtocolError
+                error.__traceback__ = None  # it has this frame, and the promise, which keeps the error
                 outcome = InvalidRequest("the body is shorter than Content-Length says")
             then(outcome)
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from tokenserver.keys.rotator import Rotator, rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.metrics.setup import worker_meter
 from tokenserver.metrics.shared_rows import Board
+from tokenserver.policy.lint.robot_secrets import long_secrets
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
@@ -218,6 +219,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         )
     found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
     found.extend(url_warnings(settings))
+    found.extend(long_secrets(snapshot.policies, now, timedelta(seconds=settings.robots.max_lifetime)))
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(certificate_warnings(settings, now))

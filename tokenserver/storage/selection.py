@@ -45,6 +45,7 @@ class Selection:
     """Which credentials are meant: those for which everything holds that is not None.
 
     `before`: made before this moment, in seconds since the epoch. `claims`: those of a session have all of these.
+    `state_key`: made with the key of this number.
     """
 
     ids: frozenset[str] | None = None
@@ -53,6 +54,7 @@ class Selection:
     source: str | None = None
     before: int | None = None
     sort: Sort | None = None
+    state_key: int | None = None
     claims: Claims | None = None
 
     @property
@@ -72,6 +74,8 @@ class Selection:
             found.append(table.created < self.before)
         if self.sort is not None:
             found.append(table.sort == SORT_LETTERS[self.sort])
+        if self.state_key is not None:
+            found.append(table.pepper == self.state_key)
         if self.claims is not None:
             found.append(table.claims.is_not(None))
         return and_(*found)

@@ -103,6 +103,23 @@ def add_state_key(folder: Path) -> int:
     return number
 
 
+def remove_state_key(folder: Path, number: int) -> None:
+    """Delete a key; what was made with it can never be verified again. The newest one stays.
+
+    Raises:
+        LoadError: there is no such key, or it is the newest one, or the file cannot be written.
+    """
+    path = folder / STATE_KEY
+    found = _read(path)
+    if number not in found or number == max(found):
+        problem = "is the newest one" if number in found else "does not exist"
+        raise LoadError([Fault(str(path), 0, "", f"key {number} {problem}")])
+    try:
+        write_file(path, _spelled({one: secret for one, secret in found.items() if one != number}))
+    except OSError as error:
+        raise LoadError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
+
+
 def _spelled(keys: Mapping[int, bytes]) -> bytes:
     return "".join(f"{number} {secret.hex()}\n" for number, secret in sorted(keys.items())).encode()
 

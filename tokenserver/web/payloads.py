@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from tokenserver.exchange.audit_events import cited_together, cut
+from tokenserver.exchange.audit_events import cited_together, cut, shown
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.identity import MACHINES
@@ -105,7 +105,9 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
             for decision, reasons, denial in zip(ruling.decisions, rules, denials, strict=True)
         ],
         "rejected": [
-            {"scope": cut(one.text), "reason": one.reason, **_hint(one.text, is_wanted=True)} for one in ruling.rejected
+            {"scope": cut(text), "reason": one.reason, **_hint(text, is_wanted=True)}
+            for one in ruling.rejected
+            for text in [shown(one.text)]
         ],
         **({"rules_omitted": omitted} if omitted else {}),
     }

@@ -24,7 +24,7 @@ from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.plan import FOLLOWERS, Plan
 from tokenserver.authn.protection.throttle import Counted, Standing
-from tokenserver.credentials import AccessKeyForm, Key, Password, RefreshToken, Secret
+from tokenserver.credentials import AccessKeyForm, Key, Password, RefreshToken, Secret, UnreadSecret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, TokenserverError
 from tokenserver.identity import Identity, Kind
 
@@ -232,6 +232,46 @@ def test_a_cached_token_is_not_read_again() -> None:
     for _ in range(3):
         assert chain.authenticate(Password("ci", Secret("eyJright")), HOME) == BUILD
     assert (read, issuers.asked) == (["eyJright"], ["eyJright"])
+
+
+def test_a_cached_token_by_its_tag() -> None:
+    """One that was sent before in the same words is not even decoded, until the cache has it no more."""
+    world, issuers, read = with_issuer(), Issuers(), list[str]()
+
+    def unread() -> str:
+        read.append("eyJright")
+        return "eyJright"
+
+    def used(tag: bytes) -> tuple[str, int, int]:
+        chain = Chain(
+            [], anonymous=False, decoy=None, guard=world.protection, workloads=issuers, issuer_of=lambda _: "https://ci"
+        )
+        read.clear()
+        try:
+            found = chain.authenticate(Password("ci", UnreadSecret(unread, tag)), HOME).subject
+        except InvalidCredentials as error:
+            found = error.reason
+        return found, len(read), len(issuers.asked)
+
+    first = [used(b"1") for _ in range(4)]
+    assert first == [(BUILD.subject, 1, 1)] * 2 + [(BUILD.subject, 0, 1)] * 2
+    assert [used(b"2") for _ in range(2)] == [(BUILD.subject, 1, 1), (BUILD.subject, 0, 1)]
+    world.now += 61
+    issuers.error = InvalidCredentials("expired")
+    assert used(b"1") == ("expired", 1, 2)
+    issuers.error = None
+    assert [used(b"1")[0], used(b"1")] == [BUILD.subject, (BUILD.subject, 0, 3)]
+
+
+def test_a_changed_source_is_asked_about_known_tokens() -> None:
+    """Tags find no login that a changed configuration dropped."""
+    world, issuers = with_issuer(), Issuers()
+    assert [proved(world, issuers), proved(world, issuers), len(issuers.asked)] == [BUILD.subject, BUILD.subject, 1]
+    plan = Plan({"ci": CacheLifetime(60, 0)}, (), LIMITS, 1)
+    for unchanged, asked in ((("ci",), 1), ((), 2)):
+        world.protection = world.protection.renewed(plan, secret=b"t" * 64, limits=LIMITS, unchanged=unchanged)
+        assert [proved(world, issuers), proved(world, issuers)] == [BUILD.subject] * 2
+        assert len(issuers.asked) == asked
 
 
 def test_a_verified_token_is_cached() -> None:

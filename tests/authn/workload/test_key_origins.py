@@ -155,6 +155,15 @@ def test_a_url() -> None:
         assert (issuer.paths, issuer.authorizations) == (["/keys"], [None])
 
 
+def test_media_types() -> None:
+    """Both that key sets have: the API server of Kubernetes answers 406 to a request that accepts only JSON."""
+    with fake_issuer() as issuer:
+        issuer.serve(KEYS)
+        for origin in (KeyUrl(f"{issuer.url}/keys", CONTEXT), Discovery(issuer.url, CONTEXT)):
+            assert ids(origin()) == ["k"]
+    assert issuer.accepts == ["application/json, application/jwk-set+json"] * 3
+
+
 def test_a_token_for_the_url(tmp_path: Path) -> None:
     """It is read for each request, since Kubernetes replaces it every hour."""
     file = tmp_path / "token"

@@ -7,7 +7,7 @@ from stored_sites import StoredSite, in_days, no_secret_in
 
 from tokenserver.ceilings import Bound, Ceiling
 from tokenserver.patterns import parse_pattern
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 
 def ids(site: StoredSite, *options: str) -> list[str]:

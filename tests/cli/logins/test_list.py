@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stored_sites import StoredSite, in_days
 
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 
 def ids(site: StoredSite, *options: str) -> set[str]:

@@ -55,6 +55,61 @@ def test_who_can_tells_exceptions(run: Run, folder: Path) -> None:
     assert "but not if in group:x, unless in group:y (rule no-night)" in text
 
 
+MACHINES = """\
+version: 1
+robots: {ci: , cd: , ce: }
+workloads:
+  web: {from: github, claims: {repository_id: "74"}}
+  release: {from: github, claims: {environment: production}}
+groups:
+  builds: {users: [ann], robots: [ci, cd]}
+allow:
+  - {id: ref, to: ["workload:web"], repositories: ["ref/**"], role: reader, when: {claims: {ref: [main, v1]}}}
+  - {id: any-ref, to: [workloads], repositories: ["any/**"], role: reader, when: {claims: {ref: main}}}
+  - {id: both, to: ["workload:web"], repositories: ["both/**"], role: reader}
+  - {id: kind, to: ["group:builds"], repositories: ["kind/**"], role: reader, when: {kind: robot}}
+  - {id: apart, to: ["group:builds"], repositories: ["apart/**"], role: reader}
+  - {id: later, to: ["group:builds"], repositories: ["later/**"], role: reader}
+deny:
+  - {id: no-both, to: [workloads], except: ["workload:release"], repositories: ["both/**"], actions: [pull]}
+  - {id: no-apart, to: [robots], except: ["robot:ci"], repositories: ["apart/**"], actions: [pull]}
+  - {id: no-later, to: [everyone], repositories: ["later/x/**"], actions: [pull], when: {from: [10.0.0.0/8]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("ref/a", ["workload:web  if ref is main or v1"], id="claims of a rule for a workload"),
+        pytest.param("any/a", ["workloads  if ref is main"], id="claims of a rule for all"),
+        pytest.param("both/a", ["workload:web  if also workload:release"], id="two workloads"),
+        pytest.param("kind/a", ["group:builds  kind robot  ann, robot:cd, robot:ci"], id="machines of a group"),
+        pytest.param(
+            "apart/a",
+            ["group:builds  except robots  ann, robot:cd, robot:ci", "robot:ci"],
+            id="a group without its robots but one",
+        ),
+        pytest.param(
+            "later/x/y",
+            ["group:builds  but not from 10.0.0.0/8 (rule no-later)  ann, robot:cd, robot:ci"],
+            id="a deny for all that are in a group",
+        ),
+    ],
+)
+def test_machines(run: Run, folder: Path, name: str, expected: list[str]) -> None:
+    """Claims, further workloads and sorts of clients are conditions; parts of a group are said in one line."""
+    write(folder / "web.yaml", MACHINES)
+    lines = run("who-can", "pull", name).stdout.splitlines()[1:]
+    assert [re.sub(" {2,}", "  ", line.strip()) for line in lines] == expected
+
+
+def test_a_deny_for_all_below_a_pattern(run: Run, folder: Path) -> None:
+    """It is one exception, whatever sorts of clients a group has."""
+    write(folder / "web.yaml", MACHINES)
+    (found,) = facts(run("who-can", "pull", "later/**", "--json"))["access"]
+    assert found["except"] == [{"repositories": "later/x/**", "from": ["10.0.0.0/8"], "rule": "no-later"}]
+
+
 def test_below_a_pattern(run: Run) -> None:
     """All of it or the parts, with conditions and exceptions, and the members below."""
     result = run("who-can", "push", "web/**")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from configuration import MINIMAL
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from tokenserver.access_keys import KEY_PATTERN, RANDOM_BYTES, MalformedAccessKe
 from tokenserver.authn import chain
 from tokenserver.authn.robots import declared
 from tokenserver.cli import main
+from tokenserver.config.load import load_settings
 from tokenserver.credentials import AccessKeyForm
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 def policy_with_secret() -> str:
     """The policy of the page with the line of the secret, which is shown apart from it."""
-    whole, addition = blocks("yaml")
+    whole, addition, _ = blocks("yaml")
     secrets = addition.partition("  ci-web:\n")[2]
     return whole.replace('    owners: ["group:web"]\n', f'    owners: ["group:web"]\n{secrets}')
 
@@ -47,13 +49,21 @@ def test_the_policy(policy: str, tmp_path: Path) -> None:
     assert ("3f9K2mQx7LbT" in shown) is ("secrets:" in policy)
 
 
+def test_the_configuration(tmp_path: Path) -> None:
+    """It limits secrets to 90 days."""
+    config = tmp_path / "tokenserver.yaml"
+    config.write_text(MINIMAL + blocks("yaml")[2])
+    config.chmod(0o644)
+    assert load_settings(config, {}).robots.max_lifetime == 90 * 86_400
+
+
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of this program, in a new site with the page's policy."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(main, ["init", "."]).exit_code == 0
     Path("policies/web.yaml").write_text(blocks("yaml")[0] + "...\n")  # as the files of a new site end
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tokenserver ")]
-    assert len(lines) == 3
+    assert len(lines) == 7
     for line in lines:
         _, *words = shlex.split(line, comments=True)
         assert (words, CliRunner().invoke(main, words).exit_code) == (words, 0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,8 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from configuration import MINIMAL
 
-from tokenserver.access_keys import DeclaredSecret, parse_hash_line, parse_key, parse_key_id
+import tokenserver
+from tokenserver.access_keys import KEY_PATTERN, DeclaredSecret, parse_hash_line, parse_key, parse_key_id
 from tokenserver.cli import main
 from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.policy.terms import parse_moment
@@ -49,6 +54,66 @@ def test_the_secret_and_its_line() -> None:
     assert found.networks == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
     assert timedelta(days=90) <= found.expires - datetime.now(UTC) <= timedelta(days=90, minutes=1)
     assert "ci-web" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--expires", "never"]], ids=["plain", "JSON", "refused"])
+def test_the_secret_is_printed_once(tmp_path: Path, arguments: list[str]) -> None:
+    """By the command in a process of its own: once on standard output, and in no log, audit trail, history or cache.
+
+    See docs/design/threats.md#threat-136.
+    """
+    command = [sys.executable, "-m", "tokenserver", "robots", "secret", "new", "ci-web", "--for-file", *arguments]
+    environment = {
+        "HOME": str(tmp_path),
+        "HISTFILE": str(tmp_path / "history"),
+        "TMPDIR": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(Path(tokenserver.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    (tmp_path / "audit.jsonl").touch()
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    keys = re.findall(KEY_PATTERN, found.stdout)
+    assert len(keys) == (0 if found.returncode else 1)
+    assert re.search(r"tkn[a-z]_", found.stdout.replace("".join(keys), "") + found.stderr) is None
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written == [""]  # the audit trail, as it was
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that allows secrets of 30 days."""
+    config = tmp_path / "tokenserver.yaml"
+    config.write_text(f"{MINIMAL}robots: {{max_lifetime: 30d}}\n")
+    config.chmod(0o644)
+    monkeypatch.chdir(tmp_path)
+    return config
+
+
+@pytest.mark.parametrize("how", ["in the folder", "as an option"])
+def test_the_configuration_limits_it(
+    configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What it does not allow is refused; the default is no longer either."""
+    given = []
+    if how == "as an option":
+        given = ["--config", str(configured)]
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    refused = new("--expires", "31d", *given)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "allows secrets that are valid for 30 days at most (robots.max_lifetime)" in " ".join(refused.stderr.split())
+    assert new("--expires", "30d", *given).exit_code == 0
+    end = datetime.fromisoformat(json.loads(new("--json", *given).stdout)["expires"])
+    assert timedelta(days=30) <= end - datetime.now(UTC) <= timedelta(days=30, minutes=1)
+
+
+def test_a_configuration_that_does_not_load(configured: Path) -> None:
+    """Nothing is made: how long a secret may be valid is unknown."""
+    configured.write_text(f"{MINIMAL}robots: {{max_lifetime: never}}\n")
+    refused = new()
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "robots.max_lifetime: must be a duration" in refused.stderr
 
 
 def test_every_secret_is_new() -> None:

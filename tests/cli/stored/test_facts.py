@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.patterns import parse_pattern
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Listed, Use
+from tokenserver.storage.selection import Listed, Use
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 DAY = 86400
@@ -51,6 +52,12 @@ def test_an_unused_credential_expires() -> None:
     assert is_live(listed(used, idle=30 * DAY), later)
 
 
+def test_an_altered_row() -> None:
+    """It is never accepted, so it is not live whatever else it says."""
+    assert state_of(replace(listed(), is_genuine=False), NOW) == "altered"
+    assert not is_live(replace(listed(), is_genuine=False), NOW)
+
+
 def test_what_was_revoked() -> None:
     """Whatever its end says."""
     assert state_of(listed(ended=AT), NOW) == "revoked"
@@ -82,7 +89,7 @@ WHOLE = (
         pytest.param({"networks": (ip_network("10.0.0.0/8"),)}, "from 10.0.0.0/8", id="networks"),
     ],
 )
-def test_limits(changes: dict[str, object], expected: str) -> None:
+def test_limits(changes: dict[str, Any], expected: str) -> None:
     """In a few words, as they are in a table."""
     assert spell_limits(listed(**changes)) == expected
 

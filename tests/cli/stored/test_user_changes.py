@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from stored_sites import StoredSite
 
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 
 @pytest.fixture
@@ -83,6 +83,14 @@ def test_a_storage_that_does_not_answer(site: StoredSite) -> None:
     assert (result.exit_code, "ann is disabled" in result.stdout) == (0, True)
     assert "warning: the access keys and refresh tokens of ann were not ended" in result.stderr
     assert "tokenserver access-keys revoke --user ann" in result.stderr
+
+
+def test_a_storage_that_is_not_made_yet(site: StoredSite) -> None:
+    """Users are set before the server has started for the first time, and no state key is needed for it."""
+    (site.folder / "keys" / "state.key").unlink()
+    result = site.run("users", "set", "ann", "--weak", "--source", "staff", stdin="a password\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert not (site.folder / "state").exists()
 
 
 def test_without_a_storage(site: StoredSite) -> None:

@@ -68,6 +68,7 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("token_reuse: 5s\n", "", ["token_reuse"], []),
         ("scopes: 200", "scopes: 5000", ["limits.scopes"], []),
         ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
+        ("robots: {max_lifetime: 180d}", "robots: {max_lifetime: 90d}", ["robots.max_lifetime"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
         ("tokenserver@db", "other@db", [], ["storage.url"]),
         (", password_file: storage-password", "", [], ["storage.password_file"]),

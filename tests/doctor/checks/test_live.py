@@ -321,6 +321,14 @@ def test_any_answer_is_judged(status: int, headers: dict[str, tuple[str]], body:
     assert check_published(unknown_keys, ours).ok is False
 
 
+def test_an_authorization_that_was_not_sent() -> None:
+    """A zot that complains of a token that nobody sent has a proxy in front of it."""
+    outcome = HttpAnswer(401, {}, b'{"errors":[{"code":"UNSUPPORTED"}]}', None)
+    found = check_registry(URL, outcome, OURS, OURS.registries[0])
+    assert (found.check, found.ok) == ("proxy", False)
+    assert "an Authorization that was not sent" in found.message
+
+
 def test_a_login_page_is_neither() -> None:
     """It is the proxy's, at the registry and at the token endpoint."""
     page = HttpAnswer(200, {"content-type": ("text/html",)}, b"<html>", None)

@@ -47,17 +47,19 @@ class Authority:
         *,
         address: str | None = None,
         hosts: Sequence[str] = ("localhost",),
+        addresses: Sequence[str] = (),
         is_expired: bool = False,
         is_early: bool = False,
     ) -> tuple[Path, Path]:
         """Write a new server certificate and its key into the folder, and give both paths.
 
-        It is for these hosts, or for the IP address `address` alone; an expired one ended half an hour ago, an early
-        one begins in half an hour.
+        It is for these hosts and IP addresses, or for the IP address `address` alone; an expired one ended half an hour
+        ago, an early one begins in half an hour.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or hosts[0])])
-        names = [x509.DNSName(host) for host in hosts] if address is None else [x509.IPAddress(ip_address(address))]
+        names: list[x509.GeneralName] = [x509.IPAddress(ip_address(one)) for one in (address, *addresses) if one]
+        names += [x509.DNSName(host) for host in hosts if address is None]
         certificate = (
             self._builder(name, key, is_expired=is_expired, is_early=is_early)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)

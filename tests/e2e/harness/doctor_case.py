@@ -136,6 +136,11 @@ def build(case: Case, world: World, folder: Path, stack: ExitStack) -> Scene:
     names["config"] = str(config)
     scene = Scene(case, world, folder, stack, names, config, port, world.server.config)
     stack.callback(scene._registry.close)
+    if case.issuer:
+        issuer_port = free_port()
+        names |= {"trusted": f"http://localhost:{issuer_port}", "jwks": json.dumps(_published(scene))}
+        (folder / "issuer").mkdir()
+        stack.enter_context(nginx(folder / "issuer", scene.fill(scene.fill(case.issuer)), issuer_port))
     if case.settings or url != world.server.url:
         scene.doctor_config = world.variant(folder, scene.filled(dict(case.settings)), url)
     for name, make in case.files.items():
@@ -215,12 +220,16 @@ def _made(scene: Scene, make: Mapping[str, str]) -> bytes:
     if "text" in make:
         return scene.fill(make["text"]).encode()
     if make["from"] == "jwks":
-        target = f"/.well-known/jwks.json?service={scene.case.service}"
-        published: bytes = _JWKS[make["make"]](scene.world.server.request("GET", target).json())
+        published: bytes = _JWKS[make["make"]](_published(scene))
         return published
     content = b"".join(Path(scene.fill(name)).read_bytes() for name in make["from"].split())
     change = make.get("make", "whole")
     return DAMAGE[change][0](content) if change in DAMAGE else HARMLESS[change](content)
+
+
+def _published(scene: Scene) -> Any:
+    """The JWKS that the token server publishes for the registry."""
+    return scene.world.server.request("GET", f"/.well-known/jwks.json?service={scene.case.service}").json()
 
 
 def _jwks(**changes: Any) -> Any:

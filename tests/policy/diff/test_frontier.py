@@ -88,6 +88,11 @@ def test_starts_join_all_causing_rules() -> None:
         (person("", "qa"), [person("ann", "qa", "ops"), person("bob", "qa", "ops"), person("bob", "qa")]),
         (person("bob"), [person("bob", "ops"), person("bob")]),
     ]
+    apart = [
+        covering("allow", "everyone", bindings=(("ann", ""),)),
+        covering("deny", "everyone", bindings=(("bob", ""),)),
+    ]
+    assert list(RulesOnName("x", apart, []).starts(seeds)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from lint_trees import NOW, READERS, boundary, codes
 
-from tokenserver.policy.lint.robot_secrets import secret_findings
+from tokenserver.policy.lint.lint import lint
+from tokenserver.policy.lint.robot_secrets import LONGEST, MAX_NAMED, long_secrets, secret_findings
 from tokenserver.policy.lint.tests import LintedFile
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
@@ -98,6 +100,51 @@ def test_each_secret_is_reported_at_its_line(tmp_path: Path) -> None:
         ("a.yaml", 5, "TS129", "robot:ci: the secret 000000000000 expired at 2026-05-01 00:00 UTC; fix: remove it, or replace it by a new one"),
         ("a.yaml", 7, "TS130", "robot:ci: the secret 000000000002 ends within 14 days, at 2026-06-09 00:00 UTC; fix: add a new secret, and remove this one once it is used"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("longest", "expected"),
+    [
+        pytest.param(timedelta(days=30), "lives longer than 30 days, until 2026-07-02 00:00 UTC", id="days"),
+        pytest.param(timedelta(hours=36), "lives longer than 36 hours, until 2026-07-02 00:00 UTC", id="hours"),
+        pytest.param(timedelta(minutes=61), "lives longer than 61 minutes, until 2026-07-02 00:00 UTC", id="minutes"),
+        pytest.param(timedelta(seconds=3601), "lives longer than 3601 seconds, until 2026-07-02", id="seconds"),
+        pytest.param(timedelta(days=31), "", id="just allowed"),
+    ],
+)
+def test_a_lifetime_of_the_configuration(tmp_path: Path, longest: timedelta, expected: str) -> None:
+    """It takes the place of a year; a finding and a warning say what it is."""
+    policies, files = linted(tmp_path, f"version: 1\nrobots: {{ci: {{secrets: [{secret('2026-07-02')}]}}}}\n{RULE}")
+    found = [(code, text) for _, _, code, text in secret_findings(policies, files, NOW, longest)]
+    warned = list(long_secrets(policies, NOW, longest))
+    if not expected:
+        assert (found, warned) == ([], [])
+        return
+    ((code, text),) = found
+    assert (code, expected in text) == ("TS131", True)
+    allowed = expected.removeprefix("lives longer than ").partition(",")[0]
+    named = f"secrets of robots live longer than {allowed} (robots.max_lifetime): 000000000001 of robot:ci (a.yaml:2)"
+    assert warned == [f"{named}; fix: replace them by secrets with an earlier end"]
+
+
+def test_a_warning_names_a_few_secrets(tmp_path: Path) -> None:
+    """However many there are."""
+    robots = "".join(
+        f"  ci-{number}: {{secrets: [{secret('2028-01-01', number)}]}}\n" for number in range(MAX_NAMED + 2)
+    )
+    policies, _ = linted(tmp_path, f"version: 1\n{RULE}robots:\n{robots}")
+    (warning,) = long_secrets(policies, NOW, LONGEST)
+    assert warning.count("of robot:ci-") == MAX_NAMED
+    assert " and 2 more;" in warning
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(None, set()), (timedelta(days=365), {"TS202"})])
+def test_a_suppression_for_another_configuration(tmp_path: Path, longest: timedelta | None, expected: set[str]) -> None:
+    """Without a configuration it is unknown how long a secret may live, so the comment is no finding."""
+    line = f"      - {secret('2026-08-02')}  # lint: ignore TS131 because production allows less"
+    policies, files = linted(tmp_path, f"version: 1\n{RULE}robots:\n  ci:\n    secrets:\n{line}\n")
+    found = {one.code for one in lint(policies, files, NOW, have_groups=True, longest=longest)}
+    assert found & {"TS131", "TS202"} == expected
 
 
 def test_robots_of_other_files_are_not_reported(tmp_path: Path) -> None:

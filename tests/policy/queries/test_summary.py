@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +13,9 @@ from who_can_rules import TREE, answer, answers, policy_set
 from tokenserver.identity import Kind
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.index import build_index
+from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
-from tokenserver.policy.principals import principals_of
+from tokenserver.policy.principals import AUTHENTICATED, ROBOTS, AllOf, principals_of
 from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
@@ -146,3 +149,18 @@ def test_canonical_answers_stay_as_they_are(found: list[str]) -> None:
     once = canonical(policies, map(answer, found))
     assert canonical(policies, once) == once == canonical(policies, map(answer, found * 2))
     assert not any(one < other for one in once for other in once)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        pytest.param(Kind.PASSWORD, {frozenset({AUTHENTICATED}), frozenset({ROBOTS})}, id="people and machines"),
+        pytest.param(Kind.ROBOT, {frozenset({ROBOTS})}, id="robots alone"),
+        pytest.param(Kind.WORKLOAD, set(), id="workloads, of which there are none"),
+    ],
+)
+def test_a_kind_of_machines(kind: Kind, expected: set[AllOf]) -> None:
+    """A question about a kind that only machines have leaves people out."""
+    declared = replace(policy_set(("r", "authenticated robots", "", "**")), robots={"ci": Robot("ci")})
+    found = short_answer(declared, "pull", Resource("repository", "x"), Context("r", None, NOW), kind)
+    assert set(found) == expected

@@ -14,8 +14,8 @@ from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
 from tokenserver.server.stored.opening import open_engine, open_store, prepare_storage, storage_faults
 from tokenserver.storage.connections.failures import StorageUnavailable
+from tokenserver.storage.selection import Selection
 from tokenserver.storage.state_keys import init_state_keys
-from tokenserver.storage.store import Selection
 from tokenserver.storage.tables import SCHEMA
 
 

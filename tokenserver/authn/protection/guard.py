@@ -15,7 +15,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import LoginKey, VerifiedLogins
+from tokenserver.authn.protection.login_cache import LoginKey, RecalledTokens, VerifiedLogins, key_of_token
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
     DIRECTORY_QUEUE,
@@ -67,6 +67,7 @@ class Protection:
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
+        self._recalled = RecalledTokens(self._key, self._remembered)
         self._throttle = None
         if plan.limits is not None:
             self._throttle = Throttle(
@@ -119,7 +120,7 @@ class Protection:
         for name in other._breakers.keys() & self._breakers.keys() & set(unchanged):
             other._breakers[name], other._calls[name] = self._breakers[name], self._calls[name]
         if [*plan.lifetimes] == [*self._plan.lifetimes] and set(plan.lifetimes) <= set(unchanged):
-            other._key, other._remembered = self._key, self._remembered
+            other._key, other._remembered, other._recalled = self._key, self._remembered, self._recalled
         other.hashing = self.hashing
         return other
 
@@ -215,14 +216,14 @@ class Protection:
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
         try:
-            return self._cached(self._key(Password("\0", token)), lambda: check(token))  # a NUL is in no name
+            return self._cached(key_of_token(self._key, token), lambda: check(token))
         except InvalidCredentials:
             self.count_unknown(token, client)
             raise
 
     def recall(self, token: Secret) -> Identity | None:
         """See `Guard.recall`."""
-        return self._remembered.get(self._key(Password("\0", token)))
+        return self._recalled.get(token)
 
     def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:
         """See `Guard.look_up`. What is cached is used for `OWNER_SECONDS` at most."""

@@ -12,8 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tokenserver.credentials import Password
+from tokenserver.authn.token_tags import tag_of
+from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 SIZE = 10_000
 """Entries; the least recently used one is evicted first."""
@@ -154,3 +156,29 @@ class VerifiedLogins:
         """Remove a login that is no longer right."""
         with self._lock:
             self._entries.pop(key, None)
+
+
+def key_of_token(key: LoginKey, token: Secret) -> bytes:
+    """The cache key of a workload's token, which comes with any user name."""
+    return key(Password("\0", token))  # a NUL is in no name
+
+
+class RecalledTokens:
+    """Finds verified tokens by their tags. Keys of those that were found are kept, since deriving one takes longer."""
+
+    def __init__(self, key: LoginKey, logins: VerifiedLogins) -> None:
+        self._key = key
+        self._logins = logins
+        self._keys: BoundedCache[bytes, bytes] = BoundedCache(SIZE)
+
+    def get(self, token: Secret) -> Identity | None:
+        """The identity verified with this token, or None if it has to be checked (again)."""
+        tag = token.tag or tag_of(token.reveal())
+        key = self._keys.get(tag)
+        if key is not None:
+            return self._logins.get(key)
+        key = key_of_token(self._key, token)
+        identity = self._logins.get(key)
+        if identity is not None:
+            self._keys.put(tag, key)
+        return identity

@@ -31,6 +31,8 @@ DEADLINE = 5.0
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
 _AGENT = "tokenserver"
+_ACCEPT = "application/json, application/jwk-set+json"
+"""The API server of Kubernetes has its keys as the second (RFC 7517, section 8.5), and answers 406 without it."""
 _MAX_BEARER = 16 * 1024
 _MAX_REASON = 300
 
@@ -153,6 +155,7 @@ class _Client:
             agent=_AGENT,
             authorization=self._authorization(),
             is_plain_local=True,
+            accept=_ACCEPT,
         )
         if isinstance(outcome, FetchFailure):
             raise KeysNotFetched(f"{url}: {outcome.reason}: {outcome.detail}", Obstacle(url, outcome.reason))

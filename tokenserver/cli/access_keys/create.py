@@ -34,7 +34,8 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Sort
 from tokenserver.patterns import Pattern
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Listed, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
 
 _Made = TypeVar("_Made")
 

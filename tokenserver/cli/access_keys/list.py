@@ -21,7 +21,7 @@ from tokenserver.cli.stored.options import key_id, now_utc
 from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_credential
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.storage.store import Listed, Selection
+from tokenserver.storage.selection import Listed, Selection
 
 _HEADS = ("ID", "OWNER", "NAME", "STATE", "ENDS", "LAST USED", "LIMITS")
 

@@ -12,7 +12,7 @@ from tokenserver.cli.options import config_option
 from tokenserver.cli.stored.ending import end_selected
 from tokenserver.cli.stored.opening import open_site, storage_command
 from tokenserver.cli.stored.options import key_ids
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 
 @click.command("revoke")

@@ -17,7 +17,7 @@ from tokenserver.cli.stored.opening import open_site, storage_command
 from tokenserver.cli.stored.options import now_utc
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.storage.store import Listed, Selection
+from tokenserver.storage.selection import Listed, Selection
 
 LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
 

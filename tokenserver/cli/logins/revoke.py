@@ -22,7 +22,7 @@ from tokenserver.policy.machines.workloads import is_declared, membership
 from tokenserver.policy.terms import parse_moment
 from tokenserver.server.startup import configured_policies
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Selection
+from tokenserver.storage.selection import Selection
 
 SESSIONS = frozenset({AccessKeyForm.SESSION})
 

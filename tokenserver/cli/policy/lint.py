@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -48,6 +48,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
             anonymous=None if source.settings is None else source.settings.anonymous,
             unknown_names=unknown_names,
             presets=None if source.settings is None else source.settings.workload_presets,
+            longest=None if source.settings is None else timedelta(seconds=source.settings.robots.max_lifetime),
             budget=budget,
         )
     findings = [*found, *overlaps]

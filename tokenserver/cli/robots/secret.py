@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
 from tokenserver.access_keys import RANDOM_BYTES, DeclaredSecret, compose_key, declare, hash_line, spell_declaration
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
-from tokenserver.cli.options import config_option
+from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.stored.options import (
     MAX_LIFETIME,
     Networks,
+    end_after,
     limit_options,
     note_text,
     now_utc,
     parse_end,
 )
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.config.load import config_path, load_settings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.patterns import Pattern
+from tokenserver.policy.lint.robot_secrets import spelled_lifetime
 from tokenserver.policy.machines.robots import MachineNameError, parse_machine_name
+
+DEFAULT_LIFETIME = timedelta(days=90)
+"""How long it is valid unless something else is asked for, or the configuration allows less."""
 
 _COMMANDS = {
     "new": LazyCommand("tokenserver.cli.robots.secret", "secret_new", "Make a secret, stored or for a file."),
@@ -48,24 +55,42 @@ def robot_name(_context: click.Context, _parameter: click.Parameter, value: str)
         raise click.BadParameter(str(error)) from None
 
 
+def secret_end(expires: str | None, config: Path | None) -> datetime:
+    """The end of a new secret, as asked or the default, within `robots.max_lifetime` of a configuration that is there.
+
+    Raises:
+        click.UsageError: it is no moment, or the configuration does not allow a secret that is valid so long.
+        LoadError: the configuration is there, and cannot be loaded.
+    """
+    now = now_utc()
+    end = None if expires is None else parse_end(expires, now, MAX_LIFETIME)
+    is_configured = config is not None or config_path(config).exists()
+    longest = timedelta(seconds=load_settings(config).robots.max_lifetime) if is_configured else MAX_LIFETIME
+    if end is None:
+        return end_after(min(DEFAULT_LIFETIME, longest), now)
+    if end - now > longest + timedelta(minutes=1):
+        text = f"{config_path(config)} allows secrets that are valid for {spelled_lifetime(longest)} at most"
+        raise click.UsageError(f"--expires: {text} (robots.max_lifetime)")
+    return end
+
+
 @click.command("new")
 @click.argument("name", callback=robot_name)
 @click.option("--for-file", is_flag=True, help="Store nothing; print the line that declares it in a policy file.")
 @click.option(
     "--expires",
     metavar="WHEN",
-    default="90d",
-    show_default=True,
-    help="How long it is valid (90d, 12h), or its end as a date or time; 365d at most.",
+    help="How long it is valid (12h), or its end as a date or time; robots.max_lifetime at most.  [default: 90d]",
 )
 @limit_options
 @click.option("--note", default="", metavar="TEXT", callback=note_text, help="What it is for, for readers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the secret and its facts as JSON.")
 @config_option
+@report_faults
 def secret_new(  # noqa: PLR0917 - click passes options by name
     name: str,
     for_file: bool,
-    expires: str,
+    expires: str | None,
     pull: bool,
     push: bool,
     actions: frozenset[str] | None,
@@ -87,7 +112,7 @@ def secret_new(  # noqa: PLR0917 - click passes options by name
     \b
     tokenserver robots secret new ci-web --expires 90d | gh secret set REGISTRY_PASSWORD
     """
-    end = parse_end(expires, now_utc(), MAX_LIFETIME)
+    end = secret_end(expires, config)
     if not for_file:
         # Needed only with a storage, whose engines take a while to import.
         from tokenserver.cli.robots.stored_secrets import StoredLimits, store_secret  # noqa: PLC0415 - see above

@@ -11,18 +11,16 @@ import click
 
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
-from tokenserver.cli.robots.secret import robot_name
+from tokenserver.cli.robots.secret import robot_name, secret_end
 from tokenserver.cli.stored.ending import end_selected
 from tokenserver.cli.stored.facts import facts_of, is_live, spell_limits, spelled
 from tokenserver.cli.stored.opening import StoredSite, by_whom, open_site, site_of, storage_command
 from tokenserver.cli.stored.options import (
-    MAX_LIFETIME,
     Networks,
     ceiling_of,
     now_utc,
     optional_key_id,
     parse_duration_option,
-    parse_end,
 )
 from tokenserver.cli.stored.secret_output import print_facts, print_secret
 from tokenserver.cli.terminal import echo
@@ -36,7 +34,8 @@ from tokenserver.patterns import Pattern
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import Listed, NoSuchCredential, Selection, TooManyCredentials
+from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
 
 MAX_LIVE = 2
 """Secrets of one robot that are valid at a time, so that one can replace the other."""
@@ -101,9 +100,7 @@ def store_secret(
 
 @click.command("rotate")
 @click.argument("name", callback=robot_name)
-@click.option(
-    "--expires", metavar="WHEN", default="90d", show_default=True, help="How long the new one is valid, or its end."
-)
+@click.option("--expires", metavar="WHEN", help="How long the new one is valid, or its end.  [default: 90d]")
 @click.option(
     "--overlap",
     metavar="DURATION",
@@ -115,7 +112,7 @@ def store_secret(
 @click.option("--json", "as_json", is_flag=True, help="Print the secret and its facts as JSON.")
 @config_option
 @storage_command
-def secret_rotate(name: str, expires: str, overlap: timedelta, as_json: bool, config: Path | None) -> None:
+def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: bool, config: Path | None) -> None:
     """Make a successor of the stored secret of the robot NAME, with the same limits. The old one ends a while later.
 
     The new secret goes to standard output and nothing else does. Exit code 1: the robot has no stored secret, or two
@@ -123,7 +120,7 @@ def secret_rotate(name: str, expires: str, overlap: timedelta, as_json: bool, co
     """
     site = open_site(config)
     now = now_utc()
-    end = parse_end(expires, now, MAX_LIFETIME)
+    end = secret_end(expires, config)
     declared = _live_declared(_robot(site, name), now)
     stored = live_secrets(site, name, now)
     if not stored:

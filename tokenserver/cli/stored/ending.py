@@ -11,7 +11,8 @@ from tokenserver.cli.stored.opening import by_whom
 from tokenserver.cli.terminal import echo, echo_text
 
 if TYPE_CHECKING:
-    from tokenserver.storage.store import CredentialStore, Selection
+    from tokenserver.storage.selection import Selection
+    from tokenserver.storage.store import CredentialStore
 
 BY_COMMAND = "revoked by command"
 """The reason in the row."""

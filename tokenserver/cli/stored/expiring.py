@@ -27,7 +27,7 @@ def expiring_notes(settings: Settings) -> list[str]:
     if storage is None or (storage.file is not None and not storage.file.exists()):  # a look makes no file
         return []
     # Needed only with a storage, whose engines take a while to import.
-    from tokenserver.storage.store import Selection  # noqa: PLC0415 - see above
+    from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     now = now_utc()
     try:

@@ -10,13 +10,14 @@ from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.scopes import in_order
 
 if TYPE_CHECKING:  # the storage takes a while to import, and is not needed without one
-    from tokenserver.storage.store import Listed
+    from tokenserver.storage.selection import Listed
 
 SOON = timedelta(days=14)
 """What ends within this time is marked."""
 
-ACTIVE, EXPIRES_SOON, EXPIRED, REVOKED = "active", "expires soon", "expired", "revoked"
-"""The states of secrets and keys. `expired` are also those that were not used for too long."""
+ACTIVE, EXPIRES_SOON, EXPIRED, REVOKED, ALTERED = "active", "expires soon", "expired", "revoked", "altered"
+"""The states of secrets and keys. `expired` is also what was not used for too long; `altered` is a row that this
+server did not write like this, and never accepts."""
 
 EVERYTHING = "**"
 """The pattern of all repositories."""
@@ -33,6 +34,8 @@ def state_of(listed: Listed, now: datetime) -> str:
     """The state of a stored credential."""
     if listed.ended is not None:
         return REVOKED
+    if not listed.is_genuine:
+        return ALTERED
     return state_at(min(_moment(listed.credential.ends), _idle_end(listed)), now)
 
 

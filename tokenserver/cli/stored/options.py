@@ -13,6 +13,7 @@ from tokenserver.access_keys import MalformedAccessKey, key_parts
 from tokenserver.ceilings import Bound, Ceiling
 from tokenserver.cli.stored.facts import EVERYTHING
 from tokenserver.cli.terminal import echo
+from tokenserver.config.protection import MAX_SECRET_LIFETIME, MIN_SECRET_LIFETIME
 from tokenserver.config.settings import Settings
 from tokenserver.documents.document import nearest
 from tokenserver.patterns import Pattern, PatternError, SegmentKind, parse_pattern
@@ -21,7 +22,7 @@ from tokenserver.policy.terms import REGISTRY_RESOURCES, TermError, parse_moment
 from tokenserver.runtime.durations import parse_duration
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, in_order
 
-MIN_LIFETIME, MAX_LIFETIME = timedelta(hours=1), timedelta(days=365)
+MIN_LIFETIME, MAX_LIFETIME = timedelta(seconds=MIN_SECRET_LIFETIME), timedelta(seconds=MAX_SECRET_LIFETIME)
 """How long a secret can be valid at least, and at most if the configuration says nothing."""
 
 Networks = tuple[IPv4Network | IPv6Network, ...]

@@ -15,7 +15,8 @@ from tokenserver.cli.stored.options import spell_duration
 from tokenserver.cli.terminal import OutputFailed, echo, echo_text
 
 if TYPE_CHECKING:
-    from tokenserver.storage.store import CredentialStore, Listed
+    from tokenserver.storage.selection import Listed
+    from tokenserver.storage.store import CredentialStore
 
 
 def print_secret(store: CredentialStore, key: AccessKey, facts: Mapping[str, Any] | None) -> None:
@@ -25,7 +26,7 @@ def print_secret(store: CredentialStore, key: AccessKey, facts: Mapping[str, Any
         OutputFailed: it cannot be printed, so that nobody has it; it is revoked.
     """
     # Needed only with a storage.
-    from tokenserver.storage.store import Selection  # noqa: PLC0415 - see above
+    from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     try:
         text = key.text.reveal()

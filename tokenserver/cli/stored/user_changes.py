@@ -26,11 +26,11 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
         settings = load_settings(config)
     except LoadError:
         return
-    source = _source_of(settings, file)
-    if settings.storage is None or source is None:
+    source, storage = _source_of(settings, file), settings.storage
+    if storage is None or source is None or (storage.file is not None and not storage.file.exists()):
         return
     # Needed only with a storage, whose engines take a while to import.
-    from tokenserver.storage.store import Selection  # noqa: PLC0415 - see above
+    from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     try:
         store = site_of(settings, str(config_path(config))).store

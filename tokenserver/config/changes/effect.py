@@ -116,6 +116,7 @@ RELOAD = frozenset(
         "throttle.window",
         "limits.scopes",
         "limits.scope_bytes",
+        "robots.max_lifetime",
         "token_reuse",
         "policies",
         "shadow_policies",

@@ -50,7 +50,7 @@ def check_issuer(ours: OurIssuer, found: FoundKeys | Obstacle, reason: str = "")
     if isinstance(found, Obstacle):
         theirs = found.issuer or found.location
         fault = f"{ours.source}: the keys of its issuer cannot be fetched: {reason}"
-        result = [failed("workload issuer", fault, _fix(ours, found), ours=ours.issuer, theirs=theirs)]
+        result = [failed("workload issuer", fault, fix_of(ours, found), ours=ours.issuer, theirs=theirs)]
     else:
         result = _check_keys(ours, found)
     if not ours.is_declared:
@@ -87,7 +87,8 @@ def _keys(count: int) -> str:
     return f"{count} key{'s' if count != 1 else ''}"
 
 
-def _fix(ours: OurIssuer, obstacle: Obstacle) -> str:
+def fix_of(ours: OurIssuer, obstacle: Obstacle) -> str:
+    """What to do so that the keys can be fetched."""
     if obstacle.file is not None:
         return f"make {obstacle.file} a file with a bearer token that only its owner and the server can read"
     if obstacle.issuer is not None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
+from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.workload import WorkloadSettings
-from tokenserver.doctor.checks.issuers import FoundKeys, OurIssuer, check_issuer
+from tokenserver.doctor.checks.issuers import FoundKeys, OurIssuer, check_issuer, fix_of
 from tokenserver.doctor.findings import Finding
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.sources.workload_sources import key_origin
@@ -42,6 +43,11 @@ def examine_issuers(
 
     with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as requests:
         return [finding for findings in requests.map(examined, settings.workload_sources) for finding in findings]
+
+
+def key_advice(source: WorkloadSettings, server: str, config: str, obstacle: Obstacle) -> str:
+    """What to do so that the keys of a source can be fetched; `server` is the URL, `config` names the settings."""
+    return fix_of(_ours(source, server, config, is_declared=True), obstacle)
 
 
 def _ours(source: WorkloadSettings, server: str, config: str, *, is_declared: bool) -> OurIssuer:

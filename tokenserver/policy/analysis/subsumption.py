@@ -226,23 +226,23 @@ def covers_condition(outer: Condition | None, inner: Rule, groups: Groups, kinds
 def kinds_of(rule: Rule, groups: Groups, kinds: frozenset[Kind] = EVERY_KIND) -> frozenset[Kind]:
     """The kinds of credential that a rule can apply to; none where its principals and its `kind` exclude each other."""
     to = recipients(rule, groups)
-    possible = kinds if to.everyone else _kinds_in(to, groups) & kinds
+    possible = kinds if to.everyone else _kinds_in(to, groups, kinds)
     asked = rule.condition.kinds if rule.condition is not None else frozenset()
     return possible & asked if asked else possible
 
 
-def _kinds_in(to: Principals, groups: Groups) -> frozenset[Kind]:
-    """The kinds of credential of the clients in `to`, which is not everyone."""
+def _kinds_in(to: Principals, groups: Groups, kinds: frozenset[Kind]) -> frozenset[Kind]:
+    """Those of these kinds of credential that clients in `to` have, which is not everyone."""
     found: set[Kind] = set()
     if to.anonymous:
         found.add(Kind.ANONYMOUS)
     if to.authenticated or any(people_named(to, groups)):
         found |= PEOPLE
-    if _robots_in(to, groups) != frozenset():
+    if Kind.ROBOT in kinds and _robots_in(to, groups) != frozenset():
         found.add(Kind.ROBOT)
-    if _workloads_in(to, groups) != frozenset():
+    if Kind.WORKLOAD in kinds and _workloads_in(to, groups) != frozenset():
         found.add(Kind.WORKLOAD)
-    return frozenset(found)
+    return kinds & found
 
 
 def _has_client(people: Principals, subject: str, groups: Groups) -> bool:

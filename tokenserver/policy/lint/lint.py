@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from tokenserver.policy.analysis.covering_rules import CoveringRules
@@ -19,7 +19,7 @@ from tokenserver.policy.lint.captures import capture_findings
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
 from tokenserver.policy.lint.path_names import unfilled_variables
-from tokenserver.policy.lint.robot_secrets import secret_findings
+from tokenserver.policy.lint.robot_secrets import LONGEST, secret_findings
 from tokenserver.policy.lint.shared_values import SharedValues
 from tokenserver.policy.lint.single_rules import about_itself, capitals, never_applies
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
@@ -65,7 +65,7 @@ CODES = MappingProxyType(
         "TS128": "a variable beside `*` whose values share names",
         "TS129": "a robot's secret that has expired",
         "TS130": "a robot's secret that ends soon",
-        "TS131": "a robot's secret that lives longer than a year",
+        "TS131": "a robot's secret that lives longer than allowed",
         "TS132": "a workload with a name and without an id",
         "TS133": "push or delete from any branch",
         "TS134": "a claim whose value can be anything",
@@ -98,6 +98,7 @@ def lint(
     anonymous: bool | None = None,
     unknown_names: UnknownNames | None = None,
     presets: Mapping[str, str] | None = None,
+    longest: timedelta | None = None,
     budget: Budget | None = None,
 ) -> tuple[LintFinding, ...]:
     """Every finding that no comment suppresses, by file and line.
@@ -106,6 +107,7 @@ def lint(
     `unknown_names` has the answers of the user sources about names in the policies; None: they were not queried.
     `anonymous`: whether anonymous clients get tokens; None: unknown.
     `presets` has the preset of each workload source, such as `github_actions`; None: they are guessed from claims.
+    `longest`: how long from now a robot's secret may live; None: unknown, so a year.
     `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
     budget = budget or command_budget(policies.rule_count)
@@ -115,7 +117,7 @@ def lint(
         *(LintFinding(*finding) for finding in test_findings(policies, files, now, budget)),
         *(LintFinding(*finding) for finding in delegation_findings(policies, files)),
         *(LintFinding(*finding) for finding in unused_findings(policies, files)),
-        *(LintFinding(*finding) for finding in secret_findings(policies, files, now)),
+        *(LintFinding(*finding) for finding in secret_findings(policies, files, now, longest or LONGEST)),
         *(LintFinding(*finding) for finding in workload_findings(policies, files, presets)),
         *(_at(*one) for one in capture_findings(policies, have_groups=have_groups)),
         *(_at(rule, "TS121", text) for rule, text in ([] if anonymous is not False else no_tokens(policies))),
@@ -127,6 +129,7 @@ def lint(
     unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106", "TS126") if have_groups else ())}
     unchecked |= {"TS121"} if anonymous is not False else set()
     unchecked |= PRESET_CODES if presets is None else set()
+    unchecked |= {"TS131"} if longest is None else set()
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
     by_file: dict[str, list[LintFinding]] = {}

@@ -27,8 +27,10 @@ def unfilled_variables(policies: PolicySet) -> dict[str, str]:
             by_rule.setdefault(one.rule.id, []).append(name)
     found = {rule: "".join(_spell(rule, names)) for rule, names in by_rule.items()}
     for rule in policies.rules:
-        machines = [] if rule.capturing else [str(one) for one in listed(rule.to) if one.sort in _MACHINES]
-        if machines and rule.id not in found and any(one.uses(SegmentKind.USER) for one in rule.patterns):
+        if rule.capturing or rule.id in found or not any(one.uses(SegmentKind.USER) for one in rule.patterns):
+            continue
+        machines = [str(one) for one in listed(rule.to) if one.sort in _MACHINES]
+        if machines:
             text = f"${{user}} never matches {', '.join(machines[:MAX_NAMES])}, since machines have no value for it"
             found[rule.id] = f"{rule.id}: {text}; fix: add a rule without ${{user}} for them"
     return found

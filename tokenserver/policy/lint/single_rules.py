@@ -25,7 +25,7 @@ from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.networks import are_within, ranges_of
 from tokenserver.policy.principals import UNNAMED, user_identity
 from tokenserver.policy.syntax.hosts import host_remarks
-from tokenserver.policy.variables.filling import captured
+from tokenserver.policy.variables.filling import VARIABLES, captured
 from tokenserver.scopes import in_order, is_path_component
 
 _FAMILIES = {family: ranges_of((ip_network(text),)) for family, text in (("IPv4", "0.0.0.0/0"), ("IPv6", "::/0"))}
@@ -65,6 +65,8 @@ def _without_kind(policies: PolicySet, rule: Rule, possible: frozenset[Kind]) ->
 def _is_unfillable(policies: PolicySet, rule: Rule, pattern: Pattern, kinds: frozenset[Kind]) -> bool:
     """Whether the pattern has a variable that none of the rule's clients can fill; `kinds` are those of its clients."""
     to = rule.to
+    if not uses_variable(pattern):
+        return False
     users, people_groups = people_named(to, policies.groups)
     if pattern.uses(SegmentKind.USER) and kinds and kinds <= MACHINES.keys():
         return True
@@ -135,7 +137,7 @@ def _asks_for(rule: Rule, kinds: Set[Kind]) -> bool:
 
 def uses_variable(pattern: Pattern) -> bool:
     """Whether an anonymous client, which has no value for a variable, never matches the pattern."""
-    return pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP)
+    return any(segment.kind in VARIABLES for segment in pattern.rest)
 
 
 def _idle_parts(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:

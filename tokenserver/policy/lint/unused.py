@@ -52,6 +52,8 @@ def _idle_machines(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator
     A rule for everyone is about them only where it does not apply without a login.
     """
     known = policies.groups
+    if not policies.robots and not known.workloads.by_name:
+        return
     named = [one for rule in policies.rules for one in (rule.to, rule.excluded) if one is not None]
     named += [Principals(users=group.users, groups=group.groups) for group in known.written.values()]
     named += [principals_of(_tested(policies, test)) for file in files for test in file.tests]

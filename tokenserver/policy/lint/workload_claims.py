@@ -136,7 +136,7 @@ def workload_findings(
         for claim, code, text in _claim_findings(one.claims, [meaning]):
             line = document.line(("workloads", one.name, "claims", claim))
             yield one.file, line, code, f"workload:{one.name}: {text}"
-    for rule in policies.rules:
+    for rule in policies.rules if policies.groups.workloads.by_name else ():
         found = {*_of_added_claims(policies, rule, meanings), *_of_any_branch(policies, rule, meanings)}
         yield from ((rule.file, rule.line, code, f"{rule.id}: {text}") for code, text in sorted(found))
 

@@ -53,18 +53,20 @@ def fetch(
     address: tuple[str, int] | None = None,
     method: str = "GET",
     body: bytes | None = None,
+    accept: str = "application/json",
 ) -> HttpResponse | FetchFailure:
     """Request `url`, an http or https URL, as the client `agent`. `deadline` is in seconds, for everything together.
 
     `authorization` is the whole header value. `address` is where to connect to instead of looking up the host of the
-    URL, whose name is verified nevertheless. A response has at most `MAX_BODY` bytes of its body.
+    URL, whose name is verified nevertheless. `accept` is the media types of the header `Accept`. A response has at most
+    `MAX_BODY` bytes of its body.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`. With `is_plain_local` that holds for every request over plain http.
     """
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"User-Agent": agent, "Accept": "application/json", "Connection": "close"}
+    headers = {"User-Agent": agent, "Accept": accept, "Connection": "close"}
     request = _Request(method, target, headers, body)
     attempt = _Attempt(url, context, deadline, address, request, authorization, is_plain_local)
     # A thread of its own, because looking up a name cannot be interrupted, and because a socket's timeout is for each

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tokenserver.authn.workload.backend import WorkloadSource, by_audience
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
+from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
 from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, unknown_key
 from tokenserver.config.sources.workload import WorkloadSettings
@@ -39,11 +40,13 @@ def examine(
     policies: PolicySet | None,
     *,
     now: Callable[[], float],
+    advise: Callable[[WorkloadSettings, Obstacle], str],
     origin_of: Callable[[WorkloadSettings], KeyOrigin] = key_origin,
 ) -> Iterator[ExaminedStep]:
     """Verify the JWT as a server with this public URL does, by the keys of its issuer as they are now.
 
-    The first step that fails is the last one. `policies` None: they do not load, so nothing declares a workload.
+    The first step that fails is the last one. `advise` says what to do so that keys can be fetched. `policies` None:
+    they do not load, so nothing declares a workload.
 
     Raises:
         LoadError: a file of the source cannot be used.
@@ -66,8 +69,7 @@ def examine(
     try:
         keys = origin_of(chosen)().keys
     except KeysNotFetched as error:
-        advice = "make the issuer reachable from here, or name its keys by keys: {url: …} or keys: {file: …}"
-        yield ExaminedStep("keys", str(error), advice)
+        yield ExaminedStep("keys", str(error), advise(chosen, error.obstacle))
         return
     yield ExaminedStep("keys", f"{len(keys.keys)} of the issuer", details=keys.skipped)
     try:

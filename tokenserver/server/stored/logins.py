@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.store import CredentialStore, Listed, Selection, TooManyCredentials
+from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.unavailable import StorageUnavailable
 
 SERVER = "server"

@@ -55,7 +55,7 @@ class GroupCommit:
         self._next_revision = next_revision
         self._seconds = seconds
         self._thread: threading.Thread | None
-        self.forget_the_parent()
+        self._begin()
         here = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(here))
 
@@ -91,13 +91,16 @@ class GroupCommit:
             self._is_closing = False
 
     def forget_the_parent(self) -> None:
-        """Start without the thread and the locks of the process that this one was forked from."""
+        """Go on without the thread, the locks and the connections of the process that this one was forked from."""
+        self._engine.dispose(close=False)
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._has_work = threading.Condition(self._lock)
         self._waiting: deque[Change[Any]] = deque()
         self._thread = None
         self._is_closing = False
-        self._engine.dispose(close=False)  # its connections are those of the parent
 
     def _withdraw(self, change: Change[Any]) -> bool:
         """Take a change back that has not been begun; whether that was so."""

@@ -1,0 +1,210 @@
+"""The storage on a real PostgreSQL: the same tables and the same store, and a server that stops, is slow or silent."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from harness.faultproxy import Mode, faulty
+from harness.postgresql_server import PostgresqlServer, postgresql_server
+from sqlalchemy import Engine, insert, inspect, select, text
+from stored_credentials import DAY, FULL, NOW, PLAIN, Clock, store_of
+
+from tokenserver.storage.connections.failures import StorageUnavailable
+from tokenserver.storage.database import Database
+from tokenserver.storage.engines import engine_for
+from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
+from tokenserver.storage.selection import Selection
+from tokenserver.storage.store import CredentialStore, TooManyCredentials
+from tokenserver.storage.tables import SCHEMA, jwks, metadata
+from tokenserver.storage.upkeep.inspection import inspect as inspected
+from tokenserver.storage.upkeep.pruning import prune
+from tokenserver.storage.upkeep.restoring import end_restored
+
+pytestmark = [pytest.mark.real("postgresql"), pytest.mark.alone]
+
+LIMIT = 5.0
+"""Seconds for what has to end within about two, on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    """One server for all tests; each has a database of its own."""
+    with postgresql_server() as found:
+        outside = engine_for(found.url)
+        wait_for(outside)
+        outside.dispose()
+        yield found
+
+
+@pytest.fixture
+def engine(server: PostgresqlServer) -> Iterator[Engine]:
+    """An engine for an empty database."""
+    name = f"t{secrets.token_hex(6)}"
+    outside = engine_for(server.url)
+    with outside.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    outside.dispose()
+    found = engine_for(f"{server.url.removesuffix('/postgres')}/{name}")
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Iterator[CredentialStore]:
+    """An empty store."""
+    migrate_schema(engine, server="https://auth.example.com", now=NOW)
+    found = store_of(Database(engine))
+    yield found
+    found.database.close()
+
+
+def test_the_schema_is_that_of_the_code(engine: Engine) -> None:
+    """Tables, types, indexes and constraints; SQLite: tests/storage/migrations/versions."""
+    assert schema_of(engine) is None
+    migrate_schema(engine, server="", now=NOW)
+    assert schema_of(engine) == SCHEMA
+    with engine.connect() as connection:
+        options = {"version_table": "schema_version", "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+    found = inspect(engine)
+    assert {one["name"] for one in found.get_check_constraints("credentials")} == {
+        "credentials_form",
+        "credentials_state",
+    }
+
+
+def test_many_replicas_make_the_tables_once(engine: Engine) -> None:
+    """They wait for each other."""
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: migrate_schema(engine, server="", now=NOW), range(6)))
+    assert sorted(found, key=str) == [(SCHEMA, SCHEMA)] * 5 + [(None, SCHEMA)]
+
+
+def test_a_life(store: CredentialStore) -> None:
+    """Made with every column set, rotated, ended, listed, inspected, restored and pruned."""
+    old, made = store.create(FULL, at_most=1)
+    assert [one.credential for one in store.listed(Selection())] == [made]
+    new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
+    assert inspected(store, now=NOW) == (2, {1: 2}, [])
+    assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
+    assert store.create_in_place(FULL, at_most=1, reason="limit")[2] == (new.id,)
+    assert [one.owner for one in store.owners()] == ["ann"]
+    assert end_restored(store, logs=None, keep=False, above=99, by="ops") == 1
+    assert store.database.revision() == 100
+    assert prune(store.database, now=NOW + 40 * DAY)["credentials"] == 3
+
+
+def test_limits_hold_over_replicas(engine: Engine, store: CredentialStore) -> None:
+    """Two processes, as two stores: of 16 writers exactly as many succeed as there may be."""
+    stores = [store, store_of(Database(engine))]
+
+    def create(number: int) -> bool:
+        try:
+            stores[number % 2].create(PLAIN, at_most=3)
+        except TooManyCredentials:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(create, range(16))) == 3
+    stores[1].database.close()
+
+
+def test_a_failing_change_undoes_nothing_of_the_others(store: CredentialStore) -> None:
+    """Also where the database itself rejects it."""
+
+    def add(name: str) -> None:
+        values = {"issuer": name, "document": "", "fetched": 1}
+        store.database.write(lambda connection, _: connection.execute(insert(jwks).values(values)))
+
+    with ThreadPoolExecutor(8) as pool:
+        runs = [pool.submit(add, name) for name in ("a", "b", "a", "c", "b", "d")]
+        failed = [run.exception() for run in runs if run.exception() is not None]
+    assert [type(error) for error in failed] == [StorageUnavailable] * 2
+    names = store.database.read(lambda connection: set(connection.execute(select(jwks.c.issuer)).scalars()))
+    assert names == {"a", "b", "c", "d"}
+
+
+def test_a_statement_that_takes_long_is_ended(store: CredentialStore) -> None:
+    """By the server, after two seconds."""
+    before = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=r"QueryCanceled|does not answer in time"):
+        store.database.read(lambda connection: connection.execute(text("SELECT pg_sleep(30)")))
+    assert time.monotonic() - before < LIMIT
+    store.create(PLAIN, at_most=9)
+
+
+def test_a_writer_that_hangs_holds_up_nobody_for_long(engine: Engine, store: CredentialStore) -> None:
+    """Another process holds the row of the revision."""
+    with engine.begin() as other:
+        other.execute(text("UPDATE revision SET rev = rev"))
+        before = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            store.create(PLAIN, at_most=9)
+        assert time.monotonic() - before < LIMIT
+    store.create(PLAIN, at_most=9)
+
+
+@pytest.mark.parametrize("mode", [Mode.SILENT, Mode.RESET, Mode.GARBAGE])
+def test_a_network_that_fails(server: PostgresqlServer, store: CredentialStore, mode: Mode) -> None:
+    """Whatever is done with open connections and new ones, nothing waits long, and everything works afterwards."""
+    name = store.database.engine.url.database
+    with faulty(server.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{name}?sslmode=disable"
+        beyond = store_of(Database(engine_for(url)))
+        key, _ = beyond.create(PLAIN, at_most=9)
+        proxy.mode = mode
+        for ask in (lambda: beyond.create(PLAIN, at_most=9), lambda: beyond.listed(Selection()), beyond.owners):
+            before = time.monotonic()
+            with pytest.raises(StorageUnavailable):
+                ask()
+            assert time.monotonic() - before < LIMIT
+        proxy.lose(mode)
+        proxy.mode = Mode.PASS
+        assert key.id in {one.credential.id for one in beyond.listed(Selection())}
+        beyond.create(PLAIN, at_most=9)
+        beyond.database.close()
+
+
+def wait_for(engine: Engine) -> None:
+    """Wait until the server answers; it listens before it has recovered."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            schema_of(engine)
+        except StorageUnavailable:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_a_server_that_stops() -> None:
+    """Immediately, as in a crash, with a server of its own: seen at once, and forgotten when it is back."""
+    with postgresql_server() as own:
+        engine = engine_for(own.url)
+        wait_for(engine)
+        migrate_schema(engine, server="", now=NOW)
+        store = store_of(Database(engine), Clock())
+        key, _ = store.create(replace(PLAIN, name="before"), at_most=9)
+        own.daemon.signal(signal.SIGQUIT)
+        own.daemon.wait()
+        for _ in range(2):
+            before = time.monotonic()
+            with pytest.raises(StorageUnavailable):
+                store.create(PLAIN, at_most=9)
+            assert time.monotonic() - before < LIMIT
+        own.stop()
+        own.start()
+        wait_for(engine)
+        store.create(PLAIN, at_most=9)
+        assert key.id in {one.credential.id for one in store.listed(Selection())}
+        store.database.close()
