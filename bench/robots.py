@@ -1,4 +1,4 @@
-"""`python -m bench.robots`: a repeated login by an access key, a refresh token or a JWT, against one by a password.
+"""`python -m bench.robots`: a repeated login by a robot's access key, and by a JWT, against one by a password.
 
 All are whole requests in one process, from the WSGI application to the answer, and their rounds alternate, so that the
 ratio holds on a busy machine, too: 1.00 means that the key costs as much as the password. The ratio is that of the
@@ -19,18 +19,10 @@ from urllib.parse import urlencode
 from bench.frames import Sink
 from bench.machine_logins import ACCESS_KEY, SOURCE, basic, files, signed
 from bench.servers import PASSWORD, QUERY, write
-from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.config.load import load_settings
-from tokenserver.credentials import AccessKeyForm
-from tokenserver.identity import Sort
 from tokenserver.server.compose import build
-from tokenserver.server.running import RunningServer
-from tokenserver.server.stored.opening import prepare_storage
-from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.state_keys import init_state_keys
 from tokenserver.web.application import application
 
-STORAGE = "access_keys: {}\nrefresh_tokens: {}\nstorage: state/tokenserver.db\n"
 ROUNDS = 100
 CALLS = 250
 
@@ -39,22 +31,11 @@ def main() -> None:
     """Print the rate of the machines' logins as a fraction of that of the user's, for GET and for POST."""
     with tempfile.TemporaryDirectory() as folder:
         config = write(Path(folder) / "server", users=1, sources=SOURCE, files=files())
-        with config.open("a", encoding="utf-8") as written:
-            written.write(STORAGE)
-        (config.parent / "state").mkdir(mode=0o700)
-        init_state_keys(config.parent / "keys")
-        settings = load_settings(config)
-        prepare_storage(settings)
-        server = build(settings, sink=Sink())
-        server.watch()
-        app = application(server)
-        personal, refresh = (_stored(server, form) for form in (AccessKeyForm.PERSONAL, AccessKeyForm.REFRESH))
-        texts = (("declared key", "ci", ACCESS_KEY), ("stored key", "u0", personal), ("JWT", "ci", signed(0)))
-        for name, typed, text in (*texts, ("refresh token", "<token>", refresh)):
-            posted = _post(app, typed, text) if name != "refresh token" else _refresh(app, text)
+        app = application(build(load_settings(config), sink=Sink()))
+        for name, text in (("key", ACCESS_KEY), ("JWT", signed(0))):
             for method, user, machine in (
-                ("GET", _get(app, basic("u0", PASSWORD)), _get(app, basic(typed, text))),
-                ("POST", _post(app, "u0", PASSWORD), posted),
+                ("GET", _get(app, basic("u0", PASSWORD)), _get(app, basic("ci", text))),
+                ("POST", _post(app, "u0", PASSWORD), _post(app, "ci", text)),
             ):
                 for call in (user, machine):
                     _seconds(call)
@@ -65,31 +46,10 @@ def main() -> None:
                 print(f"{method:4} {costs}, ratio {best[0] / best[1]:.3f}; median of all rounds {median:.3f}")
         headers = iter([basic("ci", signed(number)) for number in range(1, CALLS + 1)])
         print(f"first login with a JWT: {_seconds(lambda: _ask_once(app, headers)) / CALLS * 1e6:.0f} us")
-        keys = [_stored(server, AccessKeyForm.PERSONAL) for _ in range(CALLS)]
-        headers = iter([basic("u0", one) for one in keys])
-        first = _seconds(lambda: _ask_once(app, headers)) / CALLS
-        headers = iter([basic("u0", one) for one in keys])
-        again = _seconds(lambda: _ask_once(app, headers)) / CALLS
-        print(
-            f"first use of a stored key: {first * 1e6:.0f} us, second {again * 1e6:.0f} us, {first / again:.2f} times"
-        )
 
 
 def _ask_once(app: Any, headers: Iterator[str]) -> None:
     _get(app, next(headers))()
-
-
-def _stored(server: RunningServer, form: AccessKeyForm) -> str:
-    """The text of a new credential of u0."""
-    now = int(time.time())
-    known = server.live.snapshot().chain.authenticators[0]
-    assert isinstance(known, Htpasswd)  # noqa: S101 - the only source of users
-    proof = known.identity("u0").proof if form is AccessKeyForm.REFRESH else None
-    idle = 3600 if form is AccessKeyForm.REFRESH else None
-    wanted = StoredCredential("", form, "u0", Sort.USER, known.name, now, "u0", now + 7200, proof=proof, idle=idle)
-    assert server.storage is not None  # noqa: S101 - it is configured
-    key, _ = server.storage.store.create(wanted, at_most=1000)
-    return key.text.reveal()
 
 
 def _seconds(call: Callable[[], None]) -> float:
@@ -112,23 +72,11 @@ def _post(app: Any, user: str, password: str) -> Callable[[], None]:
         {"grant_type": "password", "service": "bench", "username": user, "password": password,
          "scope": "repository:public/app:pull"}
     ).encode()  # fmt: skip
-    return lambda: _ask(app, _posted(form))
-
-
-def _posted(form: bytes) -> dict[str, Any]:
-    return {
+    environ = {
         "REQUEST_METHOD": "POST", "PATH_INFO": "/token", "QUERY_STRING": "", "REMOTE_ADDR": "127.0.0.1",
         "CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": str(len(form)),
-        "wsgi.input": io.BytesIO(form),
     }  # fmt: skip
-
-
-def _refresh(app: Any, token: str) -> Callable[[], None]:
-    form = urlencode(
-        {"grant_type": "refresh_token", "service": "bench", "refresh_token": token, "client_id": "docker",
-         "scope": "repository:public/app:pull"}
-    ).encode()  # fmt: skip
-    return lambda: _ask(app, _posted(form))
+    return lambda: _ask(app, {**environ, "wsgi.input": io.BytesIO(form)})
 
 
 def _ask(app: Any, environ: dict[str, Any]) -> None:

@@ -53,3 +53,19 @@ def test_of_plain_names_it_is_a_table(bounds: list[tuple[str, set[str]]], name: 
     made = ceiling(*((one, ",".join(actions)) for one, actions in bounds))
     expected = {action for one, actions in bounds if one == name for action in actions}
     assert made.actions(Resource("repository", name), "any") == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        (TWO, "pull and push on web/**; delete on web/*/site, at mirror and registry only"),
+        (ceiling(("**", "pull")), "pull on **"),
+        (Ceiling(()), "nothing"),
+        (Ceiling((), frozenset()), "nothing, at no registry only"),
+        (ceiling(("a", "")), "nothing on a"),
+        (Ceiling((Bound((parse_name("catalog"),), frozenset({"*"}), "registry"),)), "* on registry:catalog"),
+    ],
+)
+def test_spelled(limit: Ceiling, text: str) -> None:
+    """As explanations say it: "your key is narrowed to …"."""
+    assert str(limit) == text

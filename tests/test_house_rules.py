@@ -331,6 +331,7 @@ NOT_SECRET = {
     "authn/stored/gate.py:credential": "the limits of a credential that was proved",
     "authn/stored/owners.py:credential": "the owner of a credential that was proved",
     "exchange/stored/revocation.py:credential": "the form of a credential that was proved",
+    "web/oauth/grants.py:ACCESS_TOKEN": "the name of a type of tokens",
     "web/oauth/grants.py:REFRESH_TOKEN": "the name of a type of tokens",
     "web/oauth/grants.py:TOKEN_EXCHANGE": "the name of a grant",
     "web/oauth/grants.py:credentials": "header against form; passwords are Secrets, compared in constant time",

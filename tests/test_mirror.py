@@ -35,7 +35,6 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
-    "server/stored/parts.py": "what the server of web/oauth/test_grants.py is made of",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }

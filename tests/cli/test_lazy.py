@@ -140,11 +140,14 @@ def test_completion_imports_no_command() -> None:
         pytest.param(["client"], "did you mean 'doctor client'?", id="in-a-group-that-is-a-command"),
         pytest.param(["doctor", "clinet"], "did you mean 'client'?", id="doctor"),
         pytest.param(
-            ["list"], "did you mean 'keys list' or 'registries list' or 'robots list' or 'users list'?", id="in-groups"
+            ["list"],
+            "did you mean 'access-keys list' or 'keys list' or 'logins list' or 'registries list' or 'robots list' "
+            "or 'users list'?",
+            id="in-groups",
         ),
         pytest.param(
             ["xyzzy"],
-            "commands: check, credential-provider, demo, doctor, health, help, init, keys,",
+            "commands: access-keys, check, credential-provider, demo, doctor, health, help, init, keys,",
             id="nothing-alike",
         ),
         pytest.param(["policy", "whocan"], "did you mean 'who-can'?", id="policy"),

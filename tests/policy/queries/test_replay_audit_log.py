@@ -19,6 +19,7 @@ from declared_machines import client, robot, workload
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from slow_properties import slow_examples
+from some_ceilings import ceiling
 
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split
@@ -28,6 +29,7 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
+from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import Workload
 from tokenserver.policy.model import Context, Effect, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.queries import replay_audit_log as replay_module
@@ -485,3 +487,21 @@ def test_the_command_names_machines_as_tests_do(tmp_path: Path) -> None:
         {"robot": "ci"},
         {"workload": {"from": "github", "claims": {"repo": ["1"]}}, "subject": "workload:github:o/w"},
     ]
+
+
+@pytest.mark.parametrize("kind", [Kind.KEY, Kind.ROBOT])
+def test_a_narrowed_key_is_decided_again_within_its_limits(kind: Kind) -> None:
+    """By the policies of its own time nothing changes; an event whose limits cannot be read is skipped."""
+    subject = "ann" if kind is Kind.KEY else "robot:ci"
+    identity = Identity(
+        subject, kind, credential="0" * 12, via="key", owner=subject, ceiling=ceiling(("web/**", "pull"))
+    )
+    everything, actions = (parse_pattern("**"),), frozenset({"pull", "push"})
+    whole = Rule("r", "f", 1, Effect.ALLOW, "repository", everything, actions, Principals(everyone=True))
+    policies = PolicySet("", (), (whole,), Groups.of_all([]), build_index((whole,)), robots={"ci": Robot("ci")})
+    found = event_of(policies, identity, "web/x")
+    assert found["granted"] == ["repository:web/x:pull"]
+    report = replay(policies, lines(found))
+    assert (report.exchanges, report.changed) == (1, 0)
+    report = replay(policies, lines({**found, "ceiling": "{}"}))
+    assert dict(report.skipped) == {"an event with a field that cannot be read: ceiling": 1}

@@ -18,7 +18,7 @@ from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, Lo
 from tokenserver.server.compose import user_source
 
 
-class Owner(NamedTuple):
+class PersonFound(NamedTuple):
     """A person: the subject, and the user source that has it. `doubt` says what could not be verified, if anything."""
 
     subject: str
@@ -45,7 +45,7 @@ class OwnerLookup:
             raise LoadError(faults)
         self._answers: dict[tuple[str, str], str | None] = {}
 
-    def find(self, name: str, source: str | None) -> Owner:
+    def find(self, name: str, source: str | None) -> PersonFound:
         """The person of this name, in the first source that has one, or in this source alone.
 
         Ends the command if there is none, or if a source cannot tell and `source` does not name it.
@@ -60,13 +60,13 @@ class OwnerLookup:
                 exit_with(f"{known.name} knows {name!r}, who could not log in: {error.reason}", NO)
             except BackendUnavailable as error:
                 if source is not None:
-                    return Owner(
+                    return PersonFound(
                         name, known.name, f"{known.name} was not asked whether {name!r} exists: {error.reason}"
                     )
                 fix = f"fix: --source {known.name} if {name!r} is one of its users"
                 exit_with(f"{known.name} cannot be asked whether it has {name!r}: {error.reason}; {fix}", NO)
             if found is not None:
-                return Owner(found.subject, known.name)
+                return PersonFound(found.subject, known.name)
         asked = ", ".join(self._sources if source is None else (source,)) or "none"
         return exit_with(f"no user source has {name!r} (asked: {asked}){self._other_spelling(name)}", NO)
 
