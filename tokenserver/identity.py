@@ -150,6 +150,10 @@ class Namespaces:
         """Whether a user of this name can have this namespace."""
         return NamespaceRule.ATTRIBUTE in self.rules or any(_by_rule(one, name) == namespace for one in self.rules)
 
+    def possible(self, name: str) -> frozenset[str]:
+        """The namespaces that a user of this name can have by the rules; a directory may have any other in store."""
+        return frozenset(_by_rule(one, name) for one in self.rules) - {""}
+
     def only_name(self, namespace: str) -> str | None:
         """The only name that a user with this namespace can have; None: several are possible."""
         is_exact = self.rules <= {None, NamespaceRule.LOWER} and namespace.swapcase() == namespace

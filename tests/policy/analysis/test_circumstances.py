@@ -84,11 +84,11 @@ def holds_for(facts: dict[str, Any], cell: Cell) -> bool:
         return False
     if "from" not in facts and "not_from" not in facts:
         return True
-    # The narrowest network that contains the address decides; where none does, it is as around the widest ones.
+    # The narrowest network that contains the address decides; where none does, whether there is a list of networks.
     within, outside = (
         [ip_network(text) for text in facts.get(name, []) if text != UNKNOWN] for name in ("from", "not_from")
     )
-    is_default = "from" not in facts or any(all(not _is_inside(one, other) for other in within) for one in outside)
+    is_default = "from" not in facts
     if client is None:
         return UNKNOWN in facts.get("from", []) or (UNKNOWN not in facts.get("not_from", []) and is_default)
     around = [

@@ -12,7 +12,7 @@ from typing import Any
 import diff_worlds
 import policy_worlds as world
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from slow_properties import slow_examples
 
@@ -138,7 +138,7 @@ def pairs(draw: st.DrawFn) -> tuple[PolicySet, PolicySet]:
 
 
 # One example is tens of thousands of questions, so that thousands of them are a night's work.
-@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@slow_examples(most=5_000)
 @given(pairs(), st.sampled_from(CONTEXTS))
 def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet], context: Context) -> None:
     """All identities request all names of up to three segments: rows and differences are the same."""
@@ -146,7 +146,7 @@ def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet]
     assert_rows_are_complete(old, new, world.EVERYBODY, context)
 
 
-@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@slow_examples(most=5_000)
 @given(pairs(), st.sampled_from(world.MAPPINGS), st.sampled_from(CONTEXTS))
 def test_everything_that_differs_lies_in_a_row_where_sources_map_names(
     both: tuple[PolicySet, PolicySet], namespaces: Namespaces, context: Context
@@ -823,6 +823,18 @@ def test_a_row_names_the_rules_that_cause_it() -> None:
             ["10.1.0.0"],
             {"from": ["10.0.0.0/8"], "not_from": ["10.0.0.0/16"]},
             id="hole",
+        ),
+        pytest.param(
+            ["10.0.0.0/8", "10.0.0.0/16"],
+            ["10.0.0.0", "9.0.0.0", "::", None],
+            {"from": ["0.0.0.0/0", "::/0", "10.0.0.0/16", "unknown"], "not_from": ["10.0.0.0/8"]},
+            id="island-in-a-hole",
+        ),
+        pytest.param(
+            ["10.0.0.0/8", "10.0.0.0/16"],
+            ["10.0.0.0", "9.0.0.0", "::"],
+            {"from": ["0.0.0.0/0", "::/0", "10.0.0.0/16"], "not_from": ["10.0.0.0/8"]},
+            id="known-island-in-a-hole",
         ),
         pytest.param(["0.0.0.0/1", "128.0.0.0/1"], ["9.0.0.0"], {"from": ["0.0.0.0/1"]}, id="no-room-outside"),
         pytest.param(["10.0.0.0/8", "10.1.0.0/16"], ["10.0.0.1", "10.1.0.0"], {"from": ["10.0.0.0/8"]}, id="nested"),

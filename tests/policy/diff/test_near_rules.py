@@ -44,7 +44,7 @@ def tree(*rules: Rule, groups: tuple[Group, ...] = ()) -> Tree:
 def near(before: Tree, after: Tree, place: int = 0) -> NearRules:
     """The rules near one of the claims that only `after` makes."""
     claim = changed_claims(before.policies, after.policies)[1][place]
-    return NearRules(before, after, Cause(claim, None, (claim.pattern,)), maps_names=False)
+    return NearRules(before, after, Cause(claim, None, (claim.pattern,)), None)
 
 
 def decided(found: NearRules, name: str) -> tuple[list[str], list[str]] | None:
@@ -78,7 +78,7 @@ def test_a_pattern_that_a_rule_names_twice_counts_once() -> None:
     allow, deny = rule("allow a", "everyone", "a/a", without="**"), rule("deny d", "everyone", "a/** a/**")
     claims = [Claim(one, one.patterns[0], "pull", frozenset(), one.patterns[0]) for one in (allow, deny)]
     cause = Cause(claims[0], claims[1], (allow.patterns[0],))
-    assert decided(NearRules(tree(deny), tree(allow), cause, maps_names=False), "a/a") is None
+    assert decided(NearRules(tree(deny), tree(allow), cause, None), "a/a") is None
 
 
 def test_a_claim_with_one_capture_covers_names_for_its_groups_only() -> None:
@@ -94,7 +94,7 @@ def test_one_text_with_other_captures_is_another_pattern() -> None:
     only = replace(old.patterns[0], captures=TEAM[:1])
     new = replace(old, patterns=(only,), capturing=old.capturing[:1])
     allow = Claim(old, old.patterns[0], "pull", frozenset(), old.patterns[0])
-    found = NearRules(tree(new), tree(old), Cause(allow, None, (old.patterns[0],)), maps_names=False)
+    found = NearRules(tree(new), tree(old), Cause(allow, None, (old.patterns[0],)), None)
     assert [pattern.captures for pattern in found.patterns] == [TEAM[:1], TEAM]
 
 

@@ -133,7 +133,7 @@ class Circumstances:
             yield facts, Cell(kind, Context(service, self.clients[networks[0]], self.moments[run[0]]))
 
     def _addresses(self, chosen: Collection[Network | None]) -> dict[str, Any]:
-        """`from` and `not_from`, where the narrowest network that contains an address counts."""
+        """`from` (without it: from anywhere) and `not_from`; the narrowest network that contains an address counts."""
         if len(chosen) == len(self.clients):
             return {}
         chosen = frozenset(chosen)
@@ -149,9 +149,11 @@ class Circumstances:
                 within.append(str(network))
             elif network not in chosen and is_parent_chosen:
                 outside.append(str(network))
-        if None in chosen and not from_anywhere:
+        if from_anywhere and within:
+            within = [*map(str, _ROOTS), *within]  # otherwise these would seem to be all
+        if None in chosen and (within or not from_anywhere):
             within.append(UNKNOWN)
-        if None not in chosen and from_anywhere:
+        if None not in chosen and not within:
             outside.append(UNKNOWN)
         return {name: listed for name, listed in (("from", within), ("not_from", outside)) if listed}
 

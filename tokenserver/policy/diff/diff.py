@@ -64,6 +64,8 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
     lost, gained = changed_claims(old, new)
     names = frozenset(chain(_names(old), _names(new)))
     names |= captured(names, (pattern for tree in (old, new) for rule in tree.rules for pattern in rule.patterns))
+    if new.namespaces is not None:
+        names = names.union(*map(new.namespaces.possible, names))
     stranger = STRANGER
     while stranger in names:
         stranger += "'"

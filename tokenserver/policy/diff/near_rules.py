@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from tokenserver.identity import Sort
+from tokenserver.identity import Namespaces, Sort
 from tokenserver.patterns import Capture, Pattern, Segment, matches
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
 from tokenserver.policy.budget import Budget, TooComplex
@@ -64,13 +64,13 @@ MAX_PARTS = 8
 class NearRules:
     """The rules of the trees `before` and `after` whose patterns may cover a name of `cause`.
 
-    `patterns` are all of these patterns and those under `not`, each once. `maps_names`: user sources map names.
+    `patterns` are all of these patterns and those under `not`, each once. `namespaces`: what user sources map names to.
     """
 
-    def __init__(self, before: Tree, after: Tree, cause: Cause, *, maps_names: bool) -> None:
+    def __init__(self, before: Tree, after: Tree, cause: Cause, namespaces: Namespaces | None) -> None:
         self._before, self._after = before, after
         self._cause = cause
-        self._maps_names = maps_names
+        self._namespaces = namespaces
         self._places: dict[tuple[str, tuple[Capture, ...]], int] = {}
         self.patterns: list[Pattern] = []
         resource_type, required, action = cause.allow.rule.resource_type, cause.required, cause.allow.action
@@ -111,6 +111,8 @@ class NearRules:
             for name in groups & tree.groups.by_name.keys():
                 group = tree.groups.by_name[name]
                 found |= {name} | group.users | group.groups
+        if self._namespaces is not None:
+            found = found.union(*map(self._namespaces.possible, found))
         names = found if any(map(is_partial, variable)) else found | texts
         return tuple(sorted(name for name in names if robot_of(name) is None and workload_of(name) is None))
 
@@ -193,7 +195,7 @@ class NearRules:
         return RulesOnName(covered.name, causing, [*rivals.values()])
 
     def _covering(self, tree: Tree, rule: Rule, bindings: Bindings) -> CoveringRule:
-        return CoveringRule(rule, tree.groups, bindings, self._maps_names, tree.machines)
+        return CoveringRule(rule, tree.groups, bindings, self._namespaces is not None, tree.machines)
 
 
 def _bound_by(claim: Claim, name: str, bindings: Bindings) -> Bindings:

@@ -129,7 +129,7 @@ class Search:
 
         Only minimal people are listed: a client with more groups than these gains as well.
         """
-        near = NearRules(self._before, self._after, cause, maps_names=self._namespaces is not None)
+        near = NearRules(self._before, self._after, cause, self._namespaces)
         kinds = (Kind.ANONYMOUS,) if ANONYMOUS in cause.who else _KINDS[cause.sort]
         circumstances = Circumstances.of(near.rules, kinds, self._since, self._budget)
         partition = Partition(circumstances.cells(), self._budget)
