@@ -143,7 +143,8 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
     credentials = None
     if stored is not None:
         found = Owners(known, joined_stamp(sources), robots, workloads, owners, protection)
-        credentials = StoredCredentials(stored.index, found, stored.endings, stored.networks)
+        uncached = [one.name for one in settings.user_sources if one.ldap is not None and one.ldap.cache == 0]
+        credentials = StoredCredentials(stored.index, found, stored.endings, stored.networks, uncached=uncached)
     return Chain(
         sources if protection is None else [protection.sheltered(source) for source in sources],
         anonymous=settings.anonymous,

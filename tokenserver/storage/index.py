@@ -44,7 +44,7 @@ class HeldCredential(NamedTuple):
 
     `version` changes whenever the row does. `ended` is why it has been ended, None while it is active; whether it has
     expired is the caller's business. `used` is its last use in seconds since the epoch, None if it was never used: the
-    last one here, or one in another process that is at most `last_uses.LAG_SECONDS` older than the real one.
+    last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
     """
 
     credential: StoredCredential

@@ -16,7 +16,7 @@ from tokenserver.authn.protection.guard import OWNER_SECONDS, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.plan import Plan
 from tokenserver.authn.robots.declared import DeclaredRobots
-from tokenserver.authn.stored.backend import StoredCredentials
+from tokenserver.authn.stored.backend import RECENT_SECONDS, StoredCredentials
 from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.new_networks import NewNetworks
 from tokenserver.authn.stored.owners import Owners
@@ -127,7 +127,7 @@ class World:
             known if namespaces else (),
             self.guard,
         )
-        self.credentials = StoredCredentials(self.storage, owners, self.endings, self.networks)
+        self.credentials = StoredCredentials(self.storage, owners, self.endings, self.networks, monotonic=self.clock)
         return self.credentials
 
     def use(self, key: AccessKey, client: Any = HOME, now: float = NOW) -> Identity:
@@ -188,6 +188,7 @@ def test_a_session(world: World) -> None:
     )  # fmt: skip
     assert world.use(key) is found
     world.jobs.declared.clear()
+    world.reloaded()
     assert "is no declared workload" in world.reason(key)
     world.reloaded(workloads=False)
     assert "no issuer of tokens is configured" in world.reason(key)
@@ -240,11 +241,14 @@ def test_a_group_that_is_lost(world: World) -> None:
 
 
 def test_a_changed_line_is_seen_immediately(world: World) -> None:
-    """As at a login of a user of a file: the stamp is part of what is remembered."""
+    """As at a login of a user of a file: the stamp is part of what the guard remembers across reloads."""
     key = world.storage.add(stored(KEY))
     world.use(key)
     world.first.users["ann"] = AccountEnded("the account is disabled")
+    world.reloaded()
+    assert world.use(key).subject == "ann"
     world.first.stamps["ann"] = b"!"
+    world.reloaded()
     assert world.reason(key).endswith("the account is disabled")
 
 
@@ -316,6 +320,7 @@ def test_what_refuses_a_refresh_token_for_a_while(case: str) -> None:
     key = world.storage.add(stored(REFRESH, proof=b"p1"))
     world.use(key)
     TROUBLES[case](world)
+    world.clock.now += RECENT_SECONDS
     assert world.reason(key).startswith(f"stored login {key.id} of ann: ")
     assert world.storage.ended == []
     world.first.users["ann"] = ANN
@@ -384,9 +389,22 @@ def test_another_version_is_another_identity(world: World) -> None:
     assert world.use(key).ceiling == ceiling(("web/**", "pull"))
 
 
-def test_without_a_guard_every_use_looks_up(world: World) -> None:
-    """For commands that read the files once."""
+def test_people_of_an_uncached_source_are_looked_up_each_time(world: World) -> None:
+    """As at their logins by password."""
+    key = world.storage.add(stored(KEY))
+    owners = Owners((world.first,), world.first.stamp, DeclaredRobots(()))
+    made = StoredCredentials(world.storage, owners, world.endings, world.networks, uncached=["first"])
+    for _ in range(3):
+        made.authenticate(presented(key), HOME, NOW)
+    assert world.first.asked == ["ann"] * 3
+
+
+def test_without_a_guard_the_owner_is_looked_up_each_second(world: World) -> None:
+    """Uses within a second share one look."""
     unguarded = World(guarded=False)
     key = unguarded.storage.add(stored(KEY))
     assert [unguarded.use(key), unguarded.use(key)] == [world.use(world.storage.add(stored(KEY)))] * 2
+    assert unguarded.first.asked == ["ann"]
+    unguarded.clock.now += RECENT_SECONDS
+    unguarded.use(key)
     assert unguarded.first.asked == ["ann"] * 2

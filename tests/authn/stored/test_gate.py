@@ -11,6 +11,7 @@ from held_credentials import NOW, Held, stored
 from tokenserver.authn.stored.gate import check
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import UnusableAccessKey
+from tokenserver.storage.credential import LAG_SECONDS
 
 KEY, ROBOT, REFRESH = AccessKeyForm.PERSONAL, AccessKeyForm.ROBOT, AccessKeyForm.REFRESH
 HOME = ip_address("10.1.2.3")
@@ -55,14 +56,14 @@ def test_names_of_others(owner: str, name: str) -> None:
             id="its end is the first moment after it",
         ),
         pytest.param(
-            Held(stored(REFRESH, idle=60)), NOW + 60,
+            Held(stored(REFRESH, idle=60)), NOW + 60 + LAG_SECONDS,
             "stored login  of ann was not used for too long, since it had to be used before 2027-01-15 08:01 UTC",
             "the stored login was not used for too long and ended on 2027-01-15 08:01 UTC; fix: log out of the registry"
             " and in again: docker logout HOST, then docker login HOST",
             id="never used",
         ),
         pytest.param(
-            Held(stored(REFRESH, idle=60), used=NOW + 30), NOW + 90,
+            Held(stored(REFRESH, idle=60), used=NOW + 30), NOW + 90 + LAG_SECONDS,
             "stored login  of ann was not used for too long, since it had to be used before 2027-01-15 08:01 UTC",
             "the stored login was not used for too long and ended on 2027-01-15 08:01 UTC; fix: log out of the registry"
             " and in again: docker logout HOST, then docker login HOST",
@@ -85,8 +86,8 @@ def test_what_is_over(held: Held, moment: float, reason: str, public: str) -> No
 def test_just_before() -> None:
     """A use resets the time that may pass without one."""
     check(Held(stored(KEY)), "", None, NOW + 3599)
-    check(Held(stored(REFRESH, idle=60)), "", None, NOW + 59)
-    check(Held(stored(REFRESH, idle=60), used=NOW + 59), "", None, NOW + 118)
+    check(Held(stored(REFRESH, idle=60)), "", None, NOW + 59 + LAG_SECONDS)
+    check(Held(stored(REFRESH, idle=60), used=NOW + 59), "", None, NOW + 118 + LAG_SECONDS)
 
 
 @pytest.mark.parametrize(

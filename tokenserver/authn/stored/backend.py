@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Collection
+
 from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.gate import NOUNS, VIA, check, fix_for
 from tokenserver.authn.stored.new_networks import NewNetworks
@@ -16,29 +19,47 @@ from tokenserver.storage.credential import StoredCredential
 MAX_BUILT = 10_000
 """Credentials whose identities are kept; building one again takes ten microseconds."""
 
+RECENT_SECONDS = 1.0
+"""For how long a use of a credential relies on the owner that was found at an earlier one."""
+
 _LOGINS = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
 
 
 class _Built:
     """The identity of a credential at its last use, with what it was made of."""
 
-    __slots__ = ("client", "identity", "owner", "version")
+    __slots__ = ("client", "identity", "owner", "until", "version")
 
     def __init__(self, version: bytes, owner: Identity, identity: Identity, client: Address | None) -> None:
         self.version = version
         self.owner = owner
         self.identity = identity
         self.client = client
+        self.until = 0.0
 
 
 class StoredCredentials:
-    """A `KeyAuthenticator` for the credentials in the storage. A reload of users or policies replaces the whole."""
+    """A `KeyAuthenticator` for the credentials in the storage. A reload of users or policies replaces the whole.
 
-    def __init__(self, index: KeyIndex, owners: Owners, endings: Endings, networks: NewNetworks) -> None:
+    People of the user sources in `uncached` are looked up at each use. `monotonic` gives seconds.
+    """
+
+    def __init__(
+        self,
+        index: KeyIndex,
+        owners: Owners,
+        endings: Endings,
+        networks: NewNetworks,
+        *,
+        uncached: Collection[str] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._index = index
         self._owners = owners
         self._endings = endings
         self._networks = networks
+        self._uncached = frozenset(uncached)
+        self._monotonic = monotonic
         self._built: BoundedCache[str, _Built] = BoundedCache(MAX_BUILT)
 
     def authenticate(self, key: Key, client: Address | None, now: float) -> Identity:
@@ -55,23 +76,30 @@ class StoredCredentials:
         ended = self._endings.reason(credential.id)
         if ended is not None:
             raise _refusal(credential, ended)
+        moment = self._monotonic()
+        built = self._built.get(key.id)
+        if built is None or moment >= built.until or built.version != held.version:
+            owner = self._owner(credential)
+            if built is None or built.owner is not owner or built.version != held.version:
+                built = _Built(held.version, owner, with_credential(owner, credential, VIA[credential.form]), None)
+                self._built.put(key.id, built)
+            if owner.source not in self._uncached:
+                built.until = moment + RECENT_SECONDS
+        if client != built.client:
+            self._networks.note(credential, client)
+            built.client = client
+        self._index.touch(key.id, now, client)
+        return built.identity
+
+    def _owner(self, credential: StoredCredential) -> Identity:
         try:
-            owner = self._owners.owner(credential)
+            return self._owners.owner(credential)
         except AccountEnded as error:
             if credential.form is AccessKeyForm.REFRESH:  # not a key: its owner made it on purpose, and may return
                 self._endings.end(credential.id, error.reason)
             raise _refusal(credential, error.reason) from error
         except InvalidCredentials as error:
             raise _refusal(credential, error.reason) from error
-        built = self._built.get(key.id)
-        if built is None or built.owner is not owner or built.version != held.version:
-            built = _Built(held.version, owner, with_credential(owner, credential, VIA[credential.form]), None)
-            self._built.put(key.id, built)
-        if client != built.client:
-            self._networks.note(credential, client)
-            built.client = client
-        self._index.touch(key.id, now, client)
-        return built.identity
 
 
 def _refusal(credential: StoredCredential, reason: str) -> UnusableAccessKey:

@@ -1,6 +1,7 @@
 """The gate of stored credentials: whether one may be used here and now, whatever its owner may. Pure.
 
-Everything is seen at each use, before any cache. Whoever comes here has proved possession, so the messages say what is
+Everything is seen at each use, before any cache; other processes tell their uses a while later, so an idle credential
+ends `LAG_SECONDS` later than it could. Whoever comes here has proved possession, so the messages say what is
 wrong; nothing in them is about the owner.
 """
 
@@ -14,7 +15,7 @@ from tokenserver.authn.usernames import canonical
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import UnknownRefreshToken, UnusableAccessKey
 from tokenserver.identity import ROBOT_PREFIX, Sort
-from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.credential import LAG_SECONDS, StoredCredential
 
 NOUNS = {
     AccessKeyForm.PERSONAL: "access key",
@@ -45,7 +46,7 @@ def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> N
     if (
         held.ended is None
         and now < credential.ends
-        and (credential.idle is None or now < idle_end(held))
+        and (credential.idle is None or now < idle_end(held) + LAG_SECONDS)
         and (not credential.networks or credential.allows(client))
         and (name in NEUTRAL_NAMES or fits(credential, name))
     ):
@@ -54,7 +55,7 @@ def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> N
 
 
 def idle_end(held: VerifiedKey) -> float:
-    """The first moment at which the credential is unused for too long."""
+    """The first moment at which the credential is unused for too long, as far as its uses are known here."""
     begin = held.credential.created if held.used is None else held.used
     return float("inf") if held.credential.idle is None else begin + held.credential.idle
 
@@ -87,7 +88,7 @@ def _problem(held: VerifiedKey, name: str, client: Address | None, now: float) -
     if now >= credential.ends:
         end = spell_moment(credential.ends)
         return UnusableAccessKey(f"{what} expired on {end}", f"the {noun} expired on {end}; fix: {fix}")
-    if now >= idle_end(held):
+    if now >= idle_end(held) + LAG_SECONDS:
         end = spell_moment(idle_end(held))
         reason = f"{what} was not used for too long, since it had to be used before {end}"
         return UnusableAccessKey(reason, f"the {noun} was not used for too long and ended on {end}; fix: {fix}")

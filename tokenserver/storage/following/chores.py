@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LAG_SECONDS, LastUses
+from tokenserver.storage.credential import LAG_SECONDS
+from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LastUses
 from tokenserver.storage.following.reading import CredentialReader, EndingSoon, Total
 from tokenserver.storage.unavailable import StorageUnavailable
 

@@ -10,9 +10,6 @@ from typing import NamedTuple
 FLUSH_SECONDS = 60.0
 """How often uses are written, and read. After a crash, those of the last minute are lost."""
 
-LAG_SECONDS = 150
-"""How much older than the real last use that of another process may seem: a minute to write, one to read, and some."""
-
 MAX_WAITING = 100_000
 """How many credentials can have uses that wait for the database; further ones are not noted while it is down."""
 
