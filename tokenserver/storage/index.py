@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from tokenserver.access_keys import digest_of
 from tokenserver.credentials import Key
 from tokenserver.storage.credential import ACTIVE, CredentialRow, StoredCredential, UnreadableCredential, opened
 from tokenserver.storage.following.last_uses import LastUses
@@ -54,10 +55,12 @@ class HeldCredential(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """A row after its first use; without a credential it is refused. `pepper` is the key of its digest."""
+    """A row after its first use with the right key; without a credential it is refused.
 
-    digest: bytes
-    pepper: bytes
+    `hash` is the SHA-256 of the key, which is computed faster than the digest and is kept in memory only.
+    """
+
+    hash: bytes
     credential: StoredCredential | None
     version: bytes
     ended: str | None
@@ -138,11 +141,9 @@ class CredentialIndex:
             Overloaded: too many requests wait for the same new id.
         """
         found = self._opened.get(key.id)
-        if found is None:
+        if found is None or not hmac.compare_digest(digest_of(key.text), found.hash):
             return self._first_use(key)
         self._require_current()
-        if not hmac.compare_digest(digest_of_key(found.pepper, key.text), found.digest):
-            return None
         return self._held(key.id, found)
 
     def apply(self, rows: Iterable[CredentialRow]) -> None:
@@ -189,7 +190,7 @@ class CredentialIndex:
         is_right = hmac.compare_digest(digest_of_key(state_key.pepper, key.text), row.digest if row else _NO_DIGEST)
         if row is None or not is_right:
             return None
-        found = self._open(row)
+        found = self._open(row, digest_of(key.text))
         with self._lock:
             if self._rows.get(key.id) == data:  # otherwise it has changed meanwhile
                 self._opened[key.id] = found
@@ -240,7 +241,7 @@ class CredentialIndex:
             self.unreadable(error)
             return None
 
-    def _open(self, row: CredentialRow) -> _Opened:
+    def _open(self, row: CredentialRow, text_hash: bytes) -> _Opened:
         """The row after the check of its seal; without a credential if it must not be used."""
         state_key = self._keys.by_number.get(row.pepper, self._keys.newest)
         ended = None if row.state == ACTIVE else row.reason or "ended"
@@ -257,7 +258,7 @@ class CredentialIndex:
                 f" state.key has written it; fix: tokenserver storage check",
                 mark=row.seal,
             )
-        return _Opened(row.digest, state_key.pepper, credential, version, ended)
+        return _Opened(text_hash, credential, version, ended)
 
     def unreadable(self, error: UnreadableCredential) -> None:
         """Report a row that cannot be read, and so is refused."""

@@ -48,7 +48,7 @@ def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> N
         and now < credential.ends
         and (credential.idle is None or now < idle_end(held) + LAG_SECONDS)
         and (not credential.networks or credential.allows(client))
-        and (name in NEUTRAL_NAMES or fits(credential, name))
+        and (name == credential.owner or name in NEUTRAL_NAMES or fits(credential, name))
     ):
         return
     raise _problem(held, name, client, now)
