@@ -108,6 +108,7 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
         refuse("libseccomp2 is not installed")
     facts = service()
     assert facts.pop("ProtectSystem") == ["strict"]
+    assert facts.pop("ReadWritePaths") == ["-/etc/tokenserver/state"]
     assert facts.pop("NoNewPrivileges") == facts.pop("PrivateTmp") == facts.pop("PrivateDevices") == ["yes"]
     assert facts.pop("CapabilityBoundingSet") == [""]
     assert (facts.pop("ProtectProc"), facts.pop("ProcSubset")) == (["invisible"], ["pid"])
@@ -129,7 +130,7 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
         refuse(f"systemd-analyze cannot list system calls here: {error}")
     assert set(facts) <= ELSEWHERE, f"the test does not know {set(facts) - ELSEWHERE}"
     with container_host(folder) as host:
-        spec = {"ulimits": {"nofile": limit}, "volumes": ["etc:/etc/tokenserver:ro"], "read_only": True}
+        spec = {"ulimits": {"nofile": limit}, "volumes": ["etc:/etc/tokenserver:ro", "etc/state:/etc/tokenserver/state"], "read_only": True}
         spec |= {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
         container = host.create("unit", spec, image, environment={"PATH": "/usr/bin:/bin"})
         sandbox = {

@@ -181,6 +181,7 @@ def create_site(folder: Path, options: SiteOptions) -> str:
             lifetime=settings.key_sets()[0].schedule.certificate_lifetime,
         )
         init_state_keys(settings.keys.folder)
+        (folder / USUAL_FILE).parent.mkdir(mode=0o700, exist_ok=True)
         load_snapshot(settings)
     except BaseException:
         # The options do not work: leave nothing behind that would block a second try.
