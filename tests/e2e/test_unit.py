@@ -130,7 +130,8 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
         refuse(f"systemd-analyze cannot list system calls here: {error}")
     assert set(facts) <= ELSEWHERE, f"the test does not know {set(facts) - ELSEWHERE}"
     with container_host(folder) as host:
-        spec = {"ulimits": {"nofile": limit}, "volumes": ["etc:/etc/tokenserver:ro", "etc/state:/etc/tokenserver/state"], "read_only": True}
+        volumes = ["etc:/etc/tokenserver:ro", "etc/state:/etc/tokenserver/state"]
+        spec = {"ulimits": {"nofile": limit}, "volumes": volumes, "read_only": True}
         spec |= {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
         container = host.create("unit", spec, image, environment={"PATH": "/usr/bin:/bin"})
         sandbox = {
