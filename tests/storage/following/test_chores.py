@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -12,9 +13,9 @@ from followed_storage import Site
 from stored_credentials import DAY, FULL, NOW, PLAIN
 
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.storage.following.chores import MAX_NAMED, ending_line
+from tokenserver.storage.following.chores import MAX_NAMED, Chores, ending_line
 from tokenserver.storage.following.last_uses import FLUSH_SECONDS
-from tokenserver.storage.following.reading import EndingSoon, Total
+from tokenserver.storage.following.reading import CredentialReader, EndingSoon, Total
 from tokenserver.storage.selection import Selection
 
 
@@ -94,6 +95,36 @@ def test_what_ends_soon_is_named_once_a_day(site: Site, caplog: pytest.LogCaptur
     assert len(caplog.messages) == 2
     assert f"access key {soon.id} of ann (laptop) on 2027-01-20" in caplog.messages[0]
     assert (later.id in caplog.messages[0], later.id in caplog.messages[1]) == (False, True)
+
+
+def test_one_worker_removes_what_ended_long_ago_once_a_day(site: Site) -> None:
+    """And again on the next day."""
+    said: set[str] = set()
+    pruned: list[str] = []
+
+    def is_first(line: str) -> bool:
+        is_new = line not in said
+        said.add(line)
+        return is_new
+
+    workers = [
+        Chores(
+            site.copy().index.uses,
+            CredentialReader(site.database),
+            is_first=is_first,
+            prune=partial(pruned.append, name),
+            now=site.clock,
+            monotonic=site.monotonic,
+        )
+        for name in ("one", "other")
+    ]
+    for day in range(3):
+        for _ in range(2):
+            for worker in workers:
+                worker.run()
+            site.monotonic.now += FLUSH_SECONDS
+        assert len(pruned) == day + 1
+        site.clock.now += DAY
 
 
 def test_a_long_list_is_cut() -> None:

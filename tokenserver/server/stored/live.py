@@ -24,6 +24,7 @@ from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal
 from tokenserver.storage.index import CredentialIndex
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
+from tokenserver.storage.upkeep.pruning import prune
 
 
 class LiveStorage:
@@ -48,7 +49,14 @@ class LiveStorage:
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
-        self._chores = Chores(self.index.uses, reader, is_first=is_first, now=now, monotonic=monotonic)
+        self._chores = Chores(
+            self.index.uses,
+            reader,
+            is_first=is_first,
+            prune=lambda: prune(database, now=now()),
+            now=now,
+            monotonic=monotonic,
+        )
         self._follower = StorageFollower(
             self.index, reader, signal, loaded=self._chores.forget, is_first=is_first, monotonic=monotonic
         )

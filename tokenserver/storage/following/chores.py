@@ -1,4 +1,4 @@
-"""Chores of a worker, once a minute: last uses in both directions, totals for metrics, and what ends soon.
+"""Chores of a worker, once a minute: last uses in both directions, and totals; daily what ends soon, or is over.
 
 They have a thread of their own: writing may wait for other writers, and no look for revocations must wait for that.
 """
@@ -34,7 +34,10 @@ _KINDS = {str(AccessKeyForm.PERSONAL): "access key", str(AccessKeyForm.ROBOT): "
 
 
 class Chores:
-    """The chores of one worker. A line of the log is written if `is_first(line)`; `now` is seconds since the epoch."""
+    """The chores of one worker. A line of the log is written if `is_first(line)`; `now` is seconds since the epoch.
+
+    `prune` removes what ended long ago; one worker of a server calls it once a day.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class Chores:
         reader: CredentialReader,
         *,
         is_first: Callable[[str], bool],
+        prune: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uses = uses
         self._reader = reader
         self._is_first = is_first
+        self._prune = prune
         self._now = now
         self._monotonic = monotonic
         self._due = 0.0
@@ -85,7 +90,7 @@ class Chores:
         begin = int(self._now())
         self._uses.learn(self._reader.last_uses(self._since))
         self.totals = self._reader.totals(begin)
-        self._report_ends(begin)
+        self._daily(begin)
         self._due, self._since = self._monotonic() + FLUSH_SECONDS, begin - LAG_SECONDS
 
     def write_uses(self) -> None:
@@ -111,14 +116,16 @@ class Chores:
             logger.warning("%s", line)
         self._is_failing = True
 
-    def _report_ends(self, now: int) -> None:
-        """Once a day, name the credentials that end soon."""
+    def _daily(self, now: int) -> None:
+        """Once a day, name the credentials that end soon, and remove those that ended long ago."""
         day = _day(now)
         if day == self._day:
             return
         ending = self._reader.ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
         if ending and self._is_first(f"credentials that end soon {day}"):
             logger.warning("%s", ending_line(ending))
+        if self._is_first(f"credentials are removed {day}"):
+            self._prune()
         self._day = day
 
 
