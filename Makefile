@@ -76,6 +76,8 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.many_scopes
 	$(BIN)/python -m bench.fresh
 	$(BIN)/python -m bench.storage
+	$(BIN)/python -m bench.credentials
+	$(BIN)/python -m bench.stored_keys
 
 bench-compare: $(VENV)/.installed-dev ## measure this tree and another revision in turn, and print ratios: make bench-compare REV=v0.1.0
 	@test -n "$(REV)" || { echo "make bench-compare REV=REVISION" >&2; exit 2; }

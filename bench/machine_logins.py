@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 import time
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 from workload_jwts import jwk, jwt, key_set, private_key  # the issuer of the tests
 
 from bench.load import Work, post
-from bench.servers import PASSWORD
+from bench.servers import PASSWORD, basic
 from tokenserver.access_keys import RANDOM_BYTES, compose_key, declare, spell_declaration
 from tokenserver.credentials import AccessKeyForm
 
@@ -45,11 +44,6 @@ def signed(number: int) -> str:
     about = {f"claim_{one}": "x" * 30 for one in range(20)}
     claims = {"iss": ISSUER, "aud": "bench", "sub": "repo:octo-org/web", "iat": now, "exp": now + 3600}
     return jwt({**claims, **about, "repository_id": "74", "run_id": str(number)}, algorithm="RS256")
-
-
-def basic(user: str, password: str) -> str:
-    """The value of an Authorization header."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,9 @@ class Running:
         return [int(number) for number in text.split()]
 
 
-def basic(user: str) -> str:
-    """The Authorization header of a user of `users_file`."""
-    return "Basic " + base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
+def basic(user: str, password: str = PASSWORD) -> str:
+    """The Authorization header of a user, such as one of `users_file`."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def users_file(file: Path, count: int, cost: int = 10) -> None:

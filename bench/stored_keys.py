@@ -7,25 +7,18 @@ fastest rounds. The first login with a JWT, which verifies it, is measured alone
 
 from __future__ import annotations
 
-import base64
 import io
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-
-from workload_jwts import jwk, jwt, key_set, private_key  # the issuer of the tests
-
 from bench.frames import Sink
+from bench.machine_logins import ACCESS_KEY, SOURCE, files, signed
 from bench.servers import PASSWORD, QUERY, basic, write
-from tokenserver.access_keys import RANDOM_BYTES, compose_key, declare, spell_declaration
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import AccessKeyForm
@@ -37,12 +30,6 @@ from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.state_keys import init_state_keys
 from tokenserver.web.application import application
 
-ISSUER = "https://issuer.example.com"
-WORKLOADS = 'workloads: {job: {from: ci, claims: {repository_id: "74"}}}\n'
-SOURCE = (
-    f'{{workload: {{name: ci, preset: github_actions, issuer: "{ISSUER}", audience: bench, '
-    "keys: {file: jwks.json}}}"
-)
 STORAGE = "access_keys: {}\nrefresh_tokens: {}\nstorage: state/tokenserver.db\n"
 ROUNDS = 100
 CALLS = 250
@@ -50,16 +37,8 @@ CALLS = 250
 
 def main() -> None:
     """Print the rate of the machines' logins as a fraction of that of the user's, for GET and for POST."""
-    issuer = private_key("RS256")
-    key = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES)))
     with tempfile.TemporaryDirectory() as folder:
-        config = write(Path(folder) / "server", users=1, sources=SOURCE)
-        line = spell_declaration(declare(key, datetime.now(UTC) + timedelta(days=30)))
-        robots = Path(folder) / "server" / "policies" / "robots.yaml"
-        robots.write_text(f"version: 1\nrobots:\n  ci:\n    secrets:\n      {line}\n{WORKLOADS}")
-        robots.chmod(0o644)
-        keys = Path(folder) / "server" / "jwks.json"
-        keys.write_bytes(key_set(jwk(issuer, "k")))
+        config = write(Path(folder) / "server", users=1, sources=SOURCE, files=files())
         with config.open("a", encoding="utf-8") as written:
             written.write(STORAGE)
         (config.parent / "state").mkdir(mode=0o700)
@@ -70,11 +49,11 @@ def main() -> None:
         server.watch()
         app = application(server)
         personal, refresh = (_stored(server, form) for form in (AccessKeyForm.PERSONAL, AccessKeyForm.REFRESH))
-        texts = (("declared key", "ci", key.text.reveal()), ("stored key", "u0", personal), ("JWT", "ci", _signed(0)))
+        texts = (("declared key", "ci", ACCESS_KEY), ("stored key", "u0", personal), ("JWT", "ci", signed(0)))
         for name, typed, text in (*texts, ("refresh token", "<token>", refresh)):
             posted = _post(app, typed, text) if name != "refresh token" else _refresh(app, text)
             for method, user, machine in (
-                ("GET", _get(app, basic("u0")), _get(app, _basic(text, typed))),
+                ("GET", _get(app, basic("u0")), _get(app, basic(typed, text))),
                 ("POST", _post(app, "u0", PASSWORD), posted),
             ):
                 for call in (user, machine):
@@ -84,12 +63,12 @@ def main() -> None:
                 median = statistics.median(one / other for one, other in rounds)
                 costs = f"password {best[0]:.1f} us, {name} {best[1]:.1f} us at best"
                 print(f"{method:4} {costs}, ratio {best[0] / best[1]:.3f}; median of all rounds {median:.3f}")
-        headers = iter([_basic(_signed(number)) for number in range(1, CALLS + 1)])
+        headers = iter([basic("ci", signed(number)) for number in range(1, CALLS + 1)])
         print(f"first login with a JWT: {_seconds(lambda: _ask_once(app, headers)) / CALLS * 1e6:.0f} us")
         stored = [_stored(server, AccessKeyForm.PERSONAL) for _ in range(CALLS)]
-        headers = iter([_basic(one, "u0") for one in stored])
+        headers = iter([basic("u0", one) for one in stored])
         first = _seconds(lambda: _ask_once(app, headers)) / CALLS
-        headers = iter([_basic(one, "u0") for one in stored])
+        headers = iter([basic("u0", one) for one in stored])
         again = _seconds(lambda: _ask_once(app, headers)) / CALLS
         print(
             f"first use of a stored key: {first * 1e6:.0f} us, second {again * 1e6:.0f} us, {first / again:.2f} times"
@@ -111,18 +90,6 @@ def _stored(server: RunningServer, form: AccessKeyForm) -> str:
     assert server.storage is not None  # noqa: S101 - it is configured
     key, _ = server.storage.store.create(wanted, at_most=1000)
     return key.text.reveal()
-
-
-def _basic(text: str, name: str = "ci") -> str:
-    return "Basic " + base64.b64encode(f"{name}:{text}".encode()).decode()
-
-
-def _signed(number: int) -> str:
-    """A JWT as GitHub's are, each another one."""
-    now = int(time.time())
-    about = {f"claim_{one}": "x" * 30 for one in range(20)}
-    claims = {"iss": ISSUER, "aud": "bench", "sub": "repo:octo-org/web", "iat": now, "exp": now + 3600}
-    return jwt({**claims, **about, "repository_id": "74", "run_id": str(number)}, algorithm="RS256")
 
 
 def _seconds(call: Callable[[], None]) -> float:
