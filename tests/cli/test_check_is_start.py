@@ -129,7 +129,7 @@ def test_the_start_makes_the_storage(
     monkeypatch.setattr("tokenserver.process.listener.start_metrics", lambda _: None)
     file = site.folder / "state" / "tokenserver.db"
     assert run("check", site).exit_code == 0
-    assert not file.parent.exists()
+    assert not file.exists()
     assert run("serve", site).exit_code == 0
     assert f"storage: made {file}" in caplog.text
     assert file.stat().st_size > 0

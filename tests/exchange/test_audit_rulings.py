@@ -71,7 +71,7 @@ def facts(ruling: Ruling) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "asked_as": registry.asked_as,
         "grant": "held" if registry.holds else None,
-        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, Kind.PASSWORD) else None,
+        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, Kind.PASSWORD, Kind.KEY) else None,
         "credential": identity.credential or None,
         "rules_omitted": omitted or None,
         "stale": identity.stale or None,
