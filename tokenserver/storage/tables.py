@@ -120,8 +120,17 @@ flows = Table(
     Column("user_code", Text, unique=True),
     Column("state", Text, nullable=False),
     Column("ends", BigInteger, nullable=False),
+    Column("made_by", Text),
+    Column("polled", BigInteger),
+    Column("pause", Integer),
     Index("flows_ends", "ends"),
+    Index("flows_made_by", "kind", "made_by"),
 )
+"""Logins in progress. `payload` is a box that opens for its row alone; what is not in it narrows or counts at most.
+
+`made_by` is whose limit counts the row, such as an address. `polled` is when a device asked last, and `pause` how many
+seconds it has to wait between two questions.
+"""
 
 browser_sessions = Table(
     "browser_sessions",

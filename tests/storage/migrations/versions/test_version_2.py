@@ -12,7 +12,7 @@ from tokenserver.storage.migrations import migrate
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.tables import SCHEMA
 
-CHANGED = ("people", "browser_sessions", "epochs")
+CHANGED = ("people", "browser_sessions", "flows", "epochs")
 
 
 def columns(engine: Engine) -> dict[str, list[str]]:

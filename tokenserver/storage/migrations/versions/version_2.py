@@ -1,4 +1,7 @@
-"""Version 2: seals for people and browser sessions, and epochs. Nothing has written to the replaced tables before."""
+"""Version 2: seals for people and browser sessions, limits of logins in progress, and epochs.
+
+Nothing has written to the replaced tables before.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ down_revision = "1"
 
 
 def upgrade() -> None:
-    """Replace the tables of people and browser sessions, and make that of epochs."""
+    """Replace the tables of people, of browser sessions and of logins in progress, and make that of epochs."""
     op.drop_table("people")
     op.create_table(
         "people",
@@ -62,6 +65,21 @@ def upgrade() -> None:
     )
     op.create_index("browser_sessions_subject", "browser_sessions", ["source", "subject"])
     op.create_index("browser_sessions_ends", "browser_sessions", ["ends"])
+    op.drop_table("flows")
+    op.create_table(
+        "flows",
+        Column("id", LargeBinary, primary_key=True),
+        Column("kind", Text, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("user_code", Text, unique=True),
+        Column("state", Text, nullable=False),
+        Column("ends", BigInteger, nullable=False),
+        Column("made_by", Text),
+        Column("polled", BigInteger),
+        Column("pause", Integer),
+    )
+    op.create_index("flows_ends", "flows", ["ends"])
+    op.create_index("flows_made_by", "flows", ["kind", "made_by"])
     op.create_table(
         "epochs",
         Column("source", Text, nullable=False),
