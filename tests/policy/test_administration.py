@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from policy_folders import GOOD, NOW, write
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.administration import administrators_including, is_administrator, may_manage_robot
+from tokenserver.policy.administration import (
+    AdministratorChange,
+    administrators_including,
+    changed_administrators,
+    is_administrator,
+    may_manage_robot,
+)
 from tokenserver.policy.loading.loader import PolicyLoader, compile_policies, load_policies
-from tokenserver.policy.model import Groups, PolicySet, Principal, Principals
+from tokenserver.policy.machines.robots import subject_of
+from tokenserver.policy.model import Group, Groups, PolicySet, Principal, Principals
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 
 ROOT = """\
@@ -165,3 +173,87 @@ def test_a_local_group_is_no_administrator(folder: Path) -> None:
     policies = compile_policies(folder)[0]
     assert not is_administrator(policies, person("mallory"))
     assert is_administrator(policies, person("dora", "ops"))
+
+
+NAMES = ("ann", "ben")
+GROUPS = ("ops", "web", "dir")
+CLIENTS = [
+    *(person(name, *some) for name in (*NAMES, "cleo") for some in ((), ("ops",), ("dir",), ("ops", "web", "dir"))),
+    *(robot_identity(name) for name in NAMES),
+    ANONYMOUS,
+]
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> PolicySet:
+    """Administrators of every sort, and some groups of the tree, which may hide a directory group."""
+    subjects = st.frozensets(st.sampled_from([*NAMES, *map(subject_of, NAMES)]))
+    names = st.frozensets(st.sampled_from(GROUPS))
+    defined = draw(names)
+    groups = [Group(one, draw(subjects), draw(names), draw(names) & defined) for one in sorted(defined)]
+    entries = draw(
+        st.lists(st.builds(Principal, st.sampled_from(["user", "robot"]), st.sampled_from(NAMES)), max_size=2)
+    ) + [Principal("group", one) for one in sorted(draw(names))]
+    return PolicySet("", (), (), Groups.of_all(groups), {}, administrators=principals_of(entries))
+
+
+def is_about(change: AdministratorChange, client: Identity) -> bool:
+    """Whether the client is among those of the row."""
+    who = change.who
+    return {
+        "user": client.kind is not Kind.ROBOT and client.subject == who.name,
+        "robot": client.subject == subject_of(who.name),
+        "directory": who.name in client.groups,
+    }[who.sort]
+
+
+@given(trees(), trees())
+def test_changes_are_complete_and_right(before: PolicySet, after: PolicySet) -> None:
+    """Each client that becomes an administrator is in a row, and each row has a client that does."""
+    rows = changed_administrators(before, after)
+    new = [one for one in CLIENTS if is_administrator(after, one) and not is_administrator(before, one)]
+    assert [one for one in new if not any(is_about(row, one) for row in rows)] == []
+    for row in rows:
+        who = row.who
+        client = person("zoe", who.name) if who.sort == "directory" else person(who.name)
+        client = robot_identity(who.name) if who.sort == "robot" else client
+        assert (is_administrator(before, client), is_administrator(after, client)) == (False, True)
+        assert row.entries == administrators_including(after, client)
+
+
+WORKLOADS = """\
+version: 1
+administrators: [%s]
+workloads:
+  job: {from: github, claims: {%s}}
+allow: [{id: a, to: [authenticated], repositories: [p], role: reader}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param("repository_id: 7", "repository_id: 7", False, id="the same"),
+        pytest.param("repository_id: 7", "repository_id: 7, ref: refs/heads/main", False, id="fewer"),
+        pytest.param("repository_id: 7, ref: refs/heads/main", "repository_id: 7", True, id="more"),
+        pytest.param("repository_id: 7", "repository_id: 8", True, id="others"),
+    ],
+)
+def test_changed_claims(folder: Path, before: str, after: str, expected: bool) -> None:
+    """A workload that others can be than before is a new administrator."""
+    trees = []
+    for claims in (before, after):
+        write(folder / "a.yaml", WORKLOADS % ("'workload:job'", claims))
+        trees.append(load_policies(folder, now=NOW))
+    who = Principal("workload", "job")
+    assert changed_administrators(*trees) == ((AdministratorChange(who, (who,)),) if expected else ())
+
+
+def test_a_group_of_workloads(folder: Path) -> None:
+    """The workloads of a group are named, with the group."""
+    write(folder / "a.yaml", WORKLOADS % ("'group:jobs'", "repository_id: 7") + "groups: {jobs: {workloads: [job]}}\n")
+    policies = load_policies(folder, now=NOW)
+    nobody = PolicySet("", (), (), Groups.of_all(()), {})
+    expected = AdministratorChange(Principal("workload", "job"), (Principal("group", "jobs"),))
+    assert changed_administrators(nobody, policies) == (expected,)
+    assert changed_administrators(policies, policies) == ()
