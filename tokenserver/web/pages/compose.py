@@ -42,4 +42,5 @@ def site_of(parts: RunningServer) -> Site:
         admission=parts.admission,
         new_id=new_id,
         now=time.time,
+        device_logins=parts.device_logins,
     )

@@ -134,8 +134,7 @@ def is_fresh(actor: Actor) -> bool:
 def to_login() -> Response:
     """Lead to the login, and from there back to this page."""
     had_session = the_site().cookies.session in request.cookies
-    wanted = request.path if request.path in NEXT_PATHS else request.full_path
-    known = next_path(wanted) or next_path("/" + request.path.split("/")[1])
+    known = next_path(request.full_path) or next_path(request.path) or next_path("/" + request.path.split("/")[1])
     values = {"next": known, "note": "ended" if had_session else None}
     return see_other("/login", **{name: value for name, value in values.items() if value is not None})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.settings import Settings
+from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
 from tokenserver.web.client_address import Address
@@ -46,6 +47,7 @@ class Site:
     new_id: Callable[[], str]
     now: Callable[[], float]
     providers: Sequence[LoginProvider] = ()
+    device_logins: DeviceLogins | None = None
 
     @property
     def prefix(self) -> str:
