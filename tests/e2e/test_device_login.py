@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +19,21 @@ import canaries
 import pytest
 from harness import web
 from harness.page_browser import PageBrowser
+from harness.processes import run
+from harness.programs import ROOT, need
 from harness.server import Setup, TokenServer, serving
+
+from tokenserver.exchange.stored.device_refusals import (
+    AccessDenied,
+    AuthorizationPending,
+    ExpiredDeviceCode,
+    SlowDown,
+    UnknownDeviceCode,
+)
 
 pytestmark = pytest.mark.waits
 
+PAGE = (ROOT / "docs" / "terminal-login.md").read_text("utf-8")
 SERVICE, OTHER = "reg.test", "other.test"
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 POLICIES = {
@@ -120,8 +133,43 @@ def test_a_login(server: TokenServer) -> None:
     assert steps == ["asked", "approved", "given"]
 
 
+def test_the_page(server: TokenServer) -> None:
+    """The commands of docs/terminal-login.md, one after the other, with what the one before has answered."""
+    names = {"https://auth.example.com": server.url, "registry.example.com": SERVICE}
+    answers: dict[str, str] = {}
+    ran = []
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        text = block.strip()
+        for name, value in (names | answers).items():
+            text = text.replace(name, value)
+        words = shlex.split(text)
+        output = run([need("curl"), *words[1:]], environment=server.environment, folder=server.folder)
+        assert output.ok, str(output)
+        answer = json.loads(output.stdout)
+        ran.append(sorted(answer))
+        for name in ("device_code", "user_code", "refresh_token"):
+            if name in answer:
+                canaries.know(answer[name])
+                answers[name.upper()] = answer[name]
+        if "user_code" in answer:
+            browser = PageBrowser(server)
+            browser.submit(browser.log_in("ann", link(answer, server)), "/device", decision="confirm")
+    assert ran == [
+        sorted(json.loads(re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0])),
+        ["refresh_token", "refresh_token_expires_in"],
+        ["access_token", "expires_in", "issued_at", "scope", "token"],
+        [],
+    ]
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) - {"error"} == {
+        one.code for one in (AuthorizationPending, SlowDown, AccessDenied, ExpiredDeviceCode, UnknownDeviceCode)
+    }
+
+
 def test_sixteen_questions_together(server: TokenServer) -> None:
-    """Over four workers, one of them gets the token, and there is one (threat 192)."""
+    """Over four workers, one of them gets the token, and there is one.
+
+    See docs/design/threats.md#threat-192.
+    """
     terminal = Terminal(server)
     codes = terminal.ask()
     browser = PageBrowser(server, terminal.address)
@@ -135,7 +183,10 @@ def test_sixteen_questions_together(server: TokenServer) -> None:
 
 
 def test_the_pace_over_all_workers(server: TokenServer) -> None:
-    """Whichever worker is asked knows when another one was, and how long the pause has become (threat 194)."""
+    """Whichever worker is asked knows when another one was, and how long the pause has become.
+
+    See docs/design/threats.md#threat-193.
+    """
     terminal = Terminal(server)
     codes = terminal.ask()
     errors = [terminal.poll(codes).json()["error"] for _ in range(8)]
@@ -156,7 +207,10 @@ def test_denied(server: TokenServer) -> None:
 
 
 def test_guessing_over_all_workers(server: TokenServer) -> None:
-    """A session has five wrong codes, whichever worker gets them (threat 190)."""
+    """A session has five wrong codes, whichever worker gets them.
+
+    See docs/design/threats.md#threat-190.
+    """
     codes = Terminal(server).ask()
     browser = PageBrowser(server, next(ADDRESSES))
     browser.log_in("ben", "/device")
@@ -168,7 +222,10 @@ def test_guessing_over_all_workers(server: TokenServer) -> None:
 
 
 def test_a_flood(server: TokenServer) -> None:
-    """One address begins twenty logins; then it waits, others do not, and tokens are given as before (threat 193)."""
+    """One address begins twenty logins; then it waits, others do not, and tokens are given as before.
+
+    See docs/design/threats.md#threat-193.
+    """
     flood, other = Terminal(server), Terminal(server)
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: flood.post("/device/code").status, range(60)))

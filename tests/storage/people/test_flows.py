@@ -173,7 +173,10 @@ def test_what_is_not_expired_is_not_forgotten(world: World) -> None:
 
 
 def test_too_many_of_a_place(world: World) -> None:
-    """Those that were decided or have expired make room (threat 193)."""
+    """Those that were decided or have expired make room.
+
+    See docs/design/threats.md#threat-193.
+    """
     begun = [world.begin() for _ in range(MAX_PER_PLACE)]
     with pytest.raises(Overloaded) as caught:
         world.others.begin(REQUEST, place="192.0.2.1")
@@ -188,7 +191,10 @@ def test_too_many_of_a_place(world: World) -> None:
 
 
 def test_too_many_in_all(world: World) -> None:
-    """Ten thousand of five hundred addresses are the end of it, and each still finds its own (threat 193)."""
+    """Ten thousand of five hundred addresses are the end of it, and each still finds its own.
+
+    See docs/design/threats.md#threat-193.
+    """
     codes = world.begin("first")
     flow = codes.flow
     row = {"kind": KIND, "payload": b"", "state": "open", "ends": flow.ends, "pause": PAUSE_SECONDS}
@@ -211,7 +217,10 @@ def test_too_many_in_all(world: World) -> None:
 
 @pytest.mark.parametrize("state", list(FlowState))
 def test_who_writes_the_state_approves_nothing(world: World, state: FlowState) -> None:
-    """The state alone is worth nothing (threat 191)."""
+    """The state alone is worth nothing.
+
+    See docs/design/threats.md#threat-192.
+    """
     codes = world.begin()
     world.write(state=str(state))
     found = world.flows.by_device_code(codes.device_code)
@@ -219,7 +228,10 @@ def test_who_writes_the_state_approves_nothing(world: World, state: FlowState) -
 
 
 def test_an_approval_is_for_one_device(world: World) -> None:
-    """The approved box of a login in the row of another one opens for nobody (threat 191)."""
+    """The approved box of a login in the row of another one opens for nobody.
+
+    See docs/design/threats.md#threat-192.
+    """
     approved, _ = world.approved()
     other = world.begin()
     with world.database.engine.begin() as connection:
@@ -230,7 +242,10 @@ def test_an_approval_is_for_one_device(world: World) -> None:
 
 
 def test_codes_of_two_devices_are_not_swapped(world: World) -> None:
-    """A person who types the code of their own device never approves another one (threat 191)."""
+    """A person who types the code of their own device never approves another one.
+
+    See docs/design/threats.md#threat-192.
+    """
     mine, other = world.begin(), world.begin()
     with world.database.engine.begin() as connection:
         for identifier, code in ((mine, None), (other, mine.flow.user_code), (mine, other.flow.user_code)):
@@ -261,7 +276,10 @@ def test_another_state_key(world: World) -> None:
 
 
 def test_the_pace(world: World) -> None:
-    """Each question that comes too soon makes the pause longer, for all workers (threat 194)."""
+    """Each question that comes too soon makes the pause longer, for all workers.
+
+    See docs/design/threats.md#threat-193.
+    """
     flow = world.begin().flow
     assert not world.flows.is_early(flow)
     assert world.others.is_early(flow)

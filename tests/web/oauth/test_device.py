@@ -174,7 +174,10 @@ def test_credentials_in_the_header(device: Device) -> None:
 
 
 def test_one_of_sixteen(device: Device) -> None:
-    """Whoever comes first gets the refresh token, and there is no second one (threat 192)."""
+    """Whoever comes first gets the refresh token, and there is no second one.
+
+    See docs/design/threats.md#threat-192.
+    """
     code = device.approved()
     with ThreadPoolExecutor(16) as pool:
         answers = [run.result() for run in [pool.submit(device.poll, code) for _ in range(16)]]
@@ -195,7 +198,10 @@ def test_a_denial(device: Device) -> None:
 
 
 def test_too_fast(device: Device) -> None:
-    """Five seconds more for each question that comes too soon, and pending again after the wait (threat 194)."""
+    """Five seconds more for each question that comes too soon, and pending again after the wait.
+
+    See docs/design/threats.md#threat-193.
+    """
     code = device.ask().get_json()["device_code"]
     assert [device.error(code) for _ in range(3)] == ["authorization_pending", "slow_down", "slow_down"]
     assert device.site.audit.events[-1]["step"] == "asked"
@@ -261,7 +267,10 @@ def test_who_cannot_approve(device: Device) -> None:
 
 
 def test_guessing(device: Device) -> None:
-    """A session has five wrong codes; right ones do not count (threat 190)."""
+    """A session has five wrong codes; right ones do not count.
+
+    See docs/design/threats.md#threat-190.
+    """
     codes = device.ask().get_json()
     for _ in range(PER_SESSION + 1):
         assert device.logins.look_up(codes["user_code"].lower(), PERSON, session="s").user_code
@@ -275,7 +284,10 @@ def test_guessing(device: Device) -> None:
 
 
 def test_too_many_of_one_address(device: Device) -> None:
-    """The 21st waits; others, and those who only log in, do not notice (threat 193)."""
+    """The 21st waits; others, and those who only log in, do not notice.
+
+    See docs/design/threats.md#threat-193.
+    """
     assert [device.ask().status_code for _ in range(20)] == [200] * 20
     full = device.ask()
     assert (full.status_code, full.headers["Retry-After"]) == (503, "60")
@@ -285,7 +297,10 @@ def test_too_many_of_one_address(device: Device) -> None:
 
 @pytest.mark.parametrize("state", ["approved", "taken", "denied", "nonsense"])
 def test_a_changed_state_gives_nothing(device: Device, state: str) -> None:
-    """Whoever writes to the database approves nothing (threat 191)."""
+    """Whoever writes to the database approves nothing.
+
+    See docs/design/threats.md#threat-192.
+    """
     code = device.ask().get_json()["device_code"]
     storage = device.site.parts.storage
     assert storage is not None

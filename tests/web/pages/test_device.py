@@ -89,7 +89,10 @@ def test_by_typing_the_code(device: Device, browser: Browser) -> None:
     ],
 )
 def test_another_network(device: Device, asks: str, browses: str, differs: bool) -> None:
-    """The sign of a code that somebody else sent (threat 191)."""
+    """The sign of a code that somebody else sent.
+
+    See docs/design/threats.md#threat-191.
+    """
     browser = Browser(device.site.client, address=browses)
     browser.log_in()
     question = browser.get(complete(device.ask(address=asks).get_json()))
