@@ -29,7 +29,16 @@ from tokenserver.web.parameters import UnsupportedMediaType
 from tokenserver.web.token_endpoint import log_failure
 
 NEXT_PATHS = frozenset(
-    {"/account", "/access", "/device", "/admin", "/admin/policies", "/admin/who-can", "/admin/matrix"}
+    {
+        "/account",
+        "/account/keys/new",
+        "/access",
+        "/device",
+        "/admin",
+        "/admin/policies",
+        "/admin/who-can",
+        "/admin/matrix",
+    }
 )
 """Where a login may lead to. `/device` may have the code that the terminal shows."""
 
