@@ -12,6 +12,9 @@ from typing import Any
 
 from tokenserver.config.settings import Settings
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.management.context import ManagementContext
+from tokenserver.management.events import ManagementEvents
+from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
@@ -25,6 +28,7 @@ from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
 from tokenserver.storage.people.browser_sessions import BrowserSessions
+from tokenserver.storage.people.remembered_answers import RememberedAnswers
 from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
@@ -55,6 +59,7 @@ class LiveStorage:
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
         self.sessions = BrowserSessions(database, keys, now=now)
         self.used_forms = UsedForms(database, now=now)
+        self.answers = RememberedAnswers(database, keys, now=now)
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -75,6 +80,19 @@ class LiveStorage:
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
         return SignIn(self.sessions, snapshot, record)
+
+    def management(
+        self,
+        settings: Settings,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[dict[str, Any]], None],
+        *,
+        is_blocked: Callable[[], bool] = lambda: False,
+    ) -> Management:
+        """The management of credentials by these settings; `record` writes an audit event. See `ManagementContext`."""
+        events = ManagementEvents(record)
+        context = ManagementContext(settings, snapshot, self.store, self.sessions, events, self._now, is_blocked)
+        return Management(context)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.
