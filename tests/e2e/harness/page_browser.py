@@ -34,7 +34,7 @@ class PageBrowser:
         assert form is not None, page
         hidden = {name: html.unescape(value) for name, value in _HIDDEN.findall(form[1])}
         body = urlencode(hidden | fields).encode()
-        return self._kept(self._server.request("POST", target, headers=self._sent() | web.FORM, body=body))
+        return self._kept(self._server.request("POST", target, headers={**self._sent(), **web.FORM}, body=body))
 
     def log_in(self, name: str, target: str = "/account") -> web.Answer:
         """Log in, as the page at `target` asks for; that page afterwards."""

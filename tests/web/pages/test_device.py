@@ -15,9 +15,9 @@ from stored_logins_server import StoredSite, stored_site
 from tests_web_server import PASSWORDS
 
 from tokenserver.exchange.stored.device_logins import PER_SESSION
+from tokenserver.management.rights import FRESH_SECONDS
 from tokenserver.web import pages
 from tokenserver.web.pages.german import GERMAN
-from tokenserver.web.pages.shell import FRESH_SECONDS
 
 QUESTION = "Did you start this login yourself, just now?"
 
