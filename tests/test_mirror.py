@@ -30,6 +30,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
+    "credential_helper/token_server/reply.py": "what requests in credential_helper/token_server/test_http.py yield",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",

@@ -1,0 +1,67 @@
+"""docker-credential-tokenserver on a client's machine, as the zipapp that people download, and what it answers there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from script_modules import load_script
+
+from harness.machine import Machine
+from harness.processes import Output
+
+NAME = "docker-credential-tokenserver"
+
+
+class HelperOnMachine:
+    """The program on the PATH of the machine, with a folder of its own; clients are configured for `host`."""
+
+    def __init__(self, machine: Machine, host: str, **settings: Any) -> None:
+        self.machine = machine
+        self.host = host
+        programs = machine.folder / "programs"
+        programs.mkdir()
+        (programs / "helper.pyz").write_bytes(load_script("credential-helper-zipapp").archive())
+        # By the interpreter of the tests, since the zipapp's own line takes the first python3 of the PATH.
+        script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {programs / "helper.pyz"} "$@"\n'
+        (programs / NAME).write_text(script)
+        (programs / NAME).chmod(0o755)
+        machine.environment["PATH"] = f"{programs}:{machine.environment['PATH']}"
+        self.file = programs / NAME
+        self.folder = machine.folder / ".config" / "tokenserver"
+        if settings:
+            self.folder.mkdir(mode=0o700)
+            (self.folder / "helper.json").write_text(json.dumps(settings))
+        text = json.dumps({"credHelpers": {host: "tokenserver"}})
+        for path in (machine.docker_config, machine.auth_file):
+            path.write_text(text)
+
+    def run(self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Output:
+        """Run it as a person or a client does."""
+        return self.machine.run(self.file, *arguments, stdin=stdin, environment=environment)
+
+    def get(self, environment: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+        """What it answers for the registry: user name and secret."""
+        output = self.run("get", stdin=self.host, environment=environment)
+        if not output.ok:
+            assert output.stdout == "credentials not found in native keychain", str(output)
+            return None
+        members = json.loads(output.stdout)
+        return members["Username"], members["Secret"]
+
+    def stored(self) -> dict[str, Any]:
+        """Its file."""
+        found: dict[str, Any] = json.loads((self.folder / "credentials.json").read_text())["registries"]
+        return found
+
+    def age(self, seconds: int) -> None:
+        """Let the last looks at all logins be so much longer ago."""
+        file = self.folder / "credentials.json"
+        content = json.loads(file.read_text())
+        for login in content["registries"].values():
+            for name in ("checked", "probed"):
+                login[name] -= seconds
+        file.write_text(json.dumps(content))
