@@ -6,14 +6,18 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from email.message import Message
+from urllib.parse import quote
 
 import canaries
 import pytest
-from harness import registries, web
+from harness import registries
 from harness.clients import Client, Crane, Docker, Dockerd, Oras, Podman, Regctl, Skopeo
 from harness.credential_helper import HelperOnMachine
 from harness.every_client import row
 from harness.images import Image
+from harness.machine import Machine
+from harness.misfits import Reply, answering
 from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
@@ -35,7 +39,7 @@ allow:
 """
 }
 
-KINDS: tuple[type[Client], ...] = (Skopeo, Podman, Crane, Oras, Regctl, Dockerd)
+KINDS: tuple[type[Client], ...] = (Skopeo, Podman, Crane, Oras, Regctl)
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +119,32 @@ def test_clients(kind: type[Client], way: str, scene: Scene) -> None:
     """What docker stored is enough for the others, which ask the helper."""
     helper, token = logged_in(scene, asPassword=way == "password")
     client = scene.client(kind)
-    other = HelperOnMachine(client.machine, scene.registry.host, asPassword=way == "password")
-    (other.folder / "credentials.json").write_text((helper.folder / "credentials.json").read_text())
-    (other.folder / "credentials.json").chmod(0o600)
-    assert other.get() == ("token" if way == "password" else "<token>", token)
+    assert client.machine is helper.machine
+    assert helper.get() == ("token" if way == "password" else "<token>", token)
     scene.watch.restart()
     output = client.pull(scene.registry, scene.stored("web"))
     assert output.ok, str(output)
+
+
+@pytest.mark.real("docker", "dockerd")
+def test_the_engine(scene: Scene) -> None:
+    """docker pull and push, with nothing but the helper on the machine where docker runs."""
+    client = scene.client(Dockerd)
+    before = dict(client.machine.environment)
+    try:
+        helper = HelperOnMachine(client.machine, scene.registry.host)
+        assert client.login(scene.registry, *scene.credentials("ann")).ok
+        canaries.know(helper.stored()[scene.registry.host]["secret"])
+        for output in (
+            client.pull(scene.registry, scene.stored("web")),
+            client.push(scene.registry, scene.image, scene.new_name("web")),
+        ):
+            assert output.ok, str(output)
+        assert client.machine.user(scene.registry.host) is None
+    finally:
+        client.machine.environment.clear()
+        client.machine.environment.update(before)
+        client.machine.sign_out()
 
 
 @pytest.mark.real("docker")
@@ -158,6 +181,59 @@ def test_jobs_and_pods(system: str, scene: Scene, issuer: WorkloadIssuer) -> Non
     assert not (helper.folder / "credentials.json").exists()
 
 
+@pytest.mark.real("workload-issuer", "crane")
+def test_a_job_of_github(scene: Scene, issuer: WorkloadIssuer) -> None:
+    """The endpoint of GitHub is asked at each call, for the token server as the audience."""
+    asked: list[tuple[str, str | None]] = []
+
+    def reply(path: str, headers: Message) -> Reply:
+        asked.append((path, headers.get("authorization")))
+        token = issuer.jwt(scene.server.url, repository_id="74")
+        return Reply(200, (), json.dumps({"value": token}).encode())
+
+    client = scene.client(Crane)
+    HelperOnMachine(client.machine, scene.registry.host, registries=[scene.registry.host])
+    with answering(reply) as port:
+        client.machine.environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"http://localhost:{port}/token?api-version=2.0"
+        client.machine.environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "of-the-runner"
+        output = client.push(scene.registry, scene.image, scene.new_name("web"))
+    assert output.ok, str(output)
+    audience = quote(scene.server.url, safe="")
+    assert set(asked) == {(f"/token?api-version=2.0&audience={audience}", "bearer of-the-runner")}
+
+
+def test_a_registry_that_turns_hostile(machine: Machine) -> None:
+    """From one moment to the next it names another token server: that one never hears of the refresh token."""
+    heard: list[str] = []
+    realm = ["http://localhost:1/token"]
+    token = f"tknf_{'a' * 61}"
+    canaries.know(token)
+
+    def evil(path: str, headers: Message) -> Reply:
+        heard.append(f"{path} {headers.get('authorization')}")
+        return Reply(200, (), b"{}")
+
+    def registry(_: str, __: Message) -> Reply:
+        return Reply(401, (("WWW-Authenticate", f'Bearer realm="{realm[0]}",service="s"'),))
+
+    with answering(evil) as evil_port, answering(registry) as port:
+        helper = HelperOnMachine(machine, f"localhost:{port}")
+        members = {"ServerURL": helper.host, "Username": "<token>", "Secret": token}
+        assert helper.run("store", stdin=json.dumps(members)).ok
+        realm[0] = f"http://localhost:{evil_port}/token"
+        helper.age(3600)
+        output = helper.run("get", stdin=helper.host)
+        assert output.code == 1
+        assert "now names another token server" in output.stderr
+        realm[0] = "http://localhost:1/token\\\x1b]0;title\\\x07"
+        output = helper.run("get", stdin=helper.host)
+        assert output.code == 1
+        assert "\x1b" not in output.text
+        realm[0] = "http://localhost:1/token"
+        assert helper.get() == ("<token>", token)
+    assert heard == []
+
+
 @pytest.mark.real("workload-issuer")
 def test_a_jwt_for_somebody_else(scene: Scene, issuer: WorkloadIssuer) -> None:
     """It is not handed to a client, which would send it."""
@@ -177,4 +253,3 @@ def test_many_at_the_same_time(scene: Scene) -> None:
         "sh", "-c", f"for i in 1 2 3 4 5 6 7 8; do echo {scene.registry.host} | {helper.file} get & done; wait"
     )
     assert [json.loads(line)["Secret"] for line in found.stdout.splitlines()] == [token] * 8
-    assert web.basic("ann", "x") != {}

@@ -1,4 +1,4 @@
-"""docker-credential-tokenserver on a client's machine, as the zipapp that people download, and what it answers there."""
+"""docker-credential-tokenserver on a client's machine, as its zipapp, and what it answers there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HelperOnMachine:
         self.machine = machine
         self.host = host
         programs = machine.folder / "programs"
-        programs.mkdir()
+        programs.mkdir(exist_ok=True)
         (programs / "helper.pyz").write_bytes(load_script("credential-helper-zipapp").archive())
         # By the interpreter of the tests, since the zipapp's own line takes the first python3 of the PATH.
         script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {programs / "helper.pyz"} "$@"\n'
@@ -33,7 +33,7 @@ class HelperOnMachine:
         self.file = programs / NAME
         self.folder = machine.folder / ".config" / "tokenserver"
         if settings:
-            self.folder.mkdir(mode=0o700)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             (self.folder / "helper.json").write_text(json.dumps(settings))
         text = json.dumps({"credHelpers": {host: "tokenserver"}})
         for path in (machine.docker_config, machine.auth_file):
