@@ -160,6 +160,23 @@ def test_rejected_settings(ready: Run, folder: Path) -> None:
     assert found.stdout.startswith(f"{folder}/helper.json has an unknown member".encode())
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_client_that_does_not_listen(ready: Run, folder: Path) -> None:
+    """No trace of a stack, and no success."""
+    command = [sys.executable, "-S", "-c", START, str(ROOT), "get"]
+    with Path("/dev/full").open("wb") as full:
+        found = subprocess.run(
+            command,
+            input=HOST.encode(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={"XDG_CONFIG_HOME": str(folder.parent)},
+        )
+    assert (found.returncode, b"Traceback" in found.stderr) == (1, False), found.stderr
+    assert ready("list").returncode == 0
+
+
 def test_version_and_usage(run: Run) -> None:
     """As every helper has them."""
     assert run("version").stdout.decode() == f"docker-credential-tokenserver v{__version__}\n"

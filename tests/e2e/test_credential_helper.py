@@ -15,6 +15,7 @@ from harness import registries
 from harness.clients import Client, Crane, Docker, Dockerd, Oras, Podman, Regctl, Skopeo
 from harness.credential_helper import HelperOnMachine
 from harness.every_client import row
+from harness.faulty_token_server import faulty_token_server
 from harness.images import Image
 from harness.machine import Machine
 from harness.misfits import Reply, answering
@@ -204,34 +205,60 @@ def test_a_job_of_github(scene: Scene, issuer: WorkloadIssuer) -> None:
 
 def test_a_registry_that_turns_hostile(machine: Machine) -> None:
     """From one moment to the next it names another token server: that one never hears of the refresh token."""
-    heard: list[str] = []
-    realm = ["http://localhost:1/token"]
     token = f"tknf_{'a' * 61}"
     canaries.know(token)
-
-    def evil(path: str, headers: Message) -> Reply:
-        heard.append(f"{path} {headers.get('authorization')}")
-        return Reply(200, (), b"{}")
-
-    def registry(_: str, __: Message) -> Reply:
-        return Reply(401, (("WWW-Authenticate", f'Bearer realm="{realm[0]}",service="s"'),))
-
-    with answering(evil) as evil_port, answering(registry) as port:
-        helper = HelperOnMachine(machine, f"localhost:{port}")
+    with faulty_token_server() as evil, faulty_token_server() as registry:
+        ours = registry.challenge
+        helper = HelperOnMachine(machine, registry.host)
         members = {"ServerURL": helper.host, "Username": "<token>", "Secret": token}
         assert helper.run("store", stdin=json.dumps(members)).ok
-        realm[0] = f"http://localhost:{evil_port}/token"
+        registry.challenge = evil.challenge
         helper.age(3600)
-        output = helper.run("get", stdin=helper.host)
-        assert output.code == 1
-        assert "now names another token server" in output.stderr
-        realm[0] = "http://localhost:1/token\\\x1b]0;title\\\x07"
+        for command in (helper.run("get", stdin=helper.host), helper.run("get", stdin=helper.host)):
+            assert command.code == 1
+            assert f"now names another token server ({evil.url}/token" in command.stderr
+        registry.challenge = 'Bearer realm="http://localhost:1/\x1b]0;title\x07"'
         output = helper.run("get", stdin=helper.host)
         assert output.code == 1
         assert "\x1b" not in output.text
-        realm[0] = "http://localhost:1/token"
+        registry.challenge = ours
         assert helper.get() == ("<token>", token)
-    assert heard == []
+        assert helper.run("erase", stdin=helper.host).ok
+        assert [path for method, path, form in registry.heard if form] == ["/token", "/revoke"]
+    assert evil.heard == []
+
+
+def test_a_login_with_faults(machine: Machine) -> None:
+    """A token server that stumbles, and shows control characters, is waited for at its pace."""
+    token = f"tknf_{'b' * 61}"
+    canaries.know(token)
+    with faulty_token_server() as site:
+        site.offer["user_code"] = "AB\x1b[2J\nC"
+        pending = (400, {"error": "authorization_pending"})
+        site.polls = [(503, {}), pending, (200, {"refresh_token": token, "refresh_token_expires_in": 60})]
+        helper = HelperOnMachine(machine, site.host)
+        client = helper.at_a_terminal("get", stdin=site.host)
+        assert client.wait_for(r"confirm the code (.*) there") == "AB\\x1b[2J\\nC"
+        code, output = client.end()
+        assert (code, json.loads(output)["Secret"]) == (0, token)
+        assert "\x1b" not in client.shown
+        forms = [form for _, path, form in site.heard if path == "/token"]
+        assert forms == [forms[0]] * 3
+        assert forms[0]["client_id"] == ["tokenserver-helper"]
+        assert helper.get() == ("<token>", token)
+
+
+def test_pulls_that_start_together(machine: Machine) -> None:
+    """One of them asks the person; the others take its login."""
+    token = f"tknf_{'c' * 61}"
+    canaries.know(token)
+    with faulty_token_server() as site:
+        site.polls = [(400, {"error": "authorization_pending"}), (200, {"refresh_token": token})]
+        helper = HelperOnMachine(machine, site.host)
+        clients = [helper.at_a_terminal("get", stdin=site.host) for _ in range(4)]
+        answers = [client.end() for client in clients]
+        assert [(code, json.loads(output)["Secret"]) for code, output in answers] == [(0, token)] * 4
+        assert [path for _, path, _ in site.heard].count("/device/code") == 1
 
 
 @pytest.mark.real("workload-issuer")

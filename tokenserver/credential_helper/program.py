@@ -44,9 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         if word in _FOR_CLIENTS:
             output = _FOR_CLIENTS[word](arguments[1:])
-            sys.stdout.write(NOT_FOUND if output is None else output)
-            sys.stdout.flush()
-            return 1 if output is None else 0
+            return 0 if _is_written(NOT_FOUND if output is None else output) and output is not None else 1
         if word in ("login", "status", "logout", "--help", "-h"):
             from tokenserver.credential_helper.people import for_people  # noqa: PLC0415 - not for answers
 
@@ -116,6 +114,17 @@ def _version(_: list[str]) -> str:
 
 
 _FOR_CLIENTS = {"get": _get, "store": _store, "erase": _erase, "list": _list, "version": _version}
+
+
+def _is_written(output: str) -> bool:
+    """Write the output of a client's command; False where the client is gone, or the disk is full."""
+    try:
+        sys.stdout.write(output)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = None  # type: ignore[assignment]  # so that the interpreter does not try again when it ends
+        return False
+    return True
 
 
 def _input() -> bytes:
