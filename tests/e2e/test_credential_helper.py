@@ -17,6 +17,7 @@ from harness.credential_helper import HelperOnMachine
 from harness.every_client import row
 from harness.faulty_token_server import faulty_token_server
 from harness.images import Image
+from harness.libraries import OrasPy
 from harness.machine import Machine
 from harness.misfits import Reply, answering
 from harness.registries import Registry
@@ -40,7 +41,7 @@ allow:
 """
 }
 
-KINDS: tuple[type[Client], ...] = (Skopeo, Podman, Crane, Oras, Regctl)
+KINDS: tuple[type[Client], ...] = (Skopeo, Podman, Crane, Oras, Regctl, OrasPy)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,22 @@ def test_clients(kind: type[Client], way: str, scene: Scene) -> None:
     scene.watch.restart()
     output = client.pull(scene.registry, scene.stored("web"))
     assert output.ok, str(output)
+
+
+@pytest.mark.real("docker", "podman")
+@pytest.mark.parametrize("way", ["identity token", "password"])
+def test_podman_login(way: str, scene: Scene) -> None:
+    """It refuses while an identity token is there, and takes the same token as a password; its logout revokes it."""
+    helper, token = logged_in(scene, asPassword=way == "password")
+    podman = scene.client(Podman)
+    output = podman.run("login", "--tls-verify=false", scene.registry.host)
+    if way == "password":
+        assert "Existing credentials are valid" in output.text, str(output)
+    else:
+        assert "auth file contains an Identity token" in output.text, str(output)
+    assert helper.get() == ("token" if way == "password" else "<token>", token)
+    assert podman.run("logout", scene.registry.host).ok
+    assert helper.stored() == {}
 
 
 @pytest.mark.real("docker", "dockerd")

@@ -122,7 +122,7 @@ def _is_written(output: str) -> bool:
         sys.stdout.write(output)
         sys.stdout.flush()
     except OSError:
-        sys.stdout = None  # type: ignore[assignment]  # so that the interpreter does not try again when it ends
+        sys.stdout = None  # so that the interpreter does not try again when it ends
         return False
     return True
 
