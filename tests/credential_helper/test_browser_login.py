@@ -76,6 +76,14 @@ def test_another_process_that_waits(world: HelperWorld, monkeypatch: pytest.Monk
         log_in([applicant()], world.outside, world.told.append)
 
 
+def test_no_service(world: HelperWorld) -> None:
+    """A login for no service would be one for all of them."""
+    nameless = Applicant(REGISTRY, REGISTRY, NamedServer(True, REALM, ""))
+    with pytest.raises(LoginFailed, match="names no service"):
+        log_in([applicant(), nameless], world.outside, world.told.append)
+    assert world.asked == []
+
+
 def test_no_token_server(world: HelperWorld) -> None:
     """A realm that cannot be one is asked nothing."""
     with pytest.raises(LoginFailed, match="no token server that this program knows"):

@@ -47,7 +47,9 @@ def log_in(
         found = None if replaces else outside.logins.find(first.registry)
         if found is not None and found.is_ready(outside.now()):
             return found
-        asked = [*dict.fromkeys([*(one.named.service for one in applicants if one.named.service), *services])]
+        asked = [*dict.fromkeys([*(one.named.service for one in applicants), *services])]
+        if not all(asked):  # without a service, the login would be for every registry
+            raise LoginFailed("it names no service in its challenge")
         granted = _confirmed(applicants, asked, outside, tell)
         return _kept(applicants, services, granted, outside)
 
