@@ -52,6 +52,13 @@ def test_it_has_all_that_it_imports(zipapp: Path) -> None:
     assert "tokenserver/credential_helper/program.py" in names
 
 
+def test_an_old_python(zipapp: Path) -> None:
+    """Is told one line, and the program does not begin."""
+    lines = ["import sys, runpy", "sys.version_info = (3, 10, 9, 'final', 0)", f"runpy.run_path({str(zipapp)!r})"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"docker-credential-tokenserver needs Python 3.11 or newer\n")
+
+
 def test_it_is_reproducible(zipapp: Path) -> None:
     """The same bytes in another time zone, under another umask."""
     before = os.umask(0o077)

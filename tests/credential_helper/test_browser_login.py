@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helper_worlds import ISSUER, NOW, REALM, REGISTRY, HelperWorld, answer, refresh_token
 
 from tokenserver.credential_helper import browser_login
 from tokenserver.credential_helper.browser_login import LOCK, Applicant, log_in, retire
+from tokenserver.credential_helper.store.credential_file import CredentialFile
 from tokenserver.credential_helper.token_server.device_flow import LoginFailed
 from tokenserver.credential_helper.token_server.endpoints import NamedServer
 
@@ -74,6 +76,27 @@ def test_another_process_that_waits(world: HelperWorld, monkeypatch: pytest.Monk
         pytest.raises(LoginFailed, match="another login is waiting"),
     ):
         log_in([applicant()], world.outside, world.told.append)
+
+
+@pytest.mark.parametrize("other", [True, False], ids=["for another registry", "in vain"])
+def test_a_person_who_was_asked_before(world: HelperWorld, other: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who did not confirm the first of several pulls is not asked by each of the others."""
+    exclusive = CredentialFile.exclusive
+
+    def slow(file: CredentialFile, name: str, seconds: float) -> Any:
+        if name == LOCK:
+            world.now += 60
+            if other:
+                world.keep("b.example.com", probed=NOW + 50)
+        return exclusive(file, name, seconds)
+
+    monkeypatch.setattr(CredentialFile, "exclusive", slow)
+    if other:
+        assert log_in([applicant()], world.outside, world.told.append, replaces=False).secret == NEW
+    else:
+        with pytest.raises(LoginFailed, match="nobody confirmed the one that another process asked for"):
+            log_in([applicant()], world.outside, world.told.append, replaces=False)
+        assert world.asked == []
 
 
 def test_no_service(world: HelperWorld) -> None:

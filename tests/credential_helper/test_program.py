@@ -83,6 +83,14 @@ def test_what_is_kept_is_answered(ready: Run) -> None:
     assert ready("list").stdout == b"{}\n"
 
 
+def test_what_has_ended_is_not_listed(run: Run, folder: Path) -> None:
+    """Nor what is only remembered."""
+    keep(folder, ends=1)
+    assert json.loads(run("list").stdout) == {}
+    keep(folder, ends=2**40)
+    assert json.loads(run("list").stdout) == {HOST: "<token>"}
+
+
 @pytest.mark.parametrize("way", ["option", "setting"])
 def test_as_password(way: str, ready: Run, folder: Path) -> None:
     """For tools that know no identity tokens."""

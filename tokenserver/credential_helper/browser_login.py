@@ -14,6 +14,9 @@ from tokenserver.credential_helper.token_server.urls import issuer_of
 
 LOCK = "login.lock"
 
+WAITED = 1.0
+"""Who waited longer for the lock, in seconds, has waited for a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applicant:
@@ -40,18 +43,25 @@ def log_in(
     Raises:
         LoginFailed: nobody confirmed, or the token server has no such login.
     """
-    first = applicants[0]
+    first, began = applicants[0], outside.now()
     with outside.logins.file.exclusive(LOCK, AT_MOST + 10) as is_mine:
         if not is_mine:
             raise LoginFailed("another login is waiting for its confirmation")
         found = None if replaces else outside.logins.find(first.registry)
         if found is not None and found.is_ready(outside.now()):
             return found
+        if not replaces and outside.now() - began > WAITED and not _has_login_since(began, outside):
+            raise LoginFailed("nobody confirmed the one that another process asked for")
         asked = [*dict.fromkeys([*(one.named.service for one in applicants), *services])]
         if not all(asked):  # without a service, the login would be for every registry
             raise LoginFailed("it names no service in its challenge")
         granted = _confirmed(applicants, asked, outside, tell)
         return _kept(applicants, services, granted, outside)
+
+
+def _has_login_since(moment: float, outside: Outside) -> bool:
+    """Whether a login was made since; then the person is there, and was asked for another registry."""
+    return any(login.probed >= int(moment) for login in outside.logins.file.read().values())
 
 
 def _confirmed(

@@ -103,8 +103,9 @@ def _erase(_: list[str]) -> str:
 
 
 def _list(_: list[str]) -> str:
-    logins = CredentialFile(config_folder()).read().values()
-    return listing({login.server: login.username for login in logins if login.has_secret})
+    logins, now = CredentialFile(config_folder()).read().values(), time.time()
+    # Docker asks for each that is listed, and a login that has ended would ask a person.
+    return listing({login.server: login.username for login in logins if login.has_secret and not login.is_ended(now)})
 
 
 def _version(_: list[str]) -> str:
