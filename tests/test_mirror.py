@@ -32,11 +32,14 @@ ELSEWHERE: dict[str, str] = {
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "credential_helper/token_server/reply.py": "what requests in credential_helper/token_server/test_http.py yield",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
+    "exchange/stored/device_logins.py": "who is given what on a device, in web/oauth/test_device.py over all of it",
+    "exchange/stored/device_refusals.py": "the errors that web/oauth/test_device.py meets",
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
+    "storage/people/flow_limits.py": "the limits that storage/people/test_flows.py reaches",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""

@@ -17,6 +17,7 @@ from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
@@ -58,6 +59,16 @@ class RunningServer:
     stored: StoredParts | None = None
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
+
+    @property
+    def device_logins(self) -> DeviceLogins | None:
+        """The logins on devices; None where there are no refresh tokens."""
+        if self.stored is None:
+            return None
+        # The end of a refresh token would be wrong after a jump of the clock.
+        return self.stored.device_logins(
+            self.settings, snapshot=self.live.snapshot, now=time.time, is_blocked=lambda: self.clock.jump() is not None
+        )
 
     def watch(self) -> threading.Event:
         """Start the background threads: reload, storage, key rotation, audit trail, metrics. The event stops them."""

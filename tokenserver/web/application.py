@@ -23,6 +23,7 @@ from tokenserver.server.shared_state import NOTHING_SHARED, SharedState
 from tokenserver.web.client_address import finder
 from tokenserver.web.cors import VARY, AllowedOrigins
 from tokenserver.web.https_only import HttpsOnly
+from tokenserver.web.oauth.device import DeviceEndpoint
 from tokenserver.web.routes import Pages, TokenFront, create_app
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 
@@ -53,8 +54,14 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
         monotonic=time.perf_counter,
         admission=parts.admission,
         revocation=None if parts.stored is None else parts.stored.revocation.revoke,
+        device=_device_endpoint(parts),
         limits=ScopeLimits(settings.limits.scopes, settings.limits.scope_bytes),
     )
+
+
+def _device_endpoint(parts: RunningServer) -> DeviceEndpoint | None:
+    logins = parts.device_logins
+    return None if logins is None else DeviceEndpoint(logins, parts.exchange, f"{parts.settings.server.url}/device")
 
 
 def _headers(server: ServerSettings) -> tuple[tuple[str, str], ...]:

@@ -59,10 +59,14 @@ class UnsupportedMediaType(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once."""
+    """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once.
+
+    `services` has the values of `service` where it may repeat, too.
+    """
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
+    services: tuple[str, ...] = ()
     _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def get(self, name: str) -> str | None:
@@ -110,9 +114,15 @@ def read_leniently(text: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameter
 
 
 def parse_parameters(
-    text: str, *, limits: ScopeLimits = DEFAULT_LIMITS, forbidden: frozenset[str] = frozenset()
+    text: str,
+    *,
+    limits: ScopeLimits = DEFAULT_LIMITS,
+    forbidden: frozenset[str] = frozenset(),
+    many_services: bool = False,
 ) -> Parameters:
     """Parse `application/x-www-form-urlencoded` text (WHATWG URL, section 5.1).
+
+    With `many_services`, `service` may repeat.
 
     Raises:
         InvalidRequest: too many fields, bytes that are not UTF-8, a single-valued parameter that repeats, or one
@@ -128,16 +138,19 @@ def parse_parameters(
         raise InvalidRequest("the parameters are not UTF-8") from error
     single: dict[str, str] = {}
     scopes: list[str] = []
+    services: list[str] = []
     for name, value in pairs:
         if name in forbidden:
             raise InvalidRequest(f"{name}: secrets do not belong in a URL; fix: send them in the header or the form")
         if name == "scope":
             scopes.append(value)
+        elif many_services and name == "service":
+            services.append(value)
         elif name in SINGLE:
             if name in single:
                 raise InvalidRequest(f"{name}: is given twice")
             single[name] = value
-    return Parameters(single, tuple(scopes))
+    return Parameters(single, tuple(scopes), tuple(filter(None, services)))
 
 
 def _decoded_field(field: str) -> tuple[str, str]:
@@ -204,8 +217,10 @@ def too_large(limits: ScopeLimits = DEFAULT_LIMITS) -> RequestTooLarge:
 _FIX = "; fix: ask for fewer scopes at a time, or raise limits.scope_bytes of the token server"
 
 
-def parse_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
-    """The parameters of a POST's form.
+def parse_form(
+    environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS, *, many_services: bool = False
+) -> Parameters:
+    """The parameters of a POST's form; for `many_services` see `parse_parameters`.
 
     Raises:
         UnsupportedMediaType, RequestTooLarge: before anything is parsed.
@@ -219,7 +234,7 @@ def parse_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS)
         lenient = read_leniently(body.decode("utf-8", "replace"), limits)
         raise UnreadableForm("the form is not UTF-8", lenient) from error
     try:
-        return parse_parameters(text, limits=limits)
+        return parse_parameters(text, limits=limits, many_services=many_services)
     except InvalidRequest as error:
         raise UnreadableForm(str(error), read_leniently(text, limits)) from error
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from tokenserver.exchange.audit_events import cited_together, cut, shown
 from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.service import TokenResult
 from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.identity import MACHINES
 from tokenserver.policy.image_names import scope_hint
@@ -57,6 +58,15 @@ def exchange_body(token: Token, ruling: Ruling, login: NewLogin | None) -> bytes
         "expires_in": login.ends - login.begins,
     }
     return _to_json(content).encode("ascii") + b"\n"
+
+
+def device_token_body(login: NewLogin, result: TokenResult | None) -> bytes:
+    """The JSON of a login on a device: its refresh token, for how many seconds at most, and a token if there is one."""
+    refresh = f'"refresh_token":"{login.text.reveal()}","refresh_token_expires_in":{login.ends - login.begins}'
+    if result is None or result.token is None:
+        return f"{{{refresh}}}\n".encode("ascii")
+    body = token_body(result.token, result.ruling, with_scope=True).rstrip()[:-1].decode("ascii")
+    return f'{body},"token_type":"Bearer",{refresh}}}\n'.encode("ascii")
 
 
 @lru_cache(maxsize=8)

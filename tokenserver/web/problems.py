@@ -14,7 +14,6 @@ from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
     InvalidCredentials,
-    InvalidRequest,
     PlainHttp,
     RequestError,
     ServiceError,
@@ -22,6 +21,7 @@ from tokenserver.errors import (
     TokenMismatch,
     UnsupportedGrantType,
 )
+from tokenserver.exchange.stored.device_refusals import DeviceRefusal
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
 
 RETRY_AFTER = 5
@@ -74,8 +74,9 @@ def problem_for(error: Exception, *, challenge: str, is_exchange: bool = False) 
             return Problem(413, "UNSUPPORTED", "invalid_request", str(error))
         case UnsupportedMediaType():
             return Problem(415, "UNSUPPORTED", "invalid_request", str(error))
-        case InvalidRequest() | RequestError():
-            return Problem(400, "UNSUPPORTED", "invalid_request", str(error))
+        case RequestError():
+            oauth = error.code if isinstance(error, DeviceRefusal) else "invalid_request"
+            return Problem(400, "UNSUPPORTED", oauth, str(error))
         case TokenMismatch():
             return Problem(500, "UNAVAILABLE", "server_error", "internal error")
         case ServiceError():

@@ -18,6 +18,7 @@ from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
+from tokenserver.web.oauth.device import DEVICE_PATH
 from tokenserver.web.oauth.revocation import REVOKE_PATH
 from tokenserver.web.parameters import MIN_BODY
 from tokenserver.web.problems import Problem
@@ -76,7 +77,8 @@ class TokenFront:
         self._cors = cors
         revocation = frozenset({REVOKE_PATH, prefix + REVOKE_PATH})
         self._revocation = frozenset[str]() if endpoint.revocation is None else revocation
-        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS} | self._revocation
+        self._device = frozenset({DEVICE_PATH, prefix + DEVICE_PATH})
+        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS} | self._revocation | self._device
         below = {prefix: "/"} | {prefix + path: path for path in PAGE_PATHS} if prefix else {}
         # What a path means at the root comes first: below /auth, /auth itself is a token path.
         self._pages = {path: page for path, page in below.items() if path not in PAGE_PATHS | self._paths}
@@ -84,7 +86,8 @@ class TokenFront:
     def replace(self, other: TokenFront) -> None:
         """Answer as the other one from the next request on; requests in progress end as they began."""
         self._endpoint, self._others, self._cors = other._endpoint, other._others, other._cors
-        self._paths, self._pages, self._revocation = other._paths, other._pages, other._revocation
+        self._paths, self._pages = other._paths, other._pages
+        self._revocation, self._device = other._revocation, other._device
 
     @property
     def endpoint(self) -> TokenEndpoint:
@@ -106,7 +109,9 @@ class TokenFront:
         if _has_bad_coding(environ):
             answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
         elif environ["PATH_INFO"] in self._revocation:
-            answer = self._revoke(environ)
+            answer = self._posted(environ, self._endpoint.revoke)
+        elif environ["PATH_INFO"] in self._device:
+            answer = self._posted(environ, self._endpoint.device_codes)
         elif environ["REQUEST_METHOD"] in {"GET", "POST"}:
             answer = self._endpoint.answer(environ)
         else:
@@ -125,10 +130,8 @@ class TokenFront:
         answer = self._endpoint.give_up(environ, error)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
-    def _revoke(self, environ: Mapping[str, Any]) -> TokenAnswer:
-        if environ["REQUEST_METHOD"] == "POST":
-            return self._endpoint.revoke(environ)
-        return self._other_method(environ, "POST")
+    def _posted(self, environ: Mapping[str, Any], answer: Callable[[Mapping[str, Any]], TokenAnswer]) -> TokenAnswer:
+        return answer(environ) if environ["REQUEST_METHOD"] == "POST" else self._other_method(environ, "POST")
 
     def _other_method(self, environ: Mapping[str, Any], allowed: str = "GET, POST") -> TokenAnswer:
         preflight = None if self._cors is None else self._cors.preflight(environ)

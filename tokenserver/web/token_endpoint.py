@@ -17,17 +17,20 @@ from tokenserver.errors import (
     RequestError,
     ServiceError,
     TokenserverError,
+    UnsupportedGrantType,
 )
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.exchange.service import GrantPurpose, TokenRequest, TokenResult
+from tokenserver.exchange.stored.device_refusals import AuthorizationPending, SlowDown
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
-from tokenserver.web.oauth.grants import TOKEN_EXCHANGE
+from tokenserver.web.oauth.device import NOT_HERE, DeviceEndpoint
+from tokenserver.web.oauth.grants import DEVICE_CODE, TOKEN_EXCHANGE
 from tokenserver.web.oauth.revocation import Revoke, revocation_request
 from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
 from tokenserver.web.payloads import exchange_body, explanation_body, token_body
@@ -72,7 +75,7 @@ class TokenEndpoint:
     requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
     `https_only`, if given, raises for is refused unread. `headers` are in every response. `limits` is how much one
     request may ask for. `bodies` caches the responses of reused tokens. `revocation` ends stored credentials, if there
-    are any.
+    are any, and `device` answers devices that ask for a login, if there are refresh tokens.
     """
 
     exchange: ObservedExchange
@@ -87,6 +90,7 @@ class TokenEndpoint:
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: BoundedCache[tuple[str, bool], bytes] = field(default_factory=lambda: BoundedCache(SIZE), repr=False)
     revocation: Revoke | None = None
+    device: DeviceEndpoint | None = None
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
@@ -110,7 +114,11 @@ class TokenEndpoint:
                 query = self._query(environ, client)
                 if method == "POST":
                     form = self._form(environ, client)
+                    if form.get("grant_type") == DEVICE_CODE:
+                        return self._answer(200, self._device_token(environ, form, request_id, client), request_id)
                 request = token_request(environ, query, form, request_id=request_id, client=client, limits=self.limits)
+            except (AuthorizationPending, SlowDown):
+                raise  # nothing has happened yet, and nothing will for a while
             except TokenserverError as error:
                 refused = unparsed(environ, error, form, request_id=request_id, client=client)
                 self.exchange.refused(refused, error, self.monotonic() - start)
@@ -136,6 +144,29 @@ class TokenEndpoint:
         except Exception as error:
             return self._failure(error, request_id, oauth=True)
 
+    def device_codes(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        """Answer a POST to the device endpoint; never raises."""
+        if self.device is None:
+            return self.refuse(404, NOT_HERE, (), oauth=True)
+        request_id = self.new_id()
+        client = self._client(environ)
+        try:
+            with self.admission:
+                self._query(environ, client)
+                form = self._form(environ, client, many_services=True)
+                with self.admission.slot_released():
+                    return self._answer(200, self.device.begin(environ, form, request_id, client), request_id)
+        except Exception as error:
+            return self._failure(error, request_id, oauth=True)
+
+    def _device_token(
+        self, environ: Mapping[str, Any], form: Parameters, request_id: str, client: Address | None
+    ) -> bytes:
+        if self.device is None:
+            raise UnsupportedGrantType(NOT_HERE)
+        waiting = self.admission.slot_released
+        return self.device.grant(environ, form, request_id, client, limits=self.limits, waiting=waiting)
+
     def _client(self, environ: Mapping[str, Any]) -> Address | None:
         return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
 
@@ -145,11 +176,11 @@ class TokenEndpoint:
             self.https_only(environ, client)
         return parse_query(environ.get("QUERY_STRING") or "", self.limits)
 
-    def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
+    def _form(self, environ: Mapping[str, Any], client: Address | None, *, many_services: bool = False) -> Parameters:
         if BODY_IS_READ in environ:
-            return parse_form(environ, self.limits)
+            return parse_form(environ, self.limits, many_services=many_services)
         with self.places.take(client), self.admission.slot_released():
-            return parse_form(environ, self.limits)
+            return parse_form(environ, self.limits, many_services=many_services)
 
     def _body(self, result: TokenResult, request: TokenRequest) -> bytes:
         token, ruling, denials, login = result
@@ -221,10 +252,12 @@ class TokenEndpoint:
         common = [header for header in self.headers if header[0] != "Content-Type"]
         return TokenAnswer(204, [*common, ("X-Request-Id", self.new_id()), *headers], b"")
 
-    def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> TokenAnswer:
+    def refuse(
+        self, status: int, message: str, headers: tuple[tuple[str, str], ...], *, oauth: bool = False
+    ) -> TokenAnswer:
         """The answer to a request that is no token request. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message)
-        return self._answer(status, problem.body(oauth=False), self.new_id(), headers)
+        return self._answer(status, problem.body(oauth=oauth), self.new_id(), headers)
 
 
 def _log(error: Exception, request_id: str) -> None:

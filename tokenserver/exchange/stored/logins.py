@@ -16,6 +16,7 @@ from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.errors import ServiceError
 from tokenserver.identity import Identity, Kind, Sort
 from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.people.device_flow import DeviceRequest
 
 MAX_SESSIONS = 1000
 """Live sessions of one workload; of the next one, the one that is unused for longest ends."""
@@ -109,6 +110,34 @@ class Logins:
         if identity.kind is Kind.PASSWORD:
             return self._refresh_token(wanted, identity, service)
         return self._session(wanted, identity) if identity.kind is Kind.WORKLOAD else None
+
+    def begin_on_device(
+        self, person: Identity, request: DeviceRequest, services: frozenset[str], terms: RefreshTerms
+    ) -> NewLogin:
+        """The refresh token for a device whose login a person approved, at these registries, within its ceiling.
+
+        Raises:
+            BackendUnavailable: the storage cannot keep it.
+            JumpedClock: the clock is wrong.
+        """
+        now = int(self.now())
+        wanted = StoredCredential(
+            id="",
+            form=AccessKeyForm.REFRESH,
+            owner=person.subject,
+            sort=Sort.USER,
+            source=person.source,
+            created=now,
+            created_by=person.subject,
+            ends=now + terms.lifetime,
+            created_from=request.address,
+            client=request.client_id,
+            idle=terms.idle,
+            ceiling=request.ceiling,
+            services=services,
+            proof=person.proof,
+        )
+        return self._store(wanted, terms.per_user)
 
     def _refresh_token(self, wanted: StoredCredential, identity: Identity, service: str | None) -> NewLogin | None:
         terms = self.refresh

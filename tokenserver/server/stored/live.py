@@ -16,12 +16,15 @@ from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
 from tokenserver.server.stored.opening import open_engine
 from tokenserver.server.stored.parts import StoredParts
+from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.database import Database
 from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.follower import StorageFollower
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.people.code_guesses import CodeGuesses
+from tokenserver.storage.people.flows import Flows
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.upkeep.pruning import prune
@@ -64,7 +67,9 @@ class LiveStorage:
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
         logins = StoredLogins(self.store, now=self._now)
-        return StoredParts(self.index, logins, logins.end, record)
+        flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
+        guesses = CodeGuesses(self.database, now=self._now)
+        return StoredParts(self.index, logins, logins.end, record, flows, guesses)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.

@@ -14,6 +14,8 @@ from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.exchange.stored.device_logins import DeviceLogins, FlowStore, GuessStore
 from tokenserver.exchange.stored.logins import Logins, LoginStore, RefreshTerms
 from tokenserver.exchange.stored.revocation import Revocation
 from tokenserver.storage.credential import StoredCredential
@@ -24,12 +26,17 @@ NEW_NETWORK = "credential_new_network"
 
 @dataclass(frozen=True, slots=True)
 class StoredParts:
-    """The stored credentials of one process, kept across reloads. `record` writes an audit event."""
+    """The stored credentials of one process, kept across reloads. `record` writes an audit event.
+
+    `flows` are the logins on devices in progress, and `guesses` those at their user codes.
+    """
 
     index: KeyIndex
     logins: LoginStore
     end: Ending
     record: Callable[[dict[str, Any]], None]
+    flows: FlowStore
+    guesses: GuessStore
     endings: Endings = field(init=False)
     networks: NewNetworks = field(init=False)
 
@@ -46,6 +53,22 @@ class StoredParts:
         """The refresh tokens and sessions that logins are given by these settings."""
         sessions = {source.name: source.session for source in settings.workload_sources}
         return Logins(self.logins, refresh_terms(settings), now, sessions, is_blocked)
+
+    def device_logins(
+        self,
+        settings: Settings,
+        *,
+        snapshot: Callable[[], Snapshot],
+        now: Callable[[], float],
+        is_blocked: Callable[[], bool],
+    ) -> DeviceLogins | None:
+        """The logins on devices by these settings; None where there are no refresh tokens."""
+        terms = refresh_terms(settings)
+        if terms is None:
+            return None
+        logins = self.given(settings, now=now, is_blocked=is_blocked)
+        stores = (self.flows, self.guesses)
+        return DeviceLogins(*stores, logins, terms, snapshot=snapshot, record=self.record, now=now)
 
     def _report(self, credential: StoredCredential, client: Address, network: Network) -> None:
         self.record(

@@ -10,6 +10,8 @@ from tokenserver.web.authorization_header import normalize_username
 from tokenserver.web.parameters import Parameters
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+"""The grant of a device, which has no credentials yet; see `web/oauth/device.py`."""
 
 _TYPE = "urn:ietf:params:oauth:token-type:"
 ACCESS_TOKEN, REFRESH_TOKEN = f"{_TYPE}access_token", f"{_TYPE}refresh_token"

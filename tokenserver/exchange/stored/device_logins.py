@@ -1,0 +1,274 @@
+"""Logins on devices (RFC 8628): a program at a terminal asks, a person approves in a browser.
+
+The program gets a refresh token, for which the person is looked up again. Every step leaves an audit event without the
+codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, NamedTuple, Protocol
+
+from tokenserver.authn.protection.throttle import place_of
+from tokenserver.authn.stored.ports import Address
+from tokenserver.credentials import Secret
+from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest
+from tokenserver.exchange.audit_events import cut, shown
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.exchange.stored.device_refusals import (
+    AccessDenied,
+    AuthorizationPending,
+    ExpiredDeviceCode,
+    SlowDown,
+    UnknownClient,
+    UnknownDeviceCode,
+    UnknownUserCode,
+)
+from tokenserver.exchange.stored.logins import Logins, NewLogin, RefreshTerms
+from tokenserver.exchange.stored.requested_ceiling import requested_ceiling
+from tokenserver.identity import PEOPLE, Identity, Kind
+from tokenserver.storage.ceiling_text import spell_ceiling
+from tokenserver.storage.people.device_flow import (
+    DeviceApproval,
+    DeviceCodes,
+    DeviceFlow,
+    DeviceRequest,
+    FlowState,
+)
+from tokenserver.storage.people.user_codes import parse_user_code
+
+EVENT = "device"
+"""The value of `event` in audit events about them."""
+
+CLIENTS = frozenset({"tokenserver-helper"})
+"""The programs that may ask."""
+
+PER_SESSION, PER_ADDRESS = 5, 50
+"""Wrong user codes within ten minutes."""
+
+MAX_AGENT = 255
+
+SHOWN_ID = 16
+"""Digits of a flow's id in audit events, which connect the events of one login."""
+
+APPROVING = PEOPLE - {Kind.KEY}
+"""The kinds of logins that approve: no access key makes another credential."""
+
+
+Waiting = Callable[[], AbstractContextManager[None]]
+
+
+class FlowStore(Protocol):
+    """The logins in progress. See `storage.people.flows.Flows`; every method may raise `BackendUnavailable`."""
+
+    def begin(self, request: DeviceRequest, *, place: str) -> DeviceCodes: ...
+    def by_device_code(self, device_code: Secret) -> DeviceFlow | None: ...
+    def by_user_code(self, user_code: str) -> DeviceFlow | None: ...
+    def approve(self, flow: DeviceFlow, approval: DeviceApproval) -> bool: ...
+    def deny(self, flow: DeviceFlow) -> bool: ...
+    def take(self, flow: DeviceFlow) -> bool: ...
+    def give_back(self, flow: DeviceFlow) -> None: ...
+    def forget(self, flow: DeviceFlow) -> bool: ...
+    def is_early(self, flow: DeviceFlow) -> bool: ...
+
+
+class GuessStore(Protocol):
+    """Counts guesses at user codes. See `storage.people.code_guesses.CodeGuesses`."""
+
+    def begin(self, limits: Mapping[str, int]) -> tuple[bytes, ...]: ...
+    def was_right(self, guess: tuple[bytes, ...]) -> None: ...
+
+
+class DeviceCaller(NamedTuple):
+    """Who sends a request: `client_id` and `agent` are how a program calls itself."""
+
+    request_id: str
+    client: Address | None
+    client_id: str | None = None
+    agent: str | None = None
+
+
+class DeviceLogins:
+    """Gives refresh tokens of these `terms` to programs whose users confirm it.
+
+    `record` writes an audit event; `now` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        flows: FlowStore,
+        guesses: GuessStore,
+        logins: Logins,
+        terms: RefreshTerms,
+        *,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[dict[str, Any]], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._flows = flows
+        self._guesses = guesses
+        self._logins = logins
+        self._terms = terms
+        self._snapshot = snapshot
+        self._record = record
+        self._now = now
+
+    def begin(self, caller: DeviceCaller, services: Sequence[str], scopes: Sequence[str]) -> DeviceCodes:
+        """The codes of a new login at these registries, within the ceiling of `scopes`; none: all, and no ceiling.
+
+        Raises:
+            InvalidRequest: a registry gives no refresh tokens, or the ceiling cannot be read.
+            Overloaded: there are too many logins in progress.
+            BackendUnavailable, AuditUnavailable: there is no new login.
+        """
+        client_id = _known_client(caller)
+        asked = [self._service(name) for name in services] or sorted(self._terms.services)
+        address = "" if caller.client is None else str(caller.client)
+        request = DeviceRequest(
+            client_id,
+            address,
+            (caller.agent or "")[:MAX_AGENT],
+            tuple(dict.fromkeys(asked)),
+            requested_ceiling(scopes),
+        )
+        codes = self._flows.begin(request, place=place_of(caller.client))
+        self._tell("asked", caller, codes.flow)
+        return codes
+
+    def look_up(self, typed: str, caller: DeviceCaller, *, session: str) -> DeviceFlow:
+        """The login with the user code that a person typed. `session` is the id of the person's session.
+
+        Raises:
+            UnknownUserCode: there is none, which counts as a wrong guess.
+            Throttled: there were too many of these.
+            BackendUnavailable, AuditUnavailable: nobody can tell.
+        """
+        limits = {f"session {session}": PER_SESSION, f"address {place_of(caller.client)}": PER_ADDRESS}
+        guess = self._guesses.begin(limits)
+        code = parse_user_code(typed)
+        flow = None if code is None else self._flows.by_user_code(code)
+        if flow is None:
+            self._record(_event("wrong_code", caller))
+            raise UnknownUserCode
+        self._guesses.was_right(guess)
+        return flow
+
+    def decide(self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool) -> bool:
+        """What the person says; False if somebody has decided before, or it is too late.
+
+        The event comes first: what cannot be recorded is not done.
+
+        Raises:
+            InvalidCredentials: the person did not log in with a password or at a provider, or is not known for sure.
+            BackendUnavailable, AuditUnavailable: nothing was changed.
+        """
+        if flow.state is not FlowState.OPEN:
+            return False
+        if person.kind not in APPROVING or person.credential or person.stale:
+            raise InvalidCredentials(f"{person.subject} cannot approve the login of a device by this login")
+        facts = {"subject": person.subject, "source": person.source}
+        self._tell("approved" if approves else "denied", caller, flow, **facts)
+        if not approves:
+            return self._flows.deny(flow)
+        return self._flows.approve(flow, DeviceApproval(person.source, person.subject, person.kind, person.proof))
+
+    def poll(
+        self, device_code: Secret, caller: DeviceCaller, service: str | None = None, *, waiting: Waiting = nullcontext
+    ) -> NewLogin:
+        """The refresh token of a login that was approved, once. `service`: the registry that the device asks for now.
+
+        `waiting` surrounds what waits for the database.
+
+        Raises:
+            DeviceRefusal: there is none, or none yet; see its classes.
+            InvalidRequest: the login is not for that registry.
+            BackendUnavailable, AuditUnavailable: nobody can tell, or nothing was given.
+        """
+        client_id = _known_client(caller)
+        wanted = None if service is None else self._service(service)
+        with waiting():
+            flow, approval = self._approved(device_code, client_id, wanted, caller)
+        services = self._terms.services.intersection(flow.request.services)
+        person = self._person(flow, approval, caller) if services else None
+        if person is None:
+            raise AccessDenied
+        with waiting():
+            return self._given(flow, person, services, caller)
+
+    def _approved(
+        self, device_code: Secret, client_id: str, wanted: str | None, caller: DeviceCaller
+    ) -> tuple[DeviceFlow, DeviceApproval]:
+        flow = self._flows.by_device_code(device_code)
+        if flow is None or flow.state is FlowState.TAKEN or flow.request.client_id != client_id:
+            raise UnknownDeviceCode
+        if wanted is not None and wanted not in flow.request.services:
+            raise InvalidRequest("service: this login is not for that registry")
+        if flow.state is FlowState.DENIED:
+            raise AccessDenied
+        if flow.ends <= self._now():
+            if self._flows.forget(flow):
+                self._tell("expired", caller, flow)
+            raise ExpiredDeviceCode
+        if flow.approval is None:
+            raise SlowDown if self._flows.is_early(flow) else AuthorizationPending
+        return flow, flow.approval
+
+    def _given(self, flow: DeviceFlow, person: Identity, services: frozenset[str], caller: DeviceCaller) -> NewLogin:
+        if not self._flows.take(flow):
+            raise UnknownDeviceCode
+        try:
+            login = self._logins.begin_on_device(person, flow.request, services, self._terms)
+        except Exception:
+            with suppress(BackendUnavailable):
+                self._flows.give_back(flow)
+            raise
+        displaced = {"displaced": list(login.displaced)} if login.displaced else {}
+        facts = {"subject": person.subject, "source": person.source, "issued": login.id}
+        self._tell("given", caller, flow, **facts, **displaced)
+        return login
+
+    def _person(self, flow: DeviceFlow, approval: DeviceApproval, caller: DeviceCaller) -> Identity | None:
+        """The person as of now; None for one who may not log in any more, after which the login is denied."""
+        owners = self._snapshot().owners
+        if owners is None:
+            return None
+        try:
+            person = owners.person(approval.source, approval.subject, approval.proof)
+        except InvalidCredentials as error:
+            facts = {"subject": approval.subject, "source": approval.source, "reason": cut(error.reason)}
+            self._tell("denied", caller, flow, **facts)
+            self._flows.deny(flow)
+            return None
+        if person.stale:
+            raise BackendUnavailable(person.source, "does not say whether the user may log in now")
+        return person
+
+    def _service(self, name: str) -> str:
+        service = self._snapshot().registry(name).service
+        if service not in self._terms.services:
+            raise InvalidRequest("service: this registry gives no refresh tokens")
+        return service
+
+    def _tell(self, step: str, caller: DeviceCaller, flow: DeviceFlow, **facts: Any) -> None:
+        request = flow.request
+        ceiling = {} if request.ceiling is None else {"ceiling": spell_ceiling(request.ceiling)}
+        asked_by = {"device": request.address or None, "registries": list(request.services), **ceiling}
+        self._record({**_event(step, caller), "flow": flow.id[:SHOWN_ID], **asked_by, **facts})
+
+
+def _event(step: str, caller: DeviceCaller) -> dict[str, Any]:
+    named = {"client_id": shown(caller.client_id), "user_agent": shown(caller.agent)}
+    return {
+        "event": EVENT,
+        "step": step,
+        "request_id": caller.request_id,
+        "client": None if caller.client is None else str(caller.client),
+        **{name: cut(text) for name, text in named.items() if text is not None},
+    }
+
+
+def _known_client(caller: DeviceCaller) -> str:
+    if caller.client_id is None or caller.client_id not in CLIENTS:
+        raise UnknownClient
+    return caller.client_id
