@@ -343,6 +343,7 @@ NOT_SECRET = {
     "cli/robots/stored_secrets.py:credential": "the owner of a credential: the name of a robot",
     "credential_helper/obtaining.py:token_servers": "the URLs of token servers",
     "credential_helper/people.py:token_servers": "the URLs of token servers",
+    "credential_helper/keeping.py:TOKEN_USER": "the user name of a token that is answered as a password",
     "credential_helper/program.py:IDENTITY_TOKEN": "the user name that marks a token",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/registry/verifiers.py:token": "the name of its algorithm",

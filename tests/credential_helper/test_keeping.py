@@ -61,6 +61,20 @@ def test_a_login_in_place_of_another(world: HelperWorld) -> None:
     assert [form["token"] for form in world.forms(REVOKE)] == [refresh_token()]
 
 
+def test_what_a_client_hands_back(world: HelperWorld) -> None:
+    """A token that it was answered as a password is still a token, and ends when it did."""
+    world.keep(ends=NOW + 60)
+    members = {"ServerURL": REGISTRY, "Username": "token", "Secret": refresh_token()}
+    keep(keep_request(json.dumps(members).encode()), world.outside)
+    found = world.logins.find(REGISTRY)
+    assert found is not None
+    assert (found.username, found.ends) == ("<token>", NOW + 60)
+    keep(keep_request(json.dumps({**members, "Secret": "a password"}).encode()), world.outside)
+    found = world.logins.find(REGISTRY)
+    assert found is not None
+    assert (found.username, found.ends) == ("token", None)
+
+
 def test_erase(world: HelperWorld) -> None:
     """Revoked where it came from, and forgotten; what is not there is no fault."""
     world.replies[REVOKE] = answer()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tokenserver.credential_helper.browser_login import retire
 from tokenserver.credential_helper.outside import Outside
-from tokenserver.credential_helper.protocol import KeepRequest, is_host
+from tokenserver.credential_helper.protocol import IDENTITY_TOKEN, TOKEN_USER, KeepRequest, is_host
+from tokenserver.credential_helper.store.logins import has_secret_of
 from tokenserver.credential_helper.store.stored_login import StoredLogin
 from tokenserver.credential_helper.token_server.endpoints import named_by
 
@@ -20,7 +21,11 @@ def keep(request: KeepRequest, outside: Outside) -> None:
         named = named_by(request.registry, outside.fetch)
         if named.is_reached:
             login.realm, login.service, login.checked = named.realm, named.service, now
+    if login.is_token and login.username == TOKEN_USER:
+        login.username = IDENTITY_TOKEN  # a client that was answered it as a password hands it back
     before = outside.logins.find(request.registry)
+    if before is not None and has_secret_of(before, login):
+        login.ends = before.ends
     outside.logins.keep(request.registry, login)
     if before is not None:
         retire(before, outside)

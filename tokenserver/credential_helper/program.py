@@ -10,6 +10,7 @@ from tokenserver.credential_helper.protocol import (
     IDENTITY_TOKEN,
     MAX_INPUT,
     NOT_FOUND,
+    TOKEN_USER,
     RejectedRequest,
     answer,
     keep_request,
@@ -28,9 +29,6 @@ USAGE = (
     "usage: docker-credential-tokenserver get | store | erase | list | version\n"
     "       docker-credential-tokenserver login [REGISTRY…] [--service NAME…] | status | logout [REGISTRY…]\n"
 )
-
-TOKEN_USER = "token"  # noqa: S105 - a name
-"""The user name of a token that is answered as a password; the server takes it for nobody's name."""
 
 
 def run() -> None:

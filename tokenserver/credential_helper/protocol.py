@@ -17,6 +17,9 @@ NO_USER = "no credentials username"
 IDENTITY_TOKEN = "<token>"  # noqa: S105 - a name
 """The user name that marks a secret as an identity token, which clients send as a refresh token."""
 
+TOKEN_USER = "token"  # noqa: S105 - a name
+"""The user name of a token that is answered as a password; the server takes it for nobody's name."""
+
 MAX_INPUT = 64 * 1024
 
 _MAX_SERVER = 1024

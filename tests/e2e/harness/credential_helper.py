@@ -113,7 +113,8 @@ class HelperOnMachine:
 
     def stored(self) -> dict[str, Any]:
         """Its file."""
-        found: dict[str, Any] = json.loads((self.folder / "credentials.json").read_text())["registries"]
+        file = self.folder / "credentials.json"
+        found: dict[str, Any] = json.loads(file.read_text())["registries"] if file.exists() else {}
         return found
 
     def age(self, seconds: int) -> None:

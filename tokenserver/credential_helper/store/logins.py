@@ -48,7 +48,7 @@ class KeptLogins:
 
         def noted(logins: dict[str, StoredLogin]) -> None:
             found = logins.get(registry)
-            if found is not None and (found.in_keyring or _has_secret_of(found, known)):
+            if found is not None and (found.in_keyring or has_secret_of(found, known)):
                 change(found)
 
         self.file.change(noted)
@@ -58,7 +58,7 @@ class KeptLogins:
 
         def dropped(logins: dict[str, StoredLogin]) -> bool:
             found = logins.get(registry)
-            if found is None or not (found.in_keyring or _has_secret_of(found, known)):
+            if found is None or not (found.in_keyring or has_secret_of(found, known)):
                 return False
             was_in_keyring = found.in_keyring
             found.secret, found.in_keyring, found.ends = "", False, None
@@ -77,7 +77,7 @@ class KeptLogins:
 
     def shares_secret(self, login: StoredLogin) -> bool:
         """Whether another registry is kept with the same secret: one login for several."""
-        return any(_has_secret_of(other, login) for other in self.every().values())
+        return any(has_secret_of(other, login) for other in self.every().values())
 
     def _forget_in_keyring(self, registry: str) -> None:
         (self._keyring or SystemKeyring()).forget(registry)
@@ -88,7 +88,8 @@ def _copy(login: StoredLogin) -> StoredLogin:
     return StoredLogin(**members)
 
 
-def _has_secret_of(login: StoredLogin, other: StoredLogin) -> bool:
+def has_secret_of(login: StoredLogin, other: StoredLogin) -> bool:
+    """Whether both have the same secret."""
     import hmac  # noqa: PLC0415 - for this alone
 
     mine, theirs = (one.secret.encode(errors="surrogatepass") for one in (login, other))
