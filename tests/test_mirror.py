@@ -46,6 +46,7 @@ ELSEWHERE: dict[str, str] = {
 
 NO_MODULE: dict[str, str] = {
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
+    "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",

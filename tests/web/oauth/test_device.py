@@ -52,7 +52,7 @@ def test_the_codes(device: Device) -> None:
     assert (len(first), hyphen, len(second)) == (4, "-", 4)
     assert set(first + second) <= set(LETTERS)
     assert codes["verification_uri"] == "http://localhost:5001/device"
-    assert codes["verification_uri_complete"] == f"http://localhost:5001/device?code={codes['user_code']}"
+    assert codes["verification_uri_complete"] == f"http://localhost:5001/device?user_code={codes['user_code']}"
     assert (codes["expires_in"], codes["interval"]) == (600, 5)
 
 

@@ -11,6 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tokenserver.config.settings import Settings
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.management.context import ManagementContext
+from tokenserver.management.events import ManagementEvents
+from tokenserver.management.service import Management
+from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
@@ -23,8 +28,10 @@ from tokenserver.storage.following.follower import StorageFollower
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.flows import Flows
+from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.upkeep.pruning import prune
@@ -52,6 +59,8 @@ class LiveStorage:
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
+        self.sessions = BrowserSessions(database, keys, now=now)
+        self.used_forms = UsedForms(database, now=now)
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -70,6 +79,22 @@ class LiveStorage:
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
         guesses = CodeGuesses(self.database, now=self._now)
         return StoredParts(self.index, logins, logins.end, record, flows, guesses)
+
+    def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
+        """The logins of browsers; see `SignIn`."""
+        return SignIn(self.sessions, snapshot, record)
+
+    def management(
+        self,
+        settings: Settings,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[dict[str, Any]], None],
+        is_blocked: Callable[[], bool],
+    ) -> Management:
+        """The management of what is stored, by these settings; see `ManagementContext`."""
+        events = ManagementEvents(record)
+        context = ManagementContext(settings, snapshot, self.store, self.sessions, events, self._now, is_blocked)
+        return Management(context)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.

@@ -44,7 +44,7 @@ class DeviceEndpoint:
             "device_code": codes.device_code.reveal(),
             "user_code": user_code,
             "verification_uri": self.page,
-            "verification_uri_complete": f"{self.page}?code={user_code}",
+            "verification_uri_complete": f"{self.page}?user_code={user_code}",
             "expires_in": LIFETIME_SECONDS,
             "interval": PAUSE_SECONDS,
         }

@@ -1,0 +1,19 @@
+"""All pages of a site."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from tokenserver.web.pages.assets import assets_blueprint
+from tokenserver.web.pages.device import device_blueprint
+from tokenserver.web.pages.login import login_blueprint
+from tokenserver.web.pages.site import Site
+
+
+def blueprints(site: Site) -> list[Blueprint]:
+    """The blueprints of everything that people and programs manage by, for these settings."""
+    return [
+        assets_blueprint(),
+        login_blueprint(),
+        *([] if site.device_logins is None else [device_blueprint()]),
+    ]
