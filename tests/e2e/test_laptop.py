@@ -9,16 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import canaries
 import pytest
 from harness import registries
 from harness.clients import Client, Dockerd
-from harness.confirming_person import ConfirmingPerson, confirming_person
 from harness.credential_helper import NAME, HelperOnMachine, TerminalOutput
 from harness.images import Image
 from harness.machine import Machine
+from harness.page_browser import PageBrowser
 from harness.programs import ROOT
 from harness.registries import Registry
 from harness.scene import Scene
@@ -27,6 +27,7 @@ from harness.watch import Watch
 
 SERVICE, MIRROR = "registry3.test", "mirror.test"
 PAGE = (ROOT / "docs" / "laptop.md").read_text("utf-8")
+LINK = r"  (http://\S+/device\?user_code=\S+)"
 CODE = r"confirm the code ([A-Z-]+) there"
 
 POLICIES = {
@@ -63,11 +64,28 @@ def mirror(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
-@pytest.fixture(scope="module")
-def ann(server: TokenServer) -> Iterator[ConfirmingPerson]:
-    """The person in front of the laptop."""
-    with confirming_person(server, "ann") as person:
-        yield person
+@dataclass(frozen=True)
+class Person:
+    """A person in front of the laptop, with a browser."""
+
+    name: str
+    server: TokenServer
+
+    def decide(self, shown: TerminalOutput, decision: str = "confirm") -> None:
+        """Open the link that the terminal shows, log in, compare the codes, and decide."""
+        link, code = shown.wait_for(LINK), shown.wait_for(CODE)
+        canaries.know(code)
+        browser = PageBrowser(self.server)
+        question = browser.log_in(self.name, link.removeprefix(self.server.url))
+        assert code in question.body.decode()
+        said = {"confirm": b"You confirmed the login", "deny": b"You denied the login"}[decision]
+        assert said in browser.submit(question, "/device", decision=decision).body
+
+
+@pytest.fixture
+def ann(server: TokenServer) -> Person:
+    """Who may pull and push below web/."""
+    return Person("ann", server)
 
 
 @pytest.fixture
@@ -109,7 +127,7 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: ConfirmingPerson) -> None:
+def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Person) -> None:
     """Every command, with the names of this test's registries and program."""
     client = engine
     repository = scene.stored("web")
@@ -131,7 +149,7 @@ def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Confirmin
         program = str(client.file if meant[0] == "docker" else helper.file)
         shown = TerminalOutput([program, *meant[1:]], client.machine, "")
         if meant[1] in ("pull", "login"):
-            assert ann.decide(shown.wait_for(CODE))
+            ann.decide(shown)
         code, output = shown.end()
         assert code == 0, (meant, shown.shown, output)
         if meant[1] == "status":
@@ -142,7 +160,7 @@ def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Confirmin
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_docker_login_by_browser(scene: Scene, engine: Client, ann: ConfirmingPerson) -> None:
+def test_docker_login_by_browser(scene: Scene, engine: Client, ann: Person) -> None:
     """`docker login` without a name asks the helper, which asks the person; the second time nobody is asked.
 
     docker takes no identity token there, so that the helper has to answer it as a password.
@@ -152,7 +170,7 @@ def test_docker_login_by_browser(scene: Scene, engine: Client, ann: ConfirmingPe
     helper = HelperOnMachine(client.machine, scene.registry.host, **settings)
     command = [str(client.file), "login", scene.registry.host]
     shown = TerminalOutput(command, client.machine, "")
-    assert ann.decide(shown.wait_for(CODE))
+    ann.decide(shown)
     code, output = shown.end()
     assert (code, "Login Succeeded" in output) == (0, True), (shown.shown, output)
     (token,) = known(helper).values()
@@ -165,11 +183,11 @@ def test_docker_login_by_browser(scene: Scene, engine: Client, ann: ConfirmingPe
     assert helper.stored()[scene.registry.host]["ends"] > time.time() + 80 * 86_400
 
 
-def test_a_person_who_says_no(machine: Machine, scene: Scene, ann: ConfirmingPerson) -> None:
+def test_a_person_who_says_no(machine: Machine, scene: Scene, ann: Person) -> None:
     """Nothing is kept, and one line says why."""
     helper = HelperOnMachine(machine, scene.registry.host)
     shown = helper.at_a_terminal("login", scene.registry.host)
-    assert ann.decide(shown.wait_for(CODE), approves=False)
+    ann.decide(shown, "deny")
     assert shown.end() == (1, "")
     assert shown.shown.splitlines()[-1] == f"no login at {scene.registry.host}: it was denied in the browser"
     assert helper.stored() == {}
