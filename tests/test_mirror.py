@@ -30,6 +30,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
+    "credential_helper/token_server/reply.py": "what requests in credential_helper/token_server/test_http.py yield",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "exchange/stored/device_logins.py": "who is given what on a device, in web/oauth/test_device.py over all of it",
     "exchange/stored/device_refusals.py": "the errors that web/oauth/test_device.py meets",
@@ -44,6 +45,7 @@ ELSEWHERE: dict[str, str] = {
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
+    "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",

@@ -201,6 +201,18 @@ def test_an_installation_has_every_page(installed: Path) -> None:
     assert topics == [Path(page).stem for page in tracked(":(glob)docs/*.md") if page != "docs/README.md"]
 
 
+def test_an_installation_has_the_credential_helper(installed: Path) -> None:
+    """As a command of its own beside `tokenserver`, which clients find by its name."""
+    (declared,) = installed.glob("tokenserver-*.dist-info/entry_points.txt")
+    commands = dict(line.split(" = ") for line in declared.read_text().splitlines() if " = " in line)
+    assert set(commands) == {"tokenserver", "docker-credential-tokenserver"}
+    module, function = commands["docker-credential-tokenserver"].split(":")
+    command = [sys.executable, "-c", f"from {module} import {function}; {function}()", "version"]
+    environment = {"PYTHONPATH": str(installed), "PATH": os.defpath}
+    shown = subprocess.run(command, check=True, cwd=installed, env=environment, capture_output=True, text=True)
+    assert shown.stdout.startswith("docker-credential-tokenserver v")
+
+
 def test_a_wheel_can_be_built_from_the_source_distribution(tmp_path: Path) -> None:
     """It has what deploys the server and checks policies in CI, and builds the same wheel as the repository."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]

@@ -648,7 +648,7 @@ def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
             f"{service}_PORT_5001_TCP_ADDR": "10.96.0.10",
         }
     theirs |= {"TOKENSERVER_NAME": "/web/tokenserver", "TOKENSERVER_ENV_PATH": "/bin"}
-    ours = {"TOKENSERVER_CONFIG": "elsewhere.yaml", "TOKENSERVER_REQUIRE_REAL": "1"}
+    ours = {"TOKENSERVER_CONFIG": "elsewhere.yaml", "TOKENSERVER_REQUIRE_REAL": "1", "TOKENSERVER_ID_TOKEN": "x"}
     assert load(folder, REFERENCE, {**theirs, **ours, "PATH": "/bin", "tokenserver_issuer": "x"}) == load(
         folder, REFERENCE
     )

@@ -12,12 +12,15 @@ import shlex
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import canaries
 import pytest
-from harness import web
+from harness import registries, web
+from harness.credential_helper import HelperOnMachine
+from harness.machine import Machine
 from harness.page_browser import PageBrowser
 from harness.processes import run
 from harness.programs import ROOT, need
@@ -163,6 +166,28 @@ def test_the_page(server: TokenServer) -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) - {"error"} == {
         one.code for one in (AuthorizationPending, SlowDown, AccessDenied, ExpiredDeviceCode, UnknownDeviceCode)
     }
+
+
+def test_with_the_credential_helper(server: TokenServer, machine: Machine, tmp_path: Path) -> None:
+    """The program shows link and code; the person follows the link and compares the code; the program has a login."""
+    with registries.registry(tmp_path, server, SERVICE, "distribution3") as registry:
+        helper = HelperOnMachine(machine, registry.host)
+        shown = helper.at_a_terminal("login", registry.host)
+        code = shown.wait_for(r"confirm the code ([A-Z-]+) there")
+        canaries.know(code)
+        target = shown.wait_for(r"(/device\?\S+)")
+        browser = PageBrowser(server)
+        question = browser.log_in("ann", target)
+        assert all(part in question.body.decode() for part in (code, "tokenserver-helper", SERVICE))
+        browser.submit(question, "/device", decision="confirm")
+        status, output = shown.end()
+        assert status == 0, (shown.shown, output)
+        kept = helper.get()
+    assert kept is not None
+    canaries.know(kept[1])
+    assert kept[0] == "<token>"
+    issued = events(server, "given")[-1]
+    assert (issued["subject"], issued["issued"], issued["registries"]) == ("ann", kept[1][5:17], [SERVICE])
 
 
 def test_sixteen_questions_together(server: TokenServer) -> None:

@@ -38,11 +38,12 @@ from tokenserver.errors import Fault, LoadError
 PREFIX = "TOKENSERVER_"
 DEFAULT_FILE = "tokenserver.yaml"
 
-# Not settings: the file to read, the tests' own switch, and the variables that Kubernetes and Docker links set in
-# containers next to a service called "tokenserver" or "tokenserver-…". A bare ..._PORT is theirs only with their kind
-# of value: TOKENSERVER_PORT=5001 must be reported as a variable that sets nothing.
+# Not settings: the file to read, the tests' own switch, what the credential helper reads, and the variables that
+# Kubernetes and Docker links set in containers next to a service called "tokenserver" or "tokenserver-…". A bare
+# ..._PORT is theirs only with their kind of value: TOKENSERVER_PORT=5001 must be reported as a variable that sets
+# nothing.
 _NOT_SETTINGS = re.compile(
-    r"TOKENSERVER_(?:(?:CONFIG|REQUIRE_REAL|NAME|ENV_.*)=.*"
+    r"TOKENSERVER_(?:(?:CONFIG|REQUIRE_REAL|NAME|ID_TOKEN|ID_TOKEN_FILE|ENV_.*)=.*"
     r"|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)=.*"
     r"|(?:.*_)?PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?=.*"
     r"|(?:.*_)?PORT=(?:tcp|udp|sctp)://.*)",
