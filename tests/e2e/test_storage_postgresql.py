@@ -15,12 +15,19 @@ from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
 from sqlalchemy import Engine, insert, inspect, select, text
-from stored_credentials import DAY, FULL, NOW, PLAIN, Clock, store_of
+from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
 
+from tokenserver.errors import Throttled
+from tokenserver.identity import Kind
+from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.database import Database
 from tokenserver.storage.engines import engine_for
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
+from tokenserver.storage.people.code_guesses import CodeGuesses
+from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
+from tokenserver.storage.people.flow_limits import KEPT_SECONDS, LIFETIME_SECONDS
+from tokenserver.storage.people.flows import Flows
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
@@ -100,6 +107,32 @@ def test_a_life(store: CredentialStore) -> None:
     assert end_restored(store, logs=None, keep=False, above=99, by="ops") == 1
     assert store.database.revision() == 100
     assert prune(store.database, now=NOW + 40 * DAY)["credentials"] == 3
+
+
+def test_logins_on_devices(engine: Engine, store: CredentialStore) -> None:
+    """Over two replicas, one of sixteen takes what was approved, one question of sixteen is punctual, guesses count."""
+    other = Database(engine_for(f"postgresql://postgres@127.0.0.1:{engine.url.port}/{engine.url.database}"))
+    clock, databases = Clock(), [store.database, other]
+    replicas = [Flows(one, Boxes(STATE_KEYS), now=clock) for one in databases]
+    request = DeviceRequest("tokenserver-helper", "192.0.2.1", "", ("reg",))
+    codes = replicas[0].begin(request, place="192.0.2.1")
+    with ThreadPoolExecutor(16) as pool:
+        early = list(pool.map(lambda number: replicas[number % 2].is_early(codes.flow), range(16)))
+        assert early.count(False) == 1
+        assert replicas[1].approve(codes.flow, DeviceApproval("local", "ann", Kind.PASSWORD, b"proof"))
+        approved = replicas[0].by_device_code(codes.device_code)
+        assert approved is not None
+        taken = list(pool.map(lambda number: replicas[number % 2].take(approved), range(16)))
+    assert taken.count(True) == 1
+    counters = [CodeGuesses(one, now=clock) for one in databases]
+    for number in range(3):
+        counters[number % 2].begin({"session": 3})
+    with pytest.raises(Throttled):
+        counters[1].begin({"session": 3})
+    clock.now += LIFETIME_SECONDS + KEPT_SECONDS
+    replicas[1].begin(request, place="192.0.2.1")
+    assert replicas[1].by_device_code(codes.device_code) is None
+    other.close()
 
 
 def test_limits_hold_over_replicas(engine: Engine, store: CredentialStore) -> None:

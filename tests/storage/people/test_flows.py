@@ -43,6 +43,7 @@ from tokenserver.storage.people.flow_limits import (
     TOLERANCE,
 )
 from tokenserver.storage.people.flows import KIND, Flows
+from tokenserver.storage.state_keys import StateKey, StateKeys
 from tokenserver.storage.tables import flows as table
 from tokenserver.storage.unavailable import StorageUnavailable
 
@@ -268,8 +269,6 @@ def test_a_changed_row_is_no_login(world: World, column: str, value: object) -> 
 
 def test_another_state_key(world: World) -> None:
     """Without the key of then, nothing is a login."""
-    from tokenserver.storage.state_keys import StateKey, StateKeys
-
     code, _ = world.approved()
     other = Boxes(StateKeys({1: StateKey.derived(1, b"y" * 32)}))
     assert Flows(world.database, other, now=world.clock).by_device_code(code) is None

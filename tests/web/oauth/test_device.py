@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import canaries
@@ -16,7 +17,8 @@ from sqlalchemy import update
 from stored_logins_server import StoredSite, claims_of, stored_site
 from tests_web_server import PASSWORDS, Server
 
-from tokenserver.credentials import Password, Secret
+from tokenserver.authn.stored.owners import Owners
+from tokenserver.credentials import AccessKeyForm, Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 from tokenserver.exchange.stored.device_logins import PER_SESSION
 from tokenserver.exchange.stored.device_refusals import UnknownUserCode
@@ -254,8 +256,6 @@ def test_another_password(device: Device) -> None:
 
 def test_who_cannot_approve(device: Device) -> None:
     """A login by an access key makes no other credential."""
-    from tokenserver.credentials import AccessKeyForm
-
     text = device.site.stored(AccessKeyForm.PERSONAL)
     chain = device.site.parts.live.snapshot().chain
     person = chain.authenticate(Password("ann", Secret(text)), None)
@@ -264,6 +264,21 @@ def test_who_cannot_approve(device: Device) -> None:
     with pytest.raises(InvalidCredentials):
         device.logins.decide(flow, PERSON, person, approves=True)
     assert device.error(codes["device_code"]) == "authorization_pending"
+
+
+def test_an_unreachable_source(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person of whom only the last answer of the source is known approves nothing, and is given nothing, for now."""
+    codes = device.ask().get_json()
+    chain = device.site.parts.live.snapshot().chain
+    person = chain.authenticate(Password("ann", Secret(PASSWORDS["ann"])), None)
+    flow = device.logins.look_up(codes["user_code"], PERSON, session="s")
+    with pytest.raises(BackendUnavailable):
+        device.logins.decide(flow, PERSON, replace(person, stale=True), approves=True)
+    assert device.decide(codes["user_code"])
+    with monkeypatch.context() as patched:
+        patched.setattr(Owners, "person", lambda *_: replace(person, stale=True))
+        assert device.poll(codes["device_code"]).status_code == 503
+    assert device.poll(codes["device_code"]).status_code == 200
 
 
 def test_guessing(device: Device) -> None:

@@ -52,6 +52,8 @@ MAX_AGENT = 255
 SHOWN_ID = 16
 """Digits of a flow's id in audit events, which connect the events of one login."""
 
+UNCERTAIN = "does not say whether the user may log in now"
+
 APPROVING = PEOPLE - {Kind.KEY}
 """The kinds of logins that approve: no access key makes another credential."""
 
@@ -160,13 +162,15 @@ class DeviceLogins:
         The event comes first: what cannot be recorded is not done.
 
         Raises:
-            InvalidCredentials: the person did not log in with a password or at a provider, or is not known for sure.
+            InvalidCredentials: the person did not log in with a password or at a provider.
             BackendUnavailable, AuditUnavailable: nothing was changed.
         """
         if flow.state is not FlowState.OPEN:
             return False
-        if person.kind not in APPROVING or person.credential or person.stale:
+        if person.kind not in APPROVING or person.credential:
             raise InvalidCredentials(f"{person.subject} cannot approve the login of a device by this login")
+        if person.stale:
+            raise BackendUnavailable(person.source, UNCERTAIN)
         facts = {"subject": person.subject, "source": person.source}
         self._tell("approved" if approves else "denied", caller, flow, **facts)
         if not approves:
@@ -241,7 +245,7 @@ class DeviceLogins:
             self._flows.deny(flow)
             return None
         if person.stale:
-            raise BackendUnavailable(person.source, "does not say whether the user may log in now")
+            raise BackendUnavailable(person.source, UNCERTAIN)
         return person
 
     def _service(self, name: str) -> str:
