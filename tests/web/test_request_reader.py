@@ -83,7 +83,7 @@ FORMS = [
     ),
     pytest.param(
         {"grant_type": "code", "code": "canary", "username": "ann"},
-        "this grant_type is not supported; supported are password, refresh_token and token-exchange",
+        "this grant_type is not supported; supported are password, refresh_token, token-exchange and device_code",
         id="another grant",
     ),
 ]

@@ -40,7 +40,7 @@ def granted_by(form: Parameters, header: Credentials) -> tuple[Credentials, Gran
         return _alone(_needed(form, "refresh_token"), header), GrantPurpose.USUAL
     if grant_type == TOKEN_EXCHANGE:
         return _exchanged(form, header)
-    supported = "password, refresh_token and token-exchange"
+    supported = "password, refresh_token, token-exchange and device_code"
     raise UnsupportedGrantType(f"this grant_type is not supported; supported are {supported}")
 
 
