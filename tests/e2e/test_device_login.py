@@ -24,7 +24,7 @@ from harness.machine import Machine
 from harness.page_browser import PageBrowser
 from harness.processes import run
 from harness.programs import ROOT, need
-from harness.server import Setup, TokenServer, serving
+from harness.server import Setup, TokenServer, password, serving
 
 from tokenserver.exchange.stored.device_refusals import (
     AccessDenied,
@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
         "anonymous": False,
     }
     services = {SERVICE: "universal", OTHER: "universal"}
-    made = Setup({"ann": "right password", "ben": "another one"}, POLICIES, services, settings)
+    made = Setup({"ann": password(), "ben": password()}, POLICIES, services, settings)
     with serving(tmp_path_factory.mktemp("server"), made) as running:
         yield running
 
@@ -264,9 +264,9 @@ def test_an_account_that_ends_in_between(server: TokenServer) -> None:
     """The person who confirmed is looked up again when the program asks."""
     terminal = Terminal(server)
     codes = terminal.ask()
-    server.run("users", "set", "gone", "--weak", "--file", server.folder / "users.htpasswd", stdin="for a while")
-    server.people["gone"] = "for a while"
-    canaries.know("for a while")
+    typed = server.people["gone"] = password()
+    canaries.know(typed, user="gone")
+    server.run("users", "set", "gone", "--weak", "--file", server.folder / "users.htpasswd", stdin=typed)
     time.sleep(2)
     browser = PageBrowser(server, terminal.address)
     browser.submit(browser.log_in("gone", link(codes, server)), "/device", decision="confirm")
