@@ -40,6 +40,7 @@ ELSEWHERE: dict[str, str] = {
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "storage/people/flow_limits.py": "the limits that storage/people/test_flows.py reaches",
+    "web/pages/terminal/german.py": "the texts that web/pages/test_german.py compares with the templates",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""

@@ -7,11 +7,11 @@ from flask import Blueprint
 from tokenserver.web.pages.account import account_blueprint
 from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
-from tokenserver.web.pages.device import device_blueprint
 from tokenserver.web.pages.keys import keys_blueprint
 from tokenserver.web.pages.login import login_blueprint
 from tokenserver.web.pages.robots import robots_blueprint
 from tokenserver.web.pages.site import Site
+from tokenserver.web.pages.terminal.device import device_blueprint
 
 
 def blueprints(site: Site) -> list[Blueprint]:

@@ -1,0 +1,1 @@
+"""The page where people confirm the logins of programs at a terminal, and its German texts."""
