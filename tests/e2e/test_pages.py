@@ -76,16 +76,16 @@ def test_the_keyboard_is_enough(visit: dict[str, Any]) -> None:
 
 def test_slow_forms_take_nothing_from_tokens(server: TokenServer) -> None:
     """While many forms of the login page arrive a byte at a time, tokens and other pages are answered."""
-    head = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
+    form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000"
+    head = f"POST /login HTTP/1.1\r\nHost: x\r\n{form}\r\n\r\n"
     held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(SLOW)]
     try:
         for one in held:
             one.sendall(head.encode() + b"a")
         start = time.monotonic()
         answers = [web.request(server.port, "GET", "/login") for _ in range(5)]
-        token = web.request(
-            server.port, "GET", web.token_target(SERVICE, []), headers=web.basic("ann", server.people["ann"])
-        )
+        ann = web.basic("ann", server.people["ann"])
+        token = web.request(server.port, "GET", web.token_target(SERVICE, []), headers=ann)
         assert [one.status for one in (*answers, token)] == [200] * 6
         assert time.monotonic() - start < 5
         assert held[0].recv(4096).startswith(b"HTTP/1.1 408 ")
