@@ -14,7 +14,7 @@ from tokenserver.management.robot_secrets import RobotManagement
 from tokenserver.management.views import ExplainedRuling, GroupOrigin, LoginView, RobotView, WhoAmI
 from tokenserver.management.wishes import KeyWish
 from tokenserver.policy.administration import is_administrator
-from tokenserver.scopes import ScopeRequest
+from tokenserver.scopes import ScopeLimits, ScopeRequest
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Selection
 
@@ -27,6 +27,12 @@ class Management:
         self._keys = AccessKeyManagement(context)
         self._robots = RobotManagement(context)
         self._logins = LoginManagement(context)
+
+    @property
+    def scope_limits(self) -> ScopeLimits:
+        """How much one explanation may be about."""
+        limits = self.context.settings.limits
+        return ScopeLimits(limits.scopes, limits.scope_bytes)
 
     def whoami(self, actor: Actor) -> WhoAmI:
         """The actor as the server knows it, whatever credential it used.

@@ -38,6 +38,11 @@ _BUSY = b"""<!doctype html>
 """
 
 
+_BUSY_API = b"""{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",\
+"detail":"the service cannot answer now, try again later"}
+"""
+
+
 class GuardedPages:
     """The application `app` for paths that begin with one of the segments `roots`, at the root or below `prefix`."""
 
@@ -78,10 +83,14 @@ class GuardedPages:
                 guarded = {**environ, "PATH_INFO": page, ASKED_PATH: asked, GUARD: self.bulkhead}
                 return self._app(guarded, start_response)
         except Overloaded as error:
-            length, after = ("Content-Length", str(len(_BUSY))), ("Retry-After", str(error.retry_after))
-            common = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), length, after]
+            is_api = _first(page) == "api"
+            content_type, body = (
+                ("application/problem+json", _BUSY_API) if is_api else ("text/html; charset=utf-8", _BUSY)
+            )
+            length, after = ("Content-Length", str(len(body))), ("Retry-After", str(error.retry_after))
+            common = [("Content-Type", content_type), ("Cache-Control", "no-store"), length, after]
             start_response("503 Service Unavailable", common)
-            return [_BUSY]
+            return [body]
 
 
 def page_limit(page: str) -> BodyLimit:
