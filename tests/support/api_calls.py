@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +111,12 @@ def api_site(server_folder: Path, folder: Path, **options: Any) -> Iterator[ApiS
 
 def declared_secret(days: int = 30) -> tuple[str, str]:
     """A secret, and the line that declares it in a policy file."""
-    import secrets
-    from datetime import UTC, datetime, timedelta
-
     key = compose_key(AccessKeyForm.ROBOT, secrets.token_bytes(RANDOM_BYTES))
     canaries.know(key.text.reveal())
     end = (datetime.now(UTC) + timedelta(days=days)).replace(microsecond=0)
     return key.text.reveal(), spell_declaration(declare(key, end, (), ""))
+
+
+def with_secret(line: str) -> str:
+    """The robots, where ci has a declared secret."""
+    return ROBOTS.replace('owners: ["user:ann"]', f'owners: ["user:ann"], secrets: [{line.removeprefix("- ")}]')

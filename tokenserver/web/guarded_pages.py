@@ -31,16 +31,22 @@ LARGE_BODIES = {"/admin/playground": 1024 * 1024}
 
 RETRY_AFTER = 2
 _WAIT = 2.0
-_BUSY = b"""<!doctype html>
+_BUSY = (
+    "text/html; charset=utf-8",
+    b"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>tokenserver</title>
 <p>The server has too much to do. Wait a few seconds, then load the page again.</p>
 </html>
-"""
+""",
+)
 
 
-_BUSY_API = b"""{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",\
+_BUSY_API = (
+    "application/problem+json",
+    b"""{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",\
 "detail":"the service cannot answer now, try again later"}
-"""
+""",
+)
 
 
 class GuardedPages:

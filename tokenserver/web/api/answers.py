@@ -33,6 +33,7 @@ class WhoAmIDocument(ApiAnswer):
     kind: Kind
     source: str
     groups: list[GroupDocument]
+    workloads: list[str] = Field(description="The declared workloads that a workload is.")
     credential: str | None = Field(description="The id of the credential that was used; null for a password.")
     via: str | None = Field(description="What was used in place of a password: key, refresh, session or browser.")
     expires: str | None = Field(description="When the credential ends by itself.")

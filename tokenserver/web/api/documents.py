@@ -43,6 +43,7 @@ def whoami_document(found: WhoAmI) -> WhoAmIDocument:
         kind=found.kind,
         source=found.source,
         groups=[GroupDocument(name=group.name, origin=group.origin) for group in found.groups],
+        workloads=list(found.workloads),
         credential=found.credential or None,
         via=found.via or None,
         expires=moment(found.ends),
