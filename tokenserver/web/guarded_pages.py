@@ -89,10 +89,7 @@ class GuardedPages:
                 guarded = {**environ, "PATH_INFO": page, ASKED_PATH: asked, GUARD: self.bulkhead}
                 return self._app(guarded, start_response)
         except Overloaded as error:
-            is_api = _first(page) == "api"
-            content_type, body = (
-                ("application/problem+json", _BUSY_API) if is_api else ("text/html; charset=utf-8", _BUSY)
-            )
+            content_type, body = _BUSY_API if _first(page) == "api" else _BUSY
             length, after = ("Content-Length", str(len(body))), ("Retry-After", str(error.retry_after))
             common = [("Content-Type", content_type), ("Cache-Control", "no-store"), length, after]
             start_response("503 Service Unavailable", common)

@@ -35,12 +35,8 @@ def test_the_life_of_a_secret(site: ApiSite) -> None:
 def test_two_at_most(site: ApiSite) -> None:
     """A third is refused, and so is a rotation, which would make one."""
     first, _ = (site.call("POST", "/robots/ci/secrets", {}).get_json() for _ in range(2))
-    third = (
-        409,
-        "conflict",
-        "the robot ci has 2 live secrets, in files and stored, which is the limit;"
-        " fix: see which one is used, and end the other one",
-    )
+    limit = "the robot ci has 2 live secrets, in files and stored, which is the limit"
+    third = (409, "conflict", f"{limit}; fix: see which one is used, and end the other one")
     assert site.problem("POST", "/robots/ci/secrets", {}) == third
     assert site.problem("POST", f"/robots/ci/secrets/{first['id']}/rotate", {}) == third
     assert site.call("DELETE", f"/robots/ci/secrets/{first['id']}").status_code == 204
@@ -57,7 +53,7 @@ def test_declared_ones_count(site: ApiSite) -> None:
     secrets = site.call("GET", "/robots/ci").get_json()["secrets"]
     assert [one["stored"] for one in secrets] == [False, True]
     for method, path in (("DELETE", ""), ("POST", "/rotate")):
-        body = {} if method == "POST" else None
+        body: object = {} if method == "POST" else None
         problem = site.problem(method, f"/robots/ci/secrets/{secrets[0]['id']}{path}", body)
         assert problem == (409, "conflict", "the secret is one of a policy file; fix: change its line there")
 
