@@ -12,6 +12,7 @@ from stored_logins_server import claims_of
 from tokenserver.web.api.requests import NewAccessKey
 
 ZOE = "zo%C3%AB"
+JSON = {"Content-Type": "application/json"}
 
 
 def test_what_narrows_a_key(site: ApiSite) -> None:
@@ -76,6 +77,7 @@ def test_what_is_left_out_narrows_nothing(site: ApiSite) -> None:
             id="all terms",
         ),
         pytest.param({"actions": []}, ["body.actions"], id="no action"),
+        pytest.param({"actions": ["pull", "read", "*"]}, ["body.actions[1]", "body.actions[2]"], id="unknown actions"),
         pytest.param({"repositories": ["a"] * 101}, ["body.repositories"], id="too many"),
         pytest.param({"repositories": ["a" * 513]}, ["body.repositories[0]"], id="too large"),
         pytest.param({"repositories": ["users/${user}/*"]}, ["body.repositories[0]"], id="variable"),
@@ -202,3 +204,17 @@ def test_a_key_in_the_place_of_an_id_is_not_repeated(site: ApiSite) -> None:
     answer = site.call("DELETE", f"/access-keys/{made['secret']}")
     assert (answer.status_code, made["secret"] in answer.get_data(as_text=True)) == (404, False)
     assert site.audit[-1]["credential"] == "<access key>"
+
+
+def test_a_whole_number(site: ApiSite) -> None:
+    """JSON does not tell 7200.0 from 7200; half a second is none."""
+    assert site.call("POST", "/access-keys", {"lifetime_seconds": 7200.0}).status_code == 201
+    assert site.call("POST", "/access-keys", {"lifetime_seconds": 7200.5}).status_code == 400
+    assert site.call("POST", "/access-keys", raw=b'{"lifetime_seconds": 1e400}', headers=JSON).status_code == 400
+
+
+def test_the_detail_of_many_faults(site: ApiSite) -> None:
+    """The first one; all are in `errors`."""
+    answer = site.call("POST", "/access-keys", {"networks": ["x", "y", "z"]}).get_json()
+    assert answer["detail"].startswith("body.networks[0]: 'x': must be a network")
+    assert answer["detail"].endswith("; and 2 more")

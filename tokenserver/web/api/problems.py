@@ -64,13 +64,14 @@ def api_problem(error: Exception, request_id: str, *, challenge: str) -> ApiProb
     headers = usual.headers if status == usual.status else ()
     if isinstance(error, MethodNotOffered):
         headers = (("Allow", ", ".join(error.allowed)),)
+    faults = _faults(error)
     document = ProblemDocument(
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=usual.message,
+        detail=usual.message if not faults else _first_of(faults),
         code=code,
         request_id=request_id,
-        errors=_faults(error),
+        errors=faults,
     )
     return ApiProblem(document, headers)
 
@@ -88,6 +89,11 @@ def _faults(error: Exception) -> list[FaultDocument] | None:
     if isinstance(error, InvalidWish):
         return [FaultDocument(place=_place(fault.field), message=fault.message) for fault in error.faults]
     return None
+
+
+def _first_of(faults: list[FaultDocument]) -> str:
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"{faults[0].place}: {faults[0].message}{more}"
 
 
 def _place(field: str) -> str:

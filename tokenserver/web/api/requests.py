@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
+from tokenserver.config.protection import MAX_SECRET_LIFETIME, MIN_SECRET_LIFETIME
 from tokenserver.management.wishes import MAX_ITEMS, MAX_REASON, KeyWish
 from tokenserver.policy.syntax.machines import MAX_NOTE
+from tokenserver.scopes import REPOSITORY_ACTIONS
 
 MAX_TERM = 512
 """Characters of a pattern, network or registry."""
@@ -16,7 +19,18 @@ Term = Annotated[str, Field(min_length=1, max_length=MAX_TERM)]
 Terms = Annotated[list[Term], Field(max_length=MAX_ITEMS)]
 NoteText = Annotated[str, Field(max_length=MAX_NOTE)]
 ReasonText = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
-LifetimeSeconds = Annotated[int, Field(ge=0, le=2**31)]
+# What the management checks is in the document alone, so that all faults are found together.
+ActionName = Annotated[Term, Field(json_schema_extra={"enum": list(REPOSITORY_ACTIONS)})]
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number, so that 3600.0 is an integer as well (JSON Schema, section 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_BOUNDS: JsonDict = {"minimum": MIN_SECRET_LIFETIME, "maximum": MAX_SECRET_LIFETIME}
+
+LifetimeSeconds = Annotated[int, BeforeValidator(_whole), Field(json_schema_extra=_BOUNDS)]
 
 
 class ApiRequest(BaseModel):
@@ -29,8 +43,8 @@ class SecretWish(ApiRequest):
     """A new secret. What is left out narrows nothing."""
 
     name: NoteText = Field(default="", description="What it is for, in the words of its owner.")
-    actions: Annotated[list[Term], Field(max_length=MAX_ITEMS)] | None = Field(
-        default=None, description="The actions that it can do: pull, push, delete.", examples=[["pull"]]
+    actions: Annotated[list[ActionName], Field(max_length=MAX_ITEMS, json_schema_extra={"minItems": 1})] | None = Field(
+        default=None, description="The actions that it can do; all of them if left out.", examples=[["pull"]]
     )
     repositories: Terms = Field(
         default_factory=list, description="Patterns of the repositories where it can be used.", examples=[["web/**"]]
