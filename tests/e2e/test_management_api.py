@@ -186,7 +186,7 @@ def test_an_audit_trail_that_nobody_reads(
     os.close(reading)
 
 
-SCHEMATHESIS_SECONDS = 40
+SCHEMATHESIS_SECONDS = 25
 
 
 @pytest.mark.real("schemathesis")
