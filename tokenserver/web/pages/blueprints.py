@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from tokenserver.web.api.blueprint import api_blueprint
 from tokenserver.web.pages.account import account_blueprint
 from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
@@ -13,11 +14,12 @@ from tokenserver.web.pages.robots import robots_blueprint
 from tokenserver.web.pages.site import Site
 
 
-def blueprints(_site: Site) -> list[Blueprint]:
+def blueprints(site: Site) -> list[Blueprint]:
     """The blueprints of everything that people and programs manage by, for these settings."""
     return [
         assets_blueprint(),
         login_blueprint(),
+        api_blueprint(site),
         account_blueprint(),
         keys_blueprint(),
         robots_blueprint(),
