@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from tokenserver.web.pages.account import account_blueprint
-from tokenserver.web.pages.admin import admin_blueprint
-from tokenserver.web.pages.assets import assets_blueprint
-from tokenserver.web.pages.keys import keys_blueprint
+from tokenserver.web.api.blueprint import api_blueprint
+from tokenserver.web.pages.account.admin import admin_blueprint
+from tokenserver.web.pages.account.keys import keys_blueprint
+from tokenserver.web.pages.account.overview import account_blueprint
+from tokenserver.web.pages.account.robots import robots_blueprint
 from tokenserver.web.pages.login import login_blueprint
-from tokenserver.web.pages.robots import robots_blueprint
+from tokenserver.web.pages.rendering.assets import assets_blueprint
 from tokenserver.web.pages.site import Site
 from tokenserver.web.pages.terminal.device import device_blueprint
 
@@ -20,6 +21,7 @@ def blueprints(site: Site) -> list[Blueprint]:
         assets_blueprint(),
         login_blueprint(),
         *([] if site.device_logins is None else [device_blueprint()]),
+        api_blueprint(site),
         account_blueprint(),
         keys_blueprint(),
         robots_blueprint(),

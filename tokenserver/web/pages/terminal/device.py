@@ -18,17 +18,9 @@ from tokenserver.scopes import in_order
 from tokenserver.storage.people.device_flow import DeviceFlow, FlowState
 from tokenserver.storage.people.user_codes import parse_user_code, spell_user_code
 from tokenserver.web.pages.errors import FormRefused
-from tokenserver.web.pages.shell import (
-    checked_form,
-    is_fresh,
-    page,
-    pages_blueprint,
-    see_other,
-    signed_in,
-    slot_released,
-    the_site,
-    visitor,
-)
+from tokenserver.web.pages.forms import checked_form
+from tokenserver.web.pages.shell import page, pages_blueprint, signed_in
+from tokenserver.web.pages.visits import is_fresh, see_other, slot_released, the_site, visitor
 
 PATH = "/device"
 
