@@ -56,7 +56,6 @@ ELSEWHERE: dict[str, str] = {
     "management/sign_in.py": "the logins of web/pages/test_login.py",
     "web/pages/account/secret_form.py": "the forms of web/pages/account/test_keys.py and test_robots.py",
     "web/pages/blueprints.py": "the pages that web/pages/test_shell.py asks for",
-    "web/pages/compose.py": "the site of every test of web/pages/",
     "web/pages/cookies.py": "the cookies in web/pages/test_shell.py and test_login.py",
     "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
     "web/pages/forms.py": "the forms in web/pages/test_shell.py",
