@@ -53,6 +53,16 @@ ELSEWHERE: dict[str, str] = {
     "web/api/operations/table.py": "the table that web/api/test_openapi.py holds",
     "web/api/requests.py": "the bodies in web/api/operations/test_access_keys.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
+    "management/sign_in.py": "the logins of web/pages/test_login.py",
+    "web/pages/account/secret_form.py": "the forms of web/pages/account/test_keys.py and test_robots.py",
+    "web/pages/blueprints.py": "the pages that web/pages/test_shell.py asks for",
+    "web/pages/compose.py": "the site of every test of web/pages/",
+    "web/pages/cookies.py": "the cookies in web/pages/test_shell.py and test_login.py",
+    "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
+    "web/pages/forms.py": "the forms in web/pages/test_shell.py",
+    "web/pages/rendering/assets.py": "the style sheet in web/pages/test_shell.py",
+    "web/pages/site.py": "the site of every test of web/pages/",
+    "web/pages/visits.py": "who is led where, in web/pages/test_shell.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""

@@ -17,7 +17,7 @@ from tokenserver.web.api.operation import API, Call, Operation, Router, read_que
 from tokenserver.web.api.operations.table import OPERATIONS
 from tokenserver.web.api.problems import api_problem
 from tokenserver.web.api.repetition import SentAnswer, once
-from tokenserver.web.guarded_pages import BODY_ERROR, page_limit
+from tokenserver.web.pages.guard import BODY_ERROR, page_limit
 from tokenserver.web.pages.site import Site
 from tokenserver.web.token_endpoint import log_failure
 
