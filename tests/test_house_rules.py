@@ -340,6 +340,7 @@ NOT_SECRET = {
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "cli/access_keys/list.py:credential": "the id of a credential, which is public",
+    "web/pages/account/keys.py:credential": "the owner of a key: the name of a person",
     "cli/robots/stored_secrets.py:credential": "the owner of a credential: the name of a robot",
     "credential_helper/obtaining.py:token_servers": "the URLs of token servers",
     "credential_helper/people.py:token_servers": "the URLs of token servers",

@@ -67,7 +67,11 @@ def test_a_crowd() -> None:
     while pages.bulkhead.load[1] < PAGE_QUEUE:
         threading.Event().wait(0.01)
     started: list[Any] = []
-    body = b"".join(pages("/login", {"PATH_INFO": "/login"}, lambda *facts: started.append(facts)))
+
+    def start(status: str, headers: list[tuple[str, str]], _: Any = None, /) -> Any:
+        started.append((status, headers))
+
+    body = b"".join(pages("/login", {"PATH_INFO": "/login"}, start))
     leave.set()
     for thread in threads:
         thread.join()
