@@ -14,7 +14,17 @@ from tokenserver.storage.database import Database
 from tokenserver.storage.tables import credentials, meta, people, revision, uses
 
 ROW = row_of(PLAIN, digest=b"d" * 32, pepper=1)._replace(id="0123456789ab", seal=b"s" * 32)._asdict()
-PERSON = {"source": "corp", "sub": "1", "subject": "ann", "groups": "[]", "seen": 1, "asked": 1, "not_before": 0}
+PERSON = {
+    "seal": b"s" * 32,
+    "source": "corp",
+    "sub": "1",
+    "subject": "ann",
+    "groups": "[]",
+    "seen": 1,
+    "asked": 1,
+    "not_before": 0,
+    "pepper": 1,
+}
 
 
 @pytest.mark.parametrize(

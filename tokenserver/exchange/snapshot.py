@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.authn.chain import Chain
+from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.errors import InvalidRequest
 from tokenserver.exchange.rulings import RulingCache
@@ -22,7 +23,8 @@ class Snapshot:
 
     `registries` has each registry under all of its service names. `candidate` is the shadow policy set, if there is
     one. `own_issuers` sign for the registries that have keys of their own, by their `service`; `issuer` signs for all
-    others. `workload_sources` are those whose JWTs `chain` accepts. `restricting` caches `restricting_rule` by
+    others. `workload_sources` are those whose JWTs `chain` accepts. `owners` finds people and machines without their
+    credentials, if there is a storage. `restricting` caches `restricting_rule` by
     `service`, and `rulings` what was decided in this snapshot.
     """
 
@@ -33,6 +35,7 @@ class Snapshot:
     candidate: PolicySet | None = None
     own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
     workload_sources: tuple[WorkloadSource, ...] = ()
+    owners: Owners | None = None
     restricting: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
     rulings: RulingCache = field(default_factory=RulingCache, compare=False, repr=False)
 

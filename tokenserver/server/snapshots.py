@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from tokenserver.authn.chain import Chain, joined_stamp
-from tokenserver.authn.equal_work import EqualWork, Through
+from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
@@ -88,9 +88,16 @@ class Composer:
         names = [one.name for one in settings.workload_sources]
         trusted = [cast("WorkloadSource", values["workloads", name]) for name in names]
         workloads = DeclaredWorkloads(trusted, policies.groups.workloads) if trusted else None
+        robots = self._robots_of(policies)
+        known = users if self._protection is None else [_ShelteredUsers(one, self._protection) for one in users]
+        owners = None
+        if self._stored is not None:
+            namespaces = known if settings.namespaces is not None else ()
+            owners = Owners(known, joined_stamp(users), robots, workloads, namespaces, self._protection)
         return Snapshot(
             registries=self._registries,
-            chain=_chain(settings, users, self._protection, self._robots_of(policies), workloads, self._stored),
+            chain=_chain(settings, users, known, self._protection, robots, workloads, self._stored, owners),
+            owners=owners,
             workload_sources=() if workloads is None else workloads.sources,
             policies=policies,
             issuer=issuers[str(settings.keys.folder)],
@@ -128,30 +135,25 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
 def _chain(  # noqa: PLR0917 - the parts of a snapshot
     settings: Settings,
     sources: Sequence[Source],
+    known: Sequence[Source | _ShelteredUsers],
     protection: Protection | None,
     robots: DeclaredRobots,
     workloads: DeclaredWorkloads | None,
     stored: StoredParts | None,
+    owners: Owners | None,
 ) -> Chain:
-    known: Sequence[Source | _ShelteredUsers] = sources
-    through: Through = _directly
-    if protection is not None:
-        known = [_ShelteredUsers(source, protection) for source in sources]
-        through = protection.through
-    equal = EqualWork(sources, through)
-    owners = known if settings.namespaces is not None else ()
+    equal = EqualWork(sources, _directly if protection is None else protection.through)
     credentials = None
-    if stored is not None:
-        found = Owners(known, joined_stamp(sources), robots, workloads, owners, protection)
+    if stored is not None and owners is not None:
         uncached = [one.name for one in settings.user_sources if one.ldap is not None and one.ldap.cache == 0]
-        credentials = StoredCredentials(stored.index, found, stored.endings, stored.networks, uncached=uncached)
+        credentials = StoredCredentials(stored.index, owners, stored.endings, stored.networks, uncached=uncached)
     return Chain(
         sources if protection is None else [protection.sheltered(source) for source in sources],
         anonymous=settings.anonymous,
         decoy=equal.unknown,
         rest=equal,
         guard=protection,
-        owners=owners,
+        owners=known if settings.namespaces is not None else (),
         robots=robots,
         stored=credentials,
         workloads=workloads,

@@ -18,8 +18,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = 1
-"""The version of the schema that this program writes. It reads the one before as well."""
+SCHEMA = 2
+"""The version of the schema that this program writes."""
 
 metadata = MetaData()
 
@@ -102,10 +102,14 @@ people = Table(
     Column("state", Integer, nullable=False),
     Column("upstream", LargeBinary),
     Column("claimed", BigInteger),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
     Column("rev", BigInteger, nullable=False),
     PrimaryKeyConstraint("source", "sub"),
     UniqueConstraint("source", "subject"),
+    CheckConstraint("state IN (0, 1)", name="people_state"),
 )
+"""People who log in by an OpenID provider, each pinned to the provider's `sub`. The seal covers what could grant."""
 
 flows = Table(
     "flows",
@@ -122,15 +126,36 @@ flows = Table(
 browser_sessions = Table(
     "browser_sessions",
     metadata,
-    Column("id", LargeBinary, primary_key=True),
+    Column("id", LargeBinary(32), primary_key=True),
     Column("source", Text, nullable=False),
     Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("proof", LargeBinary),
+    Column("sub", Text),
+    Column("sid", Text),
     Column("made", BigInteger, nullable=False),
+    Column("made_from", Text, nullable=False),
+    Column("client", Text, nullable=False),
     Column("seen", BigInteger, nullable=False),
     Column("ends", BigInteger, nullable=False),
     Column("state", Integer, nullable=False),
-    Column("rev", BigInteger, nullable=False),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
+    CheckConstraint("state IN (0, 1)", name="browser_sessions_state"),
+    Index("browser_sessions_subject", "source", "subject"),
+    Index("browser_sessions_ends", "ends"),
 )
+"""The columns of `browser_sessions.SessionRow`, in its order. `id` is the SHA-256 of the cookie."""
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "subject"),
+)
+"""The moment before which the logins of an owner are void; the empty source and subject are for everybody."""
 
 seen_jti = Table(
     "seen_jti",

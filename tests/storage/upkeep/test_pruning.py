@@ -35,7 +35,18 @@ def test_credentials_stay_for_thirty_days(database: Database) -> None:
 def test_other_tables(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few rows at a time, until none is left."""
     monkeypatch.setattr(pruning, "_AT_A_TIME", 2)
-    session = {"source": "corp", "subject": "ann", "made": 1, "seen": 1, "state": 1, "rev": 1}
+    session = {
+        "kind": "password",
+        "made_from": "",
+        "client": "",
+        "pepper": 1,
+        "seal": b"",
+        "source": "corp",
+        "subject": "ann",
+        "made": 1,
+        "seen": 1,
+        "state": 1,
+    }
     with database.engine.begin() as connection:
         for number in range(5):
             ends = NOW + number

@@ -46,37 +46,40 @@ class Owners:
             BackendUnavailable: the user source cannot tell.
         """
         if credential.sort is Sort.USER:
-            return self._user(credential)
+            return self.person(credential.source, credential.owner, credential.proof)
         if credential.sort is Sort.ROBOT:
             return self.robots.robot(credential.owner.removeprefix(ROBOT_PREFIX))
         return self._workload(credential)
 
-    def _user(self, credential: StoredCredential) -> Identity:
-        if self.guard is None:
-            return self._found(credential)
-        proof = credential.proof
-        expected = b"-" if proof is None else b"%d:%b" % (len(proof), proof)
-        about = f"{credential.source}\0{credential.owner}"
-        return self.guard.look_up(about, expected + self.stamp(credential.owner), lambda: self._found(credential))
+    def person(self, source: str, subject: str, proof: bytes | None = None) -> Identity:
+        """A person of this user source as of now; with `proof`, only as long as the password is the one of then.
 
-    def _found(self, credential: StoredCredential) -> Identity:
-        subject = credential.owner
+        Raises:
+            AccountEnded, InvalidCredentials, BackendUnavailable: as `owner`.
+        """
+        if self.guard is None:
+            return self._found(source, subject, proof)
+        expected = b"-" if proof is None else b"%d:%b" % (len(proof), proof)
+        stamp = expected + self.stamp(subject)
+        return self.guard.look_up(f"{source}\0{subject}", stamp, lambda: self._found(source, subject, proof))
+
+    def _found(self, wanted: str, subject: str, proof: bytes | None) -> Identity:
         for number, source in enumerate(self.sources):
-            if source.name != credential.source:
+            if source.name != wanted:
                 # As at a login: the first source that knows a name decides whose it is.
                 if _knows(source, subject):
-                    raise InvalidCredentials(f"{subject} is now a user of {source.name}, before {credential.source}")
+                    raise InvalidCredentials(f"{subject} is now a user of {source.name}, before {wanted}")
                 continue
             known = source.find(subject)
             if known is None:
-                raise AccountEnded(f"{credential.source} has no user {subject} any more")
+                raise AccountEnded(f"{wanted} has no user {subject} any more")
             identity = require_person(known, source.name)
             if identity.subject != subject:
-                raise AccountEnded(f"{credential.source} has no user {subject} any more")
-            _require_proof(credential, identity)
+                raise AccountEnded(f"{wanted} has no user {subject} any more")
+            _require_proof(proof, identity)
             reject_shared(identity, self.namespaces[:number])
             return identity
-        raise InvalidCredentials(f"there is no user source {credential.source} now, which vouched for {subject}")
+        raise InvalidCredentials(f"there is no user source {wanted} now, which vouched for {subject}")
 
     def _workload(self, credential: StoredCredential) -> Identity:
         if self.workloads is None:
@@ -97,15 +100,15 @@ def _knows(source: KnownUsers, subject: str) -> bool:
         return True
 
 
-def _require_proof(credential: StoredCredential, owner: Identity) -> None:
+def _require_proof(proof: bytes | None, owner: Identity) -> None:
     """Check that the owner's password is the one that was used when the credential was made.
 
     An empty proof proves nothing, so one that takes its place is a change, too.
     """
-    if credential.proof is None or compare_digest(credential.proof, owner.proof):
+    if proof is None or compare_digest(proof, owner.proof):
         return
     if not owner.proof:
-        raise InvalidCredentials(f"{credential.source} does not say any more when the password was changed")
+        raise InvalidCredentials(f"{owner.source} does not say any more when the password was changed")
     raise AccountEnded("the password was changed")
 
 

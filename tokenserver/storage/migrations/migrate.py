@@ -17,7 +17,10 @@ from tokenserver.storage.engines import READS
 from tokenserver.storage.tables import SCHEMA, meta, revision
 
 OLDEST = SCHEMA
-"""The oldest schema that this program works with; a release that migrates works with the one before as well."""
+"""The oldest schema that this program works with; a release that migrates works with that of the one before as well.
+
+Version 1 was in no release.
+"""
 
 _LOCK = 0x746B6E73
 """The advisory lock of PostgreSQL; in SQLite, a writer is alone anyway."""

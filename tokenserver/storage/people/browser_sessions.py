@@ -1,0 +1,231 @@
+"""Browser sessions: rows that a cookie finds. The cookie is known to the browser alone; the row has its SHA-256.
+
+A session grants nothing by itself: the person is looked up again at each use, as the owner of a refresh token is. The
+seal covers all that says whose it is, so that writing to the database is not enough to be somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, select, update
+
+from tokenserver.credentials import Secret
+from tokenserver.identity import Kind
+from tokenserver.storage.credential import ACTIVE, ENDED
+from tokenserver.storage.database import Database
+from tokenserver.storage.state_keys import StateKeys
+from tokenserver.storage.tables import browser_sessions
+
+IDLE_SECONDS = 3600
+"""For how long a session may be unused."""
+
+LIFETIME_SECONDS = 12 * 3600
+"""For how long a session lives, however much it is used."""
+
+SEEN_SECONDS = 60
+"""How much later than the stored last use another one must be to be stored."""
+
+COOKIE_BYTES = 32
+
+
+class SessionRow(NamedTuple):
+    """One row of the table `browser_sessions`. Moments are whole seconds since the epoch.
+
+    `kind` is how the person logged in, `proof` changes with the password, `sub` and `sid` are what an OpenID provider
+    calls the person and its own session. `pepper` is the number of the state key of the seal.
+    """
+
+    id: bytes
+    source: str
+    subject: str
+    kind: str
+    proof: bytes | None
+    sub: str | None
+    sid: str | None
+    made: int
+    made_from: str
+    client: str
+    seen: int
+    ends: int
+    state: int
+    pepper: int
+    seal: bytes
+
+
+_SEALED = ("id", "source", "subject", "kind", "proof", "sub", "sid", "made", "ends")
+_TABLE = browser_sessions.c
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSession:
+    """A person's session in a browser. `id` is no secret: it is the SHA-256 of the cookie, in hexadecimal digits."""
+
+    id: str
+    source: str
+    subject: str
+    kind: Kind
+    made: int
+    ends: int
+    seen: int
+    made_from: str = ""
+    client: str = ""
+    proof: bytes | None = field(default=None, repr=False)
+    sub: str | None = None
+    sid: str | None = None
+
+
+class BrowserSessions:
+    """The browser sessions of a server. `now` gives seconds since the epoch, `random` that many random bytes."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: StateKeys,
+        *,
+        now: Callable[[], float],
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._now = now
+        self._random = random
+
+    def begin(
+        self,
+        *,
+        source: str,
+        subject: str,
+        kind: Kind,
+        proof: bytes | None = None,
+        sub: str | None = None,
+        sid: str | None = None,
+        made_from: str = "",
+        client: str = "",
+        lifetime: int = LIFETIME_SECONDS,
+    ) -> tuple[Secret, BrowserSession]:
+        """Store the session of a person who logged in just now: the text of its cookie, which is kept nowhere.
+
+        `made_from` and `client` are the address and the program, to be shown.
+
+        Raises:
+            StorageUnavailable: nothing was stored.
+        """
+        cookie = Secret(secrets_text(self._random(COOKIE_BYTES)))
+        now, newest = int(self._now()), self._keys.newest
+        facts = {"source": source, "subject": subject, "kind": str(kind), "proof": proof, "sub": sub, "sid": sid}
+        row = SessionRow(
+            id=_id_of(cookie),
+            **facts,  # type: ignore[arg-type]  # by name
+            made=now,
+            made_from=made_from,
+            client=client,
+            seen=now,
+            ends=now + lifetime,
+            state=ACTIVE,
+            pepper=newest.number,
+            seal=b"",
+        )
+        row = row._replace(seal=_seal(newest.seal, row))
+        self._database.note(lambda connection: connection.execute(browser_sessions.insert(), row._asdict()))
+        return cookie, _opened(row)
+
+    def find(self, cookie: Secret) -> BrowserSession | None:
+        """The live session of this cookie; None if there is none. Its use is noted.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        now, identifier = int(self._now()), _id_of(cookie)
+        statement = select(browser_sessions).where(_TABLE.id == identifier, *_live(now))
+        found = self._database.read(lambda connection: connection.execute(statement).first())
+        row = None if found is None else SessionRow(*found)
+        if row is None or not self._is_genuine(row):
+            return None
+        if now - row.seen >= SEEN_SECONDS:
+            used = update(browser_sessions).where(_TABLE.id == identifier, _TABLE.seen < now).values(seen=now)
+            self._database.note(lambda connection: connection.execute(used))
+        return _opened(row)
+
+    def listed(self, *, source: str, subject: str) -> list[BrowserSession]:
+        """The live sessions of a person, the newest first.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        whose = (_TABLE.source == source, _TABLE.subject == subject)
+        statement = select(browser_sessions).where(*whose, *_live(int(self._now()))).order_by(_TABLE.made.desc())
+        rows = self._database.read(lambda connection: connection.execute(statement).all())
+        return [_opened(row) for row in map(SessionRow._make, rows) if self._is_genuine(row)]
+
+    def end(self, identifier: str, *, source: str, subject: str) -> bool:
+        """End the session with this id if it is this person's; whether it was.
+
+        Raises:
+            StorageUnavailable: it was not ended.
+        """
+        whose = (_TABLE.source == source, _TABLE.subject == subject)
+        return self._end(_TABLE.id == bytes.fromhex(identifier), *whose) == 1
+
+    def end_all(
+        self, *, source: str, subject: str | None = None, sub: str | None = None, sid: str | None = None
+    ) -> int:
+        """End all live sessions of a source with this subject, `sub` and `sid`, each None if it does not matter;
+        how many there were.
+
+        Raises:
+            StorageUnavailable: none was ended.
+        """
+        wanted = {_TABLE.subject: subject, _TABLE.sub: sub, _TABLE.sid: sid}
+        return self._end(_TABLE.source == source, *(column == value for column, value in wanted.items() if value))
+
+    def _end(self, *where: ColumnElement[bool]) -> int:
+        statement = update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)
+        return self._database.note(lambda connection: connection.execute(statement).rowcount)
+
+    def _is_genuine(self, row: SessionRow) -> bool:
+        key = self._keys.by_number.get(row.pepper)
+        return key is not None and hmac.compare_digest(_seal(key.seal, row), row.seal)
+
+
+def secrets_text(random: bytes) -> str:
+    """Random bytes as text for a cookie or a form: hexadecimal digits, which need no quoting anywhere."""
+    return random.hex()
+
+
+def _id_of(cookie: Secret) -> bytes:
+    return hashlib.sha256(cookie.reveal().encode("utf-8", "surrogatepass")).digest()
+
+
+def _live(now: int) -> tuple[ColumnElement[bool], ...]:
+    return (_TABLE.state == ACTIVE, _TABLE.ends > now, _TABLE.seen > now - IDLE_SECONDS)
+
+
+def _opened(row: SessionRow) -> BrowserSession:
+    return BrowserSession(
+        id=row.id.hex(),
+        source=row.source,
+        subject=row.subject,
+        kind=Kind(row.kind),
+        made=row.made,
+        ends=row.ends,
+        seen=row.seen,
+        made_from=row.made_from,
+        client=row.client,
+        proof=row.proof,
+        sub=row.sub,
+        sid=row.sid,
+    )
+
+
+def _seal(key: bytes, row: SessionRow) -> bytes:
+    """The HMAC-SHA256 of the columns that the seal covers, by name and type. It is no seal of a credential."""
+    values = row._asdict()
+    content = {name: one.hex() if isinstance(one := values[name], bytes) else one for name in _SEALED}
+    return hmac.digest(key, b"browser session\0" + json.dumps(content, sort_keys=True).encode(), "sha256")
