@@ -6,6 +6,9 @@ from flask import Blueprint
 
 from tokenserver.web.pages.assets import assets_blueprint
 from tokenserver.web.pages.login import login_blueprint
+from tokenserver.web.pages.policies.access import access_blueprint
+from tokenserver.web.pages.policies.overviews import overviews_blueprint
+from tokenserver.web.pages.policies.playground import playground_blueprint
 from tokenserver.web.pages.site import Site
 
 
@@ -14,4 +17,7 @@ def blueprints(_site: Site) -> list[Blueprint]:
     return [
         assets_blueprint(),
         login_blueprint(),
+        access_blueprint(),
+        overviews_blueprint(),
+        playground_blueprint(),
     ]

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from tokenserver.policy.administration import is_administrator
+from tokenserver.policy.playground.playground import Playground
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
 from tokenserver.web.client_address import finder
@@ -40,4 +42,7 @@ def site_of(parts: RunningServer) -> Site:
         admission=parts.admission,
         new_id=new_id,
         now=time.time,
+        policies=lambda: parts.live.snapshot().policies,
+        playground=Playground(),
+        is_administrator=lambda actor: is_administrator(parts.live.snapshot().policies, actor.identity),
     )

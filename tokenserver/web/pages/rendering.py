@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tokenserver.web.pages.german import GERMAN
+from tokenserver.web.pages.policies.german import GERMAN_OF_POLICIES
 
-LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
+LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": {**GERMAN, **GERMAN_OF_POLICIES}}
 """The languages, and the texts in each by the English ones."""
 
 
@@ -57,6 +58,7 @@ def _environment(globals_: Mapping[str, Any]) -> Environment:
     environment.filters |= {
         "moment": spell_moment,
         "bold": lambda text: Markup("<b>{}</b>").format(text),
+        "pair": lambda text: (text, text),
         "code": lambda text: Markup("<code>{}</code>").format(text),
     }
     return environment
