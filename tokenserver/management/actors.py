@@ -1,23 +1,24 @@
-"""Actors: who manages, and by which proof."""
+"""Actors: the authenticated clients that manage credentials, and what they are known by in audit events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenserver.identity import Identity
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the storage takes a while to import, and is not needed without one
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated person or machine that manages.
+    """Who asks, as of now.
 
-    `session` is that of the browser (None: Basic). `authenticated` is the moment of the last proof, in seconds since
-    the epoch.
+    `client` is the address behind trusted proxies, None if it is unknown; `agent` the program as it calls itself.
+    `session` is that of a browser; None for a client that sends its credentials with each request. `authenticated` is
+    the moment of the last proof in seconds since the epoch: that of the login, or now. `via` is where it asks.
     """
 
     identity: Identity
@@ -26,3 +27,4 @@ class Actor:
     agent: str | None
     session: BrowserSession | None = None
     authenticated: float = 0.0
+    via: Literal["page", "api"] = "page"

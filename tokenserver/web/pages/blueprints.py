@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from tokenserver.web.pages.account import account_blueprint
+from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
+from tokenserver.web.pages.keys import keys_blueprint
 from tokenserver.web.pages.login import login_blueprint
 from tokenserver.web.pages.policies.access import access_blueprint
 from tokenserver.web.pages.policies.overviews import overviews_blueprint
 from tokenserver.web.pages.policies.playground import playground_blueprint
+from tokenserver.web.pages.robots import robots_blueprint
 from tokenserver.web.pages.site import Site
 
 
@@ -20,4 +24,8 @@ def blueprints(_site: Site) -> list[Blueprint]:
         access_blueprint(),
         overviews_blueprint(),
         playground_blueprint(),
+        account_blueprint(),
+        keys_blueprint(),
+        robots_blueprint(),
+        admin_blueprint(),
     ]

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from tokenserver.policy.administration import is_administrator
 from tokenserver.policy.playground.playground import Playground
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
@@ -31,9 +30,11 @@ def site_of(parts: RunningServer) -> Site:
     """The site of a server that has a storage."""
     storage, server = parts.storage, parts.settings.server
     assert storage is not None  # noqa: S101 - the caller has looked
+    live, record = parts.live, parts.trail.record
     return Site(
         settings=parts.settings,
-        sign_in=storage.sign_in(parts.live.snapshot, parts.trail.record),
+        management=storage.management(parts.settings, live.snapshot, record, lambda: parts.clock.jump() is not None),
+        sign_in=storage.sign_in(live.snapshot, record),
         used_forms=storage.used_forms,
         cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
         forms=FormTokens(),
@@ -42,7 +43,5 @@ def site_of(parts: RunningServer) -> Site:
         admission=parts.admission,
         new_id=new_id,
         now=time.time,
-        policies=lambda: parts.live.snapshot().policies,
         playground=Playground(),
-        is_administrator=lambda actor: is_administrator(parts.live.snapshot().policies, actor.identity),
     )

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.settings import Settings
-from tokenserver.management.actors import Actor
+from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
-from tokenserver.policy.model import PolicySet
 from tokenserver.policy.playground.playground import Playground
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
@@ -34,10 +33,10 @@ class Site:
 
     `client_of` is the client's address, see `client_address.finder`; `https_only` raises for a request that came
     without TLS. `admission` is that of token requests, which logins pass as well. `now` is in seconds since the epoch.
-    `policies` are those in force.
     """
 
     settings: Settings
+    management: Management
     sign_in: SignIn
     used_forms: UsedForms
     cookies: Cookies
@@ -47,9 +46,7 @@ class Site:
     admission: AbstractContextManager[None]
     new_id: Callable[[], str]
     now: Callable[[], float]
-    policies: Callable[[], PolicySet]
     playground: Playground
-    is_administrator: Callable[[Actor], bool] = lambda _: False
     providers: Sequence[LoginProvider] = ()
 
     @property

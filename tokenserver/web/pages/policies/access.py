@@ -31,7 +31,9 @@ def show(actor: Actor) -> Response:
     if asked.is_complete:
         context = Context(asked.service, visitor().client, datetime.fromtimestamp(site.now(), UTC))
         try:
-            answer = access_answer(site.policies(), actor.identity, asked_scope(asked.action, asked.name), context)
+            answer = access_answer(
+                site.management.context.policies, actor.identity, asked_scope(asked.action, asked.name), context
+            )
         except TokenserverError as error:
             problem = str(error)
     return page(
@@ -43,5 +45,5 @@ def show(actor: Actor) -> Response:
         services=[one.service for one in site.settings.registries],
         answer=answer,
         problem=problem,
-        is_administrator=site.is_administrator(actor),
+        is_administrator=site.management.context.is_administrator(actor),
     )

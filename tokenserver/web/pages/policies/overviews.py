@@ -30,7 +30,9 @@ def who_can(actor: Actor) -> Response:
     problem: str | None = None
     if asked.is_complete:
         try:
-            answer = who_can_answer(site.policies(), asked_scope(asked.action, asked.name), asked.service)
+            answer = who_can_answer(
+                site.management.context.policies, asked_scope(asked.action, asked.name), asked.service
+            )
         except TokenserverError as error:
             problem = str(error)
     return page(
@@ -53,7 +55,7 @@ def show_matrix(actor: Actor) -> Response:
     problem: str | None = None
     if not asked.is_elsewhere:
         try:
-            table = matrix_table(site.policies(), asked.service)
+            table = matrix_table(site.management.context.policies, asked.service)
         except TokenserverError as error:
             problem = str(error)
     return page(

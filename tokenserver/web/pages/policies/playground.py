@@ -47,7 +47,7 @@ def playground_blueprint() -> Blueprint:
 @administrators_only
 def show(actor: Actor) -> Response:
     """The files, with those open that are chosen."""
-    texts = shown_texts(the_site().policies().texts)
+    texts = shown_texts(the_site().management.context.policies.texts)
     chosen = request.args.getlist("file")
     is_small = sum(map(len, texts.values())) <= OPEN_AT_ONCE
     return _form(actor, [OpenFile(name, text) for name, text in texts.items() if name in chosen or is_small])
@@ -57,7 +57,7 @@ def show(actor: Actor) -> Response:
 def examine(actor: Actor) -> Response:
     """The files as they were sent, and what is found in the tree with them."""
     form, site = checked_form(), the_site()
-    live = site.policies()
+    live = site.management.context.policies
     opened = [*_opened(form)]
     added = OpenFile(form.get("name.new", "").strip(), _with_newlines(form.get("text.new", "")))
     edits = {
@@ -114,7 +114,7 @@ def _form(
     changed: list[str] | None = None,
     is_busy: bool = False,
 ) -> Response:
-    texts = the_site().policies().texts
+    texts = the_site().management.context.policies.texts
     return page(
         "playground.html",
         actor=actor,
