@@ -30,12 +30,20 @@ def site_of(parts: RunningServer) -> Site:
     """The site of a server that has a storage."""
     storage, server = parts.storage, parts.settings.server
     assert storage is not None  # noqa: S101 - the caller has looked
-    live, record = parts.live, parts.trail.record
+    management = storage.management(
+        parts.settings,
+        parts.live.snapshot,
+        parts.trail.record,
+        is_blocked=lambda: parts.clock.jump() is not None,
+    )
     return Site(
         settings=parts.settings,
-        management=storage.management(parts.settings, live.snapshot, record, lambda: parts.clock.jump() is not None),
-        sign_in=storage.sign_in(live.snapshot, record),
+        sign_in=storage.sign_in(parts.live.snapshot, parts.trail.record),
         used_forms=storage.used_forms,
+        management=management,
+        answers=storage.answers,
+        snapshot=parts.live.snapshot,
+        refused=parts.exchange.refused,
         cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
         forms=FormTokens(),
         client_of=finder(server.trusted_proxies),
@@ -44,4 +52,5 @@ def site_of(parts: RunningServer) -> Site:
         new_id=new_id,
         now=time.time,
         playground=Playground(),
+        is_administrator=management.context.is_administrator,
     )

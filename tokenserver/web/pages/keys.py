@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flask import Blueprint, Response
@@ -91,7 +92,7 @@ def end(actor: Actor, identifier: str) -> Response:
     return see_other("/account", note="key-ended")
 
 
-def _form(typed: dict[str, str] | None = None) -> SecretForm:
+def _form(typed: Mapping[str, str] | None = None) -> SecretForm:
     return secret_form(the_site().settings, _settings().max_lifetime, typed=typed)
 
 

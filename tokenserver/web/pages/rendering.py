@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_environment
 from markupsafe import Markup, escape
@@ -50,7 +50,7 @@ def spell_moment(moment: float) -> Markup:
 @pass_environment
 def _translated(environment: Environment, options: Iterable[tuple[object, str]]) -> list[tuple[str, Markup]]:
     """The options of a choice with their texts in the language of the page."""
-    translate = environment.globals["_"]
+    translate = cast("Callable[[str], Markup]", environment.globals["_"])
     return [(str(value), translate(text)) for value, text in options]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flask import Blueprint, Response, request
@@ -74,7 +75,7 @@ def end(actor: Actor, name: str, identifier: str) -> Response:
     return see_other(f"/robots/{name}", note="secret-ended")
 
 
-def _form(typed: dict[str, str] | None = None) -> SecretForm:
+def _form(typed: Mapping[str, str] | None = None) -> SecretForm:
     settings = the_site().settings
     return secret_form(settings, settings.robots.max_lifetime, usual=90 * DAY, typed=typed)
 
@@ -101,5 +102,12 @@ LIVE = ("active", "expires soon")
 
 def _made(actor: Actor, name: str, secret: Secret, made: StoredCredential, service: str = "") -> Response:
     commands = login_commands(the_site().settings, name, service)
-    values = {"secret": secret.reveal(), "made": made, "commands": commands}
-    return page("secret.html", actor=actor, robot=name, back=f"/robots/{name}", **values)
+    return page(
+        "secret.html",
+        actor=actor,
+        secret=secret.reveal(),
+        made=made,
+        commands=commands,
+        back=f"/robots/{name}",
+        robot=name,
+    )
