@@ -11,6 +11,7 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "Its name without the registry and the tag, such as web/site; for the catalog registry:catalog.": (
         "Der Name ohne Registry und Tag, etwa web/site; für den Katalog registry:catalog."
     ),
+    "Pages about policies": "Seiten zu den Richtlinien",
     "Try a change": "Änderung ausprobieren",
     "Who can?": "Wer darf?",
     "Matrix": "Matrix",
@@ -114,7 +115,7 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "Lifetimes of tokens": "Lebensdauer von Tokens",
     "{file}: {old} before, {new} after": "{file}: vorher {old}, nachher {new}",
     "Tests": "Tests",
-    "{count} tests, {failed} failed": "{count} Tests, {failed} fehlgeschlagen",
+    "Tests: {count}, failed: {failed}": "Tests: {count}, fehlgeschlagen: {failed}",
     "Lint": "Lint",
     "No findings.": "Keine Befunde.",
 }
