@@ -23,7 +23,7 @@ from tokenserver.policy.playground.examination import (
 
 LINE = DiffLine("user:ann", "pull", "web/**", "", "web/x as ann", "web (a.yaml:3)")
 WHOLE = Examination(
-    tests=TreeTests(3, 1, (FailedTest("a.yaml", 7, "expected"),), 2),
+    tests=TreeTests(3, 1, (FailedTest("a.yaml", 7, "expected"),), 2, True, ("teams/a.yaml",)),
     lint=LintReport((LintFinding("a.yaml", 3, "TS104", "push without pull"),), 1),
     difference=DiffReport("new access", (LINE,), (LINE, LINE), (("added", "user:ann", "group:ops"),), (), 4),
     unfinished=("lint",),
@@ -43,14 +43,12 @@ def test_round_trip(examination: Examination) -> None:
         pytest.param(Examination(), None, id="unknown"),
         pytest.param(FAULTY, False, id="faults"),
         pytest.param(Examination(tests=TreeTests(3, 0)), True, id="all pass"),
-        pytest.param(WHOLE, False, id="a test of a root file fails"),
-        pytest.param(
-            Examination(tests=TreeTests(1, 1, (FailedTest("teams/a.yaml", 7, "x"),))), True, id="a test of a team fails"
-        ),
+        pytest.param(WHOLE, False, id="a test rejects it"),
+        pytest.param(Examination(tests=TreeTests(1, 1, held_back=("teams/a.yaml",))), True, id="a file is held back"),
     ],
 )
 def test_is_loadable(examination: Examination, expected: bool | None) -> None:
-    """Faults and failing tests of files at the top reject a tree."""
+    """Faults and some failing tests reject a tree."""
     assert examination.is_loadable is expected
 
 

@@ -14,7 +14,7 @@ from slow_properties import slow_examples
 from tokenserver.errors import Fault, LinkedText, LoadError
 from tokenserver.policy.diff.diff import diff
 from tokenserver.policy.diff.report import summary_of
-from tokenserver.policy.loading.loader import compile_policies, load_policies
+from tokenserver.policy.loading.loader import PolicyLoader, compile_policies, load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.playground.edits import edited
 from tokenserver.policy.playground.examination import MAX_LISTED, Examination
@@ -22,6 +22,7 @@ from tokenserver.policy.playground.examine import MAX_TEXT, examine
 from tokenserver.policy.playground.question import PlaygroundQuestion, Surroundings
 
 UNKNOWN = Surroundings()
+MORE = "version: 1\nallow:\n  - {id: more, to: [authenticated], repositories: [more], role: reader}\n"
 
 
 def examined(
@@ -79,6 +80,59 @@ def test_failing_tests() -> None:
     assert (found.tests.count, found.tests.failed, found.is_loadable) == (2, 1, False)
     assert found.difference is not None
     assert [line.cells()[:3] for line in found.difference.gains] == [["authenticated", "push", "base/**"]]
+
+
+FAILING = TEAM.replace("can: [push web/x]", "cannot: [push web/x]")
+DELEGATE = '  - {file: teams/new.yaml, repositories: ["new/**"], actions: [pull, push]}\n'
+
+
+@pytest.mark.parametrize(
+    ("edits", "rejects", "held_back"),
+    [
+        pytest.param({}, False, (), id="none"),
+        pytest.param({"teams/web.yaml": FAILING}, False, ("teams/web.yaml",), id="of a team"),
+        pytest.param({"company.yaml": ROOT.replace("reader}", "writer}")}, True, (), id="of a root file"),
+        pytest.param(
+            {
+                "company.yaml": ROOT.replace("allow:\n", f"{DELEGATE}allow:\n"),
+                "teams/new.yaml": FAILING.replace("web", "new"),
+            },
+            True,
+            (),
+            id="of a new file of a team",
+        ),
+        pytest.param({"new.yaml": FAILING.replace("id: web", "id: new")}, True, (), id="of a new root file"),
+    ],
+)
+def test_what_failing_tests_hold_back(
+    tmp_path: Path, edits: Mapping[str, str | None], rejects: bool, held_back: tuple[str, ...]
+) -> None:
+    """Whole trees or single files, as in a reload of a running server."""
+    found = examined(edits).tests
+    assert found is not None
+    assert (found.rejects, found.held_back) == (rejects, held_back)
+    folder = on_disk(tmp_path / "policies", TREE)
+    loader = PolicyLoader(folder)
+    loader.load(NOW)
+    (tmp_path / "policies" / "more.yaml").write_text(MORE)  # so that there is a change besides
+    for name, text in edits.items():
+        (folder / name).write_text(text or "")
+    if rejects:
+        with pytest.raises(LoadError):
+            loader.load(NOW)
+    else:
+        notes = loader.load(NOW).notes
+        assert {note.file.removeprefix(f"{folder}/") for note in notes} == set(held_back)
+
+
+def test_failures_beyond_the_list() -> None:
+    """One that is not listed counts, too."""
+    tests = "".join(f"  - {{as: {{user: u{number}}}, can: [push web/x]}}\n" for number in range(MAX_LISTED))
+    last = "version: 1\ntests:\n  - {as: {user: ann}, can: [push base/x]}\n"
+    found = examined({"teams/web.yaml": TEAM + tests, "zz.yaml": last})
+    assert found.tests is not None
+    assert {one.file for one in found.tests.failures} == {"teams/web.yaml"}
+    assert (found.tests.more, found.is_loadable) == (1, False)
 
 
 def test_differences_of_each_sort() -> None:

@@ -50,7 +50,7 @@ def slow_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str) 
 
 FIRST, SECOND = (
     f"echo '{one}'".replace("'", "'")
-    for one in ("{}", '{"tests": {"count": 1, "failed": 0, "failures": [], "more": 0}}')
+    for one in ("{}", '{"tests": {"count": 1, "failed": 0, "failures": [], "held_back": []}}')
 )
 
 

@@ -30,12 +30,18 @@ class FailedTest:
 
 @dataclass(frozen=True, slots=True)
 class TreeTests:
-    """How many tests there are, how many failed, and what failed; `more` failures are not listed."""
+    """How many tests there are, how many failed, and what failed; `more` failures are not listed.
+
+    `rejects`: a running server would keep its policies, since a test of a file at the top fails, or one of a new file.
+    `held_back` are other files with failing tests: their changes wait until the tests pass.
+    """
 
     count: int
     failed: int
     failures: tuple[FailedTest, ...] = ()
     more: int = 0
+    rejects: bool = False
+    held_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,10 @@ class Examination:
 
     @property
     def is_loadable(self) -> bool | None:
-        """Whether a server would load the tree; None: not known. Failing tests of a team's file hold back that file."""
+        """Whether the server would load the tree, maybe without some changes of teams' files; None: not known."""
         if self.faults:
             return False
-        if self.tests is None:
-            return None
-        return not any("/" not in one.file for one in self.tests.failures)
+        return None if self.tests is None else not self.tests.rejects
 
 
 def first(found: Iterable[_Item]) -> tuple[tuple[_Item, ...], int]:
@@ -109,7 +113,8 @@ def _lines(found: Iterable[Mapping[str, Any]]) -> tuple[DiffLine, ...]:
 
 
 def _tests(found: Mapping[str, Any]) -> TreeTests:
-    return TreeTests(**{**found, "failures": tuple(FailedTest(**one) for one in found["failures"])})
+    failures = tuple(FailedTest(**one) for one in found["failures"])
+    return TreeTests(**{**found, "failures": failures, "held_back": tuple(found["held_back"])})
 
 
 def _lint(found: Mapping[str, Any]) -> LintReport:

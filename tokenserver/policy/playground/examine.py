@@ -11,6 +11,7 @@ from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.diff.diff import Difference, diff
 from tokenserver.policy.diff.report import DiffLine, administrator_changes, diff_lines, spell_limit, summary_of
 from tokenserver.policy.diff.rows import spell_one
+from tokenserver.policy.group_names import is_root
 from tokenserver.policy.lint.lint import LintedFile, lint
 from tokenserver.policy.loading.linker import FileTests
 from tokenserver.policy.loading.loader import compile_texts
@@ -78,7 +79,10 @@ def _tests(question: PlaygroundQuestion, policies: PolicySet, files: Sequence[Fi
                 fault = file.document.fault(one.place, one.message)  # without the text of a file behind a link
                 failures.append(FailedTest(fault.file, fault.line, fault.message))
     listed, more = first(failures)
-    return TreeTests(sum(len(file.tests) for file in files), failed, listed, more)
+    failing = dict.fromkeys(one.file for one in failures)
+    rejecting = {name for name in failing if is_root(name) or name not in question.live}
+    held_back = tuple(name for name in failing if name not in rejecting)
+    return TreeTests(sum(len(file.tests) for file in files), failed, listed, more, bool(rejecting), held_back)
 
 
 def _lint(question: PlaygroundQuestion, policies: PolicySet, files: Sequence[FileTests]) -> LintReport:

@@ -94,6 +94,14 @@ def test_a_failing_test(site: StoredSite) -> None:
     assert "expected that user ann cannot push team/x" in answer.text
 
 
+def test_a_failing_test_of_a_team(site: StoredSite) -> None:
+    """It holds back the change of that file."""
+    browser = administrator(site)
+    answer = sent(browser, browser.get(PATH), text_1=TEAM + "tests:\n  - {as: {user: ann}, can: [push web/x]}\n")
+    assert "The server would load these files." in answer.text
+    assert "Tests of teams/web.yaml fail." in answer.text
+
+
 def test_a_file_less_and_a_new_one(site: StoredSite) -> None:
     """As if the file were not there, and the other one were."""
     browser = administrator(site)

@@ -101,6 +101,9 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "The server would reject these files, because a test fails.": (
         "Der Server würde diese Dateien ablehnen, weil ein Test fehlschlägt."
     ),
+    "Tests of {files} fail. A change of such a file is put in force only once they pass.": (
+        "Tests von {files} schlagen fehl. Eine Änderung einer solchen Datei gilt erst, wenn sie bestehen."
+    ),
     "And {count} more.": "Und {count} weitere.",
     "Who gains and loses what": "Wer was gewinnt und verliert",
     "Gains": "Gewinne",
