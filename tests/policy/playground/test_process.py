@@ -52,6 +52,14 @@ def test_stages(tmp_path: Path) -> None:
     ]
 
 
+def test_lower_limits_stay(tmp_path: Path) -> None:
+    """Those that the server was given are not lifted."""
+    lower = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (7, 7))\n"
+    ignored = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    (line,) = asked("-c", lower + ignored + LIMITS, folder=tmp_path)
+    assert json.loads(line)["RLIMIT_CPU"] == 7
+
+
 def test_limits(tmp_path: Path) -> None:
     """Memory, time and priority, and no file can be written. docs/design/threats.md#threat-173"""
     (line,) = asked("-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" + LIMITS, folder=tmp_path)

@@ -26,14 +26,21 @@ _LEAST_URGENT = 19
 def main() -> None:
     """Answer the question on standard input."""
     os.nice(_LEAST_URGENT)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file is written, whatever a text makes of the program
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)  # no file is written, whatever a text makes of the program
+    _limit(resource.RLIMIT_CPU, MAX_CPU_SECONDS)
+    _limit(resource.RLIMIT_AS, MAX_MEMORY)
     question = PlaygroundQuestion.from_json(sys.stdin.read())
     for found in examine(question):
         sys.stdout.write(json.dumps(as_parts(found)) + "\n")
         sys.stdout.flush()
+
+
+def _limit(which: int, most: int) -> None:
+    """Lower a limit of this process for good; one that is lower already stays."""
+    _, hard = resource.getrlimit(which)
+    lowest = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(which, (lowest, lowest))
 
 
 if __name__ == "__main__":
