@@ -50,7 +50,6 @@ def test_a_reload_makes_no_second_key(site: StoredSite, ann: Browser) -> None:
     assert (again.status, "accepted only once" in again.text) == (409, True)
     assert KEY.search(again.text) is None
     assert len({link for link in ann.get("/account").links if link.startswith("/account/keys/")}) == 1 + 1
-    )
 
 
 def test_a_narrow_key(site: StoredSite, ann: Browser) -> None:

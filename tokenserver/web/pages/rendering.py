@@ -11,10 +11,9 @@ from markupsafe import Markup, escape
 
 from tokenserver.management.facts import registries_of
 from tokenserver.web.pages.german import GERMAN
-from tokenserver.web.pages.policies.german import GERMAN_OF_POLICIES
 from tokenserver.web.pages.spelling import bounds_of, spell_program
 
-LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": {**GERMAN, **GERMAN_OF_POLICIES}}
+LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
 """The languages, and the texts in each by the English ones."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 GERMAN_OF_POLICIES: Mapping[str, str] = {
-    "Registry": "Registry",
     "Action": "Aktion",
     "Repository": "Repository",
     "Its name without the registry and the tag, such as web/site; for the catalog registry:catalog.": (
@@ -58,7 +57,6 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "What everybody whom a rule names may do on every pattern of the rules.": (
         "Was alle, die eine Regel nennt, auf jedem Muster der Regeln dürfen."
     ),
-    "Show": "Anzeigen",
     "Matrix of {service}": "Matrix von {service}",
     (
         "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition; "
@@ -85,7 +83,6 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "Your change": "Ihre Änderung",
     "Without {name}": "Ohne {name}",
     "A new file": "Eine neue Datei",
-    "Name": "Name",
     "Below the policy folder, such as teams/web.yaml.": "Unterhalb des Richtlinienordners, etwa teams/web.yaml.",
     "Text": "Text",
     "Examine": "Prüfen",
@@ -109,7 +106,6 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "Gains": "Gewinne",
     "Losses": "Verluste",
     "May": "Darf",
-    "Repositories": "Repositorys",
     "For example": "Zum Beispiel",
     "Rules": "Regeln",
     "Administrators": "Administratoren",
