@@ -7,7 +7,7 @@ from playground_trees import live
 
 from tokenserver.policy.answers import overviews
 from tokenserver.policy.answers.access import asked_scope
-from tokenserver.policy.answers.overviews import Holder, matrix_table, who_can_answer
+from tokenserver.policy.answers.overviews import HolderRow, matrix_table, who_can_answer
 from tokenserver.policy.budget import TooComplex
 
 TREE = {
@@ -30,8 +30,8 @@ def test_who_can() -> None:
     found = who_can_answer(POLICIES, asked_scope("pull", "web/site"), "one")
     assert (found.action, found.resource) == ("pull", "web/site")
     assert found.holders == (
-        Holder("group:web", "", "will, all of the directory's web-people"),
-        Holder("user:ann", "from 10.0.0.0/8", ""),
+        HolderRow("group:web", "", "will, all of the directory's web-people"),
+        HolderRow("user:ann", "from 10.0.0.0/8", ""),
     )
     assert found.excepted == ("user:eve",)
 

@@ -20,7 +20,7 @@ MAX_CELLS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class HolderRow:
     """A principal that can do it, under a condition (empty: always), and its members if it is a group."""
 
     who: str
@@ -34,7 +34,7 @@ class WhoCanAnswer:
 
     action: str
     resource: str
-    holders: tuple[Holder, ...]
+    holders: tuple[HolderRow, ...]
     excepted: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ def who_can_answer(policies: PolicySet, scope: Scope, service: str) -> WhoCanAns
     (action,) = scope.actions
     found = roster(policies, holders(policies, action, scope.resource, Given(service), _budget()))
     rows = [
-        Holder(str(one), condition, spell_members(policies, one))
+        HolderRow(str(one), condition, spell_members(policies, one))
         for one, answer in found.answers.items()
         for condition in ([""] if answer is True else [spell_conditions(facts) for facts in answer or ()])
     ]
