@@ -277,6 +277,8 @@ class PolicySet:
     namespaces: Namespaces | None = None
     robots: Mapping[str, Robot] = field(default_factory=dict, repr=False)
     administrators: Principals = Principals()
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The text of each file, for comparisons with what somebody would like to change."""
 
     @property
     def rule_count(self) -> int:

@@ -8,7 +8,7 @@ from tokenserver.cli.console.table import table
 from tokenserver.cli.terminal import style
 from tokenserver.policy.diff.changed_names import Who
 from tokenserver.policy.diff.diff import Difference
-from tokenserver.policy.diff.report import DIFF_HEADS, administrator_changes, diff_lines, summary_of
+from tokenserver.policy.diff.report import DIFF_HEADS, administrator_changes, diff_lines, spell_limit, summary_of
 from tokenserver.policy.diff.rows import DiffRow, spell_one
 
 
@@ -62,7 +62,7 @@ _LIFETIME_HEADS = ("tokens by the rules of", "lived at most", "live at most")
 
 def _lifetime_cells(found: Difference) -> Iterator[list[str]]:
     for one in found.lifetimes:
-        yield [one.file, *("no limit" if time is None else f"{time} s" for time in (one.old, one.new))]
+        yield [one.file, spell_limit(one.old), spell_limit(one.new)]
 
 
 def _code(text: str) -> str:

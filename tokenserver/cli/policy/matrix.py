@@ -24,7 +24,7 @@ from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.budget import command_budget
-from tokenserver.policy.queries.matrix import Matrix, columns_named, matrix, people_named
+from tokenserver.policy.queries.matrix import LEGEND, Matrix, columns_named, matrix, people_named
 from tokenserver.policy.terms import parse_who
 from tokenserver.scopes import in_order
 
@@ -32,11 +32,6 @@ MAX_CELLS = 50_000
 
 COLUMNS = 100
 """Of a table that is not printed to a terminal."""
-
-LEGEND = (
-    "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition\n"
-    "? for some of them only, by their names or groups"
-)
 
 _PAGE = """\
 <!DOCTYPE html>

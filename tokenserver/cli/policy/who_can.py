@@ -27,14 +27,11 @@ from tokenserver.documents.document import nearest
 from tokenserver.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
-from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.principals import client_principal, group_principal
+from tokenserver.policy.model import PolicySet
 from tokenserver.policy.queries.who_can import holders
 from tokenserver.policy.queries.who_can_below import holders_of_all, holdings
-from tokenserver.policy.queries.who_can_report import roster, spell_conditions
+from tokenserver.policy.queries.who_can_report import members_of, roster, spell_conditions, spell_members
 from tokenserver.scopes import REPOSITORY_ACTIONS
-
-_MEMBERS = ("user", "robot", "workload", "group")
 
 
 @click.command("who-can")
@@ -82,11 +79,11 @@ def _on_one(policies: PolicySet, action: str, name: str, given: Given) -> tuple[
     """The answer about one repository: as JSON, and as text, which is empty for nobody."""
     found = roster(policies, holders(policies, action, asked_resource(action, name), given))
     groups = [one.name for one in found.answers if one.sort == "group"]
-    facts = {**found.facts(), "members": {shown_name(group): _members(policies, group) for group in groups}}
+    facts = {**found.facts(), "members": {shown_name(group): members_of(policies, group) for group in groups}}
     rows = []
     for principal, answer in found.answers.items():
         conditions = [""] if answer is True else [spell_conditions(one) for one in answer or ()]
-        rows += [(str(principal), one, _spell_members(policies, principal)) for one in conditions]
+        rows += [(str(principal), one, spell_members(policies, principal)) for one in conditions]
     excepted = f"\n\nbut never {' or '.join(map(str, found.excepted))}" if found.excepted else ""
     return facts, table(("who", "when", "members"), rows) + excepted if rows else ""
 
@@ -100,27 +97,5 @@ def _below(policies: PolicySet, action: str, text: str, given: Given) -> tuple[d
         raise click.UsageError(f"unknown action {action!r}; {nearest(action, REPOSITORY_ACTIONS)}")
     found = holdings(policies, action, asked, given)
     facts = holdings_as_facts(policies, found, holders_of_all(policies, asked, found))
-    facts["members"] = {shown_name(group): _members(policies, group) for group in groups_in(found)}
-    return facts, spell_holdings(policies, found, partial(_spell_members, policies)) if found else ""
-
-
-def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:
-    """The members of a group that the policy files name; those of a directory's group are unknown here.
-
-    Robots and workloads are there only if the group has some.
-    """
-    group = policies.groups.by_name.get(name)
-    if group is None:
-        return {"users": [], "groups": [name]}
-    members = [*map(client_principal, sorted(group.users)), *map(group_principal, sorted(group.groups))]
-    found = {f"{sort}s": [one.name for one in members if one.sort == sort] for sort in _MEMBERS}
-    return {key: names for key, names in found.items() if names or key in ("users", "groups")}
-
-
-def _spell_members(policies: PolicySet, principal: Principal) -> str:
-    if principal.sort != "group":
-        return ""
-    members = _members(policies, principal.name)
-    machines = [f"{sort}:{name}" for sort in ("robot", "workload") for name in members.get(f"{sort}s", ())]
-    directory = [f"all of the directory's {name}" for name in members["groups"]]
-    return ", ".join([*members["users"], *machines, *directory])
+    facts["members"] = {shown_name(group): members_of(policies, group) for group in groups_in(found)}
+    return facts, spell_holdings(policies, found, partial(spell_members, policies)) if found else ""

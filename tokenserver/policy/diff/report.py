@@ -161,3 +161,8 @@ def summary_of(found: Difference) -> str:
     if not gains:
         return f"only less access ({losses} lost)"
     return f"new access ({gains} gained, {losses} lost)"
+
+
+def spell_limit(lifetime: int | None) -> str:
+    """The longest lifetime of tokens, in words."""
+    return "no limit" if lifetime is None else f"{lifetime} s"

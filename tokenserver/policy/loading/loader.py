@@ -151,6 +151,25 @@ def compile_policies(
     return compiled.policies, tuple(compiled.tests.values())
 
 
+def compile_texts(
+    texts: Mapping[str, str],
+    *,
+    services: frozenset[str] | None = None,
+    marked: bool = False,
+    now: datetime | None = None,
+    namespaces: Namespaces | None = None,
+    workload_sources: WorkloadSources | None = None,
+) -> tuple[PolicySet, tuple[FileTests, ...]]:
+    """As `compile_policies`, for files that need not be on any disk: by name, each with its text.
+
+    Raises:
+        LoadError: with every fault of every file, which are named as in `texts`; the folder is `.`.
+    """
+    ordered = {name: texts[name] for name in sorted(texts)}
+    compiled = _compiled(Path(), (ordered, []), services, MachineContext(workload_sources, now), marked=marked)
+    return replace(compiled.policies, namespaces=namespaces), tuple(compiled.tests.values())
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Compiling creates no cyclic garbage, and the collector would take half of the time."""
@@ -217,6 +236,7 @@ def _compiled(
         owners=tuple(ownerships(files)),
         robots=robots_of(files),
         administrators=administrators_of(files),
+        texts=texts,
     )
     return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 

@@ -36,6 +36,12 @@ PARTLY = "*"
 FOR_SOME = "?"
 """Marks an action that only clients with certain user names or groups are granted."""
 
+LEGEND = (
+    "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition\n"
+    "? for some of them only, by their names or groups"
+)
+"""The letters and marks in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:

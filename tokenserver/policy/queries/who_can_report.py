@@ -19,6 +19,8 @@ from tokenserver.policy.principals import (
     ROBOTS,
     WORKLOADS,
     AllOf,
+    client_principal,
+    group_principal,
     parts_of_everyone,
 )
 from tokenserver.policy.queries.who_can import Line, People, Unless
@@ -31,6 +33,7 @@ Conditions = bool | list[dict[str, Any]]
 _BROAD = {ROBOTS: "every_robot", WORKLOADS: "every_workload"}
 _LISTS = {"robot": ROBOTS, "workload": WORKLOADS}
 _MEMBERS = {"robots": "a robot", "workloads": "a workload"}
+_MEMBER_SORTS = ("user", "robot", "workload", "group")
 _NARROWER = ("group", "workload", "namespace", "robot", "user")
 """The sorts of principals with names, those first that are rather a condition for another one."""
 
@@ -210,3 +213,26 @@ def _both(one: Conditions, other: Conditions) -> Conditions:
     if one is True:
         return other
     return one if other is True or one == other else False
+
+
+def members_of(policies: PolicySet, name: str) -> dict[str, list[str]]:
+    """The members of a group that the policy files name; those of a directory's group are unknown here.
+
+    Robots and workloads are there only if the group has some.
+    """
+    group = policies.groups.by_name.get(name)
+    if group is None:
+        return {"users": [], "groups": [name]}
+    members = [*map(client_principal, sorted(group.users)), *map(group_principal, sorted(group.groups))]
+    found = {f"{sort}s": [one.name for one in members if one.sort == sort] for sort in _MEMBER_SORTS}
+    return {key: names for key, names in found.items() if names or key in ("users", "groups")}
+
+
+def spell_members(policies: PolicySet, principal: Principal) -> str:
+    """The members of a group in words; empty for other principals."""
+    if principal.sort != "group":
+        return ""
+    members = members_of(policies, principal.name)
+    machines = [f"{sort}:{name}" for sort in ("robot", "workload") for name in members.get(f"{sort}s", ())]
+    directory = [f"all of the directory's {name}" for name in members["groups"]]
+    return ", ".join([*members["users"], *machines, *directory])

@@ -10,6 +10,9 @@ from tokenserver.web.pages.account.keys import keys_blueprint
 from tokenserver.web.pages.account.overview import account_blueprint
 from tokenserver.web.pages.account.robots import robots_blueprint
 from tokenserver.web.pages.login import login_blueprint
+from tokenserver.web.pages.policies.access import access_blueprint
+from tokenserver.web.pages.policies.overviews import overviews_blueprint
+from tokenserver.web.pages.policies.playground import playground_blueprint
 from tokenserver.web.pages.rendering.assets import assets_blueprint
 from tokenserver.web.pages.site import Site
 from tokenserver.web.pages.terminal.device import device_blueprint
@@ -22,6 +25,9 @@ def blueprints(site: Site) -> list[Blueprint]:
         login_blueprint(),
         *([] if site.device_logins is None else [device_blueprint()]),
         api_blueprint(site),
+        access_blueprint(),
+        overviews_blueprint(),
+        playground_blueprint(),
         account_blueprint(),
         keys_blueprint(),
         robots_blueprint(),

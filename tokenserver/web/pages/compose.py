@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response
 
+from tokenserver.policy.playground.playground import Playground
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
 from tokenserver.web.client_address import finder
@@ -51,5 +52,6 @@ def site_of(parts: RunningServer) -> Site:
         new_id=new_id,
         now=time.time,
         device_logins=parts.device_logins,
+        playground=Playground(),
         is_administrator=management.context.is_administrator,
     )

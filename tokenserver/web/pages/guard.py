@@ -26,7 +26,7 @@ BODY_ERROR = "tokenserver.body_error"
 GUARD = "tokenserver.guard"
 """In the environ of a guarded request: the bulkhead whose slot it holds."""
 
-LARGE_BODIES = {"/admin/playground": 1024 * 1024}
+LARGE_BODIES = {"/admin/policies": 2 * 1024 * 1024}
 """Paths whose bodies may be larger than `MIN_BODY`, with their limits."""
 
 RETRY_AFTER = 2

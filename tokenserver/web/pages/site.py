@@ -13,6 +13,7 @@ from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.management.actors import Actor
 from tokenserver.management.sign_in import SignIn
+from tokenserver.policy.playground.playground import Playground
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
@@ -54,6 +55,7 @@ class Site:
     admission: AbstractContextManager[None]
     new_id: Callable[[], str]
     now: Callable[[], float]
+    playground: Playground
     is_administrator: Callable[[Actor], bool] = lambda _: False
     providers: Sequence[LoginProvider] = ()
     device_logins: DeviceLogins | None = None

@@ -1,0 +1,1 @@
+"""The playground: edited policy files examined by a process of its own, within limits, and written nowhere."""
