@@ -14,6 +14,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
+from tokenserver.server.stored.openid import stored_openid
 from tokenserver.server.stored.opening import open_engine
 from tokenserver.server.stored.parts import StoredParts
 from tokenserver.storage.database import Database
@@ -64,7 +65,8 @@ class LiveStorage:
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
         logins = StoredLogins(self.store, now=self._now)
-        return StoredParts(self.index, logins, logins.end, record)
+        openid = stored_openid(self.store, now=self._now, grace=lambda: self.index.grace)
+        return StoredParts(self.index, logins, logins.end, record, openid)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.
