@@ -41,6 +41,7 @@ ELSEWHERE: dict[str, str] = {
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
+    "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",

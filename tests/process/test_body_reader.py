@@ -16,10 +16,11 @@ from tokenserver.process import body_reader
 from tokenserver.process.body_reader import MAX_PIECES, BodyReader, Outcome, WorkerLoop, chunked_body
 from tokenserver.scopes import ScopeLimits
 from tokenserver.web.bodies import BodyPlaces
-from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, max_body
+from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, form_limit, max_body
 
 LIMITS = ScopeLimits(scope_bytes=40_000)
 MAX_BODY = max_body(LIMITS)
+LIMIT = form_limit(LIMITS)
 SOON = 0.05
 NEVER = 3600.0
 
@@ -166,7 +167,7 @@ def test_a_chunked_body_continues_in_a_thread(
 ) -> None:
     """Not in the event loop, since the continuation may wait."""
     received = Received(places)
-    reader.in_chunks(proto, LIMITS, places.take(None), time.monotonic() + 4 * SOON, received)
+    reader.in_chunks(proto, LIMIT, places.take(None), time.monotonic() + 4 * SOON, received)
     outcome, thread, taken = received.next()
     body, error = (outcome, None) if isinstance(outcome, bytes) else (None, type(outcome))
     assert ((body, error), thread.name[:4], taken) == (expected, "form", 0)
@@ -181,7 +182,7 @@ def test_a_worker_that_is_stopping_still_answers(places: BodyPlaces) -> None:
     promise.complete(form)
     assert received.next() == (b"a=1", threading.current_thread(), 0)
     with pytest.raises(RuntimeError, match="closed"):
-        reader.in_chunks(Proto(b""), LIMITS, places.take(None), time.monotonic() + NEVER, received)
+        reader.in_chunks(Proto(b""), LIMIT, places.take(None), time.monotonic() + NEVER, received)
 
 
 def test_the_loop_schedules_everything_else_as_usual() -> None:
@@ -202,7 +203,7 @@ def test_the_loop_schedules_everything_else_as_usual() -> None:
 
 
 def read(proto: Proto) -> Outcome:
-    return asyncio.run(chunked_body(proto, LIMITS))
+    return asyncio.run(chunked_body(proto, LIMIT))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def codes(
     unknown_names: UnknownNames | None = None,
     namespaces: Namespaces | None = None,
     presets: Mapping[str, str] | None = None,
+    access_keys: bool | None = None,
     budget: Budget | None = None,
 ) -> list[str]:
     """The codes of what lint finds in these lines."""
@@ -71,6 +72,7 @@ def codes(
         anonymous=anonymous,
         unknown_names=unknown_names,
         presets=presets,
+        access_keys=access_keys,
         budget=budget,
     )
     return [one.code for one in found]

@@ -29,6 +29,10 @@ and no thread."""
 MAX_BODIES_PER_CLIENT = 320
 """Request bodies of one client address that are read concurrently, so that no single address can hold all places."""
 
+MAX_PAGES, PAGE_QUEUE = 2, 16
+"""Requests for pages and the API that one worker answers concurrently, and that queue beside those for tokens. A page
+takes as long as several tokens, and people do not ask for many."""
+
 SPARE_THREADS = 8
 """Threads for what never queues: rejections and health checks."""
 
@@ -38,7 +42,7 @@ def threads_for(logins: int) -> int:
 
     Bodies in transit need none.
     """
-    return CONCURRENCY + QUEUE_SIZE + logins + SPARE_THREADS
+    return CONCURRENCY + QUEUE_SIZE + logins + MAX_PAGES + PAGE_QUEUE + SPARE_THREADS
 
 
 class AdmissionControl(Bulkhead):

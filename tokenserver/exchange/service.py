@@ -119,7 +119,7 @@ class TokenService:
         if request.explain:
             if ruling.identity.is_anonymous:
                 raise AuthenticationRequired
-            return TokenResult(None, ruling, self._denials(snapshot, request, ruling))
+            return TokenResult(None, ruling, denials_of(snapshot, ruling, request.client, self._now()))
 
         def sign() -> Token:
             issuer = snapshot.issuer_for(ruling.registry)
@@ -144,26 +144,48 @@ class TokenService:
             raise InvalidRequest("requested_token_type: there are no sessions for the issuer of this token")
         return login
 
-    def _denials(self, snapshot: Snapshot, request: TokenRequest, ruling: Ruling) -> tuple[Denial, ...]:
-        context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        return denials(snapshot.policies, ruling.identity, ruling.decisions, context)
-
     def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> tuple[Identity, Ruling]:
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
-        if identity.services is not None and registry.service not in identity.services:
-            _refuse_service(identity, registry)
         if request.account is not None:
             _check_account(request.account, request.credentials, identity)
-        if identity.lost:
-            _check_groups(identity, snapshot.restricting_rule(registry.service))
-        asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
-        question = (registry.service, registry.asked_as, identity, asked)
-        cached = snapshot.rulings.get(question)
-        if cached is not None:
-            return identity, cached
-        context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        return identity, snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+        return identity, ruling_for(snapshot, registry, identity, request.scopes, request.client, now=self._now)
+
+
+def ruling_for(
+    snapshot: Snapshot,
+    registry: Registry,
+    identity: Identity,
+    scopes: ScopeRequest,
+    client: IPv4Address | IPv6Address | None,
+    *,
+    now: Callable[[], float],
+) -> Ruling:
+    """What policies say about these scopes, for a client that logged in; kept in the snapshot where it can be.
+
+    Raises:
+        UnusableAccessKey: its credential is for other registries.
+        Incomplete: a deny rule may be about a group whose name is not known.
+    """
+    if identity.services is not None and registry.service not in identity.services:
+        _refuse_service(identity, registry)
+    if identity.lost:
+        _check_groups(identity, snapshot.restricting_rule(registry.service))
+    asked = zot.as_asked(scopes) if registry.compat is Compat.ZOT else scopes
+    question = (registry.service, registry.asked_as, identity, asked)
+    cached = snapshot.rulings.get(question)
+    if cached is not None:
+        return cached
+    context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
+    return snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+
+
+def denials_of(
+    snapshot: Snapshot, ruling: Ruling, client: IPv4Address | IPv6Address | None, now: float
+) -> tuple[Denial, ...]:
+    """Why a ruling grants no more: one for each of its decisions."""
+    context = Context(ruling.registry.service, client, datetime.fromtimestamp(now, UTC))
+    return denials(snapshot.policies, ruling.identity, ruling.decisions, context)
 
 
 def _refuse_service(identity: Identity, registry: Registry) -> None:

@@ -261,7 +261,8 @@ class PolicySet:
     `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
     in effect although these policies are live: their failing tests, and their pending changes. `owners` is who has
     which namespace; nothing is decided by it. `robots` are the declared robots by name; the declared workloads are in
-    `groups`, as it depends on them which groups a workload is in. `namespaces` is what user sources map names to, for
+    `groups`, as it depends on them which groups a workload is in. `administrators` manage the credentials of others;
+    nothing is decided by it, see `administration`. `namespaces` is what user sources map names to, for
     questions about clients that are not there; None: the value of `${user}` is the user's name.
     """
 
@@ -275,6 +276,7 @@ class PolicySet:
     owners: tuple[Ownership, ...] = field(default=(), repr=False)
     namespaces: Namespaces | None = None
     robots: Mapping[str, Robot] = field(default_factory=dict, repr=False)
+    administrators: Principals = Principals()
 
     @property
     def rule_count(self) -> int:

@@ -16,9 +16,8 @@ from contextvars import Context
 from typing import Any, Protocol, TypeVarTuple
 
 from tokenserver.errors import InvalidRequest, RequestError
-from tokenserver.scopes import ScopeLimits
 from tokenserver.web.bodies import BODY_SECONDS, Place
-from tokenserver.web.parameters import BodyTooSlow, max_body, too_large
+from tokenserver.web.parameters import BodyLimit, BodyTooSlow
 
 _Args = TypeVarTuple("_Args")
 
@@ -137,29 +136,29 @@ class BodyReader:
             self._loop.call_later(LATE_SECONDS, self._give_up_late)
 
     def in_chunks(
-        self, proto: Any, limits: ScopeLimits, place: Place, deadline: float, then: Callable[[Outcome], None]
+        self, proto: Any, limit: BodyLimit, place: Place, deadline: float, then: Callable[[Outcome], None]
     ) -> None:
         """Read a chunked body from RSGI's protocol object, until `deadline` on the monotonic clock.
 
         Raises:
             RuntimeError: the worker is stopping.
         """
-        self._loop.call_soon_threadsafe(self._start, proto, limits, place, deadline, then)
+        self._loop.call_soon_threadsafe(self._start, proto, limit, place, deadline, then)
 
     def _start(
-        self, proto: Any, limits: ScopeLimits, place: Place, deadline: float, then: Callable[[Outcome], None]
+        self, proto: Any, limit: BodyLimit, place: Place, deadline: float, then: Callable[[Outcome], None]
     ) -> None:
-        task = self._loop.create_task(self._read_chunks(proto, limits, place, deadline, then))
+        task = self._loop.create_task(self._read_chunks(proto, limit, place, deadline, then))
         self._reading.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._reading.discard)
 
     async def _read_chunks(
-        self, proto: Any, limits: ScopeLimits, place: Place, deadline: float, then: Callable[[Outcome], None]
+        self, proto: Any, limit: BodyLimit, place: Place, deadline: float, then: Callable[[Outcome], None]
     ) -> None:
         try:
             with place:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    outcome = await chunked_body(proto, limits)
+                    outcome = await chunked_body(proto, limit)
         except TimeoutError:
             outcome = _too_slow()
         self._continue(then, outcome)
@@ -171,15 +170,15 @@ class BodyReader:
             then(outcome)
 
 
-async def chunked_body(proto: Any, limits: ScopeLimits) -> Outcome:
-    """The body of a request from RSGI's protocol object, of at most `max_body` bytes of `limits`."""
+async def chunked_body(proto: Any, limit: BodyLimit) -> Outcome:
+    """The body of a request from RSGI's protocol object, of at most `limit.most` bytes."""
     pieces: list[bytes] = []
-    size, most = 0, max_body(limits)
+    size = 0
     async for piece in proto:
         pieces.append(piece)
         size += len(piece)
-        if size > most:
-            return too_large(limits)
+        if size > limit.most:
+            return limit.error
         if len(pieces) > MAX_PIECES:
             return InvalidRequest(f"the body comes in more than {MAX_PIECES} chunks")
     # granian ends with one empty piece; an error in the chunks, or a trailer, shows up as another one.

@@ -22,10 +22,12 @@ from granian._signals import set_loop_signals
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
-from tokenserver.errors import RequestError
+from tokenserver.errors import RequestError, TokenserverError
 from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
-from tokenserver.web.bodies import BODY_SECONDS
+from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
+from tokenserver.web.guarded_pages import BODY_ERROR
+from tokenserver.web.parameters import BodyLimit, form_limit
 from tokenserver.web.routes import TokenFront, wants_body
 from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
 
@@ -62,10 +64,10 @@ class Gateway:
         try:
             path = scope.path
             if not self._front.owns(path):
-                self._other(environ_of(scope, BASE), watcher.proto)
+                self._page(environ_of(scope, BASE), watcher.proto)
                 return
             environ = decisive_environ(scope, scope.method, path)
-            if wants_body(environ) and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ):
+            if wants_body(environ) and _has_body(environ):
                 self._read(environ, watcher.proto)
             else:
                 self._token(environ, watcher.proto)
@@ -77,8 +79,32 @@ class Gateway:
         answer = self._front.token(environ)
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
-    def _other(self, environ: dict[str, Any], proto: Any) -> None:
+    def _page(self, environ: dict[str, Any], proto: Any) -> None:
         environ["wsgi.input"] = io.BytesIO()
+        deadline = time.monotonic() + BODY_SECONDS
+        limit = self._front.page_body(environ) if _has_body(environ) else None
+        if limit is None:
+            self._other(environ, proto)
+            return
+        try:
+            place = self._front.admit_page_body(environ, limit)
+        except TokenserverError as error:
+            self._other(environ | {BODY_ERROR: error}, proto)
+            return
+        self._start(environ, proto, limit, place, deadline, partial(self._after_page_body, environ, proto))
+
+    def _after_page_body(self, environ: dict[str, Any], proto: Any, outcome: Outcome) -> None:
+        try:
+            if isinstance(outcome, RequestError):
+                environ[BODY_ERROR] = outcome
+            else:
+                environ |= {"wsgi.input": io.BytesIO(outcome), "CONTENT_LENGTH": str(len(outcome))}
+                environ.pop("HTTP_TRANSFER_ENCODING", None)
+            self._other(environ, proto)
+        except Exception as error:
+            _fail(proto, error)
+
+    def _other(self, environ: dict[str, Any], proto: Any) -> None:
         found: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[..., None]:
@@ -100,14 +126,25 @@ class Gateway:
         if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
-        then = partial(self._after_body, environ, proto)
+        limit = form_limit(self._front.endpoint.limits)
+        self._start(environ, proto, limit, admitted, deadline, partial(self._after_body, environ, proto))
+
+    def _start(  # noqa: PLR0917 - all that is known about the body
+        self,
+        environ: dict[str, Any],
+        proto: Any,
+        limit: BodyLimit,
+        place: Place,
+        deadline: float,
+        then: Callable[[Outcome], None],
+    ) -> None:
         try:
             if "CONTENT_LENGTH" in environ:
-                self._bodies.whole(proto(), admitted, deadline, then)
+                self._bodies.whole(proto(), place, deadline, then)
             else:
-                self._bodies.in_chunks(proto, self._front.endpoint.limits, admitted, deadline, then)
+                self._bodies.in_chunks(proto, limit, place, deadline, then)
         except Exception:  # the loop is closed, because the worker is stopping
-            admitted.leave()
+            place.leave()
             raise
 
     def _after_body(self, environ: dict[str, Any], proto: Any, outcome: Outcome) -> None:
@@ -119,6 +156,10 @@ class Gateway:
             self._token(environ, proto)
         except Exception as error:
             _fail(proto, error)
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    return "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _send(proto: Any, answer: TokenAnswer) -> None:

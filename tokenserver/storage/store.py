@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
-from tokenserver.errors import TokenserverError
 from tokenserver.identity import Sort
+from tokenserver.storage.changes import NoSuchCredential, Recorded, RotatedAlready, TooManyCredentials, unrecorded
 from tokenserver.storage.credential import (
     ACTIVE,
     ENDED,
@@ -46,14 +46,6 @@ _LIVE_OF = (
     .order_by(func.coalesce(uses.c.last, _TABLE.created), _TABLE.created, _TABLE.id)
 )
 """The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
-
-
-class TooManyCredentials(TokenserverError):
-    """The owner has as many live credentials of this form as there may be. The text says how to go on."""
-
-
-class NoSuchCredential(TokenserverError):
-    """There is no live credential with this id, or its row is not what this server wrote."""
 
 
 class Owner(NamedTuple):
@@ -93,7 +85,9 @@ class CredentialStore:
         self._random = random
         self._applied = applied
 
-    def create(self, wanted: StoredCredential, *, at_most: int) -> tuple[AccessKey, StoredCredential]:
+    def create(
+        self, wanted: StoredCredential, *, at_most: int, recorded: Recorded = unrecorded
+    ) -> tuple[AccessKey, StoredCredential]:
         """Store a new credential like `wanted`, whose `id` and `created` are filled in; its key, which is kept nowhere.
 
         `at_most` is how many live ones of this form its owner may have.
@@ -106,7 +100,9 @@ class CredentialStore:
         def work(connection: Connection, rev: int) -> _Made:
             if len(self._live_of(connection, wanted)) >= at_most:
                 raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
-            return self._insert(connection, rev, wanted)
+            made = self._insert(connection, rev, wanted)
+            recorded(made.credential)
+            return made
 
         made = self.database.write(work)
         self._applied([made.row])
@@ -130,14 +126,24 @@ class CredentialStore:
         self._applied([made.row, *ended])
         return made.key, made.credential, tuple(sorted(row.id for row in ended))
 
-    def rotate(self, identifier: str, *, ends: int, overlap: int, by: str) -> tuple[AccessKey, StoredCredential]:
+    def rotate(
+        self,
+        identifier: str,
+        *,
+        ends: int,
+        overlap: int,
+        by: str,
+        at_most: int | None = None,
+        recorded: Recorded = unrecorded,
+    ) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
 
-        The old one ends after `overlap` seconds, or at its own end if that comes first.
+        The old one ends after `overlap` seconds, or at its own end if that comes first. `at_most` is how many live ones
+        of this form the owner may have afterwards; None: that does not matter.
 
         Raises:
             NoSuchCredential: there is no live one with this id, or its seal is wrong.
-            TooManyCredentials: it is being rotated already.
+            TooManyCredentials: it is being rotated already, or there would be too many.
             StorageUnavailable: nothing was changed.
         """
 
@@ -146,26 +152,67 @@ class CredentialStore:
             row = self._live(connection, identifier)
             live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
             if connection.execute(select(table.id).where(*live)).first() is not None:
-                raise TooManyCredentials(f"{identifier} is being rotated already; fix: revoke the newer one first")
+                raise RotatedAlready(f"{identifier} is being rotated already; fix: revoke the newer one first")
             wanted = replace(opened(row), ends=ends, created_by=by, replaces=identifier)
+            if at_most is not None and len(self._live_of(connection, wanted)) >= at_most:
+                raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
             made = self._insert(connection, rev, wanted)
             cut = sealed(self.keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
             statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
             if connection.execute(statement.values(ends=cut.ends, seal=cut.seal, rev=rev)).rowcount != 1:
                 raise NoSuchCredential(f"there is no live credential {identifier}")
+            recorded(made.credential)
             return made, cut._replace(rev=rev)
 
         made, cut = self.database.write(work)
         self._applied([made.row, cut])
         return made.key, made.credential
 
-    def end(self, selection: Selection, *, by: str, reason: str) -> list[str]:
+    def rename(self, identifier: str, name: str, *, recorded: Recorded = unrecorded) -> StoredCredential:
+        """The same live credential by another name.
+
+        Raises:
+            NoSuchCredential: there is no live one with this id, or its seal is wrong.
+            StorageUnavailable: nothing was changed.
+        """
+
+        def work(connection: Connection, rev: int) -> tuple[CredentialRow, StoredCredential]:
+            table = credentials.c
+            row = self._live(connection, identifier)
+            renamed = sealed(self.keys.by_number[row.pepper].seal, row._replace(name=name, rev=rev))
+            statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
+            if connection.execute(statement.values(name=name, seal=renamed.seal, rev=rev)).rowcount != 1:
+                raise NoSuchCredential(f"there is no live credential {identifier}")
+            credential = opened(renamed)
+            recorded(credential)
+            return renamed, credential
+
+        row, credential = self.database.write(work)
+        self._applied([row])
+        return credential
+
+    def end(
+        self,
+        selection: Selection,
+        *,
+        by: str,
+        reason: str,
+        recorded: Callable[[Sequence[str]], None] = unrecorded,
+    ) -> list[str]:
         """End all live credentials of the selection; their ids, maybe none. They never come back.
+
+        `recorded` is called with the ids in the transaction; see `Recorded`.
 
         Raises:
             StorageUnavailable: none was ended.
         """
-        ended = self.database.write(lambda connection, rev: self._end(connection, rev, selection, by, reason))
+
+        def work(connection: Connection, rev: int) -> list[CredentialRow]:
+            ended = self._end(connection, rev, selection, by, reason)
+            recorded(sorted(row.id for row in ended))
+            return ended
+
+        ended = self.database.write(work)
         self._applied(ended)
         return sorted(row.id for row in ended)
 

@@ -37,7 +37,12 @@ def application(parts: RunningServer) -> Flask:
 def _app(parts: RunningServer, endpoint: TokenEndpoint) -> Flask:
     server = parts.settings.server
     cors = AllowedOrigins(server.cors) if server.cors else None
-    return create_app(endpoint, other_pages(parts), prefix=server.path, cors=cors)
+    extend = None
+    if parts.storage is not None:
+        from tokenserver.web.pages.compose import pages_for  # noqa: PLC0415 - only a server with a storage has pages
+
+        extend = pages_for(parts)
+    return create_app(endpoint, other_pages(parts), prefix=server.path, cors=cors, extend=extend)
 
 
 def token_endpoint(parts: RunningServer) -> TokenEndpoint:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
 from tokenserver.errors import InvalidRequest, RequestError
@@ -51,6 +51,13 @@ class RequestTooLarge(RequestError):
 
 class BodyTooSlow(RequestError):
     """The body did not arrive in time."""
+
+
+class BodyLimit(NamedTuple):
+    """The most bytes of a body, and the error for one that has more."""
+
+    most: int
+    error: RequestTooLarge
 
 
 class UnsupportedMediaType(RequestError):
@@ -184,16 +191,29 @@ def announced_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIM
     media_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("the body must be application/x-www-form-urlencoded")
+    return announced_length(environ, form_limit(limits))
+
+
+def announced_length(environ: Mapping[str, Any], limit: BodyLimit) -> int | None:
+    """The length of a body as announced by its header; None if it is chunked and has no length.
+
+    Raises:
+        RequestTooLarge, InvalidRequest: reasons not to read it.
+    """
     length_text = str(environ.get("CONTENT_LENGTH") or "")
     if not length_text:
         return None if environ.get("wsgi.input_terminated") else 0
     if not (length_text.isascii() and length_text.isdigit()):
         raise InvalidRequest("Content-Length is not a number")
-    most = max_body(limits)
     # The number of digits first: Python refuses to convert thousands of them.
-    if len(length_text) > len(str(most)) or int(length_text) > most:
-        raise too_large(limits)
+    if len(length_text) > len(str(limit.most)) or int(length_text) > limit.most:
+        raise limit.error
     return int(length_text)
+
+
+def form_limit(limits: ScopeLimits) -> BodyLimit:
+    """The limit of a POST's form."""
+    return BodyLimit(max_body(limits), too_large(limits))
 
 
 def too_large(limits: ScopeLimits = DEFAULT_LIMITS) -> RequestTooLarge:

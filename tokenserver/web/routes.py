@@ -18,8 +18,9 @@ from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
+from tokenserver.web.guarded_pages import ASKED_PATH, GuardedPages
 from tokenserver.web.oauth.revocation import REVOKE_PATH
-from tokenserver.web.parameters import MIN_BODY
+from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
 
@@ -31,9 +32,6 @@ TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 
 PAGE_PATHS = frozenset({"/", "/healthz", "/readyz", "/.well-known/jwks.json", "/ca.pem"})
 """The other endpoints."""
-
-ASKED_PATH = "tokenserver.asked_path"
-"""In the environ of a request below the server's prefix: the path as asked."""
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
@@ -60,7 +58,8 @@ class TokenFront:
 
     `prefix` is the path of the server's public URL. Every path is answered at the root, for proxies that strip the
     prefix, and below the prefix, for those that keep it. Paths are compared as a whole: one with a further slash, or
-    with the prefix twice, is none of them. `cors` has the origins whose pages may ask for tokens, if there are any.
+    with the prefix twice, is none of them. `cors` has the origins whose pages may ask for tokens, if there are any, and
+    `guarded` the pages for people, if there are any.
     """
 
     def __init__(
@@ -70,8 +69,10 @@ class TokenFront:
         *,
         prefix: str = "",
         cors: AllowedOrigins | None = None,
+        guarded: GuardedPages | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._guarded = guarded
         self._others = others
         self._cors = cors
         revocation = frozenset({REVOKE_PATH, prefix + REVOKE_PATH})
@@ -85,6 +86,7 @@ class TokenFront:
         """Answer as the other one from the next request on; requests in progress end as they began."""
         self._endpoint, self._others, self._cors = other._endpoint, other._others, other._cors
         self._paths, self._pages, self._revocation = other._paths, other._pages, other._revocation
+        self._guarded = other._guarded
 
     @property
     def endpoint(self) -> TokenEndpoint:
@@ -125,6 +127,24 @@ class TokenFront:
         answer = self._endpoint.give_up(environ, error)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
+    def page_body(self, environ: Mapping[str, Any]) -> BodyLimit | None:
+        """The limit of the body of a request for a page; None if no body of it is read."""
+        guarded = self._guarded
+        if guarded is None or environ["REQUEST_METHOD"] in {"GET", "HEAD"} or _has_bad_coding(environ):
+            return None
+        page = guarded.at_root(environ["PATH_INFO"])
+        return None if page is None else guarded.body_limit(page)
+
+    def admit_page_body(self, environ: Mapping[str, Any], limit: BodyLimit) -> Place:
+        """A place to read the body of a request for a page.
+
+        Raises:
+            RequestTooLarge, InvalidRequest: it is announced larger than allowed, or wrongly.
+            PlainHttp, Overloaded: see `TokenEndpoint.place`.
+        """
+        announced_length(environ, limit)
+        return self._endpoint.place(environ)
+
     def _revoke(self, environ: Mapping[str, Any]) -> TokenAnswer:
         if environ["REQUEST_METHOD"] == "POST":
             return self._endpoint.revoke(environ)
@@ -140,6 +160,10 @@ class TokenFront:
         """Handle one request (PEP 3333)."""
         answer = self.answer(environ)
         if answer is None:
+            guarded = self._guarded
+            page = None if guarded is None else guarded.at_root(environ["PATH_INFO"])
+            if guarded is not None and page is not None:
+                return guarded(page, environ, start_response)
             return self._others(self._below_root(environ), start_response)
         start_response(_STATUS_LINES[answer.status], answer.headers)
         return [answer.body]
@@ -163,8 +187,18 @@ def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
     return coding is not None and coding.lower() != "chunked"
 
 
-def create_app(endpoint: TokenEndpoint, pages: Pages, *, prefix: str = "", cors: AllowedOrigins | None = None) -> Flask:
-    """The WSGI application; for `prefix` and `cors` see `TokenFront`."""
+def create_app(
+    endpoint: TokenEndpoint,
+    pages: Pages,
+    *,
+    prefix: str = "",
+    cors: AllowedOrigins | None = None,
+    extend: Callable[[Flask], None] | None = None,
+) -> Flask:
+    """The WSGI application; for `prefix` and `cors` see `TokenFront`.
+
+    `extend` adds the pages for people, which `GuardedPages` guards then.
+    """
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -173,7 +207,6 @@ def create_app(endpoint: TokenEndpoint, pages: Pages, *, prefix: str = "", cors:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False
-    app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors)  # type: ignore[method-assign]  # Flask's own way to wrap it
 
     @app.get("/", provide_automatic_options=False)
     def front_page() -> Response:
@@ -237,7 +270,17 @@ def create_app(endpoint: TokenEndpoint, pages: Pages, *, prefix: str = "", cors:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
+    guarded = None
+    if extend is not None:
+        extend(app)
+        guarded = GuardedPages(app.wsgi_app, _first_segments(app), prefix=prefix)
+    app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded)  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app
+
+
+def _first_segments(app: Flask) -> frozenset[str]:
+    """How the paths begin that blueprints have added."""
+    return frozenset(rule.rule.split("/")[1] for rule in app.url_map.iter_rules() if "." in rule.endpoint)
 
 
 def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:

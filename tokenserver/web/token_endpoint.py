@@ -177,7 +177,7 @@ class TokenEndpoint:
         is_exchange: bool = False,
     ) -> TokenAnswer:
         """Log what the operator should know, and answer with what the client may know."""
-        _log(error, request_id)
+        log_failure(error, request_id)
         problem = problem_for(error, challenge=self.challenge, is_exchange=is_exchange)
         return self._answer(problem.status, problem.body(oauth=oauth), request_id, (*problem.headers, *headers))
 
@@ -193,14 +193,25 @@ class TokenEndpoint:
         Such a server reads the body within `BODY_SECONDS` of its headers, calls `Place.leave`, and then `answer` with
         `BODY_IS_READ` in the environ and the body in `wsgi.input`; or it answers with `give_up`.
         """
-        client = self._client(environ)
         try:
             if self.https_only is not None:
-                self.https_only(environ, client)
+                self.https_only(environ, self._client(environ))
             announced_form(environ, self.limits)
-            return self.places.take(client)
+            return self.place(environ)
         except TokenserverError as error:
             return self.give_up(environ, error)
+
+    def place(self, environ: Mapping[str, Any]) -> Place:
+        """A place to read the body of any request.
+
+        Raises:
+            PlainHttp: it came over the network without TLS.
+            Overloaded: there is no place.
+        """
+        client = self._client(environ)
+        if self.https_only is not None:
+            self.https_only(environ, client)
+        return self.places.take(client)
 
     def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> TokenAnswer:
         """The answer to a POST whose body was not read to its end, with its audit event; never raises.
@@ -227,7 +238,7 @@ class TokenEndpoint:
         return self._answer(status, problem.body(oauth=False), self.new_id(), headers)
 
 
-def _log(error: Exception, request_id: str) -> None:
+def log_failure(error: Exception, request_id: str) -> None:
     """Log what the client is not told. The text of an unexpected error may hold anything, so it is not logged."""
     if isinstance(error, (RequestError, Overloaded, AuditUnavailable)):
         # The bulkhead and the audit trail log these at a limited rate: a line for each request would add to the load.

@@ -112,7 +112,7 @@ def test_an_end_on_a_date(site: StoredSite) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["--repositories", "**"], 2, "fix: leave --repositories out", id="everything"),
+        pytest.param(["--repositories", "**"], 2, "fix: leave the repositories out", id="everything"),
         pytest.param(["--repositories", "users/${user}/*"], 2, "has a variable, which only rules have", id="variable"),
         pytest.param(["--repositories", "Web/*"], 2, "repository names are lower case", id="no pattern"),
         pytest.param(["--actions", "read"], 2, "'read' is no action; write some of pull,push,delete", id="action"),

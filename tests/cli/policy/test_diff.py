@@ -98,6 +98,7 @@ def test_json(tmp_path: Path) -> None:
         ],
         "losses": [],
         "lifetimes": [],
+        "administrators": [],
     }
 
 
@@ -617,3 +618,35 @@ def test_the_example_of_the_page(repository: Path) -> None:
     result = CliRunner().invoke(main, shlex.split(command))
     assert (result.exit_code, result.stderr) == (4, "")
     assert result.stdout == shown
+
+
+OPS = READER + 'groups: {ops: {users: [otto]}}\nadministrators: ["group:ops"]\n'
+
+
+def test_administrators(tmp_path: Path) -> None:
+    """Somebody who becomes an administrator is new access, and named in each form."""
+    both = (folder(tmp_path / "old", OPS), folder(tmp_path / "new", OPS.replace("otto", "nina")))
+    shown = run(*both)
+    assert shown.exit_code == 4
+    assert [re.split(r"\s{2,}", line) for line in shown.stdout.splitlines()] == [
+        ["administrators"],
+        ["change", "who", "by"],
+        ["added", "user:nina", "group:ops"],
+        ["removed", "user:otto", "group:ops"],
+        [""],
+        ["new access (1 gained, 1 lost)"],
+    ]
+    assert "| `added` | `user:nina` | `group:ops` |" in run(*both, "--markdown").stdout
+    assert json.loads(run(*both, "--json").stdout)["administrators"] == [
+        {"change": "added", "who": "user:nina", "entries": ["group:ops"]},
+        {"change": "removed", "who": "user:otto", "entries": ["group:ops"]},
+    ]
+
+
+def test_fewer_administrators(tmp_path: Path) -> None:
+    """Less access, with its exit code."""
+    both = (folder(tmp_path / "old", OPS), folder(tmp_path / "new", OPS.replace("[otto]", "[ann]")))
+    fewer = folder(tmp_path / "fewer", READER + "groups: {ops: {users: [otto]}}\n")
+    assert run(both[0], fewer).exit_code == 3
+    assert run(both[0], fewer, "--fail-on", "new-access").exit_code == 0
+    assert run(fewer, both[0], "--fail-on", "new-access").exit_code == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from policy_commands import EVERY_WORD, POLICY, Run, facts, write
 
 
@@ -101,3 +102,28 @@ def test_what_can_with_every_word(run: Run, folder: Path) -> None:
     rows = " ".join(run("what-can", "group:adm-web").stdout.split())
     assert "*/prod/** (not of teams); web/f/** without web/f/open/** (freeze)" in rows
     assert [one["repositories"] for one in facts(run("what-can", "user:eve", "--json"))] == ["home-eve/**"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["user:otto"], "user:otto is an administrator, by group:ops\n", id="in a group"),
+        pytest.param(["group:ops"], "group:ops is an administrator, by group:ops\n", id="a group"),
+        pytest.param(
+            ["user:kim", "--group", "dir", "--group", "ops"],
+            "user:kim is an administrator, by group:dir\n",
+            id="in a directory group",
+        ),
+        pytest.param(["user:kim"], "", id="nobody"),
+        pytest.param(["anonymous"], "", id="anonymous"),
+        pytest.param(["--robot", "tf"], "robot:tf is an administrator, by robot:tf\n", id="a robot"),
+    ],
+)
+def test_administrators(run: Run, folder: Path, arguments: list[str], expected: str) -> None:
+    """What-can says by which entry a client administers, beside the answer."""
+    more = 'robots: {tf: }\nadministrators: ["group:ops", "group:dir", "robot:tf"]\n'
+    write(folder / "web.yaml", POLICY.replace("groups:\n", "groups:\n  ops: {users: [otto]}\n") + more)
+    result = run("what-can", *arguments)
+    assert result.exit_code in (0, 1)
+    found = [line for line in result.stderr.splitlines(keepends=True) if "administrator" in line]
+    assert "".join(found) == expected

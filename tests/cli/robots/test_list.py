@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key, declare, digest_of, spell_declaration
 from tokenserver.cli import main
-from tokenserver.cli.stored.facts import state_at
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.management.facts import state_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 KEYS = [compose_key(AccessKeyForm.ROBOT, bytes([number]) * RANDOM_BYTES) for number in range(3)]

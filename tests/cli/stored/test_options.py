@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from tokenserver.cli.stored.options import end_after, now_utc, parse_duration_option, parse_end, spell_duration
+from tokenserver.cli.stored.options import now_utc, parse_duration_option, parse_end
+from tokenserver.management.wishes import end_after, spell_duration
 
 NOW = datetime(2026, 11, 29, 12, 0, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)

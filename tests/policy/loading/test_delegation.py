@@ -662,3 +662,17 @@ def test_a_delegation_that_is_no_list(tmp_path: Path) -> None:
     rules = 'to: [everyone], repositories: ["web/*"], role: reader'
     (found,) = faults(tmp_path, {"root.yaml": root, "teams/web.yaml": team(rules)})
     assert found.startswith("root.yaml:2: delegate: must be a list, not text")
+
+
+@pytest.mark.parametrize("value", ["['user:mallory']", "[]", "nonsense"])
+def test_administrators_are_not_delegated(tmp_path: Path, value: str) -> None:
+    """Only root files name administrators, however a team writes it. docs/design/threats.md#threat-170"""
+    rules = 'to: [everyone], repositories: ["web/*"], role: reader'
+    root = delegating('file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]')
+    text = team(rules, f"administrators: {value}\n")
+    line = text.splitlines().index(f"administrators: {value}") + 1
+    expected = (
+        f"teams/web.yaml:{line}: administrators: is not allowed in a delegated file; "
+        "fix: name them in a file at the top of the policy folder"
+    )
+    assert expected in faults(tmp_path, {"root.yaml": root, "teams/web.yaml": text})

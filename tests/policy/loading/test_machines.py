@@ -497,3 +497,39 @@ def test_nothing_ends_while_a_reload_is_rejected(tmp_path: Path, loader: PolicyL
         change(tmp_path, loader, without(TESTED, "web-old"))
     with pytest.raises(LoadError, match="YAML"):
         change(tmp_path, loader, "robots: [")
+
+
+TEAM_MACHINES = """\
+version: 1
+robots: {web-ci: }
+workloads: {job: {from: github, claims: {repository_id: "74", owner: web}}}
+allow:
+  - {id: t, to: ["robot:web-ci"], repositories: ["web/**"], role: reader}
+"""
+BEYOND = "declared in teams/web.yaml:{line}, a delegated file, whose authors could make themselves administrators; "
+
+
+@pytest.mark.parametrize(
+    ("administrators", "expected"),
+    [
+        pytest.param("'robot:web-ci'", "robot:web-ci is " + BEYOND.format(line=2), id="a robot"),
+        pytest.param("'workload:job'", "workload:job is " + BEYOND.format(line=3), id="a workload"),
+        pytest.param("'group:bots'", "group:bots has robot:web-ci, which is " + BEYOND.format(line=2), id="in a group"),
+        pytest.param("'group:all'", "group:all has robot:web-ci, which is " + BEYOND.format(line=2), id="included"),
+        pytest.param("'robot:own'", None, id="of a root file"),
+        pytest.param("'group:people'", None, id="a group of people"),
+        pytest.param("'group:web-ci'", None, id="a directory group with the name of the robot"),
+        pytest.param("'user:web-ci'", None, id="a user with the name of the robot"),
+    ],
+)
+def test_administrators_of_teams(folder: Path, administrators: str, expected: str | None) -> None:
+    """A team that adds secrets or claims to a machine must not administer. docs/design/threats.md#threat-171"""
+    groups = "groups: {bots: {robots: [web-ci]}, all: {includes: [bots]}, people: {users: [ann]}}\n"
+    delegation = (
+        "{file: teams/web.yaml, repositories: ['web/**'], actions: [pull], "
+        "robots: ['web-*'], workloads: {from: github, claims: {owner: web}}}"
+    )
+    text = f"robots: {{own: }}\nadministrators: [{administrators}]\n{groups}delegate: [{delegation}]"
+    found = faults(folder, {**root(text), "teams/web.yaml": TEAM_MACHINES})
+    fix = "fix: declare it in a file at the top of the policy folder"
+    assert found == ([] if expected is None else [f"a.yaml:5: administrators[0]: {expected}{fix}"])

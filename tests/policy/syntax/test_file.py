@@ -30,6 +30,7 @@ from policy_folders import GOOD, RULE, faults, rule, write
         pytest.param(GOOD + "registries: []\n", "a.yaml:4: registries: is an empty list", id="no-registries"),
         pytest.param(GOOD + "registries: [1]\n", "registries[0]: must be text, not a number; quote it", id="number"),
         pytest.param(GOOD + "groups: {}\n", "a.yaml:4: groups: is empty", id="no-groups"),
+        pytest.param(GOOD + "administrators: []\n", "a.yaml:4: administrators: is an empty list", id="administrators"),
         pytest.param(GOOD + "groups: {web: {}}\n", "groups.web: is empty", id="empty-group"),
         pytest.param(GOOD + "groups: {web: {users: []}}\n", "groups.web.users: is an empty list", id="no-users"),
         pytest.param(

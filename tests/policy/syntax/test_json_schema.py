@@ -14,7 +14,7 @@ from yaml_texts import documents_with
 
 from tokenserver.documents.document import Document
 from tokenserver.documents.json_schema import Schema
-from tokenserver.policy.syntax import answers, conditions, delegation, file, json_schema, machines, tests
+from tokenserver.policy.syntax import answers, conditions, delegation, file, groups, json_schema, machines, tests
 from tokenserver.policy.syntax.file import read_policy_file
 
 SCHEMA = json_schema.policy_schema()
@@ -79,7 +79,7 @@ def keys(*path: str) -> set[str]:
         pytest.param(set(json_schema.ROBOT["properties"]), machines._ROBOT_KEYS, id="robot"),
         pytest.param(set(json_schema.SECRET["properties"]), machines._SECRET_KEYS, id="secret"),
         pytest.param(set(json_schema.WORKLOAD["properties"]), machines._WORKLOAD_KEYS, id="workload"),
-        pytest.param(set(GROUP["properties"]), file._MEMBERS, id="group"),
+        pytest.param(set(GROUP["properties"]), groups._MEMBERS, id="group"),
         pytest.param(set(json_schema.AS_TEST["properties"]), tests._AS_KEYS, id="as-test"),
         pytest.param(set(json_schema.WHO_TEST["properties"]), tests._WHO_KEYS, id="who-test"),
         pytest.param(set(json_schema.WHAT_TEST["properties"]), tests._WHAT_KEYS, id="what-test"),

@@ -63,6 +63,21 @@ class Owners:
         stamp = expected + self.stamp(subject)
         return self.guard.look_up(f"{source}\0{subject}", stamp, lambda: self._found(source, subject, proof))
 
+    def named(self, name: str) -> Identity | None:
+        """The person of this name as of now, in the first user source that has one; None if no source has.
+
+        Raises:
+            InvalidCredentials: the person could not log in now.
+            BackendUnavailable: a user source cannot tell.
+        """
+        for number, source in enumerate(self.sources):
+            known = source.find(name)
+            if known is not None:
+                identity = require_person(known, source.name)
+                reject_shared(identity, self.namespaces[:number])
+                return identity
+        return None
+
     def _found(self, wanted: str, subject: str, proof: bytes | None) -> Identity:
         for number, source in enumerate(self.sources):
             if source.name != wanted:

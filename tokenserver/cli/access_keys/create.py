@@ -12,12 +12,10 @@ import click
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
-from tokenserver.cli.stored.facts import facts_of, is_live, spell_limits, spelled
 from tokenserver.cli.stored.opening import StoredSite, by_whom, open_site, storage_command
 from tokenserver.cli.stored.options import (
     Networks,
     ceiling_of,
-    end_after,
     key_id,
     limit_options,
     note_text,
@@ -32,6 +30,8 @@ from tokenserver.config.credentials import MAX_OVERLAP, AccessKeySettings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Sort
+from tokenserver.management.facts import facts_of, is_live, spell_limits, spelled
+from tokenserver.management.wishes import end_after
 from tokenserver.patterns import Pattern
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Selection

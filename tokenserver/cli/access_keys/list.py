@@ -15,12 +15,12 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
-from tokenserver.cli.stored.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
 from tokenserver.cli.stored.opening import StoredSite, open_site, storage_command
 from tokenserver.cli.stored.options import key_id, now_utc
 from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_credential
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.management.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
 from tokenserver.storage.selection import Listed, Selection
 
 _HEADS = ("ID", "OWNER", "NAME", "STATE", "ENDS", "LAST USED", "LIMITS")

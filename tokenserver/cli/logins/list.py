@@ -12,11 +12,11 @@ import click
 
 from tokenserver.cli.console.table import table
 from tokenserver.cli.options import config_option
-from tokenserver.cli.stored.facts import facts_of, is_live, registries_of, spelled, state_of
 from tokenserver.cli.stored.opening import open_site, storage_command
 from tokenserver.cli.stored.options import now_utc
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.management.facts import facts_of, is_live, registries_of, spelled, state_of
 from tokenserver.storage.selection import Listed, Selection
 
 LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})

@@ -13,12 +13,13 @@ import click
 from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.cli.exits import LESS_ACCESS, NEW_ACCESS, OK
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.policy.diff_output import as_facts, spell_markdown, spell_table
+from tokenserver.cli.policy.diff_output import spell_markdown, spell_table
 from tokenserver.cli.terminal import echo_text
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.policy.budget import TooComplex, command_budget
 from tokenserver.policy.diff.diff import diff
+from tokenserver.policy.diff.report import as_facts
 from tokenserver.policy.loading.git_revisions import compile_revision, parse_comparison
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
@@ -59,8 +60,8 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
     tokenserver policy diff --git main...HEAD   a branch, with where it left main
 
     With --git, the default folder is the configured one, else policies/. Access is compared, not text, and the answer
-    is complete. Tests in the files are not run. Exit code 0: the same access; 3: only less access; 4: new access; 2:
-    wrong use, faulty policies, or too complex to decide.
+    is complete; to become an administrator is new access, too. Tests in the files are not run. Exit code 0: the same
+    access; 3: only less access; 4: new access; 2: wrong use, faulty policies, or too complex to decide.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json exclude each other")
@@ -83,9 +84,9 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
         echo_text(spell_markdown(found))
     else:
         echo_text(spell_table(found))
-    if found.gains:
+    if found.adds:
         raise SystemExit(NEW_ACCESS)
-    raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else OK)
+    raise SystemExit(LESS_ACCESS if found.removes and fail_on is None else OK)
 
 
 def _policies(

@@ -49,6 +49,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
             unknown_names=unknown_names,
             presets=None if source.settings is None else source.settings.workload_presets,
             longest=None if source.settings is None else timedelta(seconds=source.settings.robots.max_lifetime),
+            access_keys=None if source.settings is None else source.settings.access_keys is not None,
             budget=budget,
         )
     findings = [*found, *overlaps]

@@ -24,6 +24,7 @@ from tokenserver.cli.policy.options import (
     revision_option,
 )
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.policy.administration import administrators_including
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.principals import HypotheticalClient, client_for
 from tokenserver.policy.queries.what_can import Cut, Reach, spell_pattern, what_can
@@ -82,6 +83,9 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
             asked_user(source.policies, principal.name, frozenset(brought), namespace)
         asked = client_for(source.policies, principal, brought, namespace)
         notes, spelled = notes_on_principal(source, principal, brought, given.service), str(principal)
+    entries = administrators_including(source.policies, asked.identity, asked.groups)
+    if entries:
+        notes = [*notes, f"{spelled} is an administrator, by {', '.join(map(str, entries))}"]
     found = what_can(source.policies, asked, given)
     source.print_revision()
     for note in notes:

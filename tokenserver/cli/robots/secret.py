@@ -15,7 +15,6 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.stored.options import (
     MAX_LIFETIME,
     Networks,
-    end_after,
     limit_options,
     note_text,
     now_utc,
@@ -24,12 +23,11 @@ from tokenserver.cli.stored.options import (
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.management.robot_rules import USUAL_LIFETIME
+from tokenserver.management.wishes import end_after
 from tokenserver.patterns import Pattern
 from tokenserver.policy.lint.robot_secrets import spelled_lifetime
 from tokenserver.policy.machines.robots import MachineNameError, parse_machine_name
-
-DEFAULT_LIFETIME = timedelta(days=90)
-"""How long it is valid unless something else is asked for, or the configuration allows less."""
 
 _COMMANDS = {
     "new": LazyCommand("tokenserver.cli.robots.secret", "secret_new", "Make a secret, stored or for a file."),
@@ -67,7 +65,7 @@ def secret_end(expires: str | None, config: Path | None) -> datetime:
     is_configured = config is not None or config_path(config).exists()
     longest = timedelta(seconds=load_settings(config).robots.max_lifetime) if is_configured else MAX_LIFETIME
     if end is None:
-        return end_after(min(DEFAULT_LIFETIME, longest), now)
+        return end_after(min(USUAL_LIFETIME, longest), now)
     if end - now > longest + timedelta(minutes=1):
         text = f"{config_path(config)} allows secrets that are valid for {spelled_lifetime(longest)} at most"
         raise click.UsageError(f"--expires: {text} (robots.max_lifetime)")

@@ -13,7 +13,6 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.robots.secret import robot_name, secret_end
 from tokenserver.cli.stored.ending import end_selected
-from tokenserver.cli.stored.facts import facts_of, is_live, spell_limits, spelled
 from tokenserver.cli.stored.opening import StoredSite, by_whom, open_site, site_of, storage_command
 from tokenserver.cli.stored.options import (
     Networks,
@@ -30,15 +29,14 @@ from tokenserver.credentials import AccessKeyForm
 from tokenserver.documents.document import nearest
 from tokenserver.errors import LoadError
 from tokenserver.identity import ROBOT_PREFIX, Sort
+from tokenserver.management.facts import facts_of, is_live, spell_limits, spelled
+from tokenserver.management.robot_rules import MAX_LIVE, live_declared, third_secret
 from tokenserver.patterns import Pattern
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.machines.robots import Robot, subject_of
+from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Selection
-from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
-
-MAX_LIVE = 2
-"""Secrets of one robot that are valid at a time, so that one can replace the other."""
 
 ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
 
@@ -65,7 +63,7 @@ def store_secret(
         echo("To store nothing and declare the secret in a policy file, add --for-file.", err=True)
         raise
     now = now_utc()
-    declared = _live_declared(_robot(site, name), now)
+    declared = live_declared(_robot(site, name), now)
     ceiling = ceiling_of(
         site.settings,
         pull=limits.pull,
@@ -121,7 +119,7 @@ def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: b
     site = open_site(config)
     now = now_utc()
     end = secret_end(expires, config)
-    declared = _live_declared(_robot(site, name), now)
+    declared = live_declared(_robot(site, name), now)
     stored = live_secrets(site, name, now)
     if not stored:
         exit_with(f"the robot {name} has no live stored secret; fix: tokenserver robots secret new {name}", NO)
@@ -130,9 +128,17 @@ def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: b
     old = stored[0]
     pause = int(overlap.total_seconds())
     try:
-        key, made = site.store.rotate(old.credential.id, ends=int(end.timestamp()), overlap=pause, by=by_whom())
-    except (NoSuchCredential, TooManyCredentials) as error:
+        key, made = site.store.rotate(
+            old.credential.id,
+            ends=int(end.timestamp()),
+            overlap=pause,
+            by=by_whom(),
+            at_most=MAX_LIVE - len(declared),
+        )
+    except (NoSuchCredential, RotatedAlready) as error:
         exit_with(str(error), NO)
+    except TooManyCredentials:
+        _refuse_a_third(name)
     listed = Listed(made, None, None, None, None)
     old_end = spelled(min(old.credential.ends, int(now.timestamp()) + pause))
     facts = {"robot": name, **facts_of(listed, now), "replaced_expires": old_end}
@@ -212,21 +218,15 @@ def _warn_of_declared(site: StoredSite, name: str) -> None:
     except LoadError:
         echo("warning: the policies do not load, so secrets that they declare are unknown", fg="yellow", err=True)
         return
-    for identifier in () if robot is None else _live_declared(robot, now_utc()):
+    for identifier in () if robot is None else live_declared(robot, now_utc()):
         where = "" if robot is None else f"{robot.file}:{robot.line}"
         text = f"warning: {identifier} is declared at {where} and still works; fix: remove its line from the file"
         echo(text, fg="yellow", err=True)
 
 
-def _live_declared(robot: Robot, now: datetime) -> list[str]:
-    """The ids of its declared secrets that are valid now."""
-    return [one.id for one in robot.secrets if not one.is_expired(now)]
-
-
 def _refuse_a_third(name: str) -> NoReturn:
     exit_with(
-        f"the robot {name} has {MAX_LIVE} live secrets, in files and stored, which is the limit;"
-        f" fix: see which one is used with tokenserver robots show {name}, and end the other one",
+        f"{third_secret(name)}; fix: see which one is used with tokenserver robots show {name}, and end the other one",
         NO,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tokenserver.cli.stored.facts import EXPIRES_SOON, SOON, state_of
 from tokenserver.cli.stored.opening import site_of
 from tokenserver.cli.stored.options import now_utc
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import BackendUnavailable
+from tokenserver.management.facts import EXPIRES_SOON, SOON, state_of
 
 _KINDS = {
     AccessKeyForm.PERSONAL: ("access key", "tokenserver access-keys list --expiring"),

@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from tokenserver.access_keys import MalformedAccessKey, key_parts
-from tokenserver.ceilings import Bound, Ceiling
-from tokenserver.cli.stored.facts import EVERYTHING
+from tokenserver.ceilings import Ceiling
 from tokenserver.cli.terminal import echo
 from tokenserver.config.protection import MAX_SECRET_LIFETIME, MIN_SECRET_LIFETIME
 from tokenserver.config.settings import Settings
-from tokenserver.documents.document import nearest
-from tokenserver.patterns import Pattern, PatternError, SegmentKind, parse_pattern
-from tokenserver.policy.syntax.machines import MAX_NOTE
-from tokenserver.policy.terms import REGISTRY_RESOURCES, TermError, parse_moment, parse_network
+from tokenserver.management import wishes
+from tokenserver.management.wishes import (
+    InvalidTerm,
+    end_after,
+    parse_action,
+    parse_note,
+    parse_repository,
+    parse_service,
+    spell_duration,
+)
+from tokenserver.patterns import Pattern
+from tokenserver.policy.terms import TermError, parse_moment, parse_network
 from tokenserver.runtime.durations import parse_duration
-from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, in_order
+from tokenserver.scopes import in_order
 
 MIN_LIFETIME, MAX_LIFETIME = timedelta(seconds=MIN_SECRET_LIFETIME), timedelta(seconds=MAX_SECRET_LIFETIME)
 """How long a secret can be valid at least, and at most if the configuration says nothing."""
 
+_Term = TypeVar("_Term")
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _PULL, _PUSH = frozenset({"pull"}), frozenset({"pull", "push"})
-_ALL = parse_pattern(EVERYTHING)
-_WHOLE = (
-    Bound((_ALL,), frozenset(ACTIONS)),
-    *(Bound((parse_pattern(name),), frozenset({"*"}), "registry") for name in REGISTRY_RESOURCES),
-)
-"""What a ceiling bounds that limits the registries alone."""
 
 
 def network_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,10 +98,11 @@ def ceiling_of(
     if pull + push + (actions is not None) > 1:
         raise click.UsageError("--pull, --push and --actions exclude each other")
     chosen = _PULL if pull else _PUSH if push else actions
-    services = frozenset(_service(settings, name) for name in registries) if registries else None
-    if chosen is None and not repositories:
-        return None if services is None else Ceiling(_WHOLE, services)
-    return Ceiling((Bound(repositories or (_ALL,), chosen or frozenset(REPOSITORY_ACTIONS)),), services)
+    try:
+        services = tuple(parse_service(settings, name) for name in registries)
+    except InvalidTerm as error:
+        raise click.UsageError(f"--registry: {error}") from None
+    return wishes.ceiling_of(chosen, repositories, services)
 
 
 def parse_end(value: str, now: datetime, most: timedelta) -> datetime:
@@ -117,18 +121,6 @@ def parse_end(value: str, now: datetime, most: timedelta) -> datetime:
         message = f"{value!r}: a secret is valid for at least an hour and at most {spell_duration(most)}"
         raise click.BadParameter(message, param_hint="--expires")
     return end
-
-
-def end_after(duration: timedelta, now: datetime) -> datetime:
-    """The end of what is made now and valid for so long; it falls on a whole minute, not before."""
-    return (now + duration).replace(second=0, microsecond=0) + timedelta(minutes=1)
-
-
-def spell_duration(duration: timedelta) -> str:
-    """A duration as configurations have it, in the largest unit that fits."""
-    seconds = int(duration.total_seconds())
-    units = {"d": 86400, "h": 3600, "m": 60}
-    return next((f"{seconds // size}{unit}" for unit, size in units.items() if seconds % size == 0), f"{seconds}s")
 
 
 def parse_duration_option(
@@ -171,22 +163,12 @@ def key_ids(context: click.Context, parameter: click.Parameter, values: tuple[st
 
 def note_text(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """A callback: a short text for people."""
-    if len(value) > MAX_NOTE or not value.isprintable():
-        raise click.BadParameter(f"must be at most {MAX_NOTE} printable characters")
-    return value
+    return _parameter_by(parse_note, value)
 
 
 def now_utc() -> datetime:
     """The current moment."""
     return datetime.now(UTC)
-
-
-def _service(settings: Settings, name: str) -> str:
-    found = settings.registry(name)
-    if found is None:
-        known = [registry.service for registry in settings.registries]
-        raise click.UsageError(f"--registry: no registry {name!r} is configured; {nearest(name, known)}")
-    return found.service
 
 
 def _networks(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Networks:
@@ -199,24 +181,16 @@ def _networks(_context: click.Context, _parameter: click.Parameter, values: tupl
 def _actions(_context: click.Context, _parameter: click.Parameter, value: str | None) -> frozenset[str] | None:
     if value is None:
         return None
-    words = [word.strip() for word in value.split(",")]
-    unknown = [word for word in words if word not in REPOSITORY_ACTIONS]
-    if unknown:
-        raise click.BadParameter(f"{unknown[0]!r} is no action; write some of {','.join(REPOSITORY_ACTIONS)}")
-    return frozenset(in_order(words))
+    return frozenset(in_order(_parameter_by(parse_action, word.strip()) for word in value.split(",")))
 
 
 def _patterns(_context: click.Context, _parameter: click.Parameter, values: Iterable[str]) -> tuple[Pattern, ...]:
-    return tuple(dict.fromkeys(map(_pattern, values)))
+    return tuple(dict.fromkeys(_parameter_by(parse_repository, value) for value in values))
 
 
-def _pattern(text: str) -> Pattern:
-    if text == EVERYTHING:
-        raise click.BadParameter(f"{text} narrows nothing; fix: leave --repositories out, and it is for everything")
+def _parameter_by(parse: Callable[[str], _Term], value: str) -> _Term:
+    """The value of a parameter by a rule of the management."""
     try:
-        pattern = parse_pattern(text)
-    except PatternError as error:
+        return parse(value)
+    except InvalidTerm as error:
         raise click.BadParameter(str(error)) from None
-    if pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP):
-        raise click.BadParameter(f"{text!r}: has a variable, which only rules have; fix: write the name in its place")
-    return pattern

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.cli.console.table import aligned
-from tokenserver.cli.stored.facts import facts_of, registries_of, spell_bounds, spelled, state_of
 from tokenserver.cli.stored.opening import by_whom
-from tokenserver.cli.stored.options import spell_duration
 from tokenserver.cli.terminal import OutputFailed, echo, echo_text
+from tokenserver.management.facts import facts_of, registries_of, spell_bounds, spelled, state_of
+from tokenserver.management.wishes import spell_duration
 
 if TYPE_CHECKING:
     from tokenserver.storage.selection import Listed

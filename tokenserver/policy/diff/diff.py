@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import chain
 
 from tokenserver.patterns import Pattern
+from tokenserver.policy.administration import AdministratorChange, changed_administrators
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.changed_names import Who, changed_names
@@ -45,13 +46,26 @@ class LifetimeDifference:
 class Difference:
     """Everything that two policy trees grant differently, and the files whose token lifetime limit differs.
 
-    `parts` are the principals that `everyone` means in these trees.
+    `parts` are the principals that `everyone` means in these trees. `new_administrators` administer by the new tree
+    only, `former_administrators` by the old one only.
     """
 
     gains: tuple[DiffRow, ...]
     losses: tuple[DiffRow, ...]
     lifetimes: tuple[LifetimeDifference, ...] = ()
     parts: Who = frozenset({ANONYMOUS, AUTHENTICATED})
+    new_administrators: tuple[AdministratorChange, ...] = ()
+    former_administrators: tuple[AdministratorChange, ...] = ()
+
+    @property
+    def adds(self) -> bool:
+        """Whether somebody can do more than before."""
+        return bool(self.gains or self.new_administrators)
+
+    @property
+    def removes(self) -> bool:
+        """Whether somebody can do less than before."""
+        return bool(self.losses or self.former_administrators)
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
@@ -77,6 +91,8 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
         _rows(after, before, gained, lost, Search(after, before, stranger, names, now, budget), budget),
         _lifetimes(old, new),
         frozenset({ANONYMOUS, AUTHENTICATED, *parts}),
+        changed_administrators(old, new),
+        changed_administrators(new, old),
     )
 
 

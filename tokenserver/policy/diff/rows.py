@@ -153,10 +153,11 @@ def order(row: DiffRow) -> tuple[Any, ...]:
 
 def spell_who(who: Collection[Principal]) -> str:
     """The principals of `who`, in words: clients that are all of them."""
-    return " & ".join(map(_spell, sorted(who)))
+    return " & ".join(map(spell_one, sorted(who)))
 
 
-def _spell(one: Principal) -> str:
+def spell_one(one: Principal) -> str:
+    """One principal in words; a directory group is no group of the tree."""
     if one.sort == "capture":
         return f"group:{one.name}"
     if one.sort == "directory":

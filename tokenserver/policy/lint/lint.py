@@ -15,6 +15,7 @@ from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.subsumption import NOBODY, covers, possible_kinds
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
+from tokenserver.policy.lint.administrators import administrator_findings
 from tokenserver.policy.lint.captures import capture_findings
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
@@ -70,6 +71,7 @@ CODES = MappingProxyType(
         "TS133": "push or delete from any branch",
         "TS134": "a claim whose value can be anything",
         "TS135": "a workload by the `sub` of GitHub",
+        "TS136": "access keys without an administrator",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -99,6 +101,7 @@ def lint(
     unknown_names: UnknownNames | None = None,
     presets: Mapping[str, str] | None = None,
     longest: timedelta | None = None,
+    access_keys: bool | None = None,
     budget: Budget | None = None,
 ) -> tuple[LintFinding, ...]:
     """Every finding that no comment suppresses, by file and line.
@@ -108,6 +111,7 @@ def lint(
     `anonymous`: whether anonymous clients get tokens; None: unknown.
     `presets` has the preset of each workload source, such as `github_actions`; None: they are guessed from claims.
     `longest`: how long from now a robot's secret may live; None: unknown, so a year.
+    `access_keys`: whether people can have access keys; None: unknown.
     `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
     budget = budget or command_budget(policies.rule_count)
@@ -122,6 +126,12 @@ def lint(
         *(_at(*one) for one in capture_findings(policies, have_groups=have_groups)),
         *(_at(rule, "TS121", text) for rule, text in ([] if anonymous is not False else no_tokens(policies))),
     }
+    found |= {
+        LintFinding(*finding)
+        for finding in administrator_findings(
+            policies, files, have_groups=have_groups, access_keys=access_keys, unknown=unknown_names
+        )
+    }
     if unknown_names is not None:
         documents = [(file.name, file.document) for file in files]
         found |= {LintFinding(*finding) for finding in unknown_name_findings(policies, documents, unknown_names)}
@@ -130,6 +140,7 @@ def lint(
     unchecked |= {"TS121"} if anonymous is not False else set()
     unchecked |= PRESET_CODES if presets is None else set()
     unchecked |= {"TS131"} if longest is None else set()
+    unchecked |= {"TS136"} if not access_keys else set()
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
     by_file: dict[str, list[LintFinding]] = {}

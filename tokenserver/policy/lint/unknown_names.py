@@ -38,18 +38,18 @@ class UnknownNames:
 
 
 def named_users(policies: PolicySet) -> frozenset[str]:
-    """The users that rules and groups of the tree name, and the owners of robots."""
-    people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
+    """The users that rules and groups of the tree name, the owners of robots, and the administrators."""
+    people = [*_people_of_rules(policies), policies.administrators]
     groups = policies.groups.by_name.values()
     named = frozenset[str]().union(*(one.users for one in people), *(group.users for group in groups))
     return _people(named).union(*(users for users, _ in map(owners_of, policies.robots.values())))
 
 
 def named_groups(policies: PolicySet) -> frozenset[str]:
-    """The groups that must come from a user source: in a rule or as the owner of a robot without being defined in the
-    tree, or in `groups:`.
+    """The groups that must come from a user source: in a rule, as the owner of a robot or as administrators without
+    being defined in the tree, or in `groups:`.
     """
-    people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
+    people = [*_people_of_rules(policies), policies.administrators]
     known = policies.groups.by_name
     members = (group.groups for group in known.values())
     named = frozenset[str]().union(*(one.groups - known.keys() for one in people), *members)
@@ -66,6 +66,10 @@ def owners_of(robot: Robot) -> tuple[frozenset[str], frozenset[str]]:
     split = [owner.partition(":") for owner in robot.owners]
     users, groups = (frozenset(name for sort, _, name in split if sort == wanted) for wanted in ("user", "group"))
     return users, groups
+
+
+def _people_of_rules(policies: PolicySet) -> Iterator[Principals]:
+    return (one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY))
 
 
 def _people(users: frozenset[str]) -> frozenset[str]:
@@ -85,15 +89,15 @@ def unknown_name_findings(
     for rule in policies.rules:
         for people in (rule.to, rule.excluded or _NOBODY):
             groups = people.groups - policies.groups.by_name.keys()
-            yield from _findings(rule.file, rule.line, rule.id, (people.users, groups), unknown)
+            yield from name_findings(rule.file, rule.line, rule.id, (people.users, groups), unknown)
     for file, document in files:
         for place, line in document.lines.items():
             if len(place) == 2 and place[0] == "groups":
                 group = _group(policies, str(place[1]), file)
-                yield from _findings(file, line, str(place[1]), (group.users, group.groups), unknown)
+                yield from name_findings(file, line, str(place[1]), (group.users, group.groups), unknown)
     for robot in policies.robots.values():
         owners = owners_of(robot)[0], owned_groups(policies, robot)
-        yield from _findings(robot.file, robot.line, f"robot:{robot.name}", owners, unknown)
+        yield from name_findings(robot.file, robot.line, f"robot:{robot.name}", owners, unknown)
 
 
 def _group(policies: PolicySet, name: str, file: str) -> Group:
@@ -101,9 +105,10 @@ def _group(policies: PolicySet, name: str, file: str) -> Group:
     return known.get(owned_name(name, file)) or known[name]
 
 
-def _findings(
+def name_findings(
     file: str, line: int, what: str, names: tuple[frozenset[str], frozenset[str]], unknown: UnknownNames
 ) -> Iterator[LocatedFinding]:
+    """A finding for each of these users and groups that has a problem; `what` names them."""
     users, groups = names
     for user in sorted(users & unknown.users.keys()):
         yield file, line, "TS301", f"{what}: the user {user!r} {unknown.users[user]}"

@@ -21,7 +21,8 @@ from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoT
 
 
 def unused_findings(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator[LocatedFinding]:
-    """Groups that no rule, no delegation, no robot and no used group names, roles that no rule has, and idle machines.
+    """Groups that no rule, no delegation, no robot and no used group names and that are no administrators, roles that
+    no rule has, and idle machines.
 
     Where a rule has `${group}`, every group of a root file is used; where a rule captures a part of group names, those
     that fit are. Tests are no use: they grant nothing. Machines are used by rules, groups and tests.
@@ -47,7 +48,7 @@ def unused_findings(policies: PolicySet, files: Sequence[LintedFile]) -> Iterato
 
 
 def _idle_machines(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator[LocatedFinding]:
-    """Robots and workloads that no rule, no group and no test is about.
+    """Robots and workloads that no rule, no group and no test is about, and that are no administrators.
 
     A rule for everyone is about them only where it does not apply without a login.
     """
@@ -55,6 +56,7 @@ def _idle_machines(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator
     if not policies.robots and not known.workloads.by_name:
         return
     named = [one for rule in policies.rules for one in (rule.to, rule.excluded) if one is not None]
+    named.append(policies.administrators)
     named += [Principals(users=group.users, groups=group.groups) for group in known.written.values()]
     named += [principals_of(_tested(policies, test)) for file in files for test in file.tests]
     every = [rule for rule in policies.rules if rule.to.everyone and not reaches_anonymous(rule)]
@@ -95,6 +97,7 @@ def _used_groups(policies: PolicySet, contents: Iterable[dict[str, Any]]) -> fro
     named |= {str(one).removeprefix("group:") for entry in entries for one in entry.get("principals", ())}
     written = policies.groups.written
     named = named.union(*(owners_of(robot)[1] for robot in policies.robots.values()))
+    named |= policies.administrators.groups
     named |= captured_groups(policies)
     return frozenset(group.name for name in named for group in included(written, name))
 

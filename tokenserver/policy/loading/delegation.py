@@ -19,7 +19,7 @@ from tokenserver.policy.group_names import is_root, owned_name
 from tokenserver.policy.loading.delegated_principals import DelegatedPrincipals
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.model import Group, Ownership, Principal, Principals, Rule
-from tokenserver.policy.principals import listed
+from tokenserver.policy.principals import listed, principals_of
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.delegation import Delegation
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
@@ -48,9 +48,9 @@ class Mandate:
 def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[str, Mandate], list[Fault]]:
     """The mandate of each delegated file, and the faults of the entries.
 
-    Faults are entries in a delegated file, for a file that does not exist, or for one that another entry names, and
-    files in sub-folders without an entry. Without `is_whole`, some file could not be read, and what it may contain is
-    not reported as missing.
+    Faults are entries in a delegated file, for a file that does not exist, or for one that another entry names,
+    administrators in a delegated file, and files in sub-folders without an entry. Without `is_whole`, some file could
+    not be read, and what it may contain is not reported as missing.
     """
     found: dict[str, Mandate] = {}
     faults: list[Fault] = []
@@ -60,6 +60,9 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
             if file.delegates:
                 message = "is not allowed in a delegated file; only files at the top delegate"
                 faults.append(file.document.fault(("delegate",), message))
+            if file.administrators is not None:
+                message = "is not allowed in a delegated file; fix: name them in a file at the top of the policy folder"
+                faults.append(file.document.fault(("administrators",), message))
             continue
         for delegation in file.delegations:
             place: Path = (*delegation.place, "file")
@@ -91,6 +94,12 @@ def ownerships(files: Mapping[str, PolicyFile]) -> Iterator[Ownership]:
     for name, file in files.items():
         for one in file.delegations if is_root(name) else ():
             yield Ownership(name, one.place, one.patterns, tuple(file.registries), one.contact)
+
+
+def administrators_of(files: Mapping[str, PolicyFile]) -> Principals:
+    """All administrators; only root files name them."""
+    roots = (file for name, file in files.items() if is_root(name))
+    return principals_of(dict.fromkeys(one for file in roots for _, one in file.administrators or ()))
 
 
 def name_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenserver.documents.document import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Namespaces
-from tokenserver.policy.loading.delegation import ownerships
+from tokenserver.policy.loading.delegation import administrators_of, ownerships
 from tokenserver.policy.loading.folder import are_marked, completeness_faults, read_folder
 from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
@@ -216,6 +216,7 @@ def _compiled(
         are_marked(texts),
         owners=tuple(ownerships(files)),
         robots=robots_of(files),
+        administrators=administrators_of(files),
     )
     return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 

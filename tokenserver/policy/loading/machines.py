@@ -9,6 +9,8 @@ from datetime import datetime
 
 from tokenserver.documents.document import nearest
 from tokenserver.errors import Fault
+from tokenserver.policy.group_names import is_root
+from tokenserver.policy.groups import included
 from tokenserver.policy.loading.delegation import Home, Mandate
 from tokenserver.policy.loading.repeated_names import repeated
 from tokenserver.policy.machines.claim_globs import accepts, is_any
@@ -17,11 +19,14 @@ from tokenserver.policy.machines.workloads import (
     Workload,
     Workloads,
     base_of,
+    membership,
     requires,
     spell_claims,
     where_claims,
+    workload_of,
 )
 from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.principals import client_principal, group_of, group_principal, subject_of
 from tokenserver.policy.syntax.file import PolicyFile
 
 MAX_SECRETS = 2
@@ -109,6 +114,7 @@ def machine_faults(
     for name, mandate in given.items():
         if name in files:
             yield from _mandate_faults(mandate, files[name])
+    yield from _administrator_faults(files)
     if is_whole:
         names = {"robot": {robot.name for _, _, robot in robots}, "workload": {one.name for _, _, one in workloads}}
         yield from _undeclared(files, names)
@@ -182,6 +188,35 @@ def _delegates(mandate: Mandate, what: str, given: Sequence[str], fix: str) -> s
     if given:
         return f"{mandate.at} delegates {', '.join(given)}"
     return f"{mandate.at} delegates no {what}; fix: add there {fix}"
+
+
+def _administrator_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
+    """Administrators that delegated files declare: their authors could add secrets or claims, and so themselves."""
+    declared = {
+        name: f"{file_name}:{file.document.line(place)}"
+        for file_name, file in files.items()
+        if not is_root(file_name)
+        for place, name in (
+            *((place, robot.subject) for place, robot in file.robots),
+            *((place, membership(one.name)) for place, one in file.workloads),
+        )
+    }
+    if not declared:
+        return
+    roots = [file for name, file in files.items() if is_root(name)]
+    groups = {group.name: group for file in roots for _, group in file.groups}
+    for file in roots:
+        for place, one in file.administrators or ():
+            known = [*included(groups, one.name)] if one.sort == "group" else []
+            names = {subject_of(one), group_of(one)}.union(*(group.users | group.groups for group in known))
+            for name in sorted(name for name in names if name is not None and name in declared):
+                machine = group_principal(name) if workload_of(name) is not None else client_principal(name)
+                by = "is" if machine == one else f"has {machine}, which is"
+                message = (
+                    f"{by} declared in {declared[name]}, a delegated file, whose authors could make themselves "
+                    "administrators; fix: declare it in a file at the top of the policy folder"
+                )
+                yield file.document.fault(place, f"{one} {message}")
 
 
 def _undeclared(files: Mapping[str, PolicyFile], names: Mapping[str, set[str]]) -> Iterator[Fault]:

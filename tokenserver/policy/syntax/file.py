@@ -13,39 +13,25 @@ from typing import Any
 from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.patterns import Pattern
-from tokenserver.policy.machines.robots import Robot, parse_machine_name
-from tokenserver.policy.machines.robots import subject_of as robot_subject
-from tokenserver.policy.machines.workloads import Required, Workload, membership
+from tokenserver.policy.machines.robots import Robot
+from tokenserver.policy.machines.workloads import Required, Workload
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principal, Principals
 from tokenserver.policy.principals import principals_of
+from tokenserver.policy.syntax.administrators import read_administrators
 from tokenserver.policy.syntax.captures import Recipients, read_recipients, read_repositories
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
+from tokenserver.policy.syntax.groups import read_group
 from tokenserver.policy.syntax.machines import read_robot, read_workload
 from tokenserver.policy.syntax.named_machines import machines_named, sources_named
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.syntax.tests import read_tests
 from tokenserver.policy.syntax.where_claims import NO_CONDITION, read_where
-from tokenserver.policy.terms import (
-    parse_group,
-    parse_name,
-    parse_principal,
-    parse_registry_resource,
-    parse_rule_id,
-    parse_user,
-)
+from tokenserver.policy.terms import parse_name, parse_principal, parse_registry_resource, parse_rule_id
 from tokenserver.policy.testing.expectations import Test, WhoTest
 from tokenserver.scopes import ACTIONS
 
 VERSION = 1
-
-_MEMBERS: Mapping[str, Callable[[str], str]] = {
-    "users": parse_user,
-    "groups": parse_group,
-    "includes": parse_group,
-    "robots": parse_machine_name,
-    "workloads": parse_machine_name,
-}
 
 _RULE_KEYS = ("id", "to", "except", "repositories", "not", "registry", "role", "actions", "when", "message")
 _RULE_HINTS = {
@@ -102,6 +88,8 @@ class PolicyFile:
     sources_used: list[tuple[Path, str]] = field(default_factory=list)
     where: list[tuple[str, Required]] = field(default_factory=list)
     """The workloads of rules with `when: {claims: …}`, by name (empty: any), with those claims."""
+    administrators: list[tuple[Path, Principal]] | None = None
+    """None: the file does not say it; a delegated file must not, even if no entry can be read."""
     delegations: list[Delegation] = field(default_factory=list)
     delegates: bool = False
     delegates_unknown: bool = False
@@ -127,7 +115,9 @@ def read_policy_file(document: Document) -> PolicyFile:
     file.sources_used += sources_named(file.workloads, file.delegations, file.tests)
     if not content.keys() & _CONTENT_KEYS and not reader.faults:
         reader.fault(
-            (), "says nothing: it has no groups, machines, roles, rules, delegations or tests; is the file complete?"
+            (),
+            "says nothing: it has no administrators, groups, machines, roles, rules, delegations or tests; "
+            "is the file complete?",
         )
     return file
 
@@ -178,19 +168,16 @@ def _read_version(reader: Reader, content: dict[str, Any]) -> None:
         reader.fault(("version",), f"must be {VERSION}, the only version of the policy language so far")
 
 
+def _read_administrators(reader: Reader, value: Any, file: PolicyFile) -> None:
+    file.administrators = read_administrators(reader, value)
+    file.machines_used += (one for one in file.administrators if one[1].sort in ("robot", "workload"))
+
+
 def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
     for key, item in reader.mapping(value, ("groups",)).items():
-        place: Path = ("groups", key)
-        name = reader.term(key, place, parse_group)
-        content = reader.mapping(item, place, tuple(_MEMBERS))
-        members = {
-            sort: frozenset(reader.terms(content[sort], (*place, sort), parse)) if sort in content else frozenset()
-            for sort, parse in _MEMBERS.items()
-        }
-        if name is not None:
-            users = members["users"].union(map(robot_subject, members["robots"]))
-            groups = members["groups"].union(map(membership, members["workloads"]))
-            file.groups.append((place, Group(name, users, groups, members["includes"])))
+        group = read_group(reader, key, item, ("groups", key))
+        if group is not None:
+            file.groups.append((("groups", key), group))
 
 
 def _read_robots(reader: Reader, value: Any, file: PolicyFile) -> None:
@@ -287,6 +274,7 @@ def _read_what(reader: Reader, content: dict[str, Any], place: Path) -> tuple[fr
 
 _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "registries": _read_registries,
+    "administrators": _read_administrators,
     "robots": _read_robots,
     "workloads": _read_workloads,
     "groups": _read_groups,
@@ -297,4 +285,4 @@ _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "tests": _read_tests,
 }
 _FILE_KEYS = ("version", *_SECTIONS)
-_CONTENT_KEYS = {"robots", "workloads", "groups", "roles", "delegate", "allow", "deny", "tests"}
+_CONTENT_KEYS = _SECTIONS.keys() - {"registries"}

@@ -201,6 +201,10 @@ WHAT_TEST = mapping(
 def policy_schema() -> Schema:
     """The JSON Schema (draft 7) of a policy file."""
     content: dict[str, Schema] = {
+        "administrators": items(
+            text("`user:NAME`, `group:NAME`, `robot:NAME` or `workload:NAME`."),
+            "Who manages the credentials of others; only in files at the top of the policy folder.",
+        ),
         "robots": named({"anyOf": [ROBOT, {"type": "null"}]}, "Machines with secrets of their own, by name."),
         "workloads": named(WORKLOAD, "Machines that are known by the claims of their tokens, by name."),
         "groups": named(

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tokenserver.config.settings import Settings
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
@@ -23,6 +25,8 @@ from tokenserver.storage.following.follower import StorageFollower
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.people.browser_sessions import BrowserSessions
+from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.upkeep.pruning import prune
@@ -50,6 +54,8 @@ class LiveStorage:
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
+        self.sessions = BrowserSessions(database, keys, now=now)
+        self.used_forms = UsedForms(database, now=now)
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -67,6 +73,10 @@ class LiveStorage:
         logins = StoredLogins(self.store, now=self._now)
         openid = stored_openid(self.store, now=self._now, grace=lambda: self.index.grace)
         return StoredParts(self.index, logins, logins.end, record, openid)
+
+    def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
+        """The logins of browsers; see `SignIn`."""
+        return SignIn(self.sessions, snapshot, record)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.

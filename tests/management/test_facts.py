@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tokenserver.ceilings import Bound, Ceiling
-from tokenserver.cli.stored.facts import facts_of, is_live, registries_of, spell_limits, spelled, state_at, state_of
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
+from tokenserver.management.facts import facts_of, is_live, registries_of, spell_limits, spelled, state_at, state_of
 from tokenserver.patterns import parse_pattern
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Use

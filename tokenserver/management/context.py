@@ -1,0 +1,92 @@
+"""What every part of the management works with: settings, the snapshot of the moment, the storage, and the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tokenserver.authn.stored.owners import Owners
+from tokenserver.config.settings import Settings
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.exchange.stored.logins import JumpedClock
+from tokenserver.management.actors import Actor
+from tokenserver.management.events import ManagementEvents
+from tokenserver.management.refusals import MayNotManage
+from tokenserver.management.rights import require_fresh, require_manager
+from tokenserver.policy.administration import is_administrator
+from tokenserver.policy.model import PolicySet
+
+if TYPE_CHECKING:  # the storage takes a while to import, and is not needed without one
+    from tokenserver.storage.people.browser_sessions import BrowserSessions
+    from tokenserver.storage.store import CredentialStore
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementContext:
+    """One for each worker and version of the settings.
+
+    `snapshot` is called once per use; `now` gives seconds since the epoch. While `is_blocked()`, no secret is made: the
+    clock was set back, and its end would be wrong.
+    """
+
+    settings: Settings
+    snapshot: Callable[[], Snapshot]
+    store: CredentialStore
+    sessions: BrowserSessions
+    events: ManagementEvents
+    now: Callable[[], float]
+    is_blocked: Callable[[], bool] = lambda: False
+
+    @property
+    def policies(self) -> PolicySet:
+        """The live policies."""
+        return self.snapshot().policies
+
+    @property
+    def owners(self) -> Owners:
+        """Where people are found."""
+        owners = self.snapshot().owners
+        assert owners is not None  # noqa: S101 - there is a storage, so there are owners
+        return owners
+
+    @property
+    def moment(self) -> datetime:
+        """The current moment in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    def is_administrator(self, actor: Actor) -> bool:
+        """Whether the actor manages what belongs to others."""
+        return is_administrator(self.policies, actor.identity)
+
+    def require_manager(self, actor: Actor) -> None:
+        """Check that the credential of the actor may manage.
+
+        Raises:
+            MayNotManage: it may not.
+        """
+        require_manager(self.policies, actor)
+
+    def require_maker(self, actor: Actor) -> None:
+        """Check that the actor may make a secret now.
+
+        Raises:
+            MayNotManage: its credential may not, or its login is too long ago.
+            BackendUnavailable: its source did not confirm it.
+            JumpedClock: the end of the secret would be wrong.
+        """
+        self.require_manager(actor)
+        require_fresh(actor, self.now())
+        if self.is_blocked():
+            raise JumpedClock("the clock was set back; no credential that lasts is made until it is right")
+
+    def require_administrator(self, actor: Actor) -> None:
+        """Check that the actor manages what belongs to others.
+
+        Raises:
+            MayNotManage: it does not.
+        """
+        self.require_manager(actor)
+        if not self.is_administrator(actor):
+            raise MayNotManage("only administrators manage what belongs to others")

@@ -1,0 +1,48 @@
+"""Why management refuses something. The texts are safe to send back: they are about what the actor may know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tokenserver.errors import InvalidRequest, RequestError
+
+
+class MayNotManage(RequestError):
+    """The actor, or the credential that it used, may not do this, whatever it is about."""
+
+
+class ProofTooOld(MayNotManage):
+    """The login of the browser's session is too long ago for a new secret; logging in again helps."""
+
+    def __init__(self) -> None:
+        super().__init__("the login is more than an hour ago; fix: log in again to make a secret")
+
+
+class NotFoundHere(RequestError):
+    """There is no such thing among those that the actor may know of."""
+
+
+class Conflict(RequestError):
+    """The change does not fit what is there, such as a third secret of a robot. The text says how to go on."""
+
+
+class WishFault(NamedTuple):
+    """What is wrong with one member of a wish. `field` is its name, with the number of an item: `networks[1]`."""
+
+    field: str
+    message: str
+
+
+class InvalidWish(InvalidRequest):
+    """Members of a wish are wrong. `faults` has all of them, `field` is that of the first."""
+
+    def __init__(self, faults: Iterable[WishFault]) -> None:
+        self.faults = tuple(faults)
+        self.field = self.faults[0].field
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in self.faults))
+
+    @classmethod
+    def of(cls, field: str, message: str) -> InvalidWish:
+        """One fault."""
+        return cls([WishFault(field, message)])

@@ -1,0 +1,51 @@
+"""Who may manage: people with a password or an OpenID login, and machines that policy files name as administrators.
+
+A credential never makes another one: access keys, refresh tokens and sessions manage nothing. Neither does a robot's
+secret that is narrowed, since what it makes would not be.
+"""
+
+from __future__ import annotations
+
+from tokenserver.errors import BackendUnavailable
+from tokenserver.identity import Identity, Kind, Sort
+from tokenserver.management.actors import Actor
+from tokenserver.management.refusals import MayNotManage, ProofTooOld
+from tokenserver.policy.administration import is_administrator
+from tokenserver.policy.model import PolicySet
+
+FRESH_SECONDS = 3600.0
+"""How long ago a login may be for a new secret."""
+
+REFUSED_CREDENTIAL = "credential may not manage"
+
+
+def may_manage(policies: PolicySet, identity: Identity) -> bool:
+    """Whether the credential of the client may manage anything."""
+    if identity.sort is Sort.USER:
+        return identity.kind not in (Kind.ANONYMOUS, Kind.KEY) and not identity.via and not identity.credential
+    if identity.ceiling is not None or identity.services is not None or identity.via == "session":
+        return False
+    return is_administrator(policies, identity)
+
+
+def require_manager(policies: PolicySet, actor: Actor) -> None:
+    """Check that the actor may manage something.
+
+    Raises:
+        MayNotManage: it may not.
+    """
+    if not may_manage(policies, actor.identity):
+        raise MayNotManage(REFUSED_CREDENTIAL)
+
+
+def require_fresh(actor: Actor, now: float) -> None:
+    """Check that the actor proved who it is a short time ago, by a source that answers.
+
+    Raises:
+        ProofTooOld: the proof is too old for a new secret.
+        BackendUnavailable: the source of the actor did not confirm it.
+    """
+    if actor.identity.stale:
+        raise BackendUnavailable(actor.identity.source, "does not confirm the actor now")
+    if now - actor.authenticated >= FRESH_SECONDS:
+        raise ProofTooOld

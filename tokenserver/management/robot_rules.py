@@ -1,0 +1,31 @@
+"""The rules for secrets of robots: how many are valid at a time, and for how long. Commands follow them, too."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tokenserver.config.settings import Settings
+from tokenserver.management.wishes import Lifetimes
+from tokenserver.policy.machines.robots import Robot
+
+MAX_LIVE = 2
+"""Secrets of one robot that are valid at a time, so that one can replace the other."""
+
+USUAL_LIFETIME = timedelta(days=90)
+"""How long a secret is valid unless something else is asked for, or the configuration allows less."""
+
+
+def secret_lifetimes(settings: Settings) -> Lifetimes:
+    """How long new secrets are valid by these settings."""
+    most = timedelta(seconds=settings.robots.max_lifetime)
+    return Lifetimes(min(USUAL_LIFETIME, most), most)
+
+
+def live_declared(robot: Robot, now: datetime) -> list[str]:
+    """The ids of a robot's declared secrets that are valid now."""
+    return [one.id for one in robot.secrets if not one.is_expired(now)]
+
+
+def third_secret(name: str) -> str:
+    """Why a robot gets no further secret."""
+    return f"the robot {name} has {MAX_LIVE} live secrets, in files and stored, which is the limit"

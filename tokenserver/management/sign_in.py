@@ -1,0 +1,179 @@
+"""Browser logins: from a password to a session, and from a session to the person as of now.
+
+A login is the same as that of a token request: the same sources, the same throttle, the same work for a wrong password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenserver.authn.classification import classify
+from tokenserver.authn.stored.ports import Address
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import (
+    AccountEnded,
+    BackendUnavailable,
+    InvalidCredentials,
+    RequestError,
+    ServiceError,
+    TokenserverError,
+)
+from tokenserver.exchange.audit import reason_of
+from tokenserver.exchange.audit_events import cut, shown
+from tokenserver.exchange.outcomes import outcome_of
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.identity import Identity, Kind
+from tokenserver.management.actors import Actor
+
+if TYPE_CHECKING:
+    from tokenserver.storage.people.browser_sessions import BrowserSession, BrowserSessions
+
+EVENT = "browser_login"
+"""The value of `event` in audit events about logins and logouts of browsers."""
+
+NO_PASSWORD = "this is an access key, not a password; log in with the password of your account"  # noqa: S105 - a sentence
+
+
+class Visitor(NamedTuple):
+    """The browser of a request: its address, what it calls itself, and the id of the request."""
+
+    client: Address | None
+    agent: str | None
+    request_id: str
+
+
+class NoPassword(InvalidCredentials):
+    """An access key, a refresh token or the secret of a machine, where only a password is accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("no password but another credential was typed", NO_PASSWORD)
+
+
+class SignIn:
+    """Begins, finds and ends the browser sessions of people. `snapshot` is called once per use.
+
+    `record` writes an audit event, before anything is stored.
+    """
+
+    def __init__(
+        self, sessions: BrowserSessions, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._sessions = sessions
+        self._snapshot = snapshot
+        self._record = record
+
+    def by_password(
+        self, username: str, password: Secret, *, client: Address | None, agent: str | None, request_id: str
+    ) -> tuple[Secret, BrowserSession]:
+        """A new session for these credentials, and its cookie, which is kept nowhere. `username` is in form C.
+
+        Raises:
+            NoPassword: it is another kind of credential; it was not looked at.
+            InvalidCredentials, Throttled, BackendUnavailable: as `Chain.authenticate`.
+            AuditUnavailable: the event could not be written; there is no session.
+        """
+        try:
+            identity = self._authenticated(Password(username, password), client)
+        except (RequestError, ServiceError) as error:
+            self.failed(error, username, client=client, agent=agent, request_id=request_id)
+            raise
+        return self._begin(identity, Visitor(client, agent, request_id), sub=None, sid=None)
+
+    def failed(
+        self, error: TokenserverError, username: str, *, client: Address | None, agent: str | None, request_id: str
+    ) -> None:
+        """Record a login that failed with this error; `username` is as typed.
+
+        Raises:
+            AuditUnavailable: the event could not be written.
+        """
+        visitor = Visitor(client, agent, request_id)
+        facts = {"outcome": outcome_of(error), "reason": cut(reason_of(error))}
+        self._record(_event(visitor, username=cut(shown(username)), **facts))
+
+    def begin(
+        self,
+        identity: Identity,
+        *,
+        sub: str | None = None,
+        sid: str | None = None,
+        client: Address | None,
+        agent: str | None,
+        request_id: str,
+    ) -> tuple[Secret, BrowserSession]:
+        """A new session of somebody whom another server has authenticated; `sub` and `sid` are its names for them.
+
+        Raises:
+            BackendUnavailable: the storage cannot keep it.
+            AuditUnavailable: the event could not be written; there is no session.
+        """
+        return self._begin(identity, Visitor(client, agent, request_id), sub=sub, sid=sid)
+
+    def actor(self, cookie: Secret, *, client: Address | None, agent: str | None, request_id: str) -> Actor | None:
+        """The person with this cookie, as of now; None if the session or the account has ended.
+
+        Raises:
+            BackendUnavailable: the storage or the user source cannot tell.
+        """
+        session = self._sessions.find(cookie)
+        owners = self._snapshot().owners
+        if session is None or owners is None:
+            return None
+        try:
+            identity = owners.person(session.source, session.subject, session.proof)
+        except AccountEnded:
+            self._sessions.end(session.id, source=session.source, subject=session.subject)
+            return None
+        except InvalidCredentials:
+            return None
+        return Actor(identity, request_id, client, agent, session, float(session.made))
+
+    def end(self, actor: Actor) -> None:
+        """Log out: end the session of this browser.
+
+        Raises:
+            BackendUnavailable: it was not ended.
+            AuditUnavailable: the event could not be written; it was not ended.
+        """
+        session = actor.session
+        if session is None:
+            return
+        visitor = Visitor(actor.client, actor.agent, actor.request_id)
+        self._record(_event(visitor, outcome="logged_out", **_about(session.subject, session.source, session.id)))
+        self._sessions.end(session.id, source=session.source, subject=session.subject)
+
+    def _authenticated(self, credentials: Password, client: Address | None) -> Identity:
+        if classify(credentials) is not credentials:
+            raise NoPassword
+        identity = self._snapshot().chain.authenticate(credentials, client)
+        if identity.kind is not Kind.PASSWORD:
+            raise NoPassword
+        if identity.stale:
+            raise BackendUnavailable(identity.source, "does not answer, so nobody can log in by a browser")
+        return identity
+
+    def _begin(
+        self, identity: Identity, visitor: Visitor, *, sub: str | None, sid: str | None
+    ) -> tuple[Secret, BrowserSession]:
+        self._record(_event(visitor, outcome="logged_in", **_about(identity.subject, identity.source)))
+        return self._sessions.begin(
+            source=identity.source,
+            subject=identity.subject,
+            kind=identity.kind,
+            proof=identity.proof,
+            sub=sub,
+            sid=sid,
+            made_from="" if visitor.client is None else str(visitor.client),
+            client="" if visitor.agent is None else cut(shown(visitor.agent)),
+        )
+
+
+def _event(visitor: Visitor, **facts: Any) -> dict[str, Any]:
+    agent = {} if visitor.agent is None else {"user_agent": cut(shown(visitor.agent))}
+    client = None if visitor.client is None else str(visitor.client)
+    return {"event": EVENT, "request_id": visitor.request_id, "client": client, **agent, **facts}
+
+
+def _about(subject: str, source: str, session: str | None = None) -> dict[str, str]:
+    return {"subject": subject, "source": source} | ({} if session is None else {"session": session[:12]})

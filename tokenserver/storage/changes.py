@@ -1,0 +1,31 @@
+"""What a change of stored credentials may run into, and how it is recorded before it is in force.
+
+Apart from all that knows databases, so that anyone may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tokenserver.errors import TokenserverError
+from tokenserver.storage.credential import StoredCredential
+
+Recorded = Callable[[StoredCredential], None]
+"""Called with a credential in the transaction that makes or changes it, before that commits. What it raises undoes the
+change. It is called again for the same change if the transaction breaks off, and in another thread."""
+
+
+class TooManyCredentials(TokenserverError):
+    """The owner has as many live credentials of this form as there may be. The text says how to go on."""
+
+
+class RotatedAlready(TooManyCredentials):
+    """The credential has a live successor."""
+
+
+class NoSuchCredential(TokenserverError):
+    """There is no live credential with this id, or its row is not what this server wrote."""
+
+
+def unrecorded(_: object) -> None:
+    """Record nothing."""

@@ -1,0 +1,38 @@
+"""Forms that were sent: each is accepted once, however often a browser sends it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from sqlalchemy import exists, insert, literal, select
+
+from tokenserver.storage.database import Database
+from tokenserver.storage.tables import seen_jti
+
+ISSUER = "tokenserver:form"
+"""No issuer of tokens has this name: it is no URL."""
+
+KEPT_SECONDS = 86_400
+"""Longer than any browser session lives, and with it the forms made for it."""
+
+
+class UsedForms:
+    """The forms that were sent to any worker. `now` gives seconds since the epoch."""
+
+    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+
+    def use(self, form: str) -> bool:
+        """Note that this form was sent; whether it was for the first time.
+
+        Raises:
+            StorageUnavailable: nobody can tell, so the form must not be accepted.
+        """
+        identifier = hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
+        table = seen_jti.c
+        known = exists().where(table.issuer == ISSUER, table.jti == identifier)
+        row = select(literal(ISSUER), literal(identifier), literal(int(self._now()) + KEPT_SECONDS)).where(~known)
+        statement = insert(seen_jti).from_select(["issuer", "jti", "ends"], row)
+        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1

@@ -1,0 +1,43 @@
+"""Puts the pages of a running server together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from flask import Flask
+
+from tokenserver.server.compose import new_id
+from tokenserver.server.running import RunningServer
+from tokenserver.web.client_address import finder
+from tokenserver.web.https_only import HttpsOnly
+from tokenserver.web.pages.blueprints import blueprints
+from tokenserver.web.pages.cookies import Cookies
+from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.shell import attach
+from tokenserver.web.pages.site import Site
+
+
+def pages_for(parts: RunningServer) -> Callable[[Flask], None]:
+    """Adds the pages of this server to an application."""
+    site = site_of(parts)
+    return lambda app: attach(app, site, blueprints(site))
+
+
+def site_of(parts: RunningServer) -> Site:
+    """The site of a server that has a storage."""
+    storage, server = parts.storage, parts.settings.server
+    assert storage is not None  # noqa: S101 - the caller has looked
+    return Site(
+        settings=parts.settings,
+        sign_in=storage.sign_in(parts.live.snapshot, parts.trail.record),
+        used_forms=storage.used_forms,
+        cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
+        forms=FormTokens(),
+        client_of=finder(server.trusted_proxies),
+        https_only=HttpsOnly(server.trusted_proxies).check if server.require_https else None,
+        admission=parts.admission,
+        new_id=new_id,
+        now=time.time,
+    )

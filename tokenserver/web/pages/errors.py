@@ -1,0 +1,98 @@
+"""Errors as pages: what went wrong, and what the reader can do, in one sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from tokenserver.errors import (
+    BackendUnavailable,
+    InvalidCredentials,
+    PlainHttp,
+    RequestError,
+    ServiceError,
+    Throttled,
+)
+from tokenserver.management.sign_in import NoPassword
+from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
+
+
+class FormRefused(RequestError):
+    """A form that was not made for this browser, or that another site sent."""
+
+
+class FormSentTwice(RequestError):
+    """A form that is accepted once, and was."""
+
+
+class NotAllowed(RequestError):
+    """This person may not do that. The text is a sentence of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageProblem:
+    """An error as a page shows it: English texts, and the values for their names."""
+
+    status: int
+    title: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_BY_STATUS = {
+    404: PageProblem(404, "Not found", "There is no page at this address."),
+    405: PageProblem(405, "Not possible", "This address is for a form. Go to your account page, and begin there."),
+    413: PageProblem(413, "Too large", "What you sent is too large."),
+}
+_UNREADABLE = PageProblem(400, "Not understood", "The server could not read the request. Go back, and try again.")
+_INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake. Its log says more.")
+
+
+def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for each error
+    """What the page about this error says."""
+    match error:
+        case NoPassword():
+            text = "This is an access key, not a password. Log in with the password of your account."
+            return PageProblem(403, "Login failed", text)
+        case InvalidCredentials():
+            return PageProblem(403, "Login failed", "The user name or the password is wrong.")
+        case Throttled():
+            text = "There were too many attempts. Wait {seconds} seconds, then try again."
+            headers = (("Retry-After", str(error.retry_after)),)
+            return PageProblem(429, "Too many attempts", text, {"seconds": error.retry_after}, headers)
+        case FormRefused():
+            text = "This form is too old, or it is from another site. Nothing was changed. Load the page again."
+            return PageProblem(403, "Form refused", text)
+        case FormSentTwice():
+            text = "This form was sent before, and is accepted only once. Nothing was changed this time."
+            return PageProblem(409, "Sent before", text)
+        case NotAllowed():
+            return PageProblem(403, "Not allowed", str(error))
+        case PlainHttp():
+            text = "This page is not answered without encryption. Use its address that begins with https."
+            return PageProblem(403, "Use https", text)
+        case RequestTooLarge():
+            return _BY_STATUS[413]
+        case BodyTooSlow():
+            return PageProblem(408, "Too slow", "The form took too long to arrive. Go back, and send it again.")
+        case UnsupportedMediaType():
+            return PageProblem(415, "Not understood", _UNREADABLE.text)
+        case BackendUnavailable():
+            text = "The server cannot answer now. Wait {seconds} seconds, then try again."
+            headers = (("Retry-After", str(error.retry_after)),)
+            return PageProblem(503, "Not available", text, {"seconds": error.retry_after}, headers)
+        case ServiceError():
+            return PageProblem(503, "Not available", "The server cannot answer now. Try again later.")
+        case MethodNotAllowed():
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            found = _BY_STATUS[405]
+            return PageProblem(405, found.title, found.text, headers=(("Allow", allowed),))
+        case HTTPException():
+            return _BY_STATUS.get(error.code or 500, _UNREADABLE if (error.code or 500) < 500 else _INTERNAL)
+        case RequestError():
+            return _UNREADABLE
+        case _:
+            return _INTERNAL

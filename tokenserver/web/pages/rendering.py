@@ -1,0 +1,62 @@
+"""Rendering: templates to HTML in the reader's language. Whatever a template is given is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tokenserver.web.pages.german import GERMAN
+
+LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
+"""The languages, and the texts in each by the English ones."""
+
+
+class Renderer:
+    """Renders the templates of this package. `globals_` are there in every template."""
+
+    def __init__(self, **globals_: Any) -> None:
+        self._environments = {
+            language: _environment(globals_ | {"_": translator(texts), "language": language})
+            for language, texts in LANGUAGES.items()
+        }
+
+    def render(self, language: str, template: str, values: Mapping[str, Any]) -> str:
+        """The page of this template, in one of `LANGUAGES`."""
+        return self._environments[language].get_template(template).render(values)
+
+
+def translator(texts: Mapping[str, str]) -> Callable[..., Markup]:
+    """Translates an English text; `{name}` in it stands for the value of that name, which is escaped."""
+
+    def translate(text: str, /, **values: object) -> Markup:
+        return escape(texts.get(text, text)).format(**values)
+
+    return translate
+
+
+def spell_moment(moment: float) -> Markup:
+    """A moment in seconds since the epoch, to the minute and in UTC, for people and programs."""
+    then = datetime.fromtimestamp(moment, UTC)
+    return Markup('<time datetime="{}">{}</time>').format(f"{then:%Y-%m-%dT%H:%MZ}", f"{then:%Y-%m-%d %H:%M} UTC")
+
+
+def _environment(globals_: Mapping[str, Any]) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tokenserver.web.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(globals_)
+    environment.filters |= {
+        "moment": spell_moment,
+        "bold": lambda text: Markup("<b>{}</b>").format(text),
+        "code": lambda text: Markup("<code>{}</code>").format(text),
+    }
+    return environment

@@ -1,0 +1,53 @@
+"""The site: what pages, the API and logins need of the running server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenserver.config.settings import Settings
+from tokenserver.management.actors import Actor
+from tokenserver.management.sign_in import SignIn
+from tokenserver.web.client_address import Address
+from tokenserver.web.pages.cookies import Cookies
+from tokenserver.web.pages.form_tokens import FormTokens
+
+if TYPE_CHECKING:
+    from tokenserver.storage.people.used_forms import UsedForms
+
+
+class LoginProvider(NamedTuple):
+    """Another server where people can log in: a button of the login page. `path` is where it leads."""
+
+    name: str
+    title: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One server's pages for people; made again when its settings change.
+
+    `client_of` is the client's address, see `client_address.finder`; `https_only` raises for a request that came
+    without TLS. `admission` is that of token requests, which logins pass as well. `now` is in seconds since the epoch.
+    """
+
+    settings: Settings
+    sign_in: SignIn
+    used_forms: UsedForms
+    cookies: Cookies
+    forms: FormTokens
+    client_of: Callable[[str, str | None], Address | None]
+    https_only: Callable[[Mapping[str, Any], Address | None], None] | None
+    admission: AbstractContextManager[None]
+    new_id: Callable[[], str]
+    now: Callable[[], float]
+    is_administrator: Callable[[Actor], bool] = lambda _: False
+    providers: Sequence[LoginProvider] = ()
+
+    @property
+    def prefix(self) -> str:
+        """The path of the server's public URL, in front of the path of every page."""
+        return self.settings.server.path
