@@ -27,8 +27,8 @@ from tokenserver.storage.people.openid_person import NotThisPerson, OpenIdPerson
 
 class OidcSource:
     """A `KnownUsers`. `others` are the user sources that know people by their passwords, and `accounts` the one of
-    them whose people log in here. `login_page` is the URL where people log in again. `now` is in seconds since the
-    epoch.
+    them whose people log in here. `login_page` is the URL where people log in again; `end_logins` is called when the
+    provider has ended somebody. `now` is in seconds since the epoch.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class OidcSource:
         people: KnownPeople,
         *,
         login_page: str,
+        end_logins: EndLogins,
         others: Sequence[KnownUsers] = (),
         accounts: KnownUsers | None = None,
-        end_logins: EndLogins = lambda _source, _subject, _reason: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.provider = client.provider

@@ -71,7 +71,7 @@ class LiveStorage:
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
         logins = StoredLogins(self.store, now=self._now)
-        openid = stored_openid(self.store, now=self._now, grace=lambda: self.index.grace)
+        openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         return StoredParts(self.index, logins, logins.end, record, openid)
 
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:

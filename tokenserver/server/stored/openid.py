@@ -19,13 +19,14 @@ from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore
 
 
-def stored_openid(store: CredentialStore, *, now: Callable[[], float], grace: Callable[[], float]) -> StoredOpenId:
+def stored_openid(
+    store: CredentialStore, browsers: BrowserSessions, *, now: Callable[[], float], grace: Callable[[], float]
+) -> StoredOpenId:
     """The people in the storage of these credentials. While it does not answer, they stay known for `grace()` seconds.
 
     `now` gives seconds since the epoch.
     """
     database, keys = store.database, store.keys
-    browsers = BrowserSessions(database, keys, now=now)
 
     def end_logins(source: str, subject: str, reason: str, /, *, sessions: bool = True) -> None:
         refresh = Selection(owner=subject, source=source, forms=frozenset({AccessKeyForm.REFRESH}))
