@@ -12,6 +12,9 @@ from typing import Any
 
 from tokenserver.config.settings import Settings
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.management.context import ManagementContext
+from tokenserver.management.events import ManagementEvents
+from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
@@ -77,6 +80,18 @@ class LiveStorage:
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
         return SignIn(self.sessions, snapshot, record)
+
+    def management(
+        self,
+        settings: Settings,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[dict[str, Any]], None],
+        is_blocked: Callable[[], bool],
+    ) -> Management:
+        """The management of what is stored, by these settings; see `ManagementContext`."""
+        events = ManagementEvents(record)
+        context = ManagementContext(settings, snapshot, self.store, self.sessions, events, self._now, is_blocked)
+        return Management(context)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Load the credentials and follow their changes until `stop` is set; waits a moment for the first load.

@@ -29,9 +29,11 @@ def site_of(parts: RunningServer) -> Site:
     """The site of a server that has a storage."""
     storage, server = parts.storage, parts.settings.server
     assert storage is not None  # noqa: S101 - the caller has looked
+    live, record = parts.live, parts.trail.record
     return Site(
         settings=parts.settings,
-        sign_in=storage.sign_in(parts.live.snapshot, parts.trail.record),
+        management=storage.management(parts.settings, live.snapshot, record, lambda: parts.clock.jump() is not None),
+        sign_in=storage.sign_in(live.snapshot, record),
         used_forms=storage.used_forms,
         cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
         forms=FormTokens(),

@@ -17,6 +17,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 
 from tokenserver.credentials import Secret
 from tokenserver.management.actors import Actor
+from tokenserver.management.rights import FRESH_SECONDS
 from tokenserver.management.sign_in import Visitor
 from tokenserver.web.guarded_pages import BODY_ERROR, GUARD, page_limit
 from tokenserver.web.pages.assets import ICON, STYLE
@@ -31,9 +32,6 @@ NEXT_PATHS = frozenset(
     {"/account", "/access", "/device", "/admin", "/admin/policies", "/admin/who-can", "/admin/matrix"}
 )
 """Where a login may lead to. `/device` may have the code that the terminal shows."""
-
-FRESH_SECONDS = 3600
-"""After so long, changes need the password again."""
 
 NAVIGATION = (("/account", "Account", False), ("/access", "Access", False), ("/admin", "Administration", True))
 """The links at the top of pages, as far as there are such pages: path, text, whether they are for administrators."""
@@ -121,7 +119,7 @@ def administrators_only(view: View[_P]) -> Callable[_P, Response]:
         actor = current_actor()
         if actor is None:
             return to_login()
-        if not the_site().is_administrator(actor):
+        if not the_site().management.context.is_administrator(actor):
             raise NotAllowed("This page is for administrators.")
         return view(actor, *args, **kwargs)
 
@@ -225,7 +223,7 @@ def _language() -> str:
 def _navigation(shell: Shell, actor: Actor | None) -> list[tuple[str, str]]:
     if actor is None:
         return []
-    is_administrator = shell.site.is_administrator(actor)
+    is_administrator = shell.site.management.context.is_administrator(actor)
     wanted = [
         (path, text) for path, text, for_administrators in NAVIGATION if is_administrator or not for_administrators
     ]

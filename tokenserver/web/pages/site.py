@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.settings import Settings
-from tokenserver.management.actors import Actor
+from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
@@ -35,6 +35,7 @@ class Site:
     """
 
     settings: Settings
+    management: Management
     sign_in: SignIn
     used_forms: UsedForms
     cookies: Cookies
@@ -44,7 +45,6 @@ class Site:
     admission: AbstractContextManager[None]
     new_id: Callable[[], str]
     now: Callable[[], float]
-    is_administrator: Callable[[Actor], bool] = lambda _: False
     providers: Sequence[LoginProvider] = ()
 
     @property
