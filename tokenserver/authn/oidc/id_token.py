@@ -14,7 +14,14 @@ from typing import Any
 
 from tokenserver.authn.name_globs import matches
 from tokenserver.authn.oidc.provider import GroupClaim, OpenIdProvider
-from tokenserver.authn.oidc.refusals import ASK, RefusedLogin, unusable_answer
+from tokenserver.authn.oidc.refusals import (
+    NO_NAME,
+    TOO_MANY_GROUPS,
+    UNVERIFIED,
+    WRONG_DOMAIN,
+    RefusedLogin,
+    unusable_answer,
+)
 from tokenserver.authn.usernames import name_problem
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.jwt_times import checked_times
@@ -55,10 +62,8 @@ def person_in(claims: Mapping[str, Any], provider: OpenIdProvider, *, nonce: str
         raise unusable_answer("the ID token is the answer to another login: its nonce is another one")
     sub = sub_of(claims)
     if provider.hosted_domain is not None and claims.get("hd") != provider.hosted_domain:
-        raise RefusedLogin(
-            "the account is in another domain than hosted_domain",
-            f"only accounts of {provider.hosted_domain} can log in here; fix: log in with one of those",
-        )
+        reason = "the account is in another domain than hosted_domain"
+        raise RefusedLogin(reason, WRONG_DOMAIN, domain=provider.hosted_domain)
     subject = _subject(claims, provider)
     groups = frozenset[str]() if provider.groups is None else _groups(claims, provider.groups)
     sid = claims.get("sid")
@@ -104,18 +109,12 @@ def _require_for_us(claims: Mapping[str, Any], provider: OpenIdProvider) -> None
 def _subject(claims: Mapping[str, Any], provider: OpenIdProvider) -> str:
     claim = provider.subject
     if claim == "email" and claims.get("email_verified") is not True:
-        raise RefusedLogin(
-            "the e-mail address is not verified: email_verified is not true",
-            "the provider has not verified your e-mail address, which would be your name here; fix: verify it there",
-        )
+        raise RefusedLogin("the e-mail address is not verified: email_verified is not true", UNVERIFIED)
     text = unicodedata.normalize("NFC", _text(claims, claim)).lower()
     subject = unicodedata.normalize("NFC", text)
     problem = name_problem(subject)
     if problem is not None:
-        raise RefusedLogin(
-            f"the claim {claim} is no name of a user: {problem}",
-            f"the provider gives no usable name in the claim {claim}: {problem}; fix: {ASK}",
-        )
+        raise RefusedLogin(f"the claim {claim} is no name of a user: {problem}", NO_NAME, claim=claim)
     return subject
 
 
@@ -126,10 +125,8 @@ def _groups(claims: Mapping[str, Any], settings: GroupClaim) -> frozenset[str]:
         RefusedLogin: the provider leaves out groups, or the claim is no list of names.
     """
     if _is_overage(claims, settings.claim):
-        raise RefusedLogin(
-            f"the person is in too many groups for a token, so that it lists none; fix: {OVERAGE_FIX}",
-            f"you are in more groups than the provider can list; fix: {ASK}",
-        )
+        reason = f"the person is in too many groups for a token, so that it lists none; fix: {OVERAGE_FIX}"
+        raise RefusedLogin(reason, TOO_MANY_GROUPS)
     listed = claims.get(settings.claim, [])
     if not isinstance(listed, list) or len(listed) > MAX_GROUPS or not all(isinstance(one, str) for one in listed):
         raise unusable_answer(f"the claim {settings.claim} is no list of at most {MAX_GROUPS} names of groups")

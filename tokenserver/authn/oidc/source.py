@@ -15,7 +15,15 @@ from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.id_token import VerifiedPerson, person_in
 from tokenserver.authn.oidc.known_people import KnownPeople
 from tokenserver.authn.oidc.ports import EndLogins
-from tokenserver.authn.oidc.refusals import ASK, RefusedByProvider, RefusedLogin
+from tokenserver.authn.oidc.refusals import (
+    ACCOUNT_REFUSED,
+    NAME_TAKEN,
+    NAME_WAS_TAKEN,
+    NO_ACCOUNT,
+    RENAMED,
+    RefusedByProvider,
+    RefusedLogin,
+)
 from tokenserver.authn.reported import require_person
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
 from tokenserver.authn.workload.verifier import require_signature
@@ -76,12 +84,13 @@ class OidcSource:
             for other in self._others:
                 self._require_unknown(person.subject, other)
             return self._identity(self._pinned(person, upstream))
-        found = self._accounts.find(person.subject)
+        try:
+            found = self._accounts.find(person.subject)
+        except InvalidCredentials as error:
+            raise RefusedLogin(f"{self._accounts.name}: {error.reason}", ACCOUNT_REFUSED) from error
         if found is None:
-            raise RefusedLogin(
-                f"{self._accounts.name} has no user {person.subject}",
-                f"the provider knows you as {person.subject}, and there is no such account here; fix: {ASK}",
-            )
+            reason = f"{self._accounts.name} has no user {person.subject}"
+            raise RefusedLogin(reason, NO_ACCOUNT, subject=person.subject)
         identity = require_person(found, self._accounts.name)
         self._pinned(replace(person, groups=frozenset()), None)
         return replace(identity, kind=Kind.OIDC)
@@ -121,10 +130,8 @@ class OidcSource:
         except InvalidCredentials:
             is_known = True
         if is_known:
-            raise RefusedLogin(
-                f"{subject} is a user of {other.name}, too; fix: accounts: {other.name}, if they are the same people",
-                f"the name {subject} is that of another account here; fix: {ASK}",
-            )
+            fix = f"accounts: {other.name}, if they are the same people"
+            raise RefusedLogin(f"{subject} is a user of {other.name}, too; fix: {fix}", NAME_TAKEN, subject=subject)
 
     def _pinned(self, person: VerifiedPerson, upstream: Secret | None) -> OpenIdPerson:
         try:
@@ -132,16 +139,12 @@ class OidcSource:
                 self.name, sub=person.sub, subject=person.subject, groups=person.groups, upstream=upstream
             )
         except NotThisPerson as error:
-            fix = f"tokenserver people unpin --source {self.name}"
+            fix = f"tokenserver people unpin --source {self.name} {error.pinned or person.subject}"
             if error.pinned is None:
-                raise RefusedLogin(
-                    f"the name {person.subject} was somebody else's; fix, once that person is gone: {fix}",
-                    f"the name {person.subject} was somebody else's before; fix: {ASK}",
-                ) from None
-            raise RefusedLogin(
-                f"the provider calls {error.pinned} {person.subject} now; fix, if that is right: {fix}",
-                f"the provider gives you another name than before; fix: {ASK}",
-            ) from None
+                reason = f"the name {person.subject} was somebody else's; once that person is gone, fix: {fix}"
+                raise RefusedLogin(reason, NAME_WAS_TAKEN, subject=person.subject) from None
+            reason = f"the provider calls {error.pinned} now {person.subject}; if that is right, fix: {fix}"
+            raise RefusedLogin(reason, RENAMED) from None
 
     def _identity(self, person: OpenIdPerson) -> Identity:
         left = max(person.seen, person.asked) + self.provider.login_valid - self._now()

@@ -6,12 +6,14 @@ from flask import Blueprint
 
 from tokenserver.web.pages.assets import assets_blueprint
 from tokenserver.web.pages.login import login_blueprint
+from tokenserver.web.pages.oidc import oidc_blueprint
 from tokenserver.web.pages.site import Site
 
 
-def blueprints(_site: Site) -> list[Blueprint]:
+def blueprints(site: Site) -> list[Blueprint]:
     """The blueprints of everything that people and programs manage by, for these settings."""
     return [
         assets_blueprint(),
         login_blueprint(),
+        *([] if site.openid is None else [oidc_blueprint()]),
     ]

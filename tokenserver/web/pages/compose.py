@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from tokenserver.authn.oidc.login import OidcLogins
+from tokenserver.authn.oidc.logout import BackChannelLogout
+from tokenserver.management.openid import OpenIdSignIn
+from tokenserver.management.sign_in import SignIn
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
 from tokenserver.web.client_address import finder
@@ -15,8 +19,9 @@ from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.pages.blueprints import blueprints
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.openid_site import OpenIdSite
 from tokenserver.web.pages.shell import attach
-from tokenserver.web.pages.site import Site
+from tokenserver.web.pages.site import LoginProvider, Site
 
 
 def pages_for(parts: RunningServer) -> Callable[[Flask], None]:
@@ -30,10 +35,11 @@ def site_of(parts: RunningServer) -> Site:
     storage, server = parts.storage, parts.settings.server
     assert storage is not None  # noqa: S101 - the caller has looked
     live, record = parts.live, parts.trail.record
+    sign_in = storage.sign_in(live.snapshot, record)
     return Site(
         settings=parts.settings,
         management=storage.management(parts.settings, live.snapshot, record, lambda: parts.clock.jump() is not None),
-        sign_in=storage.sign_in(live.snapshot, record),
+        sign_in=sign_in,
         used_forms=storage.used_forms,
         cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
         forms=FormTokens(),
@@ -42,4 +48,17 @@ def site_of(parts: RunningServer) -> Site:
         admission=parts.admission,
         new_id=new_id,
         now=time.time,
+        providers=[LoginProvider(one.name, one.name, f"/login/with/{one.name}") for one in parts.settings.oidc_sources],
+        openid=_openid_of(parts, sign_in),
     )
+
+
+def _openid_of(parts: RunningServer, sign_in: SignIn) -> OpenIdSite | None:
+    """The logins at the providers of a server; None if it has none."""
+    if parts.stored is None or not parts.settings.oidc_sources:
+        return None
+    stored = parts.stored.openid
+    logout = BackChannelLogout(is_new=stored.is_new, end_session=stored.end_session, end_logins=stored.end_logins)
+    logins = OidcLogins(stored.boxes)
+    openid = OpenIdSignIn(parts.live.snapshot, sign_in, logins, logout, parts.trail.record)
+    return OpenIdSite(openid, stored.boxes)

@@ -13,6 +13,7 @@ from tokenserver.management.sign_in import SignIn
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.openid_site import OpenIdSite
 
 if TYPE_CHECKING:
     from tokenserver.storage.people.used_forms import UsedForms
@@ -46,6 +47,7 @@ class Site:
     new_id: Callable[[], str]
     now: Callable[[], float]
     providers: Sequence[LoginProvider] = ()
+    openid: OpenIdSite | None = None
 
     @property
     def prefix(self) -> str:
