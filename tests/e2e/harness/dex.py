@@ -82,7 +82,13 @@ def dex(
         "enablePasswordDB": True,
         "connectors": [{"type": "mockCallback", "id": "mock", "name": "Mock"}] if redirects else [],
         "staticClients": [
-            {"id": one, "name": one, "secret": client_secret, "redirectURIs": [*redirects], "trustedPeers": [peer for peer in clients if peer != one]}
+            {
+                "id": one,
+                "name": one,
+                "secret": client_secret,
+                "redirectURIs": [*redirects],
+                "trustedPeers": [peer for peer in clients if peer != one],
+            }
             for one in clients
         ],
         "staticPasswords": [

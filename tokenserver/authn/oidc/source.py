@@ -32,6 +32,9 @@ from tokenserver.errors import AccountEnded, BackendUnavailable, InvalidCredenti
 from tokenserver.identity import Identity, Kind
 from tokenserver.storage.people.openid_person import NotThisPerson, OpenIdPerson
 
+MAX_ID_TOKEN = 64 * 1024
+"""Bytes. It may list a thousand groups, and never travels in a header of a request."""
+
 
 class OidcSource:
     """A `KnownUsers`. `others` are the user sources that know people by their passwords, and `accounts` the one of
@@ -68,7 +71,7 @@ class OidcSource:
             InvalidCredentials: the provider does not vouch for it, or not for somebody who may log in here.
             BackendUnavailable: the keys of the provider are not known.
         """
-        jwt = read_jwt(token.reveal())
+        jwt = read_jwt(token.reveal(), most=MAX_ID_TOKEN)
         require_signature(jwt, self.keys)
         return person_in(jwt.claims, self.provider, nonce=nonce, now=self._now())
 
@@ -161,14 +164,19 @@ class OidcSource:
         every = self.provider.recheck
         if every is None or not person.is_rechecked or self._now() - person.asked < every:
             return person
+        is_over = self._now() - person.asked >= self.provider.login_valid
         try:
-            return self._asked(person)
+            found = self._asked(person)
         except BackendUnavailable:
-            if self._now() - person.asked >= self.provider.login_valid:
+            if is_over:
                 raise
             return person
+        if is_over and found.asked == person.asked:
+            raise BackendUnavailable(self.name, f"has not said for too long whether {person.subject} still exists")
+        return found
 
     def _asked(self, person: OpenIdPerson) -> OpenIdPerson:
+        _ = self.client.metadata  # nothing is claimed for a provider that cannot be asked
         token = self._people.store.claim(person)
         if token is None:
             return person

@@ -11,7 +11,7 @@ from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
 
 REFUSED_GRANT = "invalid_grant"
-MAX_REFRESH_TOKEN = 16 * 1024
+MAX_TOKEN = 64 * 1024
 
 
 class UnusableAnswer(TokenserverError):
@@ -53,4 +53,4 @@ _FIXES = {
 
 
 def _token(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and 0 < len(value) <= MAX_REFRESH_TOKEN else None
+    return Secret(value) if isinstance(value, str) and 0 < len(value) <= MAX_TOKEN else None

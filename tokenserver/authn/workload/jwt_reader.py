@@ -64,16 +64,18 @@ JWT_TYPES = frozenset({"jwt"})
 """The values of `typ` in lower case that a JWT has, unless it is made for a purpose of its own."""
 
 
-def read_jwt(text: str, *, types: Collection[str] = JWT_TYPES) -> UnverifiedJwt:
-    """Read a JWT in its compact form. `types` are the accepted values of `typ`, if it is there, in lower case.
+def read_jwt(text: str, *, types: Collection[str] = JWT_TYPES, most: int = MAX_JWT) -> UnverifiedJwt:
+    """Read a JWT in its compact form, of `most` bytes.
+
+    `types` are the accepted values of `typ`, if it is there, in lower case.
 
     Raises:
-        RefusedJwt: it is larger than `MAX_JWT` bytes; has not three parts of canonical base64url; header or payload is
+        RefusedJwt: it is larger than `most` bytes; has not three parts of canonical base64url; header or payload is
             not a strict JSON object; `typ` is another one; `alg` is not in `ALGORITHMS`; `crit` or `b64` is
             there.
     """
-    if len(text) > MAX_JWT:
-        raise RefusedJwt(f"is larger than {MAX_JWT} bytes")
+    if len(text) > most:
+        raise RefusedJwt(f"is larger than {most} bytes")
     parts = text.split(".")
     if len(parts) != 3:
         raise RefusedJwt("has not three parts")
