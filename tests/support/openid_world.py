@@ -68,7 +68,7 @@ class OpenIdWorld:
         self.logins = OidcLogins(Boxes(STATE_KEYS), now=self.clock)
         self.source = self.make()
 
-    def make(self, *, secret: str | None = "s3 cret", **changes: Any) -> OidcSource:
+    def make(self, *, is_public: bool = False, **changes: Any) -> OidcSource:
         """A source with other settings; `users` and `accounts` are the other sources."""
         users, accounts = changes.pop("users", ()), changes.pop("accounts", None)
         facts = {name: getattr(PROVIDER, name) for name in PROVIDER.__dataclass_fields__}
@@ -76,7 +76,7 @@ class OpenIdWorld:
         client = ProviderClient(
             provider,
             ssl.create_default_context(),
-            secret=None if secret is None else Secret(secret),
+            secret=None if is_public else Secret("s3 cret"),
             make_keys=lambda name, origin: IssuerKeys(name, origin, spawn=lambda run: run()),
         )
         client.keys.tick()

@@ -16,6 +16,7 @@ from tokenserver.management.wishes import KeyWish
 from tokenserver.policy.administration import is_administrator
 from tokenserver.scopes import ScopeRequest
 from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.people.holders import Holder, holders
 from tokenserver.storage.selection import Listed, Selection
 
 
@@ -111,6 +112,16 @@ class Management:
     def end_logins_of(self, actor: Actor, subject: str, reason: str | None = None) -> int:
         """See `LoginManagement.end_all`."""
         return self._logins.end_all(actor, subject, reason)
+
+    def holders(self, actor: Actor) -> list[Holder]:
+        """Everybody who has access keys or logins, for administrators.
+
+        Raises:
+            MayNotManage: the actor is none.
+            StorageUnavailable: the storage does not answer.
+        """
+        self.context.require_administrator(actor)
+        return holders(self.context.store.database, now=int(self.context.now()))
 
     def explain(self, actor: Actor, service: str | None, scopes: ScopeRequest) -> ExplainedRuling:
         """What the actor would be granted now at a registry, and why.

@@ -49,7 +49,7 @@ def test_what_the_provider_is_asked(world: OpenIdWorld) -> None:
 
 def test_a_public_client(world: OpenIdWorld) -> None:
     """Says who it is in the form."""
-    world.log_in(world.make(secret=None))
+    world.log_in(world.make(is_public=True))
     ((form, authorization),) = world.fake.forms
     assert (form["client_id"], authorization) == ("tokenserver", None)
 

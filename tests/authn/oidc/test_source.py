@@ -105,7 +105,7 @@ def test_a_login_counts_for_a_while(world: OpenIdWorld) -> None:
     assert found is not None
     assert found.valid_for == 1
     world.clock.now += 1
-    with pytest.raises(LoginTooOld, match="log in again: https://auth.example.com/login"):
+    with pytest.raises(LoginTooOld, match=r"log in again: https://auth\.example\.com/login"):
         world.source.find("ann")
     world.fake.now = world.clock.now
     assert world.log_in().identity.proof == first.proof

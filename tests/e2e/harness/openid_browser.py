@@ -1,4 +1,4 @@
-"""A browser without scripts for logins at an OpenID provider: it keeps cookies for each server and follows redirects."""
+"""A browser without scripts for logins at a provider: it keeps cookies for each server and follows redirects."""
 
 from __future__ import annotations
 

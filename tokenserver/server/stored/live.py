@@ -29,6 +29,7 @@ from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
 from tokenserver.storage.people.browser_sessions import BrowserSessions
+from tokenserver.storage.people.remembered_answers import RememberedAnswers
 from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
@@ -59,6 +60,7 @@ class LiveStorage:
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
         self.sessions = BrowserSessions(database, keys, now=now)
         self.used_forms = UsedForms(database, now=now)
+        self.answers = RememberedAnswers(database, keys, now=now)
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -86,9 +88,10 @@ class LiveStorage:
         settings: Settings,
         snapshot: Callable[[], Snapshot],
         record: Callable[[dict[str, Any]], None],
-        is_blocked: Callable[[], bool],
+        *,
+        is_blocked: Callable[[], bool] = lambda: False,
     ) -> Management:
-        """The management of what is stored, by these settings; see `ManagementContext`."""
+        """The management of credentials by these settings; `record` writes an audit event. See `ManagementContext`."""
         events = ManagementEvents(record)
         context = ManagementContext(settings, snapshot, self.store, self.sessions, events, self._now, is_blocked)
         return Management(context)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from tokenserver.web.pages.account import account_blueprint
+from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
+from tokenserver.web.pages.keys import keys_blueprint
 from tokenserver.web.pages.login import login_blueprint
 from tokenserver.web.pages.oidc import oidc_blueprint
+from tokenserver.web.pages.robots import robots_blueprint
 from tokenserver.web.pages.site import Site
 
 
@@ -16,4 +20,8 @@ def blueprints(site: Site) -> list[Blueprint]:
         assets_blueprint(),
         login_blueprint(),
         *([] if site.openid is None else [oidc_blueprint()]),
+        account_blueprint(),
+        keys_blueprint(),
+        robots_blueprint(),
+        admin_blueprint(),
     ]

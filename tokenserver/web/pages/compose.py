@@ -34,13 +34,21 @@ def site_of(parts: RunningServer) -> Site:
     """The site of a server that has a storage."""
     storage, server = parts.storage, parts.settings.server
     assert storage is not None  # noqa: S101 - the caller has looked
-    live, record = parts.live, parts.trail.record
-    sign_in = storage.sign_in(live.snapshot, record)
+    management = storage.management(
+        parts.settings,
+        parts.live.snapshot,
+        parts.trail.record,
+        is_blocked=lambda: parts.clock.jump() is not None,
+    )
+    sign_in = storage.sign_in(parts.live.snapshot, parts.trail.record)
     return Site(
         settings=parts.settings,
-        management=storage.management(parts.settings, live.snapshot, record, lambda: parts.clock.jump() is not None),
         sign_in=sign_in,
         used_forms=storage.used_forms,
+        management=management,
+        answers=storage.answers,
+        snapshot=parts.live.snapshot,
+        refused=parts.exchange.refused,
         cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
         forms=FormTokens(),
         client_of=finder(server.trusted_proxies),
@@ -50,6 +58,7 @@ def site_of(parts: RunningServer) -> Site:
         now=time.time,
         providers=[LoginProvider(one.name, one.name, f"/login/with/{one.name}") for one in parts.settings.oidc_sources],
         openid=_openid_of(parts, sign_in),
+        is_administrator=management.context.is_administrator,
     )
 
 

@@ -16,6 +16,7 @@ from tokenserver.errors import (
     Throttled,
 )
 from tokenserver.management.openid import NoSuchProvider
+from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere, ProofTooOld
 from tokenserver.management.sign_in import NoPassword
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
 
@@ -72,6 +73,17 @@ def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for
         case FormSentTwice():
             text = "This form was sent before, and is accepted only once. Nothing was changed this time."
             return PageProblem(409, "Sent before", text)
+        case ProofTooOld():
+            text = "Your login is more than an hour old. Log out, log in again, and then make the secret."
+            return PageProblem(403, "Log in again", text)
+        case MayNotManage():
+            return PageProblem(403, "Not allowed", "You may not do this: {reason}.", {"reason": str(error)})
+        case NotFoundHere():
+            return PageProblem(404, "Not found", "There is nothing like this that you may see.")
+        case Conflict():
+            return PageProblem(409, "Not possible now", "Nothing was changed: {reason}.", {"reason": str(error)})
+        case InvalidWish():
+            return PageProblem(400, "Not accepted", "Nothing was changed: {reason}.", {"reason": str(error)})
         case NotAllowed():
             return PageProblem(403, "Not allowed", str(error))
         case PlainHttp():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_environment
 from markupsafe import Markup, escape
 
+from tokenserver.management.facts import registries_of
 from tokenserver.web.pages.german import GERMAN
+from tokenserver.web.pages.spelling import bounds_of, spell_program
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
 """The languages, and the texts in each by the English ones."""
@@ -44,6 +46,13 @@ def spell_moment(moment: float) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(f"{then:%Y-%m-%dT%H:%MZ}", f"{then:%Y-%m-%d %H:%M} UTC")
 
 
+@pass_environment
+def _translated(environment: Environment, options: Iterable[tuple[object, str]]) -> list[tuple[str, Markup]]:
+    """The options of a choice with their texts in the language of the page."""
+    translate = cast("Callable[[str], Markup]", environment.globals["_"])
+    return [(str(value), translate(text)) for value, text in options]
+
+
 def _environment(globals_: Mapping[str, Any]) -> Environment:
     environment = Environment(
         loader=PackageLoader("tokenserver.web.pages"),
@@ -56,6 +65,11 @@ def _environment(globals_: Mapping[str, Any]) -> Environment:
     environment.globals.update(globals_)
     environment.filters |= {
         "moment": spell_moment,
+        "bounds": lambda listed: bounds_of(listed.credential.ceiling),
+        "registries": lambda listed: sorted(registries_of(listed) or ()),
+        "program": spell_program,
+        "translated": _translated,
+        "pairs": lambda names: [(name, name) for name in names],
         "bold": lambda text: Markup("<b>{}</b>").format(text),
         "code": lambda text: Markup("<code>{}</code>").format(text),
     }

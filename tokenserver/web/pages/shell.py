@@ -29,7 +29,16 @@ from tokenserver.web.parameters import UnsupportedMediaType
 from tokenserver.web.token_endpoint import log_failure
 
 NEXT_PATHS = frozenset(
-    {"/account", "/access", "/device", "/admin", "/admin/policies", "/admin/who-can", "/admin/matrix"}
+    {
+        "/account",
+        "/account/keys/new",
+        "/access",
+        "/device",
+        "/admin",
+        "/admin/policies",
+        "/admin/who-can",
+        "/admin/matrix",
+    }
 )
 """Where a login may lead to. `/device` may have the code that the terminal shows."""
 
@@ -119,7 +128,7 @@ def administrators_only(view: View[_P]) -> Callable[_P, Response]:
         actor = current_actor()
         if actor is None:
             return to_login()
-        if not the_site().management.context.is_administrator(actor):
+        if not the_site().is_administrator(actor):
             raise NotAllowed("This page is for administrators.")
         return view(actor, *args, **kwargs)
 
@@ -223,7 +232,7 @@ def _language() -> str:
 def _navigation(shell: Shell, actor: Actor | None) -> list[tuple[str, str]]:
     if actor is None:
         return []
-    is_administrator = shell.site.management.context.is_administrator(actor)
+    is_administrator = shell.site.is_administrator(actor)
     wanted = [
         (path, text) for path, text, for_administrators in NAVIGATION if is_administrator or not for_administrators
     ]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.settings import Settings
-from tokenserver.management.service import Management
+from tokenserver.exchange.observers import UnparsedRequest
+from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.management.actors import Actor
 from tokenserver.management.sign_in import SignIn
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
@@ -16,6 +18,8 @@ from tokenserver.web.pages.form_tokens import FormTokens
 from tokenserver.web.pages.openid_site import OpenIdSite
 
 if TYPE_CHECKING:
+    from tokenserver.management.service import Management
+    from tokenserver.storage.people.remembered_answers import RememberedAnswers
     from tokenserver.storage.people.used_forms import UsedForms
 
 
@@ -32,13 +36,17 @@ class Site:
     """One server's pages for people; made again when its settings change.
 
     `client_of` is the client's address, see `client_address.finder`; `https_only` raises for a request that came
-    without TLS. `admission` is that of token requests, which logins pass as well. `now` is in seconds since the epoch.
+    without TLS. `admission` is that of token requests, which logins and all that looks people up pass as well.
+    `refused` records a login that failed, with the seconds that it took. `now` is in seconds since the epoch.
     """
 
     settings: Settings
-    management: Management
     sign_in: SignIn
     used_forms: UsedForms
+    management: Management
+    answers: RememberedAnswers
+    snapshot: Callable[[], Snapshot]
+    refused: Callable[[UnparsedRequest, Exception, float], None]
     cookies: Cookies
     forms: FormTokens
     client_of: Callable[[str, str | None], Address | None]
@@ -46,6 +54,7 @@ class Site:
     admission: AbstractContextManager[None]
     new_id: Callable[[], str]
     now: Callable[[], float]
+    is_administrator: Callable[[Actor], bool] = lambda _: False
     providers: Sequence[LoginProvider] = ()
     openid: OpenIdSite | None = None
 

@@ -1,0 +1,113 @@
+"""The pages of robots: their secrets, which the owners of a robot and administrators make, replace and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flask import Blueprint, Response, request
+
+from tokenserver.credentials import Secret
+from tokenserver.management.actors import Actor
+from tokenserver.management.refusals import InvalidWish
+from tokenserver.management.robot_rules import MAX_LIVE
+from tokenserver.storage.credential import StoredCredential
+from tokenserver.web.pages.secret_form import DAY, SecretForm, login_commands, secret_form, wish_of, wrong_fields
+from tokenserver.web.pages.shell import (
+    checked_form,
+    is_fresh,
+    page,
+    pages_blueprint,
+    see_other,
+    signed_in,
+    the_site,
+    to_login,
+)
+
+NOTES = {"secret-ended": "The secret has ended. Nobody can use it any more."}
+"""Texts that an address may ask for, by `note`."""
+
+
+def robots_blueprint() -> Blueprint:
+    """The pages."""
+    blueprint = pages_blueprint("robots")
+    blueprint.add_url_rule("/robots/<name>", "show", show, methods=["GET"])
+    blueprint.add_url_rule("/robots/<name>/secrets", "make", make, methods=["POST"])
+    blueprint.add_url_rule("/robots/<name>/secrets/<identifier>/replace", "rotate", rotate, methods=["POST"])
+    blueprint.add_url_rule("/robots/<name>/secrets/<identifier>/end", "end", end, methods=["POST"])
+    return blueprint
+
+
+@signed_in
+def show(actor: Actor, name: str) -> Response:
+    """One robot."""
+    return _robot_page(actor, name, _form())
+
+
+@signed_in
+def make(actor: Actor, name: str) -> Response:
+    """Make a secret, and show it."""
+    if not is_fresh(actor):
+        return to_login()
+    sent = checked_form(once=True)
+    try:
+        secret, made = the_site().management.create_robot_secret(actor, name, wish_of(sent))
+    except InvalidWish as error:
+        return _robot_page(actor, name, replace(_form(sent), wrong=wrong_fields(error.faults)), status=400)
+    return _made(actor, name, secret, made, sent.get("service", ""))
+
+
+@signed_in
+def rotate(actor: Actor, name: str, identifier: str) -> Response:
+    """Make the successor of a secret, and show it."""
+    if not is_fresh(actor):
+        return to_login()
+    checked_form(once=True)
+    secret, made = the_site().management.rotate_robot_secret(actor, name, identifier)
+    return _made(actor, name, secret, made)
+
+
+@signed_in
+def end(actor: Actor, name: str, identifier: str) -> Response:
+    """End a secret."""
+    checked_form()
+    the_site().management.end_robot_secret(actor, name, identifier)
+    return see_other(f"/robots/{name}", note="secret-ended")
+
+
+def _form(typed: Mapping[str, str] | None = None) -> SecretForm:
+    settings = the_site().settings
+    return secret_form(settings, settings.robots.max_lifetime, usual=90 * DAY, typed=typed)
+
+
+def _robot_page(actor: Actor, name: str, form: SecretForm, *, status: int = 200) -> Response:
+    robot = the_site().management.robot(actor, name)
+    live = [one for one in robot.secrets if one.state in LIVE]
+    return page(
+        "robot.html",
+        actor=actor,
+        status=status,
+        robot=robot,
+        secrets=live,
+        has_room=len(live) < MAX_LIVE,
+        is_fresh=is_fresh(actor),
+        form=form,
+        note=NOTES.get(request.args.get("note", "")),
+    )
+
+
+LIVE = ("active", "expires soon")
+"""The states of secrets that can be used."""
+
+
+def _made(actor: Actor, name: str, secret: Secret, made: StoredCredential, service: str = "") -> Response:
+    commands = login_commands(the_site().settings, name, service)
+    return page(
+        "secret.html",
+        actor=actor,
+        secret=secret.reveal(),
+        made=made,
+        commands=commands,
+        back=f"/robots/{name}",
+        robot=name,
+    )
