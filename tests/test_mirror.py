@@ -17,6 +17,14 @@ ELSEWHERE: dict[str, str] = {
     "authn/ldap/failures/login_advice.py": "rows of the table in authn/ldap/failures/test_failure.py",
     "authn/access_key_logins.py": "the key logins of authn/test_chain.py and web/oauth/test_grants.py",
     "authn/reported.py": "what authn/test_chain.py rejects of every source's answer",
+    "authn/oidc/client.py": "the requests of every login in authn/oidc/test_login.py",
+    "authn/oidc/id_token.py": "the ID tokens of authn/oidc/test_login.py, one thing wrong at a time",
+    "authn/oidc/known_people.py": "the outage of the storage in authn/oidc/test_source.py",
+    "authn/oidc/logout_token.py": "the logout tokens of authn/oidc/test_logout.py, one thing wrong at a time",
+    "authn/oidc/ports.py": "protocols, kept by support/openid_world.py and the storage",
+    "authn/oidc/presets.py": "the defaults of config/sources/test_oidc.py",
+    "authn/oidc/provider.py": "the settings of every login in authn/oidc/test_login.py",
+    "authn/oidc/refusals.py": "the texts of every refusal in authn/oidc/test_login.py",
     "authn/stored/owners.py": "the owners in every row of authn/stored/test_backend.py",
     "authn/stored/ports.py": "protocols, kept by support/held_credentials.py and the storage",
     "authn/workload/trusted_issuer.py": "the settings of every row of authn/workload/test_verifier.py",
@@ -36,6 +44,8 @@ ELSEWHERE: dict[str, str] = {
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
+    "management/openid.py": "the logins and logouts that web/pages/test_oidc.py does over the whole application",
+    "web/pages/openid_site.py": "the site of every login in web/pages/test_oidc.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""
