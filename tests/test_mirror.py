@@ -44,14 +44,15 @@ ELSEWHERE: dict[str, str] = {
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
-    "management/openid.py": "the logins and logouts that web/pages/test_oidc.py does over the whole application",
-    "web/pages/openid_site.py": "the site of every login in web/pages/test_oidc.py",
+    "management/openid/openid_sign_in.py": "the logins and logouts of web/pages/openid/test_pages.py",
+    "web/pages/openid/site.py": "the site of every login in web/pages/openid/test_pages.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
+    "cli/people/test_single_sign_on_page.py": "docs/single-sign-on.md: its settings, commands and texts",
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlencode
 
 from tokenserver.authn.oidc.metadata import ProviderMetadata, UnusableProvider, read_metadata
 from tokenserver.authn.oidc.provider import OpenIdProvider
-from tokenserver.authn.oidc.token_answer import TokenAnswer, UnusableAnswer, read_answer
+from tokenserver.authn.oidc.token_answer import ProviderTokens, UnusableAnswer, read_answer
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
 from tokenserver.authn.workload.key_origins import Discovery, KeysNotFetched
 from tokenserver.credentials import Secret
@@ -61,7 +61,7 @@ class ProviderClient:
             raise BackendUnavailable(self.provider.name, problem, summary=f"{problem}; see the log")
         return found
 
-    def redeem(self, code: str, verifier: str) -> TokenAnswer:
+    def redeem(self, code: str, verifier: str) -> ProviderTokens:
         """The tokens for the code of a login.
 
         Raises:
@@ -76,7 +76,7 @@ class ProviderClient:
         }
         return self._ask(fields)
 
-    def refresh(self, token: Secret) -> TokenAnswer:
+    def refresh(self, token: Secret) -> ProviderTokens:
         """The tokens for a refresh token, which many providers replace.
 
         Raises:
@@ -91,7 +91,7 @@ class ProviderClient:
         except UnusableProvider as error:
             raise KeysNotFetched(f"the discovery document {error}") from None
 
-    def _ask(self, fields: Mapping[str, str]) -> TokenAnswer:
+    def _ask(self, fields: Mapping[str, str]) -> ProviderTokens:
         name, client_id = self.provider.name, self.provider.client_id
         authorization = None
         if self._secret is None:

@@ -19,14 +19,14 @@ class UnusableAnswer(TokenserverError):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class ProviderTokens:
     """What a provider gives for a code or a refresh token; each is None if it does not give one."""
 
     id_token: Secret | None = field(repr=False)
     refresh_token: Secret | None = field(default=None, repr=False)
 
 
-def read_answer(status: int, body: bytes) -> TokenAnswer:
+def read_answer(status: int, body: bytes) -> ProviderTokens:
     """The answer with this status and body.
 
     Raises:
@@ -42,7 +42,7 @@ def read_answer(status: int, body: bytes) -> TokenAnswer:
         if status in (400, 401) and error_code == REFUSED_GRANT:
             raise RefusedByProvider(error_code)
         raise UnusableAnswer(f"answers with status {status} and the error {error_code}{_FIXES.get(error_code, '')}")
-    return TokenAnswer(_token(found.get("id_token")), _token(found.get("refresh_token")))
+    return ProviderTokens(_token(found.get("id_token")), _token(found.get("refresh_token")))
 
 
 _FIXES = {

@@ -22,6 +22,9 @@ MAX_SESSIONS = 1000
 
 MAX_CLIENT = 255
 
+REFRESHED = frozenset({Kind.PASSWORD, Kind.OIDC})
+"""The kinds of logins that are given refresh tokens."""
+
 
 class NewLogin(NamedTuple):
     """A refresh token or session that was stored just now: the only time that its text is known.
@@ -106,7 +109,7 @@ class Logins:
             client="" if program is None else program[:MAX_CLIENT],
             services=None if service is None else frozenset({service}),
         )
-        if identity.kind in (Kind.PASSWORD, Kind.OIDC):
+        if identity.kind in REFRESHED:
             return self._refresh_token(wanted, identity, service)
         return self._session(wanted, identity) if identity.kind is Kind.WORKLOAD else None
 

@@ -9,7 +9,7 @@ from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
 from tokenserver.web.pages.keys import keys_blueprint
 from tokenserver.web.pages.login import login_blueprint
-from tokenserver.web.pages.oidc import oidc_blueprint
+from tokenserver.web.pages.openid.pages import oidc_blueprint
 from tokenserver.web.pages.robots import robots_blueprint
 from tokenserver.web.pages.site import Site
 

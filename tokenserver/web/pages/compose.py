@@ -10,7 +10,7 @@ from flask import Flask
 
 from tokenserver.authn.oidc.login import OidcLogins
 from tokenserver.authn.oidc.logout import BackChannelLogout
-from tokenserver.management.openid import OpenIdSignIn
+from tokenserver.management.openid.openid_sign_in import OpenIdSignIn
 from tokenserver.management.sign_in import SignIn
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
@@ -19,7 +19,7 @@ from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.pages.blueprints import blueprints
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
-from tokenserver.web.pages.openid_site import OpenIdSite
+from tokenserver.web.pages.openid.site import OpenIdSite
 from tokenserver.web.pages.shell import attach
 from tokenserver.web.pages.site import LoginProvider, Site
 

@@ -15,7 +15,7 @@ from tokenserver.errors import (
     ServiceError,
     Throttled,
 )
-from tokenserver.management.openid import NoSuchProvider
+from tokenserver.management.openid.openid_sign_in import NoSuchProvider
 from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere, ProofTooOld
 from tokenserver.management.sign_in import NoPassword
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType

@@ -15,7 +15,7 @@ from tokenserver.management.sign_in import SignIn
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
-from tokenserver.web.pages.openid_site import OpenIdSite
+from tokenserver.web.pages.openid.site import OpenIdSite
 
 if TYPE_CHECKING:
     from tokenserver.management.service import Management

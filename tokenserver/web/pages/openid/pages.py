@@ -16,11 +16,11 @@ from tokenserver.authn.oidc.refusals import RefusedLogin
 from tokenserver.credentials import Secret
 from tokenserver.documents.base64url import decode_canonical_base64url, encode_base64url
 from tokenserver.errors import InvalidCredentials, ServiceError, TokenserverError
-from tokenserver.management.openid import NoSuchProvider
+from tokenserver.management.openid.openid_sign_in import NoSuchProvider
 from tokenserver.storage.boxes import UnreadableBox
 from tokenserver.web.pages.errors import PageProblem, page_problem
 from tokenserver.web.pages.login import START
-from tokenserver.web.pages.openid_site import OpenIdSite
+from tokenserver.web.pages.openid.site import OpenIdSite
 from tokenserver.web.pages.shell import (
     current_actor,
     next_path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tokenserver.management.openid import OpenIdSignIn
+from tokenserver.management.openid.openid_sign_in import OpenIdSignIn
 from tokenserver.storage.boxes import Boxes
 
 
