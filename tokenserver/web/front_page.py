@@ -12,7 +12,7 @@ import json
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884}
-body{font:16px/1.55 system-ui,sans-serif;max-width:42rem;margin:12vh auto 4rem;padding:0 1.25rem}
+body{background:Canvas;font:16px/1.55 system-ui,sans-serif;max-width:42rem;margin:12vh auto 4rem;padding:0 1.25rem}
 h1{font-size:1.6rem;margin:0 0 .25rem}h2{font-size:1rem;margin:2rem 0 .5rem}p{margin:.5rem 0}
 .state{display:inline-block;border:1px solid var(--line);border-radius:99px;padding:.1rem .75rem;font-size:.9rem}
 .state::before{content:"";display:inline-block;width:.6rem;height:.6rem;border-radius:50%;margin-right:.5rem}
@@ -44,6 +44,7 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
+<main>
 <h1>tokenserver</h1>
 <p>{what} Container engines use it by themselves; there is nothing to click.</p>
 <p><span class="state {state}">{words}</span></p>
@@ -52,7 +53,7 @@ _PAGE = """<!doctype html>
 <pre>docker login REGISTRY</pre>
 <h2>If a push or pull is denied</h2>
 <p>Ask which rule decides, and whose namespace it is. REGISTRY is the name that the registry's owner gave it here:</p>
-<pre>curl -u USER "https://THIS-ADDRESS/token?service=REGISTRY&amp;explain=1&amp;scope=repository:NAME:pull,push"</pre>
+<pre tabindex="0">curl -u USER "https://THIS-ADDRESS/token?service=REGISTRY&amp;explain=1&amp;scope=repository:NAME:pull,push"</pre>
 <h2>For operators</h2>
 <table>
 {rows}
@@ -60,6 +61,7 @@ _PAGE = """<!doctype html>
 <p>On the server, <code>tokenserver help</code> lists the documentation, and <code>tokenserver doctor</code> finds out
 why a registry rejects tokens. The protocol is Distribution's
 <a rel="noreferrer" href="{specification}">token authentication specification</a>.</p>
+</main>
 </body>
 </html>
 """

@@ -193,11 +193,12 @@ def create_app(
     *,
     prefix: str = "",
     cors: AllowedOrigins | None = None,
-    extend: Callable[[Flask], None] | None = None,
+    extend: Callable[[Flask], Callable[[bool], Response]] | None = None,
 ) -> Flask:
     """The WSGI application; for `prefix` and `cors` see `TokenFront`.
 
-    `extend` adds the pages for people, which `GuardedPages` guards then.
+    `extend` adds the pages for people, which `GuardedPages` guards then, and returns what browsers get at `/` by
+    whether the server is ready.
     """
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
@@ -217,6 +218,8 @@ def create_app(
         is_ready = all(problem is None for problem in pages.readiness().values())
         # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            if home is not None:
+                return home(is_ready)
             response = Response(as_html(is_ready=is_ready, base=base))
             response.headers.update(HTML_HEADERS)
             return response
@@ -270,9 +273,9 @@ def create_app(
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
-    guarded = None
+    home, guarded = None, None
     if extend is not None:
-        extend(app)
+        home = extend(app)
         guarded = GuardedPages(app.wsgi_app, _first_segments(app), prefix=prefix)
     app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded)  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app

@@ -57,3 +57,62 @@ def test_each_login_has_a_new_session(browser: Browser) -> None:
     browser.client.set_cookie(COOKIE, "0" * 64)
     browser.log_in()
     assert cookie_of(browser) not in {None, "0" * 64}
+
+
+def test_logged_out(site: StoredSite, browser: Browser) -> None:
+    """A copy of the cookie is worth nothing afterwards."""
+    browser.log_in()
+    stolen = cookie_of(browser)
+    assert stolen is not None
+    answer = browser.submit(browser.get("/account"), "/logout")
+    assert answer.response.headers["Location"] == "/login?note=logged-out"
+    assert cookie_of(browser) is None
+    assert (site.last["event"], site.last["outcome"]) == ("browser_login", "logged_out")
+    assert "You are logged out." in browser.get("/login?note=logged-out").text
+    browser.client.set_cookie(COOKIE, stolen)
+    assert browser.get("/account").status == 303
+
+
+def test_a_new_login_ends_the_one_before(browser: Browser) -> None:
+    """Of the same browser, whoever logs in."""
+    form = browser.get("/login").form("/login").fields
+    browser.log_in()
+    before = cookie_of(browser)
+    assert before is not None
+    fresh = browser.get("/login?next=/admin")
+    assert (fresh.status, fresh.response.headers["Location"]) == (303, "/admin")
+    visit = Browser(browser.client.application.test_client())  # type: ignore[union-attr]  # a FlaskClient has one
+    page = visit.get("/login")
+    visit.client.set_cookie(COOKIE, before)
+    assert visit.submit(page, "/login", username="zoë", password="z").status == 303
+    assert form
+    browser.client.set_cookie(COOKIE, before)
+    assert browser.get("/account").status == 303
+
+
+def test_another_password(site: StoredSite, browser: Browser) -> None:
+    """A changed password, and an account that is gone, end the session for good."""
+    browser.log_in()
+    lines = (site.folder / "users.htpasswd").read_text("utf-8")
+    site.rewrite_users(lambda text: "".join(line for line in text.splitlines(True) if not line.startswith("ann:")))
+    assert browser.get("/account").status == 303
+    site.rewrite_users(lambda _: lines)
+    assert browser.get("/account").status == 303
+
+
+def test_too_many_attempts(browser: Browser) -> None:
+    """The throttle of token requests: a right password waits as well, and the page says how long."""
+    for number in range(30):
+        answer = browser.log_in("ann", f"wrong {number}")
+    assert (answer.status, "There were too many attempts." in answer.text) == (429, True)
+    assert int(answer.response.headers["Retry-After"]) > 0
+    assert browser.log_in().status == 429
+
+
+def test_no_audit_event_no_login(site: StoredSite, browser: Browser) -> None:
+    """The event is written before the session, and there is none without it."""
+    site.audit.broken = True
+    answer = browser.log_in()
+    assert (answer.status, cookie_of(browser)) == (503, None)
+    assert site.parts.storage is not None
+    assert site.parts.storage.sessions.listed(source="htpasswd", subject="ann") == []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Flask, Response
 
 from tokenserver.authn.oidc.login import OidcLogins
 from tokenserver.authn.oidc.logout import BackChannelLogout
@@ -24,8 +24,8 @@ from tokenserver.web.pages.shell import attach
 from tokenserver.web.pages.site import LoginProvider, Site
 
 
-def pages_for(parts: RunningServer) -> Callable[[Flask], None]:
-    """Adds the pages of this server to an application."""
+def pages_for(parts: RunningServer) -> Callable[[Flask], Callable[[bool], Response]]:
+    """Adds the pages of this server to an application, and returns the one at `/`."""
     site = site_of(parts)
     return lambda app: attach(app, site, blueprints(site))
 

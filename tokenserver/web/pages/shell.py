@@ -45,6 +45,13 @@ NEXT_PATHS = frozenset(
 NAVIGATION = (("/account", "Account", False), ("/access", "Access", False), ("/admin", "Administration", True))
 """The links at the top of pages, as far as there are such pages: path, text, whether they are for administrators."""
 
+HOME_PLACES = (
+    ("/account", "Your account: access keys and logins"),
+    ("/access", "What you may do, and why not"),
+    ("/device", "Log in a terminal by its code"),
+)
+"""The pages that `/` leads to, as far as there are such pages."""
+
 _NEXT_WITH_CODE = re.compile(r"/device\?user_code=[A-Z0-9-]{1,16}", re.ASCII)
 _KEY = "tokenserver.shell"
 _FORM = "application/x-www-form-urlencoded"
@@ -62,13 +69,20 @@ class Shell:
     paths: frozenset[str]
 
 
-def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> None:
-    """Add the pages to an application."""
+def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> Callable[[bool], Response]:
+    """Add the pages to an application; returns the page at `/`, by whether the server is ready."""
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     urls = {"url": lambda path: site.prefix + path, "style": STYLE.path, "icon": ICON.path}
     paths = frozenset(rule.rule for rule in app.url_map.iter_rules())
     app.extensions[_KEY] = Shell(site, Renderer(**urls), paths)
+    return _home
+
+
+def _home(is_ready: bool) -> Response:
+    """The page at `/`. It looks nobody up, so it costs little, and works while the storage does not."""
+    places = [(path, text) for path, text in HOME_PLACES if path in _shell().paths]
+    return _finish(page("home.html", actor=None, is_ready=is_ready, places=places))
 
 
 def the_site() -> Site:
@@ -141,11 +155,12 @@ def is_fresh(actor: Actor) -> bool:
 
 
 def to_login() -> Response:
-    """Lead to the login, and from there back to this page."""
+    """Lead to the login, also somebody whose login is too long ago, and from there back to this page."""
     had_session = the_site().cookies.session in request.cookies
+    note = "again" if current_actor() is not None else "ended" if had_session else None
     wanted = request.path if request.path in NEXT_PATHS else request.full_path
     known = next_path(wanted) or next_path("/" + request.path.split("/")[1])
-    values = {"next": known, "note": "ended" if had_session else None}
+    values = {"next": known, "note": note}
     return see_other("/login", **{name: value for name, value in values.items() if value is not None})
 
 
@@ -226,7 +241,8 @@ def _shell() -> Shell:
 
 
 def _language() -> str:
-    return request.accept_languages.best_match(list(LANGUAGES)) or "en"
+    wanted = (tag.partition("-")[0].lower() for tag in request.accept_languages.values())
+    return next((language for language in wanted if language in LANGUAGES), "en")
 
 
 def _navigation(shell: Shell, actor: Actor | None) -> list[tuple[str, str]]:
