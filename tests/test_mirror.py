@@ -45,6 +45,7 @@ ELSEWHERE: dict[str, str] = {
     "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "management/openid/openid_sign_in.py": "the logins and logouts of web/pages/openid/test_pages.py",
+    "web/pages/openid/german.py": "texts, whose completeness web/pages/test_german.py checks",
     "web/pages/openid/site.py": "the site of every login in web/pages/openid/test_pages.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }

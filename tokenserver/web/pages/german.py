@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tokenserver.web.pages.openid.german import OPENID_GERMAN
+
 GERMAN: Mapping[str, str] = {
+    **OPENID_GERMAN,
     # The shell, and the page at /
     "Skip to the content": "Zum Inhalt springen",
     "Pages": "Seiten",
