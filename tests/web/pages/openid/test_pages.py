@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from workload_jwts import jwt, private_key
 
 from tokenserver.authn.oidc.logout_token import EVENT
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.exchange.admission import MAX_PROVIDER_LOGINS
 
 COOKIE, LOGIN, FAILURE = "tokenserver", "tokenserver-login", "tokenserver-failure"
 
@@ -166,6 +168,21 @@ def test_a_provider_that_was_never_there(site: OpenIdSite, browser: Browser) -> 
     (source, _) = site.site.parts.live.snapshot().oidc_sources
     source.client._metadata = None
     assert browser.get("/login/with/sso").status == 503
+
+
+def test_a_slow_provider(site: OpenIdSite, browser: Browser) -> None:
+    """Logins wait for it in a room of their own: others are answered, and too many of them are rejected."""
+    assert site.site.client.application is not None
+    openid = site.site.client.application.extensions["tokenserver.shell"].site.openid
+    path = site.sent_back(Browser(site.site.client.application.test_client()))
+    with ExitStack() as held:
+        for _ in range(MAX_PROVIDER_LOGINS):
+            held.enter_context(openid.bulkhead)
+        assert browser.get(path).response.headers["Location"] == "/login/failed"
+        assert browser.get("/login/failed").status == 503
+        assert site.site.login().status_code == 200
+        assert browser.get("/login").status == 200
+    assert site.log_in(browser).response.headers["Location"] == "/account"
 
 
 def test_a_logout(site: OpenIdSite, browser: Browser) -> None:

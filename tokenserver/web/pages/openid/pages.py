@@ -64,8 +64,9 @@ def finish(name: str) -> Response:
     """Begin a session with the answer of the provider; whatever happens, the login is over."""
     site, answer = the_site(), request.args.to_dict()
     try:
-        with slot_released(), site.admission:
-            cookie, wanted = _openid().sign_in.finish(name, _read(site.cookies.login), answer, visitor())
+        openid = _openid()
+        with slot_released(), openid.bulkhead:
+            cookie, wanted = openid.sign_in.finish(name, _read(site.cookies.login), answer, visitor())
     except (TokenserverError, NoSuchProvider) as error:
         response = _failure(error)
     else:
@@ -108,8 +109,9 @@ def end_by_provider(name: str) -> Response:
     """End sessions by a logout token (OpenID Connect Back-Channel Logout, sections 2.5 and 2.8)."""
     token = request.form.get("logout_token", "")
     try:
-        with slot_released():
-            _openid().sign_in.end_by_provider(name, Secret(token), visitor())
+        openid = _openid()
+        with slot_released(), openid.bulkhead:
+            openid.sign_in.end_by_provider(name, Secret(token), visitor())
     except NoSuchProvider:
         return _json({"error": "invalid_request", "error_description": "there is no provider of this name"}, 404)
     except InvalidCredentials:
