@@ -12,11 +12,12 @@ from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_o
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
+from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import SEALED, CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.seals import is_right, is_sealed
 from tokenserver.storage.selection import Selection
-from tokenserver.storage.store import CredentialStore, NoSuchCredential, TooManyCredentials
+from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.tables import credentials, uses
 
 
@@ -255,3 +256,95 @@ def test_changes_are_applied_once_they_are_on_disk(database: Database, clock: Cl
     store.end(Selection(), by="ann", reason="lost")
     ids = [{one.id for one in rows} for rows in applied]
     assert ids == [{first.id}, {first.id, second.id}, {first.id, second.id, third.id}, {third.id}]
+
+
+def test_another_name(store: CredentialStore, database: Database) -> None:
+    """Everything else stays, and the row is sealed again; one that has ended keeps its name."""
+    key, made = store.create(FULL, at_most=1)
+    assert store.rename(key.id, "tower") == replace(made, name="tower")
+    stored = row(database, key.id)
+    assert (stored.name, stored.rev, is_sealed(STATE_KEYS.newest.seal, stored)) == ("tower", 2, True)
+    store.end(Selection(), by="ann", reason="lost")
+    with pytest.raises(NoSuchCredential):
+        store.rename(key.id, "other")
+
+
+def test_a_name_does_not_make_a_row_genuine(store: CredentialStore, database: Database) -> None:
+    """One that was changed in the database is not sealed again."""
+    key, _ = store.create(PLAIN, at_most=1)
+    with database.engine.begin() as connection:
+        connection.execute(update(credentials).values(owner="eve"))
+    with pytest.raises(NoSuchCredential, match="was changed in the database"):
+        store.rename(key.id, "other")
+
+
+class Refusal(Exception):
+    """What a record raises."""
+
+
+def refuse(_: object) -> None:
+    """No event can be written."""
+    raise Refusal
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda store, _: store.create(PLAIN, at_most=9, recorded=refuse), id="create"),
+        pytest.param(
+            lambda store, key: store.rotate(key, ends=NOW + DAY, overlap=0, by="ann", recorded=refuse), id="rotate"
+        ),
+        pytest.param(lambda store, key: store.rename(key, "other", recorded=refuse), id="rename"),
+        pytest.param(lambda store, _: store.end(Selection(), by="ann", reason="x", recorded=refuse), id="end"),
+    ],
+)
+def test_a_change_that_cannot_be_recorded_is_undone(
+    store: CredentialStore, database: Database, change: Callable[[CredentialStore, str], object]
+) -> None:
+    """Nothing of it stays, and the next change works."""
+    key, _ = store.create(PLAIN, at_most=9)
+    before = row(database, key.id)
+    with pytest.raises(Refusal):
+        change(store, key.id)
+    assert (row(database, key.id), len(store.listed(Selection()))) == (before, 1)
+    assert store.end(Selection(), by="ann", reason="x") == [key.id]
+
+
+def test_what_is_recorded(store: CredentialStore) -> None:
+    """The credential as it will be, once; the ids of those that end."""
+    seen: list[object] = []
+    key, made = store.create(PLAIN, at_most=9, recorded=seen.append)
+    new, successor = store.rotate(key.id, ends=NOW + DAY, overlap=60, by="ann", recorded=seen.append)
+    renamed = store.rename(new.id, "other", recorded=seen.append)
+    store.end(Selection(ids=frozenset({new.id})), by="ann", reason="x", recorded=seen.append)
+    store.end(Selection(ids=frozenset({new.id})), by="ann", reason="x", recorded=seen.append)
+    assert seen == [made, successor, renamed, [new.id], []]
+
+
+def test_a_rotation_within_a_limit(store: CredentialStore) -> None:
+    """A robot has two secrets at most; one that is being rotated says so."""
+    first, _ = store.create(PLAIN, at_most=9)
+    store.create(PLAIN, at_most=9)
+    limits = {"ends": NOW + DAY, "overlap": 60, "by": "ann"}
+    with pytest.raises(TooManyCredentials, match="has 2 live ones") as refused:
+        store.rotate(first.id, **limits, at_most=2)  # type: ignore[arg-type]  # of two types
+    assert not isinstance(refused.value, RotatedAlready)
+    store.rotate(first.id, **limits, at_most=3)  # type: ignore[arg-type]
+    with pytest.raises(RotatedAlready):
+        store.rotate(first.id, **limits, at_most=3)  # type: ignore[arg-type]
+
+
+def test_concurrent_rotations_keep_the_limit(store: CredentialStore) -> None:
+    """However many ask: one live successor."""
+    first, _ = store.create(PLAIN, at_most=9)
+
+    def rotate(_: int) -> bool:
+        try:
+            store.rotate(first.id, ends=NOW + DAY, overlap=60, by="ann", at_most=2)
+        except TooManyCredentials:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(rotate, range(16))) == 1
+    assert len(store.listed(Selection())) == 2

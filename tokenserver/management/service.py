@@ -14,7 +14,9 @@ from tokenserver.management.robot_secrets import RobotManagement
 from tokenserver.management.views import ExplainedRuling, GroupOrigin, LoginView, RobotView, WhoAmI
 from tokenserver.management.wishes import KeyWish
 from tokenserver.policy.administration import is_administrator
-from tokenserver.scopes import ScopeRequest
+from tokenserver.policy.group_names import plain_name
+from tokenserver.policy.machines.workloads import workload_of
+from tokenserver.scopes import ScopeLimits, ScopeRequest
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.people.holders import Holder, holders
 from tokenserver.storage.selection import Listed, Selection
@@ -29,6 +31,12 @@ class Management:
         self._robots = RobotManagement(context)
         self._logins = LoginManagement(context)
 
+    @property
+    def scope_limits(self) -> ScopeLimits:
+        """How much one explanation may be about."""
+        limits = self.context.settings.limits
+        return ScopeLimits(limits.scopes, limits.scope_bytes)
+
     def whoami(self, actor: Actor) -> WhoAmI:
         """The actor as the server knows it, whatever credential it used.
 
@@ -36,14 +44,19 @@ class Management:
             StorageUnavailable: its credential is stored, and the storage does not answer.
         """
         identity, policies = actor.identity, self.context.policies
-        found = policies.groups.holding(identity)
-        groups = [GroupOrigin(name, "source" if name in identity.groups else "tree") for name in sorted(found)]
+        found = sorted(policies.groups.holding(identity))
+        groups = [
+            GroupOrigin(plain_name(name), "source" if name in identity.groups else "tree")
+            for name in found
+            if workload_of(name) is None
+        ]
         return WhoAmI(
             subject=identity.subject,
             sort=identity.sort,
             kind=identity.kind,
             source=identity.source,
             groups=tuple(groups),
+            workloads=tuple(one for one in map(workload_of, found) if one is not None),
             credential=identity.credential,
             via=identity.via or ("" if actor.session is None else "browser"),
             ends=self._end(actor),

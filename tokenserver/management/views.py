@@ -26,7 +26,7 @@ class GroupOrigin:
 
 @dataclass(frozen=True, slots=True)
 class WhoAmI:
-    """The actor as the server knows it.
+    """The actor as the server knows it; `workloads` are the declared ones that it is.
 
     `credential` is the id of the credential that it used, empty if that has none; `ends` is when that ends, None if it
     does not end by itself, as a password. `via` is what was used in place of a password: `key`, `refresh`, `session` or
@@ -38,6 +38,7 @@ class WhoAmI:
     kind: Kind
     source: str
     groups: tuple[GroupOrigin, ...]
+    workloads: tuple[str, ...]
     credential: str
     via: str
     ends: int | None

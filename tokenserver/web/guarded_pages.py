@@ -31,11 +31,22 @@ LARGE_BODIES = {"/admin/playground": 1024 * 1024}
 
 RETRY_AFTER = 2
 _WAIT = 2.0
-_BUSY = b"""<!doctype html>
+_BUSY = (
+    "text/html; charset=utf-8",
+    b"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>tokenserver</title>
 <p>The server has too much to do. Wait a few seconds, then load the page again.</p>
 </html>
-"""
+""",
+)
+
+
+_BUSY_API = (
+    "application/problem+json",
+    b"""{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",\
+"detail":"the service cannot answer now, try again later"}
+""",
+)
 
 
 class GuardedPages:
@@ -78,10 +89,11 @@ class GuardedPages:
                 guarded = {**environ, "PATH_INFO": page, ASKED_PATH: asked, GUARD: self.bulkhead}
                 return self._app(guarded, start_response)
         except Overloaded as error:
-            length, after = ("Content-Length", str(len(_BUSY))), ("Retry-After", str(error.retry_after))
-            common = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), length, after]
+            content_type, body = _BUSY_API if _first(page) == "api" else _BUSY
+            length, after = ("Content-Length", str(len(body))), ("Retry-After", str(error.retry_after))
+            common = [("Content-Type", content_type), ("Cache-Control", "no-store"), length, after]
             start_response("503 Service Unavailable", common)
-            return [_BUSY]
+            return [body]
 
 
 def page_limit(page: str) -> BodyLimit:

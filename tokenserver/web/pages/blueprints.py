@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from tokenserver.web.api.blueprint import api_blueprint
 from tokenserver.web.pages.account import account_blueprint
 from tokenserver.web.pages.admin import admin_blueprint
 from tokenserver.web.pages.assets import assets_blueprint
@@ -20,6 +21,7 @@ def blueprints(site: Site) -> list[Blueprint]:
         assets_blueprint(),
         login_blueprint(),
         *([] if site.openid is None else [oidc_blueprint()]),
+        api_blueprint(site),
         account_blueprint(),
         keys_blueprint(),
         robots_blueprint(),

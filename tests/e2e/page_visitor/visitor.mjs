@@ -1,0 +1,94 @@
+// Visits the pages of a server in a real browser, by the keyboard alone, and examines each with axe.
+// Arguments: the browser, the address of the server, a user, the password, and a folder for screenshots (or nothing).
+// Prints JSON: what axe found on which page, what the visit met, and whether anything was too wide for its window.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const [executablePath, base, user, password, folder] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const found = { violations: [], wide: [], examined: 0, met: {} };
+
+async function examine(page, name) {
+  const run = `(() => { ${axe}; return axe.run(document).then(({ violations }) =>
+    violations.map(one => one.id + " " + one.nodes.map(node => node.target.join(" ")).join(", "))); })()`;
+  for (const text of await page.evaluate(run)) found.violations.push(`${name}: ${text}`);
+  if (await page.evaluate("document.documentElement.scrollWidth > innerWidth")) found.wide.push(name);
+  found.examined += 1;
+}
+
+// Moves the focus by the tabulator key until it is on an element with this text or name.
+async function tabTo(page, wanted) {
+  for (let step = 0; step < 60; step += 1) {
+    const here = await page.evaluate(
+      "(document.activeElement.innerText || document.activeElement.name || '').trim()");
+    if (here === wanted) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`the tabulator key never gets to ${wanted} on ${page.url()}`);
+}
+
+async function activate(page, wanted, key = "Enter") {
+  await tabTo(page, wanted);
+  await Promise.all([page.waitForNavigation(), page.keyboard.press(key)]);
+}
+
+async function logIn(page) {
+  await page.goto(`${base}/login`);
+  await tabTo(page, "username");
+  await page.keyboard.type(user);
+  await tabTo(page, "password");
+  await page.keyboard.type(password);
+  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+}
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+for (const colorScheme of ["light", "dark"]) {
+  for (const [width, height] of [[360, 800], [768, 1024], [1280, 900]]) {
+    const context = await browser.newContext({ colorScheme, viewport: { width, height } });
+    const page = await context.newPage();
+    const look = async (name) => {
+      await examine(page, `${name} ${colorScheme} ${width}`);
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png` });
+    };
+    await page.goto(`${base}/`);
+    await look("home");
+    await page.goto(`${base}/login`);
+    await look("login");
+    await logIn(page);
+    await look("account");
+    for (const path of ["account/keys/new", "admin", `admin/person?user=${user}`, "robots/ci"]) {
+      await page.goto(`${base}/${path}`);
+      await look(path.replace(/[?].*/, "").replaceAll("/", "-"));
+    }
+    await page.goto(`${base}/account/keys/none`);
+    await look("error");
+    await context.close();
+  }
+}
+
+const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+const page = await context.newPage();
+await logIn(page);
+found.met.cookies = (await context.cookies()).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite }));
+await activate(page, "Make a key");
+await tabTo(page, "name");
+await page.keyboard.type("by the keyboard");
+await activate(page, "Make a key");
+await examine(page, "secret");
+if (folder) await page.screenshot({ path: `${folder}/secret-light-1280.png` });
+const text = await page.innerText("main");
+found.met.key = text.match(/tknp_[0-9A-Za-z]{61}/)?.[0];
+await page.reload();
+found.met.reloaded = await page.innerText("h1");
+await page.goto(`${base}/account`);
+await activate(page, "by the keyboard");
+await examine(page, "key");
+await activate(page, "End this key");
+found.met.ended = (await page.innerText("[role=status]")).trim();
+await activate(page, "Log out");
+found.met.left = new URL(page.url()).pathname;
+await page.goBack();
+found.met.back = await page.innerText("h1");
+await browser.close();
+console.log(JSON.stringify(found));
