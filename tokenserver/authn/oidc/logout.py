@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokenserver.authn.oidc.logout_token import Logout, logout_in
-from tokenserver.authn.oidc.ports import EndLogins, EndSession, IsNew
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
 from tokenserver.authn.oidc.refusals import unusable_answer
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.workload.jwt_reader import read_jwt
@@ -33,7 +33,7 @@ class BackChannelLogout:
     """Ends what logout tokens name. `now` is in seconds since the epoch."""
 
     def __init__(
-        self, *, is_new: IsNew, end_session: EndSession, end_logins: EndLogins, now: Callable[[], float] = time.time
+        self, *, is_new: IsNew, end_session: EndSession, end_logins: EndLoginsOf, now: Callable[[], float] = time.time
     ) -> None:
         self._is_new = is_new
         self._end_session = end_session

@@ -38,7 +38,7 @@ class PeopleStore(Protocol):
         ...
 
 
-class EndLogins(Protocol):
+class EndLoginsOf(Protocol):
     """Ends the refresh tokens of a person, and their browser sessions."""
 
     def __call__(self, source: str, subject: str, reason: str, /, *, sessions: bool = True) -> None:

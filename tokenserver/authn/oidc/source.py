@@ -14,7 +14,7 @@ from tokenserver.authn.authenticator import KnownUsers
 from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.id_token import VerifiedPerson, person_in
 from tokenserver.authn.oidc.known_people import KnownPeople
-from tokenserver.authn.oidc.ports import EndLogins
+from tokenserver.authn.oidc.ports import EndLoginsOf
 from tokenserver.authn.oidc.refusals import (
     ACCOUNT_REFUSED,
     NAME_TAKEN,
@@ -48,7 +48,7 @@ class OidcSource:
         people: KnownPeople,
         *,
         login_page: str,
-        end_logins: EndLogins,
+        end_logins: EndLoginsOf,
         others: Sequence[KnownUsers] = (),
         accounts: KnownUsers | None = None,
         now: Callable[[], float] = time.time,
