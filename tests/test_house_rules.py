@@ -339,6 +339,7 @@ NOT_SECRET = {
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "cli/access_keys/list.py:credential": "the id of a credential, which is public",
+    "web/pages/account/keys.py:credential": "the owner of a key: the name of a person",
     "cli/robots/stored_secrets.py:credential": "the owner of a credential: the name of a robot",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/registry/verifiers.py:token": "the name of its algorithm",

@@ -132,7 +132,7 @@ def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -
     names = zipfile.ZipFile(first).namelist()
     assert [name for name in names if not name.startswith(("tokenserver/", "tokenserver-"))] == []
     kinds = {Path(name).suffix for name in names if name.startswith("tokenserver/")}
-    assert kinds <= {".py", ".yaml", ".json", ".typed", ".md"}
+    assert kinds <= {".py", ".yaml", ".json", ".typed", ".md", ".html", ".css", ".svg"}
     shipped = {
         re.sub(r"^tokenserver/(?:samples/(?=policies/)|(?=docs/))", "", name)
         for name in names

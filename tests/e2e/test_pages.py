@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,8 @@ def visit(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> dict
     """What the visitor found on all pages."""
     folder = tmp_path_factory.mktemp("v")
     (folder / "tmp").mkdir()
-    words = [need("page-visitor"), need("chromium"), f"http://localhost:{server.port}", "ann", server.people["ann"]]
+    words: list[str | Path] = [need("page-visitor"), need("chromium"), f"http://localhost:{server.port}"]
+    words += ["ann", server.people["ann"]]
     output = run(words, environment=plain_environment(folder), folder=folder, seconds=240)
     assert output.ok, str(output)
     found: dict[str, Any] = json.loads(output.stdout)

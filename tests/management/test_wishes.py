@@ -15,7 +15,7 @@ from tokenserver.management.refusals import InvalidWish
 from tokenserver.management.wishes import (
     InvalidTerm,
     KeyWish,
-    Lifetimes,
+    SecretLifetimes,
     ceiling_of,
     end_of,
     parse_reason,
@@ -25,7 +25,7 @@ from tokenserver.management.wishes import (
 from tokenserver.patterns import parse_pattern
 
 NOW = datetime(2026, 11, 29, 12, 0, 1, tzinfo=UTC)
-LIFETIMES = Lifetimes(timedelta(days=90), timedelta(days=180))
+LIFETIMES = SecretLifetimes(timedelta(days=90), timedelta(days=180))
 
 
 @pytest.fixture

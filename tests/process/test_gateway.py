@@ -139,3 +139,11 @@ def test_an_unexpected_error(
     assert front.endpoint.places.taken == 0
     kind = "LookupError" if is_late else "AssertionError"
     assert [record.getMessage() for record in caplog.records] == [f"unexpected {kind} while answering a request"]
+
+
+def test_a_form_of_an_unknown_path_is_not_read(gate: Gateway) -> None:
+    """Without pages nobody takes forms there; the answer comes without the body."""
+    exchange = Exchange()
+    scope = Scope(post().headers, method="POST", path="/login", client="127.0.0.1:4711")
+    gate(Watcher(scope, exchange))
+    assert [status for status, _, _ in exchange.answers] == [404]

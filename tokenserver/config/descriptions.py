@@ -37,8 +37,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
-        "storage": "Where stored credentials are kept: the path of an SQLite file, or the URL of a PostgreSQL database"
-        " that replicas share. Without it, nothing is stored.",
+        "storage": "Where credentials are stored: the path of an SQLite file, or the URL of a PostgreSQL database that"
+        " replicas share. It brings pages such as `/account`; without it, nothing is stored.",
         "storage_grace": "For how long credentials that are known here stay valid while the storage does not answer.",
         "access_keys": "Personal access keys, which people use in place of their passwords; none without this section."
         " Needs `storage`.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from tokenserver.config.settings import Settings
-from tokenserver.management.wishes import Lifetimes
+from tokenserver.management.wishes import SecretLifetimes
 from tokenserver.policy.machines.robots import Robot
 
 MAX_LIVE = 2
@@ -15,10 +15,10 @@ USUAL_LIFETIME = timedelta(days=90)
 """How long a secret is valid unless something else is asked for, or the configuration allows less."""
 
 
-def secret_lifetimes(settings: Settings) -> Lifetimes:
+def secret_lifetimes(settings: Settings) -> SecretLifetimes:
     """How long new secrets are valid by these settings."""
     most = timedelta(seconds=settings.robots.max_lifetime)
-    return Lifetimes(min(USUAL_LIFETIME, most), most)
+    return SecretLifetimes(min(USUAL_LIFETIME, most), most)
 
 
 def live_declared(robot: Robot, now: datetime) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from tokenserver.credentials import Secret
 from tokenserver.exchange.service import denials_of, ruling_for
 from tokenserver.identity import Kind
-from tokenserver.management.access_keys import AccessKeyManagement
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
-from tokenserver.management.logins import LoginManagement
+from tokenserver.management.operations.access_keys import AccessKeyManagement
+from tokenserver.management.operations.logins import LoginManagement
+from tokenserver.management.operations.robot_secrets import RobotManagement
 from tokenserver.management.rights import may_manage
-from tokenserver.management.robot_secrets import RobotManagement
 from tokenserver.management.views import ExplainedRuling, GroupOrigin, LoginView, RobotView, WhoAmI
 from tokenserver.management.wishes import KeyWish
 from tokenserver.policy.administration import is_administrator

@@ -54,7 +54,7 @@ class KeyWish:
     lifetime: int | None = None
 
 
-class Lifetimes(NamedTuple):
+class SecretLifetimes(NamedTuple):
     """How long new secrets are valid: usually, and at most."""
 
     usual: timedelta
@@ -74,7 +74,7 @@ class InvalidTerm(TokenserverError):
     """One value is wrong; the text says how to fix it, and fits behind the name of the value."""
 
 
-def terms_of(wish: KeyWish, settings: Settings, lifetimes: Lifetimes, now: datetime) -> KeyTerms:
+def terms_of(wish: KeyWish, settings: Settings, lifetimes: SecretLifetimes, now: datetime) -> KeyTerms:
     """The terms that a wish comes to.
 
     Raises:
@@ -105,7 +105,7 @@ def ceiling_of(
     return Ceiling((Bound(repositories or (_ALL,), actions or frozenset(REPOSITORY_ACTIONS)),), registries)
 
 
-def end_of(lifetime: int | None, lifetimes: Lifetimes, now: datetime) -> datetime:
+def end_of(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> datetime:
     """The end of a secret that is made now and valid for so many seconds; None: as usual.
 
     Raises:

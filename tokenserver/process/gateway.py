@@ -26,7 +26,7 @@ from tokenserver.errors import RequestError, TokenserverError
 from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
 from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
-from tokenserver.web.guarded_pages import BODY_ERROR
+from tokenserver.web.pages.guard import BODY_ERROR
 from tokenserver.web.parameters import BodyLimit, form_limit
 from tokenserver.web.routes import TokenFront, wants_body
 from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer

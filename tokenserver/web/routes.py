@@ -18,8 +18,8 @@ from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
-from tokenserver.web.guarded_pages import ASKED_PATH, GuardedPages
 from tokenserver.web.oauth.revocation import REVOKE_PATH
+from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages
 from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from api_calls import ApiSite
 
-from tokenserver.web.api.operations import OPERATIONS
+from tokenserver.web.api.operations.table import OPERATIONS
 
 
 def test_the_life_of_a_key(site: ApiSite) -> None:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_answers import references_in, validator_for
 
 from tokenserver.web.api.openapi import document, document_text
-from tokenserver.web.api.operations import OPERATIONS
+from tokenserver.web.api.operations.table import OPERATIONS
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 DOCUMENT = document(OPERATIONS)

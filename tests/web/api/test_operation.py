@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokenserver.web.api.faults import BadRequest, MethodNotOffered, UnknownPath
 from tokenserver.web.api.operation import QueryParameter, Router, read_query
-from tokenserver.web.api.operations import OPERATIONS
+from tokenserver.web.api.operations.table import OPERATIONS
 
 ROUTER = Router(OPERATIONS)
 

@@ -54,7 +54,7 @@ CHALLENGE = {"WWW-Authenticate": "Basic"}
         (BackendUnavailable("corp", "secret reason", 9), 503, "unavailable", {"Retry-After": "9"}),
         (Overloaded("requests", "full", 1), 503, "unavailable", {"Retry-After": "1"}),
         (AuditUnavailable("full disk"), 503, "unavailable", {"Retry-After": "5"}),
-        (ValueError("secret"), 500, "error", {}),
+        (ValueError("secret reason"), 500, "error", {}),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -64,7 +64,7 @@ def test_every_error(error: Exception, status: int, code: str, headers: dict[str
     assert (problem.document.status, problem.document.code, dict(problem.headers)) == (status, code, headers)
     assert (problem.document.type, problem.document.request_id) == ("about:blank", "r1")
     assert problem.document.title
-    for hidden in (b"secret", b"reason", b"full disk", b"corp"):
+    for hidden in (b"secret reason", b"reason", b"full disk", b"corp"):
         assert hidden not in problem.body
 
 

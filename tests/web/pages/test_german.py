@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tokenserver.authn.oidc import refusals
-from tokenserver.web.pages import account, admin, login, robots
+from tokenserver.web.pages import login
+from tokenserver.web.pages.account import admin, overview, robots
+from tokenserver.web.pages.account.secret_form import LIFETIMES, USES
 from tokenserver.web.pages.german import GERMAN
-from tokenserver.web.pages.secret_form import LIFETIMES, USES
 from tokenserver.web.pages.shell import HOME_PLACES, NAVIGATION
 
 PAGES = Path(__file__).parents[3] / "tokenserver" / "web" / "pages"
@@ -26,7 +27,7 @@ def translated() -> set[str]:
 
 def written() -> set[str]:
     """All strings in the code of pages."""
-    trees = [ast.parse(path.read_text("utf-8")) for path in PAGES.glob("*.py") if path.name != "german.py"]
+    trees = [ast.parse(path.read_text("utf-8")) for path in PAGES.rglob("*.py") if path.name != "german.py"]
     return {
         node.value
         for tree in trees
@@ -37,7 +38,7 @@ def written() -> set[str]:
 
 def tables() -> set[str]:
     """The texts in the tables that templates are given."""
-    notes = {text for module in (account, admin, login, robots) for text in module.NOTES.values()}
+    notes = {text for module in (overview, admin, login, robots) for text in module.NOTES.values()}
     rows = {text for _, text in LIFETIMES} | {text for text, _ in USES.values()} | {text for _, text in HOME_PLACES}
     refused = {text for name, text in vars(refusals).items() if name.isupper()}
     return notes | refused | rows | {text for _, text, _ in NAVIGATION}

@@ -81,7 +81,7 @@ def test_a_new_login_ends_the_one_before(browser: Browser) -> None:
     assert before is not None
     fresh = browser.get("/login?next=/admin")
     assert (fresh.status, fresh.response.headers["Location"]) == (303, "/admin")
-    visit = Browser(browser.client.application.test_client())  # type: ignore[union-attr]  # a FlaskClient has one
+    visit = Browser(browser.client.application.test_client())
     page = visit.get("/login")
     visit.client.set_cookie(COOKIE, before)
     assert visit.submit(page, "/login", username="zoë", password="z").status == 303

@@ -56,7 +56,7 @@ def test_nobody_is_led_to_the_login(browser: Browser) -> None:
 
 def test_every_action_needs_a_form_of_ours(admin: Browser) -> None:
     """Without its token, with one for another browser, or from another site, nothing is done."""
-    other = Browser(admin.client.application.test_client())  # type: ignore[union-attr]  # a FlaskClient has one
+    other = Browser(admin.client.application.test_client())
     foreign = other.get("/login").form("/login").fields["form"]
     own = admin.get("/account").form("/logout").fields["form"]
     cases: list[tuple[dict[str, str], dict[str, str]]] = [

@@ -157,7 +157,7 @@ class ExplainedRule(ApiAnswer):
     message: str | None
 
 
-class NearRule(ApiAnswer):
+class NearestRule(ApiAnswer):
     """An allow rule that is for others, and what the client lacks."""
 
     action: str
@@ -173,12 +173,12 @@ class ExplainedScope(ApiAnswer):
     asked: list[str]
     granted: list[str]
     rules: list[ExplainedRule]
-    nearest: list[NearRule] | None = Field(description="Null where the request was too large to look for them.")
+    nearest: list[NearestRule] | None = Field(description="Null where the request was too large to look for them.")
     contacts: list[str]
     hint: str | None = None
 
 
-class RejectedScope(ApiAnswer):
+class UnreadableScope(ApiAnswer):
     """A scope that could not be read."""
 
     scope: str
@@ -195,7 +195,7 @@ class ExplanationDocument(ApiAnswer):
     namespace: str | None = None
     workloads: list[str] | None = None
     scopes: list[ExplainedScope]
-    rejected: list[RejectedScope]
+    rejected: list[UnreadableScope]
     rules_omitted: int | None = None
 
 

@@ -14,10 +14,10 @@ from tokenserver.web.api.bodies import read_body
 from tokenserver.web.api.faults import BadRequest, UnknownPath
 from tokenserver.web.api.openapi import IDEMPOTENCY_KEY, JSON, PROBLEM
 from tokenserver.web.api.operation import API, Call, Operation, Router, read_query
-from tokenserver.web.api.operations import OPERATIONS
+from tokenserver.web.api.operations.table import OPERATIONS
 from tokenserver.web.api.problems import api_problem
 from tokenserver.web.api.repetition import SentAnswer, once
-from tokenserver.web.guarded_pages import BODY_ERROR, page_limit
+from tokenserver.web.pages.guard import BODY_ERROR, page_limit
 from tokenserver.web.pages.site import Site
 from tokenserver.web.token_endpoint import log_failure
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint
 
 from tokenserver.web.api.blueprint import api_blueprint
-from tokenserver.web.pages.account import account_blueprint
-from tokenserver.web.pages.admin import admin_blueprint
-from tokenserver.web.pages.assets import assets_blueprint
-from tokenserver.web.pages.keys import keys_blueprint
+from tokenserver.web.pages.account.admin import admin_blueprint
+from tokenserver.web.pages.account.keys import keys_blueprint
+from tokenserver.web.pages.account.overview import account_blueprint
+from tokenserver.web.pages.account.robots import robots_blueprint
 from tokenserver.web.pages.login import login_blueprint
 from tokenserver.web.pages.openid.pages import oidc_blueprint
-from tokenserver.web.pages.robots import robots_blueprint
+from tokenserver.web.pages.rendering.assets import assets_blueprint
 from tokenserver.web.pages.site import Site
 
 

@@ -5,42 +5,54 @@ A page of this package is a view of a `pages_blueprint`, answers with `page`, an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Concatenate, ParamSpec
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, request
 
 from tokenserver.credentials import Secret
 from tokenserver.management.actors import Actor
-from tokenserver.management.rights import FRESH_SECONDS
-from tokenserver.management.sign_in import Visitor
-from tokenserver.web.guarded_pages import BODY_ERROR, GUARD, page_limit
-from tokenserver.web.pages.assets import ICON, STYLE
 from tokenserver.web.pages.cookies import new_visit
-from tokenserver.web.pages.errors import FormRefused, FormSentTwice, NotAllowed, page_problem
-from tokenserver.web.pages.rendering import LANGUAGES, Renderer
+from tokenserver.web.pages.errors import NotAllowed, page_problem
+from tokenserver.web.pages.forms import checked_form
+from tokenserver.web.pages.guard import BODY_ERROR, page_limit
+from tokenserver.web.pages.rendering.assets import ICON, STYLE
+from tokenserver.web.pages.rendering.renderer import LANGUAGES, Renderer
 from tokenserver.web.pages.site import Site
-from tokenserver.web.parameters import UnsupportedMediaType
+from tokenserver.web.pages.visits import (
+    NEXT_PATHS,
+    SHELL,
+    Shell,
+    current_actor,
+    is_fresh,
+    next_path,
+    see_other,
+    slot_released,
+    the_shell,
+    the_site,
+    to_login,
+    visitor,
+)
 from tokenserver.web.token_endpoint import log_failure
 
-NEXT_PATHS = frozenset(
-    {
-        "/account",
-        "/account/keys/new",
-        "/access",
-        "/device",
-        "/admin",
-        "/admin/policies",
-        "/admin/who-can",
-        "/admin/matrix",
-    }
-)
-"""Where a login may lead to. `/device` may have the code that the terminal shows."""
+__all__ = [
+    "NEXT_PATHS",
+    "administrators_only",
+    "attach",
+    "checked_form",
+    "current_actor",
+    "is_fresh",
+    "next_path",
+    "page",
+    "pages_blueprint",
+    "see_other",
+    "signed_in",
+    "slot_released",
+    "the_site",
+    "to_login",
+    "visitor",
+]
 
 NAVIGATION = (("/account", "Account", False), ("/access", "Access", False), ("/admin", "Administration", True))
 """The links at the top of pages, as far as there are such pages: path, text, whether they are for administrators."""
@@ -52,21 +64,9 @@ HOME_PLACES = (
 )
 """The pages that `/` leads to, as far as there are such pages."""
 
-_NEXT_WITH_CODE = re.compile(r"/device\?user_code=[A-Z0-9-]{1,16}", re.ASCII)
-_KEY = "tokenserver.shell"
-_FORM = "application/x-www-form-urlencoded"
 
 _P = ParamSpec("_P")
 View = Callable[Concatenate[Actor, _P], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What every page of an application shares."""
-
-    site: Site
-    renderer: Renderer
-    paths: frozenset[str]
 
 
 def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> Callable[[bool], Response]:
@@ -75,19 +75,14 @@ def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> Callable[[boo
         app.register_blueprint(blueprint)
     urls = {"url": lambda path: site.prefix + path, "style": STYLE.path, "icon": ICON.path}
     paths = frozenset(rule.rule for rule in app.url_map.iter_rules())
-    app.extensions[_KEY] = Shell(site, Renderer(**urls), paths)
+    app.extensions[SHELL] = Shell(site, Renderer(**urls), paths)
     return _home
 
 
 def _home(is_ready: bool) -> Response:
     """The page at `/`. It looks nobody up, so it costs little, and works while the storage does not."""
-    places = [(path, text) for path, text in HOME_PLACES if path in _shell().paths]
+    places = [(path, text) for path, text in HOME_PLACES if path in the_shell().paths]
     return _finish(page("home.html", actor=None, is_ready=is_ready, places=places))
-
-
-def the_site() -> Site:
-    """The site of this request."""
-    return _shell().site
 
 
 def pages_blueprint(name: str) -> Blueprint:
@@ -97,28 +92,6 @@ def pages_blueprint(name: str) -> Blueprint:
     blueprint.after_request(_finish)
     blueprint.register_error_handler(Exception, _failed)
     return blueprint
-
-
-def visitor() -> Visitor:
-    """The browser of this request."""
-    if "visitor" not in g:
-        environ, site = request.environ, the_site()
-        client = site.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
-        g.visitor = Visitor(client, environ.get("HTTP_USER_AGENT") or None, site.new_id())
-    return cast("Visitor", g.visitor)
-
-
-def current_actor() -> Actor | None:
-    """Who is logged in in this browser; None: nobody.
-
-    Raises:
-        BackendUnavailable: the storage or the user source cannot tell.
-    """
-    if "actor" not in g:
-        site = the_site()
-        cookie = site.cookies.read(request, site.cookies.session)
-        g.actor = None if cookie is None else site.sign_in.actor(cookie, **visitor()._asdict())
-    return cast("Actor | None", g.actor)
 
 
 def signed_in(view: View[_P]) -> Callable[_P, Response]:
@@ -149,33 +122,6 @@ def administrators_only(view: View[_P]) -> Callable[_P, Response]:
     return wrapped
 
 
-def is_fresh(actor: Actor) -> bool:
-    """Whether this person logged in so recently that changes are accepted."""
-    return the_site().now() - actor.authenticated < FRESH_SECONDS
-
-
-def to_login() -> Response:
-    """Lead to the login, also somebody whose login is too long ago, and from there back to this page."""
-    had_session = the_site().cookies.session in request.cookies
-    note = "again" if current_actor() is not None else "ended" if had_session else None
-    wanted = request.path if request.path in NEXT_PATHS else request.full_path
-    known = next_path(wanted) or next_path("/" + request.path.split("/")[1])
-    values = {"next": known, "note": note}
-    return see_other("/login", **{name: value for name, value in values.items() if value is not None})
-
-
-def see_other(path: str, **query: str) -> Response:
-    """Lead to another page with a GET."""
-    target = the_site().prefix + path + (f"?{urlencode(query)}" if query else "")
-    return Response("", 303, headers={"Location": target})
-
-
-def next_path(wanted: str | None) -> str | None:
-    """A path that a login may lead to: `wanted`, if it is one."""
-    is_known = wanted is not None and (wanted in NEXT_PATHS or _NEXT_WITH_CODE.fullmatch(wanted) is not None)
-    return wanted if is_known else None
-
-
 def page(
     template: str, *, actor: Actor | None, status: int = 200, form_action: str = "'self'", **values: Any
 ) -> Response:
@@ -183,7 +129,7 @@ def page(
 
     In the template, `form_token()` is the value of the field `form`, which every form must have.
     """
-    shell, language = _shell(), _language()
+    shell, language = the_shell(), _language()
     cookies = shell.site.cookies
     visit: list[Secret] = []
 
@@ -203,41 +149,6 @@ def page(
     if visit:
         cookies.put(response, cookies.visit, visit[0])
     return response
-
-
-def checked_form(*, before_login: bool = False, once: bool = False) -> Mapping[str, str]:
-    """The fields of the form that was sent, the first of each name, once it is known to be from a page of ours.
-
-    `before_login`: it is bound to the browser, not to a session. `once`: it is accepted a single time, so that loading
-    the answer again changes nothing.
-
-    Raises:
-        FormRefused: it was made for another browser, or another site sent it.
-        FormSentTwice: it was accepted before.
-        UnsupportedMediaType, RequestTooLarge: it is no form, or too large.
-    """
-    site = the_site()
-    if request.mimetype != _FORM:
-        raise UnsupportedMediaType("the body is not a form")
-    _require_same_origin(site)
-    form = request.form.to_dict()
-    cookie = site.cookies.read(request, site.cookies.visit if before_login else site.cookies.session)
-    token = form.pop("form", "")
-    if cookie is None or not site.forms.is_right(cookie, token):
-        raise FormRefused("the form was not made for this browser, or too long ago")
-    if once and not site.used_forms.use(token):
-        raise FormSentTwice("the form was sent before")
-    return form
-
-
-def slot_released() -> AbstractContextManager[None]:
-    """Let other pages be answered while this request waits for something else."""
-    guard = request.environ.get(GUARD)
-    return nullcontext() if guard is None else guard.slot_released()
-
-
-def _shell() -> Shell:
-    return cast("Shell", current_app.extensions[_KEY])
 
 
 def _language() -> str:
@@ -263,22 +174,6 @@ def _admit() -> None:
     if error is not None:
         raise error
     request.max_content_length = request.max_form_memory_size = page_limit(request.path).most
-
-
-def _require_same_origin(site: Site) -> None:
-    """Check where a form comes from, as far as the browser says. With `no-referrer`, its Origin is null.
-
-    Raises:
-        FormRefused: another site sent it.
-    """
-    fetch_site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if fetch_site is not None and fetch_site != "same-origin":
-        raise FormRefused("another site sent the form")
-    if origin is None or origin == "null":
-        return
-    own = urlsplit(site.settings.server.url)
-    if origin != f"{own.scheme}://{own.netloc}" and urlsplit(origin).netloc != request.headers.get("Host"):
-        raise FormRefused("another site sent the form")
 
 
 def _policy(form_action: str) -> str:

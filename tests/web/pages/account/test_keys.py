@@ -24,7 +24,7 @@ def ann(browser: Browser) -> Browser:
 def made(page: Page) -> str:
     """The key on a page."""
     assert page.status == 200, page.text
-    return KEY.findall(page.text)[0]
+    return str(KEY.findall(page.text)[0])
 
 
 def test_make_a_key(site: StoredSite, ann: Browser) -> None:
@@ -137,7 +137,7 @@ def test_a_login_of_an_hour_ago(site: StoredSite, ann: Browser, monkeypatch: pyt
     key = site.stored(AccessKeyForm.PERSONAL)
     path = f"/account/keys/{key[5:17]}"
     page, pages = ann.get("/account/keys/new"), ann.get(path)
-    monkeypatch.setattr("tokenserver.web.pages.shell.FRESH_SECONDS", -1)
+    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
     monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -1)
     answer = ann.get("/account/keys/new")
     assert answer.response.headers["Location"] == "/login?next=%2Faccount%2Fkeys%2Fnew&note=again"

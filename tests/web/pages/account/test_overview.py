@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from markupsafe import escape
 from page_visits import Browser
 from stored_logins_server import StoredSite
 
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.web.pages.errors import PageProblem
-from tokenserver.web.pages.rendering import Renderer, spell_moment
 
 COOKIE = "tokenserver"
 
@@ -53,7 +48,7 @@ def test_end_a_login(site: StoredSite, browser: Browser) -> None:
 
 def test_end_all_other_logins(site: StoredSite, browser: Browser) -> None:
     """Other browsers are logged out; this one goes on."""
-    other = Browser(browser.client.application.test_client())  # type: ignore[union-attr]  # a FlaskClient has one
+    other = Browser(browser.client.application.test_client())
     other.log_in()
     browser.log_in()
     browser.submit(browser.get("/account"), "/account/logins/end-others")
@@ -86,37 +81,3 @@ def test_hostile_texts(site: StoredSite, browser: Browser) -> None:
     page = browser.get("/account")
     assert "<script" not in page.html
     assert page.text.count(nasty) >= 3
-
-
-RENDERER = Renderer(url=lambda path: path, style="/s", icon="/i")
-
-
-@given(st.text())
-def test_any_text_is_escaped(text: str) -> None:
-    """What a template is given stands in the page as text: markup in it is none."""
-    values = {"actor": None, "navigation": [], "path": "/", "form_token": lambda: text}
-    page = RENDERER.render("en", "login.html", values | _login(text))
-    field = page[page.index('<input id="username"') :].partition(">")[0]
-    assert "<" not in field[1:]
-    assert (f' value="{escape(text)}" required' in field) is bool(text)
-
-
-@given(st.text(), st.sampled_from(["en", "de"]))
-def test_values_in_sentences_are_escaped(text: str, language: str) -> None:
-    """So do the values in translated sentences."""
-    values = {"actor": None, "navigation": [], "path": "/", "form_token": lambda: "t"}
-    problem = PageProblem(409, "", "Nothing was changed: {reason}.", {"reason": text})
-    page = RENDERER.render(language, "login.html", values | _login("ann") | {"problem": problem})
-    start = page.index("<p>", page.index('role="alert"')) + 3
-    sentence = page[start : page.index("</p>", start)]
-    assert str(escape(text)) in sentence
-    assert "<" not in sentence
-
-
-def _login(username: str) -> dict[str, object]:
-    return {"wanted": None, "username": username, "note": None, "problem": None, "providers": []}
-
-
-def test_moments() -> None:
-    """In UTC, for people and programs."""
-    assert str(spell_moment(0)) == '<time datetime="1970-01-01T00:00Z">1970-01-01 00:00 UTC</time>'

@@ -13,7 +13,7 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.facts import is_live, state_of
 from tokenserver.management.refusals import InvalidWish, NotFoundHere
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.web.pages.secret_form import SecretForm, login_commands, secret_form, wish_of, wrong_fields
+from tokenserver.web.pages.account.secret_form import SecretForm, login_commands, secret_form, wish_of, wrong_fields
 from tokenserver.web.pages.shell import (
     checked_form,
     is_fresh,

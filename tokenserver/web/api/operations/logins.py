@@ -5,8 +5,8 @@ from __future__ import annotations
 from tokenserver.web.api.answers import EndedLogins, LoginPage
 from tokenserver.web.api.cursors import USUAL_LIMIT, page_of
 from tokenserver.web.api.documents import login_document
-from tokenserver.web.api.key_operations import PAGING, USER
 from tokenserver.web.api.operation import Call, Operation, Reply
+from tokenserver.web.api.operations.access_keys import PAGING, USER
 from tokenserver.web.api.requests import EndLogins
 
 

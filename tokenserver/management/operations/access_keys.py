@@ -14,7 +14,15 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.event_facts import made_facts
 from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere
-from tokenserver.management.wishes import InvalidTerm, KeyWish, Lifetimes, end_of, parse_note, parse_reason, terms_of
+from tokenserver.management.wishes import (
+    InvalidTerm,
+    KeyWish,
+    SecretLifetimes,
+    end_of,
+    parse_note,
+    parse_reason,
+    terms_of,
+)
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Selection
@@ -204,8 +212,8 @@ class AccessKeyManagement:
         return found
 
 
-def _lifetimes(settings: AccessKeySettings) -> Lifetimes:
-    return Lifetimes(timedelta(seconds=settings.default_lifetime), timedelta(seconds=settings.max_lifetime))
+def _lifetimes(settings: AccessKeySettings) -> SecretLifetimes:
+    return SecretLifetimes(timedelta(seconds=settings.default_lifetime), timedelta(seconds=settings.max_lifetime))
 
 
 def _is(identity: Identity, user: str) -> bool:

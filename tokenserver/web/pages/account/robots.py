@@ -12,7 +12,14 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.refusals import InvalidWish
 from tokenserver.management.robot_rules import MAX_LIVE
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.web.pages.secret_form import DAY, SecretForm, login_commands, secret_form, wish_of, wrong_fields
+from tokenserver.web.pages.account.secret_form import (
+    DAY,
+    SecretForm,
+    login_commands,
+    secret_form,
+    wish_of,
+    wrong_fields,
+)
 from tokenserver.web.pages.shell import (
     checked_form,
     is_fresh,

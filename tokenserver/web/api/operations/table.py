@@ -8,11 +8,11 @@ from functools import cache
 from tokenserver.scopes import parse_scopes
 from tokenserver.web.api.answers import ExplanationDocument, WhoAmIDocument
 from tokenserver.web.api.documents import whoami_document
-from tokenserver.web.api.key_operations import KEY_OPERATIONS
-from tokenserver.web.api.login_operations import LOGIN_OPERATIONS
 from tokenserver.web.api.openapi import document_text
 from tokenserver.web.api.operation import Call, Operation, QueryParameter, Reply
-from tokenserver.web.api.robot_operations import ROBOT_OPERATIONS
+from tokenserver.web.api.operations.access_keys import KEY_OPERATIONS
+from tokenserver.web.api.operations.logins import LOGIN_OPERATIONS
+from tokenserver.web.api.operations.robots import ROBOT_OPERATIONS
 from tokenserver.web.payloads import explanation_body
 
 

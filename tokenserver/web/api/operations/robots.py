@@ -5,8 +5,8 @@ from __future__ import annotations
 from tokenserver.web.api.answers import NewSecretDocument, RobotDocument, RobotPage
 from tokenserver.web.api.cursors import USUAL_LIMIT, page_of
 from tokenserver.web.api.documents import new_secret_document, robot_document
-from tokenserver.web.api.key_operations import PAGING, just_made
 from tokenserver.web.api.operation import Call, Operation, Reply
+from tokenserver.web.api.operations.access_keys import PAGING, just_made
 from tokenserver.web.api.requests import Rotation, SecretWish
 
 

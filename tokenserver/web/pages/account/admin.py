@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from tokenserver.management.actors import Actor
 from tokenserver.management.facts import is_live, state_of
 from tokenserver.management.refusals import InvalidWish
-from tokenserver.web.pages.robots import LIVE
+from tokenserver.web.pages.account.robots import LIVE
 from tokenserver.web.pages.shell import administrators_only, checked_form, page, pages_blueprint, see_other, the_site
 
 NOTES = {

@@ -24,7 +24,7 @@ def owner(site: StoredSite, browser: Browser) -> Browser:
 def made(page: Page) -> str:
     """The secret on a page."""
     assert page.status == 200, page.text
-    return SECRET.findall(page.text)[0]
+    return str(SECRET.findall(page.text)[0])
 
 
 def test_a_life(site: StoredSite, owner: Browser) -> None:
@@ -56,7 +56,7 @@ def test_a_wrong_field(owner: Browser) -> None:
 def test_a_login_of_an_hour_ago(owner: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The form is not shown; one from before leads to the login."""
     page = owner.get("/robots/ci")
-    monkeypatch.setattr("tokenserver.web.pages.shell.FRESH_SECONDS", -1)
+    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
     assert "log in again" in owner.get("/robots/ci").text
     assert owner.submit(page, "/robots/ci/secrets").status == 303
 

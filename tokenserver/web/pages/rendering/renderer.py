@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from tokenserver.management.facts import registries_of
 from tokenserver.web.pages.german import GERMAN
-from tokenserver.web.pages.spelling import bounds_of, spell_program
+from tokenserver.web.pages.rendering.spelling import bounds_of, spell_program
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
 """The languages, and the texts in each by the English ones."""

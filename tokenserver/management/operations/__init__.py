@@ -1,0 +1,1 @@
+"""What actors may do: with access keys, with the secrets of robots, and with stored logins."""
