@@ -88,7 +88,7 @@ def test_no_ceiling_is_not_an_empty_one() -> None:
 
 def test_kinds_spell_as_policies_spell_them() -> None:
     """`when: {kind: password}` names these values."""
-    assert [str(kind) for kind in Kind] == ["anonymous", "password", "key", "robot", "workload"]
+    assert [str(kind) for kind in Kind] == ["anonymous", "password", "oidc", "key", "robot", "workload"]
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,16 @@ class AccountEnded(InvalidCredentials):
     """The account was disabled, or has expired. What was derived from it does not come back with it."""
 
 
+class LoginTooOld(InvalidCredentials):
+    """The last login of the owner at an OpenID provider does not count any more; it is at `login_page` that they do it
+    again, after which the same credentials work.
+    """
+
+    def __init__(self, reason: str, login_page: str) -> None:
+        self.login_page = login_page
+        super().__init__(reason, f"the last login is too long ago; fix: log in again: {login_page}")
+
+
 class UnusableAccessKey(InvalidCredentials):
     """A right access key that may not be used: expired, from elsewhere, or with the user name of somebody else.
 

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     ANONYMOUS = "anonymous"
     PASSWORD = "password"  # noqa: S105 - the name of a kind, not a secret
+    OIDC = "oidc"
     KEY = "key"
     ROBOT = "robot"
     WORKLOAD = "workload"
@@ -41,7 +42,7 @@ ROBOT_PREFIX, WORKLOAD_PREFIX = "robot:", "workload:"
 MACHINES: Mapping[Kind, Sort] = MappingProxyType({Kind.ROBOT: Sort.ROBOT, Kind.WORKLOAD: Sort.WORKLOAD})
 """The kinds of credential that only machines have."""
 
-PEOPLE = frozenset({Kind.PASSWORD, Kind.KEY})
+PEOPLE = frozenset({Kind.PASSWORD, Kind.OIDC, Kind.KEY})
 """The kinds of credential that only people have."""
 
 Claims = frozenset[tuple[str, str]]

@@ -69,6 +69,8 @@ COMMANDS = {
     "ldap test": (f"ldap test ann {CONFIG}", 2),
     "logins list": (f"logins list --json {CONFIG}", 74),
     "logins revoke": (f"logins revoke --user admin --json {CONFIG}", 74),
+    "people list": (f"people list --json {CONFIG}", 74),
+    "people unpin": (f"people unpin admin --source sso {CONFIG}", 1),
     "policy diff": ("policy diff site/policies site/policies", 74),
     "policy lint": (f"policy lint --json {CONFIG}", 74),
     "policy matrix": (f"policy matrix {CONFIG}", 74),

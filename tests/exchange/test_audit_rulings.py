@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenserver.exchange.audit_events import MAX_REJECTED, MAX_RULES, cited_together, cut
 from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
 from tokenserver.exchange.rulings import Ruling, WorkloadFacts
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import PEOPLE, Identity, Kind
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
@@ -71,7 +71,7 @@ def facts(ruling: Ruling) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "asked_as": registry.asked_as,
         "grant": "held" if registry.holds else None,
-        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, Kind.PASSWORD, Kind.KEY) else None,
+        "namespace": identity.namespace if identity.kind in (Kind.ANONYMOUS, *PEOPLE) else None,
         "credential": identity.credential or None,
         "rules_omitted": omitted or None,
         "stale": identity.stale or None,

@@ -19,7 +19,7 @@ from slow_properties import slow_examples
 from some_ceilings import ceiling
 
 from tokenserver.errors import LoadError
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, PEOPLE, Identity, Kind
 from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.index import FEW, build_index
@@ -63,7 +63,7 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
         return one(pattern[0], parts[0]) and many(pattern[1:], parts[1:])
 
     tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
-    is_person, robot = identity.kind is Kind.PASSWORD, user.removeprefix("robot:")
+    is_person, robot = identity.kind in PEOPLE, user.removeprefix("robot:")
 
     def has(claims: Mapping[str, Any]) -> bool:
         globs = {name: [one] if isinstance(one, str) else one for name, one in claims.items()}
@@ -110,7 +110,7 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
         own = rule.get("own", {})  # the groups of the delegated file in which the rule stands
         mine = {
             Kind.ANONYMOUS: {"everyone", "anonymous"},
-            Kind.PASSWORD: {"everyone", "authenticated", f"user:{user}"},
+            **{kind: {"everyone", "authenticated", f"user:{user}"} for kind in PEOPLE},
             Kind.ROBOT: {"everyone", "robots", f"robot:{robot}"},
             Kind.WORKLOAD: {"everyone", "workloads", *(f"workload:{name}" for name in workloads)},
         }[identity.kind]
@@ -200,7 +200,7 @@ def rules_with(
 
 rules_for_people = rules_with(PRINCIPALS, patterns) | rules_with(CAPTURES, capturing_patterns)
 some_clients = st.lists(st.sampled_from([*PRINCIPALS, *MACHINES]), min_size=1, max_size=2, unique=True)
-machine_kinds = st.sampled_from([["robot"], ["workload"], ["password", "workload"], ["robot", "anonymous"]])
+machine_kinds = st.sampled_from([["robot"], ["workload"], ["password", "workload"], ["robot", "anonymous"], ["oidc"]])
 machine_conditions = conditions | st.builds(lambda when, kind: {**when, "kind": kind}, conditions, machine_kinds)
 claims = st.sampled_from([{"env": "prod"}, {"ref": "tags/*"}, {"env": ["prod", "test"], "repo": "o/a"}])
 claim_conditions = st.builds(lambda when, claims: {**when, "claims": claims}, st.just({}) | machine_conditions, claims)
@@ -262,7 +262,7 @@ contexts = st.builds(Context, st.sampled_from(["registry", "other"]), st.sampled
 users = st.builds(
     Identity,
     st.sampled_from([*USERS, "eve"]),
-    st.just(Kind.PASSWORD),
+    st.sampled_from([Kind.PASSWORD, Kind.OIDC]),
     groups=st.frozensets(st.sampled_from([*NAMES, *RULED]), max_size=6),
 )
 CLAIMS = {"repo": ["", "o/a", "o/b1", "o/a x"], "ref": ["", "main", "tags/1", "dev/x tags/1"], "env": ["", "prod"]}

@@ -96,14 +96,14 @@ def test_parts_that_have_clients() -> None:
     ("principal", "kinds"),
     [
         pytest.param("everyone", set(Kind), id="everyone"),
-        pytest.param("authenticated", {Kind.PASSWORD, Kind.KEY}, id="people"),
-        pytest.param("user:ann", {Kind.PASSWORD, Kind.KEY}, id="a person"),
+        pytest.param("authenticated", {Kind.PASSWORD, Kind.OIDC, Kind.KEY}, id="people"),
+        pytest.param("user:ann", {Kind.PASSWORD, Kind.OIDC, Kind.KEY}, id="a person"),
         pytest.param("robot:ci", {Kind.ROBOT}, id="a robot"),
         pytest.param("workload:web", {Kind.WORKLOAD}, id="a workload"),
-        pytest.param("group:other", {Kind.PASSWORD, Kind.KEY}, id="a directory's group"),
-        pytest.param("group:web", {Kind.PASSWORD, Kind.KEY}, id="a group of people"),
+        pytest.param("group:other", {Kind.PASSWORD, Kind.OIDC, Kind.KEY}, id="a directory's group"),
+        pytest.param("group:web", {Kind.PASSWORD, Kind.OIDC, Kind.KEY}, id="a group of people"),
         pytest.param("group:ops", set(), id="an empty group"),
-        pytest.param("group:mixed", {Kind.PASSWORD, Kind.KEY, Kind.ROBOT, Kind.WORKLOAD}, id="a group of all sorts"),
+        pytest.param("group:mixed", {*Kind} - {Kind.ANONYMOUS}, id="a group of all sorts"),
     ],
 )
 def test_kinds_of(principal: str, kinds: set[Kind]) -> None:

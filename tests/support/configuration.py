@@ -121,6 +121,26 @@ authentication:
       issuer: https://cluster.example.com
       audience: [cluster]
       keys: {file: cluster-jwks.json}
+  - oidc:
+      name: sso
+      preset: keycloak
+      issuer: https://sso.example.com/realms/corp
+      client_id: tokenserver
+      client_secret_file: oidc-secret
+      subject: upn
+      groups: {claim: roles, allow: ['reg-*'], strip: "team:"}
+      login_valid: 8h
+      recheck: 30m
+      ca_file: sso-ca.pem
+      leeway: 5s
+      cache: 10s
+  - oidc:
+      name: google
+      preset: google
+      issuer: https://accounts.google.com
+      client_id: 1.apps.googleusercontent.com
+      hosted_domain: example.com
+      accounts: open
 anonymous: true
 policies: policies/
 shadow_policies: candidate/

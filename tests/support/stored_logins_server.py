@@ -45,6 +45,7 @@ authentication:
       audience: here
       keys: {{file: jwks.json}}
       session: {session}
+{sources}
 anonymous: false
 policies: policies
 keys: keys
@@ -135,6 +136,7 @@ def stored_site(
     sections: str = "access_keys: {}\nrefresh_tokens: {}",
     cache: str = "60s",
     session: str = "1h",
+    sources: str = "",
 ) -> Iterator[StoredSite]:
     """A running server in a copy of the session's folder."""
     shutil.copytree(server_folder, folder)
@@ -145,7 +147,7 @@ def stored_site(
     (folder / "state").mkdir(mode=0o700)
     init_state_keys(folder / "keys")
     config = folder / "tokenserver.yaml"
-    config.write_text(CONFIG.format(issuer=ISSUER, cache=cache, session=session, sections=sections))
+    config.write_text(CONFIG.format(issuer=ISSUER, cache=cache, session=session, sections=sections, sources=sources))
     settings = load_settings(config, {})
     prepare_storage(settings)
     audit = Lines()

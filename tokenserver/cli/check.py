@@ -115,6 +115,9 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     for workload in settings.workload_sources:
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
         yield "workloads", f"{workload.name}: JWTs of {workload.issuer} for {audiences}; not contacted"
+    for provider in settings.oidc_sources:
+        redirect = provider.redirect_uri(settings.server.url)
+        yield "provider", f"{provider.name} at {provider.issuer_url}; not contacted; its redirect URI: {redirect}"
     for active in (ring.active for ring in snapshot.rings):
         yield "keys", f"{active.algorithm} until {active.not_after:%Y-%m-%d}"
     yield "realm", settings.server.realm

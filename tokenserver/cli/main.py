@@ -24,6 +24,7 @@ _COMMANDS = {
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
     "logins": LazyCommand("tokenserver.cli.logins", "logins", "List and end refresh tokens and sessions."),
+    "people": LazyCommand("tokenserver.cli.people", "people", "List people of OpenID providers, free names."),
     "policy": LazyCommand("tokenserver.cli.policy", "policy", "Test, query, lint and compare policies."),
     "registries": LazyCommand("tokenserver.cli.registries", "registries", "List, check and configure all registries."),
     "registry-config": LazyCommand(

@@ -13,6 +13,7 @@ from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import LogSettings, ServerSettings, Settings, Tls
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
+from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
@@ -23,8 +24,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "server": "Where the server listens, and how clients reach it.",
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
-        "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap` or"
-        " `workload`.",
+        "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap`,"
+        " `oidc` or `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -72,6 +73,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     UserSource: {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
+        "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
         "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
         " there are, and what they may do.",
     },
@@ -95,6 +97,32 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "url": "The URL of the key set (JWKS), by https.",
         "token_file": "A file with a bearer token for that URL, read for each request; Kubernetes demands one.",
         "file": "A file with the key set, for an issuer that this server cannot reach.",
+    },
+    OidcSettings: {
+        "name": "The name of the source in audit events, and in the redirect URI.",
+        "preset": "The kind of provider, which sets the defaults of the other keys.",
+        "issuer": "The `iss` of its ID tokens, below which its discovery document is; `preset: google` has one by"
+        " default.",
+        "client_id": "The id of this server as a client of the provider.",
+        "client_secret_file": "A file with the client's secret; without it, this server is a public client, with PKCE.",
+        "subject": "The claim with the name by which policies know the person, in lower case; by default as the preset"
+        " says. With `email`, the provider must have verified the address.",
+        "hosted_domain": "With `preset: google`: the domain of the organization whose people may log in.",
+        "groups": "How a person's groups are found; by default as the preset says.",
+        "accounts": "The name of the htpasswd or ldap source whose people log in here: it knows their groups, and"
+        " whether they may still log in.",
+        "login_valid": "How long after a login the person's credentials work without another one.",
+        "recheck": "How often the provider is asked whether the person still exists, and in which groups; it must give"
+        " refresh tokens (`offline_access`).",
+        "ca_file": "The certificate authorities that the provider's certificate is verified against, as a PEM file; by"
+        " default those of the system.",
+        "leeway": "By how much the clocks of the provider and of this server may differ; at most 60 s.",
+        "cache": "For how long what is known of a person is used without looking it up again.",
+    },
+    OidcGroups: {
+        "claim": "The claim of the ID token that lists the names of a person's groups.",
+        "allow": "Wildcard patterns of the group names to keep, such as `reg-*`; by default all are kept.",
+        "strip": "Text that is removed from the beginning of each name first, such as `/`.",
     },
     HtpasswdSettings: {
         "file": "The htpasswd file. `tokenserver users` edits it; changes are live within two seconds.",

@@ -16,6 +16,7 @@ from tokenserver.config.keys import Keys
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
+from tokenserver.config.sources.oidc import OidcGroups
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.json_schema import DIALECT
 
@@ -54,6 +55,7 @@ def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
     for name in ("url", "base", "strip_domain"):
         _allow_one(sections.get(Ldap.__name__, {}).get("properties", {}), name)
     _allow_one(sections.get(LdapGroups.__name__, {}).get("properties", {}), "base")
+    _allow_one(sections.get(OidcGroups.__name__, {}).get("properties", {}), "allow")
     _allow_one(sections.get(WorkloadSettings.__name__, {}).get("properties", {}), "audience")
     return {"$schema": DIALECT, "title": title, **{key: value for key, value in schema.items() if key != "title"}}
 

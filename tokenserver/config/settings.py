@@ -32,7 +32,8 @@ from tokenserver.config.keys import Keys, KeySet
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.sources.names import rule_of
-from tokenserver.config.sources.user_source import UserSource
+from tokenserver.config.sources.oidc import OidcSettings
+from tokenserver.config.sources.user_source import UserSource, require_issuers_apart, require_known_accounts
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
@@ -153,13 +154,22 @@ class Settings(Section):
         if ROBOTS in names:
             message = f"the name {ROBOTS!r} means the robots of policy files; fix: choose another name"
             raise PlacedError((names.index(ROBOTS),), message)
-        users = [index for index, source in enumerate(authentication) if source.workload is None]
+        users = [index for index, source in enumerate(authentication) if source.htpasswd or source.ldap]
         for index in users[:-1]:
             source = authentication[index]
             if source.ldap is not None and source.ldap.user_dn_template is not None:
                 message = "without bind_dn an unknown user looks like a wrong password, so this source must come last"
                 raise PlacedError((index, "ldap", "user_dn_template"), message)
+        require_known_accounts(authentication)
         return authentication
+
+    @model_validator(mode="after")
+    def _people_of_providers_are_stored(self) -> Self:
+        index = next((index for index, source in enumerate(self.authentication) if source.oidc is not None), None)
+        if index is not None and self.storage is None:
+            message = f"needs a storage, which keeps who its people are; fix: add storage: {USUAL_FILE}"
+            raise PlacedError(("authentication", index, "oidc"), message)
+        return self
 
     @model_validator(mode="after")
     def _some_client_can_get_a_token(self) -> Self:
@@ -169,16 +179,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _workload_sources_differ(self) -> Self:
-        before: list[WorkloadSettings] = []
-        for index, source in enumerate(self.authentication):
-            if (workload := source.workload) is None:
-                continue
-            for other in before:
-                shared = workload.audiences(self.server.url) & other.audiences(self.server.url)
-                if workload.issuer == other.issuer and shared:
-                    message = f"has the issuer and an audience of {other.name}, so no JWT tells which one is meant"
-                    raise PlacedError(("authentication", index, "workload", "audience"), message)
-            before.append(workload)
+        require_issuers_apart(self.authentication, self.server.url)
         return self
 
     @model_validator(mode="after")
@@ -222,8 +223,13 @@ class Settings(Section):
 
     @property
     def user_sources(self) -> tuple[UserSource, ...]:
-        """The sources of users, in the order in which they are asked."""
-        return tuple(source for source in self.authentication if source.workload is None)
+        """The sources of users with passwords, in the order in which they are asked."""
+        return tuple(source for source in self.authentication if source.htpasswd or source.ldap)
+
+    @property
+    def oidc_sources(self) -> tuple[OidcSettings, ...]:
+        """The OpenID providers at which people log in."""
+        return tuple(source.oidc for source in self.authentication if source.oidc is not None)
 
     @property
     def workload_sources(self) -> tuple[WorkloadSettings, ...]:
@@ -243,7 +249,8 @@ class Settings(Section):
     @property
     def namespaces(self) -> Namespaces | None:
         """What the user sources map names to; None if none of them maps any."""
-        rules = frozenset(rule_of(source.names) for source in self.user_sources)
+        people = [source for source in self.authentication if source.workload is None]
+        rules = frozenset(rule_of(source.names) for source in people)
         return None if rules <= {None} else Namespaces(rules)
 
     def issuer_of(self, registry: RegistrySettings) -> str:

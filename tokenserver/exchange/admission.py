@@ -33,6 +33,9 @@ MAX_PAGES, PAGE_QUEUE = 2, 16
 """Requests for pages and the API that one worker answers concurrently, and that queue beside those for tokens. A page
 takes as long as several tokens, and people do not ask for many."""
 
+MAX_PROVIDER_LOGINS = 8
+"""Logins that one worker completes concurrently at OpenID providers, which may be slow, and are not waited for."""
+
 SPARE_THREADS = 8
 """Threads for what never queues: rejections and health checks."""
 
@@ -42,7 +45,7 @@ def threads_for(logins: int) -> int:
 
     Bodies in transit need none.
     """
-    return CONCURRENCY + QUEUE_SIZE + logins + MAX_PAGES + PAGE_QUEUE + SPARE_THREADS
+    return CONCURRENCY + QUEUE_SIZE + logins + MAX_PAGES + PAGE_QUEUE + MAX_PROVIDER_LOGINS + SPARE_THREADS
 
 
 class AdmissionControl(Bulkhead):

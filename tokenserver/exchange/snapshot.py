@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.authn.chain import Chain
+from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.errors import InvalidRequest
@@ -23,7 +24,8 @@ class Snapshot:
 
     `registries` has each registry under all of its service names. `candidate` is the shadow policy set, if there is
     one. `own_issuers` sign for the registries that have keys of their own, by their `service`; `issuer` signs for all
-    others. `workload_sources` are those whose JWTs `chain` accepts. `owners` finds people and machines without their
+    others. `workload_sources` are those whose JWTs `chain` accepts, `oidc_sources` those where
+    people log in by a browser. `owners` finds people and machines without their
     credentials, if there is a storage. `restricting` caches `restricting_rule` by
     `service`, and `rulings` what was decided in this snapshot.
     """
@@ -35,6 +37,7 @@ class Snapshot:
     candidate: PolicySet | None = None
     own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
     workload_sources: tuple[WorkloadSource, ...] = ()
+    oidc_sources: tuple[OidcSource, ...] = ()
     owners: Owners | None = None
     restricting: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
     rulings: RulingCache = field(default_factory=RulingCache, compare=False, repr=False)

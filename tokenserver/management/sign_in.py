@@ -6,6 +6,7 @@ A login is the same as that of a token request: the same sources, the same throt
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.authn.classification import classify
@@ -81,16 +82,25 @@ class SignIn:
         return self._begin(identity, Visitor(client, agent, request_id), sub=None, sid=None)
 
     def failed(
-        self, error: TokenserverError, username: str, *, client: Address | None, agent: str | None, request_id: str
+        self,
+        error: TokenserverError,
+        username: str | None,
+        *,
+        client: Address | None,
+        agent: str | None,
+        request_id: str,
+        source: str | None = None,
     ) -> None:
-        """Record a login that failed with this error; `username` is as typed.
+        """Record a login that failed with this error; `username` is as typed, `source` is where it was not typed.
 
         Raises:
             AuditUnavailable: the event could not be written.
         """
         visitor = Visitor(client, agent, request_id)
+        who = {} if username is None else {"username": cut(shown(username))}
+        where = {} if source is None else {"source": source}
         facts = {"outcome": outcome_of(error), "reason": cut(reason_of(error))}
-        self._record(_event(visitor, username=cut(shown(username)), **facts))
+        self._record(_event(visitor, **who, **where, **facts))
 
     def begin(
         self,
@@ -127,6 +137,8 @@ class SignIn:
             return None
         except InvalidCredentials:
             return None
+        if identity.kind is not session.kind:  # somebody whom a provider has authenticated for a directory
+            identity = replace(identity, kind=session.kind)
         return Actor(identity, request_id, client, agent, session, float(session.made))
 
     def end(self, actor: Actor) -> None:

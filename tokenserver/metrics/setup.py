@@ -54,7 +54,7 @@ def label_names(settings: Settings) -> LabelNames:
         sources=tuple(source.name for source in settings.authentication),
         directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
         keys=tuple(str(keys.folder) for keys in settings.key_sets()),
-        issuers=tuple(source.name for source in settings.authentication if source.workload is not None),
+        issuers=tuple(source.name for source in settings.authentication if source.workload or source.oidc),
     )
 
 

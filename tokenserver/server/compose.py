@@ -19,7 +19,6 @@ from tokenserver.config.settings import KeySet, Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
-from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
@@ -53,8 +52,9 @@ from tokenserver.server.sources.directory_files import (
     directory_files,
     load_directory_files,
 )
+from tokenserver.server.sources.oidc_sources import files_of_provider, watched_provider
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
-from tokenserver.server.sources.workload_sources import files_of_workloads, workload_source
+from tokenserver.server.sources.workload_sources import files_of_workloads, watched_workloads
 from tokenserver.server.stored.optional import optional_storage
 from tokenserver.server.stored.parts import StoredParts, require_findable_owners
 from tokenserver.server.url_warnings import url_warnings
@@ -154,12 +154,13 @@ def watched_parts(
     `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
     """
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
-    workloads = [_watched_workloads(source, settings.server.url) for source in settings.workload_sources]
+    workloads = [watched_workloads(source, settings.server.url) for source in settings.workload_sources]
+    providers = [watched_provider(source, settings.server.url) for source in settings.oidc_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
     policies = [_watched_policies(settings, PoliciesPart, "policies", settings.policies, marked)]
     if settings.shadow_policies is not None:
         policies.append(_watched_policies(settings, ShadowPart, "shadow_policies", settings.shadow_policies, marked))
-    return [*users, *workloads, *keys, *policies]
+    return [*users, *workloads, *providers, *keys, *policies]
 
 
 def _watched_policies(
@@ -181,11 +182,6 @@ def _watched_source(source: UserSource, protection: Protection | None) -> FilesP
         file = _htpasswd_file(source.htpasswd, protection)
         return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
     return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
-
-
-def _watched_workloads(source: WorkloadSettings, server: str) -> FilesPart:
-    files = files_of_workloads(source)
-    return FilesPart("workloads", source.name, lambda _: workload_source(source, server), lambda: files)
 
 
 def _watched_keys(key_set: KeySet) -> FilesPart:
@@ -239,8 +235,10 @@ def watched_files(settings: Settings) -> list[Path]:
     """The files and folders whose changes are reloaded."""
     users = [file for source in settings.user_sources for file in _files_of(source)]
     workloads = [file for source in settings.workload_sources for file in files_of_workloads(source)]
+    providers = [file for source in settings.oidc_sources for file in files_of_provider(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
-    return [*users, *workloads, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
+    folders = [settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
+    return [*users, *workloads, *providers, *folders]
 
 
 def _files_of(source: UserSource) -> Iterator[Path]:

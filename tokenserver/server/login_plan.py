@@ -53,6 +53,8 @@ def _lifetime(source: UserSource) -> CacheLifetime:
         return CacheLifetime(source.ldap.cache, source.ldap.stale_grace)
     if source.workload is not None:
         return CacheLifetime(source.workload.cache)
+    if source.oidc is not None:
+        return CacheLifetime(source.oidc.cache)
     return CacheLifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
 
 

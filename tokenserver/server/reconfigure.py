@@ -76,6 +76,8 @@ def definitions(settings: Settings) -> dict[tuple[str, str], object]:
     found: dict[tuple[str, str], object] = {("users", source.name): source for source in settings.user_sources}
     for workload in settings.workload_sources:
         found["workloads", workload.name] = (workload, workload.audiences(settings.server.url))
+    for provider in settings.oidc_sources:
+        found["oidc", provider.name] = (provider, settings.server.url)
     for keys in settings.key_sets():
         verifiers = [(registry.service, registry.compat, registry.algorithm) for registry in keys.registries]
         found["keys", str(KeyFolder(keys.folder).path)] = verifiers

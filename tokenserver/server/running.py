@@ -115,7 +115,7 @@ class RunningServer:
             jump=self.clock.jump() or 0.0,
             configuration=self.notice().state,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
-            issuer_keys={one.name: (one.age, one.is_failing) for one in issuer_keys(snapshot.workload_sources)},
+            issuer_keys={one.name: (one.age, one.is_failing) for one in self._issuers()},
             storage=None if self.storage is None else self.storage.gauges,
         )
 
@@ -124,7 +124,8 @@ class RunningServer:
             self.trail.check()
 
     def _issuers(self) -> Iterator[IssuerKeys]:
-        return issuer_keys(self.live.snapshot().workload_sources)
+        snapshot = self.live.snapshot()
+        return issuer_keys((*snapshot.workload_sources, *snapshot.oidc_sources))
 
     def _samples(self, meter: Meter, stop: threading.Event) -> None:
         while not stop.wait(SAMPLE_SECONDS):

@@ -9,6 +9,8 @@ from tokenserver.authn.chain import Chain, joined_stamp
 from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.oidc.client import ProviderClient
+from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.authn.stored.backend import StoredCredentials
@@ -16,11 +18,13 @@ from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.registry_keys import registries_of
+from tokenserver.server.sources.oidc_sources import oidc_sources
 from tokenserver.server.sources.workload_sources import DeclaredWorkloads
 from tokenserver.server.stored.parts import StoredParts
 from tokenserver.tokens.issuer import TokenIssuer
@@ -29,7 +33,8 @@ Key = tuple[str, str]
 """A part: its kind and its name."""
 
 Values = Mapping[Key, object]
-"""The loaded value of each part: `Htpasswd` or `LdapDirectory` for users (by source), `TokenIssuer` for keys (by
+"""The loaded value of each part: `Htpasswd` or `LdapDirectory` for users (by source), `ProviderClient` for OpenID
+providers (oidc, by source), `TokenIssuer` for keys (by
 folder), `PolicySet` for policies and shadow policies (without a name; the latter may be None)."""
 
 Source = Htpasswd | LdapDirectory
@@ -90,15 +95,19 @@ class Composer:
         workloads = DeclaredWorkloads(trusted, policies.groups.workloads) if trusted else None
         robots = self._robots_of(policies)
         known = users if self._protection is None else [_ShelteredUsers(one, self._protection) for one in users]
-        owners = None
+        owners, providers = None, tuple[OidcSource, ...]()
         if self._stored is not None:
             namespaces = known if settings.namespaces is not None else ()
-            owners = Owners(known, joined_stamp(users), robots, workloads, namespaces, self._protection)
+            clients = {name: cast("ProviderClient", value) for (kind, name), value in values.items() if kind == "oidc"}
+            providers = oidc_sources(settings, clients, known, self._stored.openid)
+            people = (*known, *providers)  # whose passwords count comes first
+            owners = Owners(people, joined_stamp(users), robots, workloads, namespaces, self._protection)
         return Snapshot(
             registries=self._registries,
             chain=_chain(settings, users, known, self._protection, robots, workloads, self._stored, owners),
             owners=owners,
             workload_sources=() if workloads is None else workloads.sources,
+            oidc_sources=providers,
             policies=policies,
             issuer=issuers[str(settings.keys.folder)],
             candidate=cast("PolicySet | None", values.get(("shadow_policies", ""))),
@@ -145,7 +154,9 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
     equal = EqualWork(sources, _directly if protection is None else protection.through)
     credentials = None
     if stored is not None and owners is not None:
-        uncached = [one.name for one in settings.user_sources if one.ldap is not None and one.ldap.cache == 0]
+        asked = [(one.name, one.cache) for one in _directories(settings)]
+        asked += [(one.name, one.cache) for one in settings.oidc_sources]
+        uncached = [name for name, seconds in asked if seconds == 0]
         credentials = StoredCredentials(stored.index, owners, stored.endings, stored.networks, uncached=uncached)
     return Chain(
         sources if protection is None else [protection.sheltered(source) for source in sources],
@@ -159,6 +170,10 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
         workloads=workloads,
         issuer_of=looks_like_jwt,
     )
+
+
+def _directories(settings: Settings) -> list[Ldap]:
+    return [one.ldap for one in settings.user_sources if one.ldap is not None]
 
 
 def _directly(_source: object, question: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from tokenserver.authn.ldap.dn import (
     escape_value,
     fill,
     is_below,
-    matches,
     outermost,
     parse_dn,
     rdn_values,
@@ -150,24 +148,6 @@ def test_the_names_in_a_dn(dn: str, expected: tuple[str, ...]) -> None:
     assert not same_attribute("cn", "uid")
 
 
-@pytest.mark.parametrize(
-    ("glob", "name", "expected"),
-    [
-        ("reg-*", "reg-web", True),
-        ("REG-*", "reg-web", True),
-        ("reg-*", "xreg-web", False),
-        ("reg", "reg-web", False),
-        ("*", "", True),
-        ("a.c", "abc", False),
-        ("*a*b*", "xxaxxbxx", True),
-        ("[a]", "a", False),
-    ],
-)
-def test_globs(glob: str, name: str, expected: bool) -> None:
-    """A star is any run of characters; everything else is literal."""
-    assert matches(glob, name) is expected
-
-
 SPECIAL = r' #\,+"<>;=a%02'
 """Special characters of DNs, and some others."""
 
@@ -235,28 +215,6 @@ def test_no_dn_holds_a_bare_nul(dn: str) -> None:
     with pytest.raises(NotADn):
         parse_dn(dn)
     assert parse_dn(r'cn="a\00b",dc=x')[0] == (("cn", "a\0b"),)
-
-
-def _slow_match(glob: str, name: str) -> bool:
-    """What `matches` decides, in the simplest way: a star is nothing, or one character more."""
-    if not glob:
-        return not name
-    if glob[0] == "*":
-        return _slow_match(glob[1:], name) or (bool(name) and _slow_match(glob, name[1:]))
-    return name[:1] == glob[0] and _slow_match(glob[1:], name[1:])
-
-
-@given(st.text("ab*", max_size=7), st.text("ab", max_size=7))
-def test_globs_match_as_in_the_simplest_way(glob: str, name: str) -> None:
-    """However stars and literal parts follow each other."""
-    assert matches(glob, name) is _slow_match(glob, name)
-
-
-def test_a_hostile_name_takes_no_time() -> None:
-    """The work for a name is bounded, whatever stars the glob has: anybody who may create groups can name them."""
-    begin = time.process_time()
-    assert not matches("*a" * 12 + "*b", "a" * 255)
-    assert time.process_time() - begin < 1
 
 
 @given(st.text("abc=,+ ", max_size=12))

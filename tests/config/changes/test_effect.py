@@ -107,24 +107,29 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
         "authentication[htpasswd] (removed)",
         *(
             f"authentication[{name}] (added)"
-            for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster")
+            for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster", "sso", "google")
         ),
     ]
 
 
 def test_a_storage_that_is_removed_waits(folder: Path) -> None:
     """What needed it is gone immediately."""
-    new = REFERENCE.replace(STORAGE, "").replace(KEYS, "").replace(TOKENS, "")
+    sources = REFERENCE[REFERENCE.index("  - oidc:") : REFERENCE.index("anonymous:")]
+    new = REFERENCE.replace(STORAGE, "").replace(KEYS, "").replace(TOKENS, "").replace(sources, "")
     now, waiting, found = effect(folder, REFERENCE, new)
-    assert (now, waiting) == (["access_keys", "refresh_tokens"], ["storage"])
+    removed = ["authentication[sso] (removed)", "authentication[google] (removed)"]
+    assert (now, waiting) == ([*removed, "access_keys", "refresh_tokens"], ["storage"])
     assert found.in_force.storage is not None
 
 
 def test_what_needs_a_new_storage_waits_with_it(folder: Path) -> None:
     """And the rest of the file does not wait."""
-    new = f"{MINIMAL}storage: s.db\naccess_keys: {{}}\nrefresh_tokens: {{}}\nanonymous: true\n"
+    provider = "oidc: {name: sso, preset: dex, issuer: https://sso.example.com, client_id: x}"
+    sources = MINIMAL.replace("}}]", f"}}}}, {{{provider}}}]")
+    new = f"{sources}storage: s.db\naccess_keys: {{}}\nrefresh_tokens: {{}}\nanonymous: true\n"
     now, waiting, _ = effect(folder, MINIMAL, new)
-    assert (now, waiting) == (["anonymous"], ["storage", "access_keys", "refresh_tokens"])
+    added = "authentication[sso] (added)"
+    assert (now, waiting) == (["anonymous"], [added, "storage", "access_keys", "refresh_tokens"])
 
 
 def test_a_storage_that_appears_waits(folder: Path) -> None:

@@ -33,8 +33,8 @@ class Dex:
     def __init__(self, port: int, url: str, client_secret: str, password: str) -> None:
         self.port = port
         self.url = url
-        self._client_secret = client_secret
-        self._password = password
+        self.client_secret = client_secret
+        self.password = password
 
     def id_token(self, client: str, *also: str, user: str = "builder") -> str:
         """An ID token of this user for this client, and for these others as well."""
@@ -42,10 +42,10 @@ class Dex:
         fields = {
             "grant_type": "password",
             "username": f"{user}@example.com",
-            "password": self._password,
+            "password": self.password,
             "scope": scope,
         }
-        headers = web.FORM | web.basic(client, self._client_secret)
+        headers = web.FORM | web.basic(client, self.client_secret)
         target = f"{urllib.parse.urlsplit(self.url).path}/token"
         answer = web.request(self.port, "POST", target, headers=headers, body=web.form(**fields))
         assert answer.status == 200, answer
@@ -55,12 +55,21 @@ class Dex:
 
 
 @contextmanager
-def dex(folder: Path, clients: Sequence[str], *, tokens: str = "10m", keys: str = "6h") -> Iterator[Dex]:
+def dex(
+    folder: Path,
+    clients: Sequence[str],
+    *,
+    tokens: str = "10m",
+    keys: str = "6h",
+    port: int | None = None,
+    redirects: Sequence[str] = (),
+) -> Iterator[Dex]:
     """A real dex with these clients. `tokens` is the lifetime of ID tokens, `keys` that of signing keys.
 
-    dex looks every 30 seconds whether its signing key is due.
+    dex looks every 30 seconds whether its signing key is due. With `redirects`, browsers log in, too: by a password,
+    or by the connector `mock`, which asks for nothing.
     """
-    program, port = need("dex"), free_port()
+    program, port = need("dex"), port or free_port()
     client_secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     made = Dex(port, f"http://localhost:{port}/dex", client_secret, password)
     password_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
@@ -71,8 +80,15 @@ def dex(folder: Path, clients: Sequence[str], *, tokens: str = "10m", keys: str 
         "oauth2": {"passwordConnector": "local", "skipApprovalScreen": True},
         "expiry": {"idTokens": tokens, "signingKeys": keys},
         "enablePasswordDB": True,
+        "connectors": [{"type": "mockCallback", "id": "mock", "name": "Mock"}] if redirects else [],
         "staticClients": [
-            {"id": one, "name": one, "secret": client_secret, "trustedPeers": [peer for peer in clients if peer != one]}
+            {
+                "id": one,
+                "name": one,
+                "secret": client_secret,
+                "redirectURIs": [*redirects],
+                "trustedPeers": [peer for peer in clients if peer != one],
+            }
             for one in clients
         ],
         "staticPasswords": [

@@ -31,6 +31,13 @@ class WorkloadIssuer:
         form = {"grant_type": "client_credentials", "claims": json.dumps(payload | claims)}
         if header is not None:
             form["header"] = json.dumps(header)
+        return self._ask(form)
+
+    def say(self, **claims: Any) -> None:
+        """Say this of whoever logs in at this issuer from now on."""
+        self._ask({"grant_type": "client_credentials", "claims": "{}", "next": json.dumps(claims)})
+
+    def _ask(self, form: Mapping[str, str]) -> str:
         body = urllib.parse.urlencode(form).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = web.request(self.port, "POST", "/token", headers=headers, body=body)

@@ -1,4 +1,5 @@
 // An issuer of JWTs on a loopback port: discovery, keys, and JWTs with the claims that the form of a token request has.
+// A request with `next` says which claims the ID tokens of logins have from then on.
 // usage: node issuer.mjs MODULES PORT
 import { pathToFileURL } from "node:url";
 
@@ -9,8 +10,10 @@ const { OAuth2Server } = await import(
 
 const server = new OAuth2Server();
 await server.issuer.keys.generate("RS256");
+let next = {};
 server.service.on("beforeTokenSigning", (token, request) => {
-  token.payload = { ...token.payload, ...JSON.parse(request.body.claims) };
+  next = JSON.parse(request.body.next ?? JSON.stringify(next));
+  token.payload = { ...token.payload, ...(request.body.claims ? JSON.parse(request.body.claims) : next) };
   token.header = { ...token.header, ...JSON.parse(request.body.header ?? "{}") };
 });
 await server.start(Number(port), "127.0.0.1");

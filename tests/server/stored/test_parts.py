@@ -40,6 +40,14 @@ def test_owners_that_cannot_be_looked_up() -> None:
     )
 
 
+def test_people_of_a_provider_whose_names_cannot_be_compared() -> None:
+    """Whether a directory knows the name of somebody who logs in at a provider must be known, too."""
+    ldap = _settings().authentication[0].model_dump(exclude_unset=True)
+    provider = {"name": "sso", "preset": "dex", "issuer": "https://sso.example.com", "client_id": "x"}
+    with pytest.raises(LoadError, match="cannot be combined with oidc"):
+        require_findable_owners(_settings(authentication=[ldap, {"oidc": provider}]))
+
+
 def test_refresh_terms() -> None:
     """Only where they are configured, and not where a registry says no."""
     assert refresh_terms(_settings()) is None

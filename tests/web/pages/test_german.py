@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenserver.authn.oidc import refusals
 from tokenserver.web.pages import login
 from tokenserver.web.pages.account import admin, overview, robots
 from tokenserver.web.pages.account.secret_form import LIFETIMES, USES
@@ -39,7 +40,8 @@ def tables() -> set[str]:
     """The texts in the tables that templates are given."""
     notes = {text for module in (overview, admin, login, robots) for text in module.NOTES.values()}
     rows = {text for _, text in LIFETIMES} | {text for text, _ in USES.values()} | {text for _, text in HOME_PLACES}
-    return notes | rows | {text for _, text, _ in NAVIGATION}
+    refused = {text for name, text in vars(refusals).items() if name.isupper()}
+    return notes | refused | rows | {text for _, text, _ in NAVIGATION}
 
 
 def problems() -> set[str]:
@@ -65,7 +67,7 @@ def test_every_text_of_a_template() -> None:
 
 def test_every_text_is_used() -> None:
     """A text that has gone from the pages goes from the translations."""
-    assert GERMAN.keys() - translated() - written() == set()
+    assert GERMAN.keys() - translated() - written() - tables() == set()
 
 
 @pytest.mark.parametrize("text", sorted(GERMAN))

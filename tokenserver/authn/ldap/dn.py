@@ -1,4 +1,4 @@
-"""Escaping for LDAP filters (RFC 4515), parsing of distinguished names (RFC 4514), and globs for group names."""
+"""Escaping for LDAP filters (RFC 4515), and parsing of distinguished names (RFC 4514)."""
 
 from __future__ import annotations
 
@@ -146,21 +146,6 @@ def rdn_values(dn: str, kind: str) -> tuple[str, ...]:
     """
     rdns = parse_dn(dn)
     return tuple(value for name, value in rdns[0] if same_attribute(name, kind)) if rdns else ()
-
-
-def matches(glob: str, name: str) -> bool:
-    """Whether `name` matches `glob`: `*` is any run of characters; everything else is literal, ignoring case."""
-    return _compiled(glob).fullmatch(name.casefold()) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(glob: str) -> re.Pattern[str]:
-    first, *rest = (re.escape(part.casefold()) for part in re.sub(r"\*+", "*", glob).split("*"))
-    if not rest:
-        return re.compile(first)
-    # Each inner part is matched where it occurs first, without backtracking, which would take hours on a hostile name.
-    inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
 
 
 def _plain(text: str) -> str:

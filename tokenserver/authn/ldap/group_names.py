@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, Directory, GroupSettings
-from tokenserver.authn.ldap.dn import NotADn, is_below, matches, rdn_values, same_attribute
+from tokenserver.authn.ldap.dn import NotADn, is_below, rdn_values, same_attribute
 from tokenserver.authn.ldap.entry import Refused, normalize_name
 from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.name_globs import matches
 
 MAX_LOST = 5
 """Number of unnamed groups whose DNs an identity keeps."""

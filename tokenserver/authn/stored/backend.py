@@ -11,7 +11,7 @@ from tokenserver.authn.stored.new_networks import NewNetworks
 from tokenserver.authn.stored.owners import Owners, with_credential
 from tokenserver.authn.stored.ports import Address, KeyIndex
 from tokenserver.credentials import AccessKeyForm, Key
-from tokenserver.errors import AccountEnded, InvalidCredentials, UnknownRefreshToken, UnusableAccessKey
+from tokenserver.errors import AccountEnded, InvalidCredentials, LoginTooOld, UnknownRefreshToken, UnusableAccessKey
 from tokenserver.identity import Identity
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.storage.credential import StoredCredential
@@ -98,6 +98,9 @@ class StoredCredentials:
             if credential.form is AccessKeyForm.REFRESH:  # not a key: its owner made it on purpose, and may return
                 self._endings.end(credential.id, error.reason)
             raise _refusal(credential, error.reason) from error
+        except LoginTooOld as error:
+            public = f"the owner of the {NOUNS[credential.form]} has to log in again: {error.login_page}"
+            raise UnusableAccessKey(f"{credential.id} of {credential.owner}: {error.reason}", public) from error
         except InvalidCredentials as error:
             raise _refusal(credential, error.reason) from error
 

@@ -6,7 +6,7 @@ Nothing of what is read is true before the signature is verified. Members of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,28 +60,34 @@ def looks_like_jwt(text: str) -> str | None:
         return None
 
 
-def read_jwt(text: str) -> UnverifiedJwt:
-    """Read a JWT in its compact form.
+JWT_TYPES = frozenset({"jwt"})
+"""The values of `typ` in lower case that a JWT has, unless it is made for a purpose of its own."""
+
+
+def read_jwt(text: str, *, types: Collection[str] = JWT_TYPES, most: int = MAX_JWT) -> UnverifiedJwt:
+    """Read a JWT in its compact form, of `most` bytes.
+
+    `types` are the accepted values of `typ`, if it is there, in lower case.
 
     Raises:
-        RefusedJwt: it is larger than `MAX_JWT` bytes; has not three parts of canonical base64url; header or payload is
-            not a strict JSON object; `typ` is another than `JWT`; `alg` is not in `ALGORITHMS`; `crit` or `b64` is
+        RefusedJwt: it is larger than `most` bytes; has not three parts of canonical base64url; header or payload is
+            not a strict JSON object; `typ` is another one; `alg` is not in `ALGORITHMS`; `crit` or `b64` is
             there.
     """
-    if len(text) > MAX_JWT:
-        raise RefusedJwt(f"is larger than {MAX_JWT} bytes")
+    if len(text) > most:
+        raise RefusedJwt(f"is larger than {most} bytes")
     parts = text.split(".")
     if len(parts) != 3:
         raise RefusedJwt("has not three parts")
     header = _object(parts[0], "header")
     claims = _object(parts[1], "payload")
     signature = _bytes(parts[2], "signature")
-    algorithm, key_id = _checked_header(header)
+    algorithm, key_id = _checked_header(header, types)
     signed = f"{parts[0]}.{parts[1]}".encode("ascii")
     return UnverifiedJwt(_issuer(claims), algorithm, key_id, claims, signed, signature)
 
 
-def _checked_header(header: Mapping[str, Any]) -> tuple[str, str | None]:
+def _checked_header(header: Mapping[str, Any], types: Collection[str]) -> tuple[str, str | None]:
     """The algorithm and the key id of a header.
 
     Raises:
@@ -89,7 +95,7 @@ def _checked_header(header: Mapping[str, Any]) -> tuple[str, str | None]:
     """
     # Kubernetes sends no `typ`. `at+jwt`, `logout+jwt` and others are made for another purpose.
     kind = header.get("typ", "JWT")
-    if not isinstance(kind, str) or kind.lower() != "jwt":
+    if not isinstance(kind, str) or kind.lower() not in types:
         raise RefusedJwt("is of another type: its typ is not JWT")
     for member in ("crit", "b64"):
         if member in header:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tokenserver.authn.workload.issuer_urls import require_safe
 from tokenserver.authn.workload.key_obstacles import Obstacle
@@ -100,12 +100,16 @@ class Discovery:
     """The keys that the discovery document of `issuer` names. It must name the same issuer, byte for byte.
 
     `issuer` is a URL: https, or http at this machine (`require_safe`). Credentials are never sent, since the document
-    chooses where the keys are.
+    chooses where the keys are. `read` gets the whole document before the keys are fetched, and raises `KeysNotFetched`
+    if it needs more than that.
     """
 
-    def __init__(self, issuer: str, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, issuer: str, context: ssl.SSLContext, *, read: Callable[[Mapping[str, Any]], None] = lambda _: None
+    ) -> None:
         self._issuer = issuer
         self._client = _Client(context, None)
+        self._read = read
 
     def __call__(self) -> FetchedKeys:
         """See `KeyOrigin`."""
@@ -119,6 +123,7 @@ class Discovery:
         if issuer != self._issuer:
             other = Obstacle(issuer=issuer if isinstance(issuer, str) else "")
             raise KeysNotFetched("the discovery document is of another issuer", other)
+        self._read(found)
         url = found.get("jwks_uri")
         try:
             require_safe(url if isinstance(url, str) else "", may_be_plain=self._issuer.startswith("http://"))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from tokenserver.authn.workload.claims import as_pairs, flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
+from tokenserver.authn.workload.jwt_times import checked_times
 from tokenserver.authn.workload.key_sets import IssuerKey
 from tokenserver.authn.workload.presets import is_spiffe_id
 from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
@@ -63,34 +64,23 @@ def verify(jwt: UnverifiedJwt, trusted: TrustedIssuer, keys: KeysOfIssuer, *, no
     """
     if jwt.algorithm not in trusted.algorithms:
         raise RefusedJwt("has an alg that is not accepted from its issuer")
-    key = keys.key(jwt.key_id, jwt.algorithm)
-    if not key.has_signed(jwt.algorithm, jwt.signed, jwt.signature):
-        raise RefusedJwt("has a wrong signature")
-    end = _checked_times(jwt.claims, trusted, now)
+    require_signature(jwt, keys)
+    end = checked_times(jwt.claims, leeway=trusted.leeway, max_age=trusted.max_age, now=now)
     _check_audience(jwt.claims, trusted.audiences)
     subject = _checked_subject(jwt.claims, trusted.trust_domain)
     return VerifiedWorkload(trusted.name, subject, flatten(jwt.claims, trusted.preset.aliases), end)
 
 
-def _checked_times(claims: Mapping[str, Any], trusted: TrustedIssuer, now: float) -> int:
-    """The moment from which the JWT is refused."""
-    until, since = _moment(claims, "exp"), _moment(claims, "iat")
-    if now >= until + trusted.leeway:
-        raise RefusedJwt("has expired")
-    if since > now + trusted.leeway:
-        raise RefusedJwt("has an iat in the future")
-    if "nbf" in claims and _moment(claims, "nbf") > now + trusted.leeway:
-        raise RefusedJwt("is not valid yet: its nbf is in the future")
-    if not 0 < until - since <= trusted.max_age:
-        raise RefusedJwt(f"has not 1 to {trusted.max_age} s from iat to exp (max_age)")
-    return until + trusted.leeway
+def require_signature(jwt: UnverifiedJwt, keys: KeysOfIssuer) -> None:
+    """Verify the signature of a JWT by the keys of its issuer.
 
-
-def _moment(claims: Mapping[str, Any], name: str) -> int:
-    moment = claims.get(name)
-    if type(moment) is not int:  # a bool is one for isinstance
-        raise RefusedJwt(f"has no {name} that is an integer")
-    return moment
+    Raises:
+        RefusedJwt: there is no such key, or the signature is wrong.
+        BackendUnavailable: the keys of the issuer are not known.
+    """
+    key = keys.key(jwt.key_id, jwt.algorithm)
+    if not key.has_signed(jwt.algorithm, jwt.signed, jwt.signature):
+        raise RefusedJwt("has a wrong signature")
 
 
 def _check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:

@@ -87,7 +87,7 @@ def access_keys_create(  # noqa: PLR0917 - click passes options by name
         site.settings, pull=pull, push=push, actions=actions, repositories=repositories, registries=registries
     )
     with progress("looking up the user"):
-        owner = OwnerLookup(site.settings).find(user, source)
+        owner = OwnerLookup(site.settings, site.store).find(user, source)
     wanted = StoredCredential(
         id="",
         form=AccessKeyForm.PERSONAL,

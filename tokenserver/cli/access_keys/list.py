@@ -87,7 +87,7 @@ def access_keys_show(identifier: str, as_json: bool, config: Path | None) -> Non
 
 def _problems(site: StoredSite, listed: Iterable[Listed]) -> dict[str, str]:
     """By id, why keys are refused for their owner's sake."""
-    owners = OwnerLookup(site.settings)
+    owners = OwnerLookup(site.settings, site.store)
     with progress("looking up the owners"):
         found = {one.credential.id: owners.problem(one.credential.owner, one.credential.source) for one in listed}
     return {identifier: problem for identifier, problem in found.items() if problem is not None}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -13,9 +14,14 @@ from tokenserver.authn.usernames import fold
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import exit_with
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.oidc import OidcSettings
 from tokenserver.documents.document import nearest
-from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
+from tokenserver.errors import AccountEnded, BackendUnavailable, Fault, InvalidCredentials, LoadError
+from tokenserver.identity import Identity, Kind
 from tokenserver.server.compose import user_source
+
+if TYPE_CHECKING:
+    from tokenserver.storage.store import CredentialStore
 
 
 class PersonFound(NamedTuple):
@@ -29,11 +35,13 @@ class PersonFound(NamedTuple):
 class OwnerLookup:
     """Looks people up, each of them once. Opening it loads the files of the user sources.
 
+    People of OpenID providers are looked up in the storage, where their last login is; no provider is asked.
+
     Raises:
         LoadError: every fault of their files.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: CredentialStore) -> None:
         faults: list[Fault] = []
         self._sources: dict[str, KnownUsers] = {}
         for entry in settings.user_sources:
@@ -43,6 +51,9 @@ class OwnerLookup:
                 faults.extend(error.faults)
         if faults:
             raise LoadError(faults)
+        for provider in settings.oidc_sources:
+            if provider.accounts is None:  # the others' people are those of another source
+                self._sources[provider.name] = _PeopleOf(provider, store)
         self._answers: dict[tuple[str, str], str | None] = {}
 
     def find(self, name: str, source: str | None) -> PersonFound:
@@ -95,3 +106,22 @@ class OwnerLookup:
         files = [source for source in self._sources.values() if isinstance(source, Htpasswd)]
         alike = [f"{file.name} has {one!r}" for file in files for one in sorted(file.users) if fold(one) == fold(name)]
         return f"; {', '.join(alike)}: names are compared letter by letter" if alike else ""
+
+
+class _PeopleOf:
+    """The people of an OpenID provider as of their last logins."""
+
+    def __init__(self, provider: OidcSettings, store: CredentialStore) -> None:
+        from tokenserver.storage.people.openid_people import OpenIdPeople  # noqa: PLC0415 - needs the storage's engine
+
+        self.name = provider.name
+        self._people = OpenIdPeople(store.database, store.keys, now=time.time)
+
+    def find(self, subject: str) -> Identity | None:
+        """See `KnownUsers.find`. How long ago the last login was does not matter: the next one revives everything."""
+        person = self._people.find(self.name, subject)
+        if person is None:
+            return None
+        if not person.is_active:
+            raise AccountEnded(f"{self.name} has ended the sessions of {subject}")
+        return Identity(person.subject, Kind.OIDC, self.name, person.groups, proof=person.proof)

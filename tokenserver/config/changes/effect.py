@@ -98,6 +98,22 @@ RELOAD = frozenset(
         "authentication.ldap.deadline",
         "authentication.ldap.cache",
         "authentication.ldap.stale_grace",
+        "authentication.oidc.name",
+        "authentication.oidc.preset",
+        "authentication.oidc.issuer",
+        "authentication.oidc.client_id",
+        "authentication.oidc.client_secret_file",
+        "authentication.oidc.subject",
+        "authentication.oidc.hosted_domain",
+        "authentication.oidc.groups.claim",
+        "authentication.oidc.groups.allow",
+        "authentication.oidc.groups.strip",
+        "authentication.oidc.accounts",
+        "authentication.oidc.login_valid",
+        "authentication.oidc.recheck",
+        "authentication.oidc.ca_file",
+        "authentication.oidc.leeway",
+        "authentication.oidc.cache",
         "authentication.workload.name",
         "authentication.workload.preset",
         "authentication.workload.issuer",
@@ -161,6 +177,7 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
         values["authentication"] = plain(in_force).get("authentication", [])
     if "storage" not in values:  # what needs one waits with it
         values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}
+        values["authentication"] = [source for source in values.get("authentication", []) if "oidc" not in source]
     try:
         after = validated(values)
     except ValidationError:

@@ -1,7 +1,8 @@
-"""Settings of one entry of `authentication`: a source of users or of workloads, of exactly one kind."""
+"""Settings of one entry of `authentication`: a source of people or of workloads, of exactly one kind."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import model_validator
@@ -10,7 +11,9 @@ from tokenserver.config.fields import FilePath, Section, SourceName
 from tokenserver.config.protection import Cache
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
+from tokenserver.config.sources.oidc import OidcSettings
 from tokenserver.config.sources.workload import WorkloadSettings
+from tokenserver.documents.document import PlacedError
 
 
 class HtpasswdSettings(Section):
@@ -23,22 +26,23 @@ class HtpasswdSettings(Section):
 
 
 class UserSource(Section):
-    """One entry of `authentication`: exactly one kind of source, of users or of workloads."""
+    """One entry of `authentication`: exactly one kind of source, of people or of workloads."""
 
     htpasswd: HtpasswdSettings | None = None
     ldap: Ldap | None = None
+    oidc: OidcSettings | None = None
     workload: WorkloadSettings | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.htpasswd, self.ldap, self.workload)) != 1:
+        if sum(source is not None for source in (self.htpasswd, self.ldap, self.oidc, self.workload)) != 1:
             raise ValueError("must name one kind of user source, such as htpasswd: {file: users.htpasswd}")
         return self
 
     @property
     def name(self) -> str:
         """The name of the source, whatever its kind."""
-        source = self.htpasswd or self.ldap or self.workload
+        source = self.htpasswd or self.ldap or self.oidc or self.workload
         assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
 
@@ -47,3 +51,36 @@ class UserSource(Section):
         """How names are mapped to namespaces; None: the namespace is the name."""
         source = self.htpasswd or self.ldap
         return None if source is None else source.names
+
+
+def require_known_accounts(authentication: Sequence[UserSource]) -> None:
+    """Check that the people of a provider can be those of the source that `accounts` names.
+
+    Raises:
+        PlacedError: it names no source of users with passwords.
+    """
+    possible = [source.name for source in authentication if source.htpasswd or source.ldap]
+    for index, source in enumerate(authentication):
+        accounts = None if source.oidc is None else source.oidc.accounts
+        if accounts is not None and accounts not in possible:
+            known = ", ".join(possible) or "there is none"
+            message = f"must be the name of an htpasswd or ldap source ({known}), not {accounts!r}"
+            raise PlacedError((index, "oidc", "accounts"), message)
+
+
+def require_issuers_apart(authentication: Sequence[UserSource], server_url: str) -> None:
+    """Check that a JWT tells which workload source is meant. `server_url` is the default audience.
+
+    Raises:
+        PlacedError: two sources have an issuer and an audience in common.
+    """
+    before: list[WorkloadSettings] = []
+    for index, source in enumerate(authentication):
+        if (workload := source.workload) is None:
+            continue
+        for other in before:
+            shared = workload.audiences(server_url) & other.audiences(server_url)
+            if workload.issuer == other.issuer and shared:
+                message = f"has the issuer and an audience of {other.name}, so no JWT tells which one is meant"
+                raise PlacedError(("authentication", index, "workload", "audience"), message)
+        before.append(workload)

@@ -69,6 +69,9 @@ def _session(seconds: int) -> int:
     return seconds
 
 
+Leeway = Annotated[Seconds, AfterValidator(_leeway)]
+
+
 class IssuerKeySettings(Section):
     """Where the keys of an issuer are if discovery does not lead to them: at a URL, or in a file.
 
@@ -120,7 +123,7 @@ class WorkloadSettings(Section):
     trust_domain: Annotated[str, AfterValidator(_trust_domain)] | None = None
     keys: IssuerKeySettings | None = None
     ca_file: FilePath | None = None
-    leeway: Annotated[Seconds, AfterValidator(_leeway)] = DEFAULT_LEEWAY
+    leeway: Leeway = DEFAULT_LEEWAY
     max_age: Annotated[Seconds, AfterValidator(_max_age)] = DEFAULT_MAX_AGE
     session: Annotated[Seconds, AfterValidator(_session)] = DEFAULT_SESSION
     cache: Cache = 60

@@ -1,8 +1,8 @@
 """Refresh tokens and sessions: which logins are given one, and what it is bound to.
 
-A person who logged in with a password is given a refresh token, a workload a session. A login by a stored or declared
-credential is given none: that is a secret already which can be revoked, and no credential makes another one. Neither is
-one that an unreachable user source did not confirm.
+A person who logged in, with a password or by an OpenID provider, is given a refresh token, a workload a session. A
+login by a stored or declared credential is given none: that is a secret already which can be revoked, and no credential
+makes another one. Neither is one that an unreachable user source did not confirm.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ MAX_SESSIONS = 1000
 """Live sessions of one workload; of the next one, the one that is unused for longest ends."""
 
 MAX_CLIENT = 255
+
+REFRESHED = frozenset({Kind.PASSWORD, Kind.OIDC})
+"""The kinds of logins that are given refresh tokens."""
 
 
 class NewLogin(NamedTuple):
@@ -107,7 +110,7 @@ class Logins:
             client="" if program is None else program[:MAX_CLIENT],
             services=None if service is None else frozenset({service}),
         )
-        if identity.kind is Kind.PASSWORD:
+        if identity.kind in REFRESHED:
             return self._refresh_token(wanted, identity, service)
         return self._session(wanted, identity) if identity.kind is Kind.WORKLOAD else None
 

@@ -54,12 +54,13 @@ def fetch(
     method: str = "GET",
     body: bytes | None = None,
     accept: str = "application/json",
+    content_type: str = "application/octet-stream",
 ) -> HttpResponse | FetchFailure:
     """Request `url`, an http or https URL, as the client `agent`. `deadline` is in seconds, for everything together.
 
     `authorization` is the whole header value. `address` is where to connect to instead of looking up the host of the
-    URL, whose name is verified nevertheless. `accept` is the media types of the header `Accept`. A response has at most
-    `MAX_BODY` bytes of its body.
+    URL, whose name is verified nevertheless. `accept` is the media types of the header `Accept`, `content_type`
+    the one of `body`. A response has at most `MAX_BODY` bytes of its body.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`. With `is_plain_local` that holds for every request over plain http.
@@ -67,6 +68,8 @@ def fetch(
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"User-Agent": agent, "Accept": accept, "Connection": "close"}
+    if body is not None:
+        headers["Content-Type"] = content_type
     request = _Request(method, target, headers, body)
     attempt = _Attempt(url, context, deadline, address, request, authorization, is_plain_local)
     # A thread of its own, because looking up a name cannot be interrupted, and because a socket's timeout is for each
@@ -162,8 +165,6 @@ class _Attempt:
         if self.authorization is not None:
             headers = {**headers, "Authorization": self.authorization.reveal()}
         before = time.time()
-        if request.body is not None:
-            headers = {**headers, "Content-Type": "application/octet-stream"}
         connection.request(request.method, request.target, request.body, headers)
         response = connection.getresponse()
         self.awaited = "no end of the answer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
 from tokenserver.authn.workload.key_origins import Discovery, KeyFile, KeyOrigin, KeysNotFetched, KeyUrl
@@ -15,6 +16,7 @@ from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.machines.workloads import Workloads
 from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.server.reload.parts import FilesPart
 
 
 def files_of_workloads(source: WorkloadSettings) -> tuple[Path, ...]:
@@ -38,6 +40,12 @@ def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
     return WorkloadSource(source.trusted(server), IssuerKeys(source.name, origin))
 
 
+def watched_workloads(source: WorkloadSettings, server: str) -> FilesPart:
+    """A workload source as a part that is loaded again when its files change."""
+    files = files_of_workloads(source)
+    return FilesPart("workloads", source.name, lambda _: workload_source(source, server), lambda: files)
+
+
 def key_origin(source: WorkloadSettings) -> KeyOrigin:
     """Where the keys of this source come from.
 
@@ -53,7 +61,7 @@ def key_origin(source: WorkloadSettings) -> KeyOrigin:
     return Discovery(source.issuer, context)
 
 
-def issuer_keys(sources: Iterable[WorkloadSource]) -> Iterator[IssuerKeys]:
+def issuer_keys(sources: Iterable[WorkloadSource | OidcSource]) -> Iterator[IssuerKeys]:
     """The keys of these sources, which have to be followed."""
     return (source.keys for source in sources if isinstance(source.keys, IssuerKeys))
 

@@ -19,6 +19,7 @@ from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
+from tokenserver.server.stored.openid import stored_openid
 from tokenserver.server.stored.opening import open_engine
 from tokenserver.server.stored.parts import StoredParts
 from tokenserver.storage.boxes import Boxes
@@ -78,9 +79,10 @@ class LiveStorage:
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
         logins = StoredLogins(self.store, now=self._now)
+        openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
         guesses = CodeGuesses(self.database, now=self._now)
-        return StoredParts(self.index, logins, logins.end, record, flows, guesses)
+        return StoredParts(self.index, logins, logins.end, record, openid, flows, guesses)
 
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tokenserver.authn.oidc.known_people import KnownPeople
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
 from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
@@ -18,6 +20,7 @@ from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.exchange.stored.device_logins import DeviceLogins, FlowStore, GuessStore
 from tokenserver.exchange.stored.logins import Logins, LoginStore, RefreshTerms
 from tokenserver.exchange.stored.revocation import Revocation
+from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.credential import StoredCredential
 
 NEW_NETWORK = "credential_new_network"
@@ -25,16 +28,29 @@ NEW_NETWORK = "credential_new_network"
 
 
 @dataclass(frozen=True, slots=True)
+class StoredOpenId:
+    """The people of OpenID providers, how their logins are ended, and boxes for logins in progress."""
+
+    people: KnownPeople
+    boxes: Boxes
+    end_logins: EndLoginsOf
+    end_session: EndSession
+    is_new: IsNew
+
+
+@dataclass(frozen=True, slots=True)
 class StoredParts:
     """The stored credentials of one process, kept across reloads. `record` writes an audit event.
 
-    `flows` are the logins on devices in progress, and `guesses` those at their user codes.
+    `openid` is what is stored of people who log in at OpenID providers. `flows` are the logins on devices in progress,
+    and `guesses` those at their user codes.
     """
 
     index: KeyIndex
     logins: LoginStore
     end: Ending
     record: Callable[[dict[str, Any]], None]
+    openid: StoredOpenId
     flows: FlowStore
     guesses: GuessStore
     endings: Endings = field(init=False)
@@ -88,7 +104,8 @@ def require_findable_owners(settings: Settings) -> None:
     Raises:
         LoadError: a directory can be searched with its users' own passwords alone.
     """
-    named = {"access_keys": settings.access_keys, "refresh_tokens": settings.refresh_tokens}
+    providers = settings.oidc_sources or None
+    named = {"access_keys": settings.access_keys, "refresh_tokens": settings.refresh_tokens, "oidc": providers}
     configured = [name for name, section in named.items() if section is not None]
     faults: list[Fault] = []
     for index, source in enumerate(settings.authentication if configured else ()):

@@ -10,6 +10,7 @@ from tokenserver.web.pages.account.keys import keys_blueprint
 from tokenserver.web.pages.account.overview import account_blueprint
 from tokenserver.web.pages.account.robots import robots_blueprint
 from tokenserver.web.pages.login import login_blueprint
+from tokenserver.web.pages.openid.pages import oidc_blueprint
 from tokenserver.web.pages.policies.access import access_blueprint
 from tokenserver.web.pages.policies.overviews import overviews_blueprint
 from tokenserver.web.pages.policies.playground import playground_blueprint
@@ -24,6 +25,7 @@ def blueprints(site: Site) -> list[Blueprint]:
         assets_blueprint(),
         login_blueprint(),
         *([] if site.device_logins is None else [device_blueprint()]),
+        *([] if site.openid is None else [oidc_blueprint()]),
         api_blueprint(site),
         access_blueprint(),
         overviews_blueprint(),

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response
 
+from tokenserver.authn.oidc.login import OidcLogins
+from tokenserver.authn.oidc.logout import BackChannelLogout
+from tokenserver.management.openid.openid_sign_in import OpenIdSignIn
+from tokenserver.management.sign_in import SignIn
 from tokenserver.policy.playground.playground import Playground
 from tokenserver.server.compose import new_id
 from tokenserver.server.running import RunningServer
@@ -16,8 +20,9 @@ from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.pages.blueprints import blueprints
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.openid.site import OpenIdSite
 from tokenserver.web.pages.shell import attach
-from tokenserver.web.pages.site import Site
+from tokenserver.web.pages.site import LoginProvider, Site
 
 
 def pages_for(parts: RunningServer) -> Callable[[Flask], Callable[[bool], Response]]:
@@ -36,9 +41,10 @@ def site_of(parts: RunningServer) -> Site:
         parts.trail.record,
         is_blocked=lambda: parts.clock.jump() is not None,
     )
+    sign_in = storage.sign_in(parts.live.snapshot, parts.trail.record)
     return Site(
         settings=parts.settings,
-        sign_in=storage.sign_in(parts.live.snapshot, parts.trail.record),
+        sign_in=sign_in,
         used_forms=storage.used_forms,
         management=management,
         answers=storage.answers,
@@ -53,5 +59,18 @@ def site_of(parts: RunningServer) -> Site:
         now=time.time,
         device_logins=parts.device_logins,
         playground=Playground(),
+        providers=[LoginProvider(one.name, one.name, f"/login/with/{one.name}") for one in parts.settings.oidc_sources],
+        openid=_openid_of(parts, sign_in),
         is_administrator=management.context.is_administrator,
     )
+
+
+def _openid_of(parts: RunningServer, sign_in: SignIn) -> OpenIdSite | None:
+    """The logins at the providers of a server; None if it has none."""
+    if parts.stored is None or not parts.settings.oidc_sources:
+        return None
+    stored = parts.stored.openid
+    logout = BackChannelLogout(is_new=stored.is_new, end_session=stored.end_session, end_logins=stored.end_logins)
+    logins = OidcLogins(stored.boxes)
+    openid = OpenIdSignIn(parts.live.snapshot, sign_in, logins, logout, parts.trail.record)
+    return OpenIdSite(openid, stored.boxes)

@@ -34,6 +34,16 @@ class Cookies:
         """The name of the cookie of a browser that has not logged in."""
         return self._named("tokenserver-visit")
 
+    @property
+    def login(self) -> str:
+        """The name of the cookie of a login in progress at an OpenID provider."""
+        return self._named("tokenserver-login")
+
+    @property
+    def failure(self) -> str:
+        """The name of the cookie that says why such a login failed."""
+        return self._named("tokenserver-failure")
+
     def read(self, request: Request, name: str) -> Secret | None:
         """The value of a cookie that this server may have made; None if there is none."""
         text = request.cookies.get(name, "")

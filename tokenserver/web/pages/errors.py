@@ -15,6 +15,7 @@ from tokenserver.errors import (
     ServiceError,
     Throttled,
 )
+from tokenserver.management.openid.openid_sign_in import NoSuchProvider
 from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere, ProofTooOld
 from tokenserver.management.sign_in import NoPassword
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
@@ -55,6 +56,8 @@ _INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake.
 def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for each error
     """What the page about this error says."""
     match error:
+        case NoSuchProvider():
+            return _BY_STATUS[404]
         case NoPassword():
             text = "This is an access key, not a password. Log in with the password of your account."
             return PageProblem(403, "Login failed", text)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tokenserver.web.pages.openid.german import OPENID_GERMAN
 from tokenserver.web.pages.policies.german import GERMAN_OF_POLICIES
 from tokenserver.web.pages.terminal.german import TERMINAL_GERMAN
 
 GERMAN: Mapping[str, str] = {
+    **OPENID_GERMAN,
     **GERMAN_OF_POLICIES,
     # The shell, and the page at /
     "Skip to the content": "Zum Inhalt springen",

@@ -83,7 +83,8 @@ def log_out(actor: Actor) -> Response:
     checked_form()
     site = the_site()
     site.sign_in.end(actor)
-    response = see_other("/login", note="logged-out")
+    provider = None if site.openid is None else site.openid.sign_in.provider_of(actor.session)
+    response = see_other("/login", note="logged-out") if provider is None else see_other(f"/logout/done/{provider}")
     site.cookies.drop(response, site.cookies.session)
     return response
 

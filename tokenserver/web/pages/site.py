@@ -17,6 +17,7 @@ from tokenserver.policy.playground.playground import Playground
 from tokenserver.web.client_address import Address
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.openid.site import OpenIdSite
 
 if TYPE_CHECKING:
     from tokenserver.management.service import Management
@@ -59,6 +60,7 @@ class Site:
     is_administrator: Callable[[Actor], bool] = lambda _: False
     providers: Sequence[LoginProvider] = ()
     device_logins: DeviceLogins | None = None
+    openid: OpenIdSite | None = None
 
     @property
     def prefix(self) -> str:

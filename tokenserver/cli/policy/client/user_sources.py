@@ -51,6 +51,8 @@ class UserSources:
             raise LoadError(faults)
         self.sources = tuple(sources)
         self._maps_names = settings.namespaces is not None
+        # Whom these know is in the storage alone, and only after a first login.
+        self._providers = [one.name for one in settings.oidc_sources if one.accounts is None]
         self._answers: dict[tuple[str, str], str | None] = {}
 
     @property
@@ -80,9 +82,9 @@ class UserSources:
                 return found
         asked = ", ".join(source.name for source in self.sources if source.name not in silent) or "none"
         message = f"no user source knows {name!r} (asked: {asked})" + self._other_spelling(name)
-        if silent:
-            without = "cannot be asked without a password; fix: use --user and --group"
-            message += f"; {', '.join(silent)} {without}"
+        for names, why in ((silent, "without a password"), (self._providers, "about people")):
+            if names:
+                message += f"; {', '.join(names)} cannot be asked {why}; fix: use --user and --group"
         raise LoadError([Fault("--as", 0, "", message)])
 
     def _other_spelling(self, name: str) -> str:
@@ -142,6 +144,8 @@ class UserSources:
         for name in _with_progress(named_groups(policies), "groups"):
             problems = {directory.name: directory.group_problem(name) for directory in self.directories}
             having = [source for source, problem in problems.items() if problem is None]
+            if not having and self._providers:
+                continue  # it may be one of theirs
             if not having:
                 found = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
                 missing[name] = f"{found}; {_CORRECT}"
@@ -157,6 +161,8 @@ class UserSources:
         for name in _with_progress(named_users(policies), "users"):
             answers = [(source, self._problem(source, name)) for source in self.sources]
             having = [(source, problem) for source, problem in answers if problem is not None]
+            if not having and self._providers:
+                continue  # as above
             if not having:
                 asked = ", ".join(source.name for source in self.sources)
                 unknown[name] = f"is in no user source (asked: {asked}); {_CORRECT}"
