@@ -34,7 +34,6 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
-    "server/stored/logins.py": "the limit of a person in web/oauth/test_grants.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }

@@ -95,7 +95,7 @@ def test_a_life(store: CredentialStore) -> None:
     new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
     assert inspected(store, now=NOW) == (2, {1: 2}, [])
     assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
-    assert store.create_in_place(FULL, at_most=1, reason="limit")[2] == (new.id,)
+    assert store.create_in_place(FULL, at_most=1, by="server", reason="limit")[2] == (new.id,)
     assert [one.owner for one in store.owners()] == ["ann"]
     assert end_restored(store, logs=None, keep=False, above=99, by="ops") == 1
     assert store.database.revision() == 100

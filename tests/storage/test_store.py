@@ -199,12 +199,14 @@ def test_the_one_unused_for_longest_makes_room(store: CredentialStore, database:
     use = {"id": ids[0], "last": NOW + 15, "last_from": "", "first_from": "", "times": 1}
     database.note(lambda connection: connection.execute(insert(uses).values(use)))
     clock.now += 10
-    key, made, ended = store.create_in_place(PLAIN, at_most=3, reason="limit")
+    key, made, ended = store.create_in_place(PLAIN, at_most=3, by="server", reason="limit")
     assert (made.id, ended) == (key.id, (ids[1],))
     (listed,) = store.listed(Selection(ids=frozenset(ended)))
-    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "ann", "limit")
-    assert store.create_in_place(PLAIN, at_most=1, reason="limit")[2] == tuple(sorted((ids[0], ids[2], key.id)))
-    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, reason="limit")[2] == ()
+    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "server", "limit")
+    assert store.create_in_place(PLAIN, at_most=1, by="server", reason="limit")[2] == tuple(
+        sorted((ids[0], ids[2], key.id))
+    )
+    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, by="server", reason="limit")[2] == ()
 
 
 def test_owners(store: CredentialStore, clock: Clock) -> None:
@@ -251,7 +253,7 @@ def test_changes_are_applied_once_they_are_on_disk(database: Database, clock: Cl
     store = store_of(database, clock, applied=apply)
     first, _ = store.create(PLAIN, at_most=1)
     second, _ = store.rotate(first.id, ends=NOW + DAY, overlap=60, by="ann")
-    third, _, _ = store.create_in_place(PLAIN, at_most=1, reason="limit")
+    third, _, _ = store.create_in_place(PLAIN, at_most=1, by="server", reason="limit")
     store.end(Selection(), by="ann", reason="lost")
     ids = [{one.id for one in rows} for rows in applied]
     assert ids == [{first.id}, {first.id, second.id}, {first.id, second.id, third.id}, {third.id}]

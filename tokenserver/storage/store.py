@@ -73,7 +73,7 @@ class _Made(NamedTuple):
 
 
 class CredentialStore:
-    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes.
+    """The stored credentials of a server. `now` gives seconds since the epoch, `random` random bytes by number.
 
     `applied` is called with the rows of each change once it is on disk, such as `CredentialIndex.apply`.
     """
@@ -113,9 +113,9 @@ class CredentialStore:
         return made.key, made.credential
 
     def create_in_place(
-        self, wanted: StoredCredential, *, at_most: int, reason: str
+        self, wanted: StoredCredential, *, at_most: int, by: str, reason: str
     ) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
-        """As `create`, but where there are too many, the ones that were unused for longest end; their ids come third.
+        """As `create`, but of too many, `by` ends the ones that were unused for longest; their ids come third.
 
         Raises:
             StorageUnavailable: nothing was stored, and none was ended.
@@ -124,7 +124,7 @@ class CredentialStore:
         def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
             live = self._live_of(connection, wanted)
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
-            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, wanted.created_by, reason)
+            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, by, reason)
 
         made, ended = self.database.write(work)
         self._applied([made.row, *ended])

@@ -45,7 +45,6 @@ class LiveStorage:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
-        self._now = now
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
@@ -63,7 +62,7 @@ class LiveStorage:
 
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
-        logins = StoredLogins(self.store, now=self._now)
+        logins = StoredLogins(self.store)
         return StoredParts(self.index, logins, logins.end, record)
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
