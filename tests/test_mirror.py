@@ -62,6 +62,8 @@ NO_MODULE: dict[str, str] = {
     "policy/test_samples.py": "the sample policies and the examples of the contract",
     "server/test_policy_notes.py": "a failing test of a team, from the reload to each command",
     "storage/test_faults.py": "failing statements, disks, files and processes, over every change of the store",
+    "storage/following/test_sleeping_writers.py": "concurrent writers and a follower, over the database and the index",
+    "storage/test_credential_life.py": "commands and two workers, over the store, the index and the authentication",
     "web/test_any_request.py": "any request at all, over the whole application",
     "web/test_explain.py": "explanations, from the parameter to the audit event",
     "web/test_login_protection.py": "throttle and cache as clients meet them",

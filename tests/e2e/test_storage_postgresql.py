@@ -14,12 +14,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
+from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
 from stored_credentials import DAY, FULL, NOW, PLAIN, Clock, store_of
 
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.database import Database
 from tokenserver.storage.engines import engine_for
+from tokenserver.storage.following.signals import PostgresqlSignal
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
@@ -209,3 +211,21 @@ def test_a_server_that_stops() -> None:
         store.create(PLAIN, at_most=9)
         assert key.id in {one.credential.id for one in store.listed(Selection())}
         store.database.close()
+
+
+def test_writers_that_sleep_lose_no_row(engine: Engine, store: CredentialStore) -> None:
+    """Four replicas write, and a fifth follows by revision (docs/design/threats.md#threat-179)."""
+    writers = [Database(engine_for(engine.url.render_as_string(hide_password=False))) for _ in range(4)]
+    found = follow_writers(writers, store.database, PostgresqlSignal(engine, seconds=0.01))
+    assert found.known == found.written
+    assert found.partial > 3
+    for one in writers:
+        one.close()
+
+
+def test_no_writer_overtakes_another(engine: Engine, store: CredentialStore) -> None:
+    """The second one waits for the revision of the first: a sequence would let it commit before, and lose the first."""
+    first, second = (Database(engine_for(engine.url.render_as_string(hide_password=False))) for _ in range(2))
+    assert overtake(first, second, store.database, PostgresqlSignal(engine, seconds=0.01)) == [0, 2, 2]
+    for one in (first, second):
+        one.close()
