@@ -223,6 +223,17 @@ def test_owners(store: CredentialStore, clock: Clock) -> None:
     ]
 
 
+def test_a_limit_holds_for_rotations(store: CredentialStore) -> None:
+    """Where there is one: the old credential counts, too, and nothing is changed."""
+    old, _ = store.create(ROBOT, at_most=2)
+    other, _ = store.create(ROBOT, at_most=2)
+    with pytest.raises(TooManyCredentials, match="has 2 live ones, the limit"):
+        store.rotate(old.id, ends=NOW + DAY, overlap=60, by="ops", at_most=2)
+    assert {one.credential.ends for one in store.listed(Selection())} == {ROBOT.ends}
+    store.end(Selection(ids=frozenset({other.id})), by="ops", reason="lost")
+    store.rotate(old.id, ends=NOW + DAY, overlap=60, by="ops", at_most=2)
+
+
 @pytest.mark.parametrize("column", SEALED)
 def test_a_changed_row_is_neither_rotated_nor_genuine(store: CredentialStore, database: Database, column: str) -> None:
     """Rotating seals the old row again, and would make whatever it says genuine."""

@@ -104,8 +104,7 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> _Made:
-            if len(self._live_of(connection, wanted)) >= at_most:
-                raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
+            self._require_room(connection, wanted, at_most)
             return self._insert(connection, rev, wanted)
 
         made = self.database.write(work)
@@ -130,14 +129,17 @@ class CredentialStore:
         self._applied([made.row, *ended])
         return made.key, made.credential, tuple(sorted(row.id for row in ended))
 
-    def rotate(self, identifier: str, *, ends: int, overlap: int, by: str) -> tuple[AccessKey, StoredCredential]:
+    def rotate(
+        self, identifier: str, *, ends: int, overlap: int, by: str, at_most: int | None = None
+    ) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
 
-        The old one ends after `overlap` seconds, or at its own end if that comes first.
+        The old one ends after `overlap` seconds, or at its own end if that comes first. `at_most` is how many live ones
+        of this form its owner may have meanwhile; None: any number.
 
         Raises:
             NoSuchCredential: there is no live one with this id, or its seal is wrong.
-            TooManyCredentials: it is being rotated already.
+            TooManyCredentials: it is being rotated already, or there are as many.
             StorageUnavailable: nothing was changed.
         """
 
@@ -148,6 +150,7 @@ class CredentialStore:
             if connection.execute(select(table.id).where(*live)).first() is not None:
                 raise TooManyCredentials(f"{identifier} is being rotated already; fix: revoke the newer one first")
             wanted = replace(opened(row), ends=ends, created_by=by, replaces=identifier)
+            self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
             cut = sealed(self.keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
             statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
@@ -209,6 +212,10 @@ class CredentialStore:
         values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
         found = connection.execute(update(credentials).where(live).values(values).returning(*table))
         return [CredentialRow(*row) for row in found]
+
+    def _require_room(self, connection: Connection, wanted: StoredCredential, at_most: int | None) -> None:
+        if at_most is not None and len(self._live_of(connection, wanted)) >= at_most:
+            raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
 
     def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
         """The ids of the live credentials of the same form and owner; those unused for longest come first."""
