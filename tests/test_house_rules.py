@@ -338,7 +338,6 @@ NOT_SECRET = {
     "web/token_endpoint.py:TOKEN_EXCHANGE": "the name of a grant",
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
-    "cli/access_keys/list.py:credential": "the id of a credential, which is public",
     "cli/robots/stored_secrets.py:credential": "the owner of a credential: the name of a robot",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/registry/verifiers.py:token": "the name of its algorithm",

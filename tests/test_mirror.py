@@ -34,6 +34,7 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
+    "server/stored/examination.py": "its findings in cli/storage/test_check.py and doctor/examination/test_storage.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
