@@ -320,6 +320,6 @@ class CredentialLife(RuleBasedStateMachine):
 
 def test_the_life_of_credentials() -> None:
     """See the head of this file."""
-    examples = slow_examples(share=12, most=2_000)
+    examples = slow_examples(share=12, most=100)
     steps = 25 if settings.get_current_profile_name() in BY_DAY else 80
     run_state_machine_as_test(CredentialLife, settings=settings(examples, stateful_step_count=steps))
