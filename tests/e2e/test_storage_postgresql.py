@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
+from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
 
@@ -23,6 +24,7 @@ from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.database import Database
 from tokenserver.storage.engines import engine_for
+from tokenserver.storage.following.signals import PostgresqlSignal
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
@@ -102,7 +104,7 @@ def test_a_life(store: CredentialStore) -> None:
     new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
     assert inspected(store, now=NOW) == (2, {1: 2}, [])
     assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
-    assert store.create_in_place(FULL, at_most=1, reason="limit")[2] == (new.id,)
+    assert store.create_in_place(FULL, at_most=1, by="server", reason="limit")[2] == (new.id,)
     assert [one.owner for one in store.owners()] == ["ann"]
     assert end_restored(store, logs=None, keep=False, above=99, by="ops") == 1
     assert store.database.revision() == 100
@@ -242,3 +244,21 @@ def test_a_server_that_stops() -> None:
         store.create(PLAIN, at_most=9)
         assert key.id in {one.credential.id for one in store.listed(Selection())}
         store.database.close()
+
+
+def test_writers_that_sleep_lose_no_row(engine: Engine, store: CredentialStore) -> None:
+    """Four replicas write, and a fifth follows by revision (docs/design/threats.md#threat-179)."""
+    writers = [Database(engine_for(engine.url.render_as_string(hide_password=False))) for _ in range(4)]
+    found = follow_writers(writers, store.database, PostgresqlSignal(engine, seconds=0.01))
+    assert found.known == found.written
+    assert found.partial > 3
+    for one in writers:
+        one.close()
+
+
+def test_no_writer_overtakes_another(engine: Engine, store: CredentialStore) -> None:
+    """The second one waits for the revision of the first: a sequence would let it commit before, and lose the first."""
+    first, second = (Database(engine_for(engine.url.render_as_string(hide_password=False))) for _ in range(2))
+    assert overtake(first, second, store.database, PostgresqlSignal(engine, seconds=0.01)) == [0, 2, 2]
+    for one in (first, second):
+        one.close()

@@ -33,7 +33,7 @@ Change = Callable[[CredentialStore, AccessKey], object]
 
 CHANGES: dict[str, Change] = {
     "create": lambda store, _: store.create(FULL, at_most=9),
-    "create in place": lambda store, _: store.create_in_place(FULL, at_most=1, reason="limit"),
+    "create in place": lambda store, _: store.create_in_place(FULL, at_most=1, by="server", reason="limit"),
     "rotate": lambda store, key: store.rotate(key.id, ends=NOW + 9 * DAY, overlap=60, by="ann"),
     "rename": lambda store, key: store.rename(key.id, "other"),
     "end": lambda store, _: store.end(Selection(), by="ann", reason="lost"),

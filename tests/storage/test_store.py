@@ -200,12 +200,14 @@ def test_the_one_unused_for_longest_makes_room(store: CredentialStore, database:
     use = {"id": ids[0], "last": NOW + 15, "last_from": "", "first_from": "", "times": 1}
     database.note(lambda connection: connection.execute(insert(uses).values(use)))
     clock.now += 10
-    key, made, ended = store.create_in_place(PLAIN, at_most=3, reason="limit")
+    key, made, ended = store.create_in_place(PLAIN, at_most=3, by="server", reason="limit")
     assert (made.id, ended) == (key.id, (ids[1],))
     (listed,) = store.listed(Selection(ids=frozenset(ended)))
-    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "ann", "limit")
-    assert store.create_in_place(PLAIN, at_most=1, reason="limit")[2] == tuple(sorted((ids[0], ids[2], key.id)))
-    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, reason="limit")[2] == ()
+    assert (listed.ended, listed.ended_by, listed.reason) == (clock.now, "server", "limit")
+    assert store.create_in_place(PLAIN, at_most=1, by="server", reason="limit")[2] == tuple(
+        sorted((ids[0], ids[2], key.id))
+    )
+    assert store.create_in_place(replace(PLAIN, owner="bob"), at_most=1, by="server", reason="limit")[2] == ()
 
 
 def test_owners(store: CredentialStore, clock: Clock) -> None:
@@ -220,6 +222,17 @@ def test_owners(store: CredentialStore, clock: Clock) -> None:
         (Sort.USER, "local", "ann"),
         (Sort.WORKLOAD, "github", "workload:github:repo"),
     ]
+
+
+def test_a_limit_holds_for_rotations(store: CredentialStore) -> None:
+    """Where there is one: the old credential counts, too, and nothing is changed."""
+    old, _ = store.create(ROBOT, at_most=2)
+    other, _ = store.create(ROBOT, at_most=2)
+    with pytest.raises(TooManyCredentials, match="has 2 live ones, the limit"):
+        store.rotate(old.id, ends=NOW + DAY, overlap=60, by="ops", at_most=2)
+    assert {one.credential.ends for one in store.listed(Selection())} == {ROBOT.ends}
+    store.end(Selection(ids=frozenset({other.id})), by="ops", reason="lost")
+    store.rotate(old.id, ends=NOW + DAY, overlap=60, by="ops", at_most=2)
 
 
 @pytest.mark.parametrize("column", SEALED)
@@ -252,7 +265,7 @@ def test_changes_are_applied_once_they_are_on_disk(database: Database, clock: Cl
     store = store_of(database, clock, applied=apply)
     first, _ = store.create(PLAIN, at_most=1)
     second, _ = store.rotate(first.id, ends=NOW + DAY, overlap=60, by="ann")
-    third, _, _ = store.create_in_place(PLAIN, at_most=1, reason="limit")
+    third, _, _ = store.create_in_place(PLAIN, at_most=1, by="server", reason="limit")
     store.end(Selection(), by="ann", reason="lost")
     ids = [{one.id for one in rows} for rows in applied]
     assert ids == [{first.id}, {first.id, second.id}, {first.id, second.id, third.id}, {third.id}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 
@@ -103,6 +104,35 @@ def started() -> Iterator[Callable[[Server], ReconfigurableApplication]]:
         for thread in [*one.threads, *(each for each in threading.enumerate() if each.name.startswith("watch-"))]:
             thread.join(10)
             assert not thread.is_alive()
+
+
+def test_the_end_of_a_worker_waits_for_what_is_written(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of the storage write last uses when they are stopped; one that hangs is not waited for."""
+    written = threading.Event()
+    hangs = threading.Event()
+
+    def writers(_server: object, stop: threading.Event) -> list[threading.Thread]:
+        def write() -> None:
+            stop.wait()
+            time.sleep(0.05)
+            written.set()
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (write, hangs.wait)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    monkeypatch.setattr("tokenserver.server.running.RunningServer.watch_files", writers)
+    monkeypatch.setattr("tokenserver.web.application.FINISH_SECONDS", 0.5)
+    live = ReconfigurableApplication(server.parts)
+    live.start()
+    begin = time.monotonic()
+    live.finish()
+    assert written.is_set()
+    assert 0.4 < time.monotonic() - begin < 5
+    hangs.set()
+    for thread in live.threads:
+        thread.join(10)
 
 
 def test_other_settings_answer_the_next_request(

@@ -205,7 +205,7 @@ def run_worker(
     given_loop.close()
     loop = WorkerLoop()
     asyncio.set_event_loop(loop)
-    front = application.wsgi_app
+    front = application.flask.wsgi_app
     assert isinstance(front, TokenFront)  # noqa: S101 - see web/routes.py
     runtime_mode, *threads_and_places, _task_impl = settings[:7]
     http_mode, http1, http2, websockets, static_path, _log_format, tls, _scope_options, metrics = settings[7:]
@@ -224,3 +224,4 @@ def run_worker(
     serve = getattr(worker, WORKERS_METHODS[runtime_mode][(sock[0] or sock[1]).is_uds()])
     serve(_Direct(loop, Gateway(front, loop, threads=blocking_threads)), loop, signals)
     loop.run_until_complete(until_stopped())
+    application.finish()

@@ -18,8 +18,12 @@ from tokenserver.runtime.anonymous_file import anonymous_file
 
 logger = logging.getLogger("tokenserver.authn")
 
-LOCK_SECONDS = 0.05
-"""How long a login waits for the lock. A worker holds it for microseconds, unless it was stopped while holding it."""
+LOCK_SECONDS = 1.0
+"""How long a caller waits for the lock. A worker holds it for microseconds, and longer while it gets no CPU: a CPU
+limit pauses a container for a tenth of a second, in which others must not go on without the shared tables."""
+
+STUCK_SECONDS = 0.05
+"""The same, from when a caller waited in vain until the lock is acquired again: its holder was stopped or hangs."""
 
 LOG_SECONDS = 10.0
 
@@ -207,14 +211,16 @@ class SharedMemory:
         os.ftruncate(self._file, self.size)
         self.parts = list(_cut(memoryview(mmap.mmap(self._file, self.size)), sizes))
         self._lock = threading.Lock()
+        self._is_stuck = False
         self._logged: float | None = None
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Exclusive access for one thread of one process; yields false if the lock was not acquired in time."""
-        end = time.monotonic() + LOCK_SECONDS
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
-            self._say_stuck()
+        seconds = STUCK_SECONDS if self._is_stuck else LOCK_SECONDS
+        end = time.monotonic() + seconds
+        if not self._lock.acquire(timeout=seconds):
+            self._give_up()
             yield False
             return
         try:
@@ -232,13 +238,15 @@ class SharedMemory:
         while True:
             with suppress(OSError):
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._is_stuck = False
                 return True
             if time.monotonic() > end:
-                self._say_stuck()
+                self._give_up()
                 return False
             time.sleep(0.0002)
 
-    def _say_stuck(self) -> None:
+    def _give_up(self) -> None:
+        self._is_stuck = True
         now = time.monotonic()
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now

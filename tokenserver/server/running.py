@@ -77,13 +77,16 @@ class RunningServer:
         self.tend(stop)
         return stop
 
-    def watch_files(self, stop: threading.Event) -> None:
-        """Start the reload of files and the follower of the storage, which go on when the settings change."""
-        if self.storage is not None:
-            self.storage.start(stop)
+    def watch_files(self, stop: threading.Event) -> list[threading.Thread]:
+        """Start the reload of files and the follower of the storage, which go on when the settings change.
+
+        The threads of the storage, which have something to write when they are stopped.
+        """
+        threads = [] if self.storage is None else self.storage.start(stop)
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
         if self.meter is not None:
             self._sample(self.meter)  # so that the first scrape is complete
+        return threads
 
     def tend(self, stop: threading.Event) -> list[threading.Thread]:
         """Start the background threads that depend on the settings: all but the reload of files."""

@@ -65,7 +65,7 @@ class _Made(NamedTuple):
 
 
 class CredentialStore:
-    """The stored credentials of a server. `now` gives seconds since the epoch, `random` so many random bytes.
+    """The stored credentials of a server. `now` gives seconds since the epoch, `random` random bytes by number.
 
     `applied` is called with the rows of each change once it is on disk, such as `CredentialIndex.apply`.
     """
@@ -98,8 +98,7 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> _Made:
-            if len(self._live_of(connection, wanted)) >= at_most:
-                raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
+            self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
             recorded(made.credential)
             return made
@@ -109,9 +108,9 @@ class CredentialStore:
         return made.key, made.credential
 
     def create_in_place(
-        self, wanted: StoredCredential, *, at_most: int, reason: str
+        self, wanted: StoredCredential, *, at_most: int, by: str, reason: str
     ) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
-        """As `create`, but where there are too many, the ones that were unused for longest end; their ids come third.
+        """As `create`, but of too many, `by` ends the ones that were unused for longest; their ids come third.
 
         Raises:
             StorageUnavailable: nothing was stored, and none was ended.
@@ -120,7 +119,7 @@ class CredentialStore:
         def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
             live = self._live_of(connection, wanted)
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
-            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, wanted.created_by, reason)
+            return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, by, reason)
 
         made, ended = self.database.write(work)
         self._applied([made.row, *ended])
@@ -139,11 +138,11 @@ class CredentialStore:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
 
         The old one ends after `overlap` seconds, or at its own end if that comes first. `at_most` is how many live ones
-        of this form the owner may have afterwards; None: that does not matter.
+        of this form the owner may have meanwhile; None: any number.
 
         Raises:
             NoSuchCredential: there is no live one with this id, or its seal is wrong.
-            TooManyCredentials: it is being rotated already, or there would be too many.
+            RotatedAlready, TooManyCredentials: it is being rotated, or there are as many.
             StorageUnavailable: nothing was changed.
         """
 
@@ -154,8 +153,7 @@ class CredentialStore:
             if connection.execute(select(table.id).where(*live)).first() is not None:
                 raise RotatedAlready(f"{identifier} is being rotated already; fix: revoke the newer one first")
             wanted = replace(opened(row), ends=ends, created_by=by, replaces=identifier)
-            if at_most is not None and len(self._live_of(connection, wanted)) >= at_most:
-                raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
+            self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
             cut = sealed(self.keys.by_number[row.pepper].seal, row._replace(ends=min(row.ends, now + overlap)))
             statement = update(credentials).where(table.id == identifier, table.state == ACTIVE)
@@ -256,6 +254,10 @@ class CredentialStore:
         values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
         found = connection.execute(update(credentials).where(live).values(values).returning(*table))
         return [CredentialRow(*row) for row in found]
+
+    def _require_room(self, connection: Connection, wanted: StoredCredential, at_most: int | None) -> None:
+        if at_most is not None and len(self._live_of(connection, wanted)) >= at_most:
+            raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
 
     def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
         """The ids of the live credentials of the same form and owner; those unused for longest come first."""

@@ -29,6 +29,9 @@ from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 
 MAX_JWKS_SECONDS = 300
 
+FINISH_SECONDS = 5.0
+"""How long the end of a worker may take after its last answer; a storage that hangs is given up before."""
+
 
 def application(parts: RunningServer) -> Flask:
     """The application for parts that are already built."""
@@ -115,16 +118,24 @@ class ReconfigurableApplication:
         self._stop_files = threading.Event()
         self.threads: list[threading.Thread] = []
         """The background threads of these settings."""
+        self._writers: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the background threads."""
-        self.parts.watch_files(self._stop_files)
+        self._writers = self.parts.watch_files(self._stop_files)
         self.threads = self.parts.tend(self._stop)
 
     def stop(self) -> None:
-        """End the background threads."""
+        """Let the background threads end."""
         self._stop_files.set()
         self._stop.set()
+
+    def finish(self) -> None:
+        """Stop at the end of the process: wait a moment for threads that have something to write."""
+        self.stop()
+        end = time.monotonic() + FINISH_SECONDS
+        for thread in self._writers:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def apply(self, settings: Settings) -> None:
         """Put other settings in force.
@@ -160,8 +171,8 @@ def load_application(
     shared: SharedState = NOTHING_SHARED,
     sink: Sink | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> Flask:
-    """Build the application of these settings, in the process that serves it; for other arguments see `build`.
+) -> ReconfigurableApplication:
+    """Start the application of these settings, in the process that serves it; for other arguments see `build`.
 
     `order` is their number, after which others on `shared.orders` follow. `is_stopping` returns whether the server is
     shutting down; it is not ready any more then.
@@ -173,10 +184,10 @@ def load_application(
     if shared.orders is None:
         live = ReconfigurableApplication(parts)
         live.start()
-        return live.flask
+        return live
     follower = ConfigurationFollower(shared.orders, order, notice=parts.notice)
     live = ReconfigurableApplication(replace(parts, notice=follower.notice))
     live.start()
     following = (live.apply, threading.Event())
     threading.Thread(target=follower.follow, args=following, name="configuration", daemon=True).start()
-    return live.flask
+    return live

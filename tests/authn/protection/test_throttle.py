@@ -271,6 +271,28 @@ def test_parallel_guesses() -> None:
     assert world.attempt("ann", right=True) == "ok"
 
 
+def test_parallel_guesses_at_a_known_place() -> None:
+    """Nor where ann is known, by a count of its own: what is under way elsewhere is not in her way there.
+
+    See docs/design/threats.md#threat-176.
+    """
+    world = World()
+    assert world.attempt("ann", right=True, address=Y) == "ok"
+    begun = {
+        place: [world.throttle.attempt("ann", ip_address(place), f"{place} {number}".encode()) for number in range(5)]
+        for place in (X, Y)
+    }
+    for one in begun[X]:
+        one.__enter__()
+    assert [world.attempt("ann", right=True, address=place) for place in (X, Y)] == ["wait 1", "ok"]
+    for one in begun[Y]:
+        one.__enter__()
+    assert world.attempt("ann", right=True, address=Y) == "wait 1"
+    for one in (*begun[X], *begun[Y]):
+        one.__exit__(None, None, None)
+    assert [world.attempt("ann", right=True, address=place) for place in (X, Y)] == ["ok", "ok"]
+
+
 def test_the_same_wrong_login_twice() -> None:
     """containerd asks with POST and then with GET; the second one is answered without being counted.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from stored_sites import POLICY, StoredSite, in_days
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key, declare, parse_key, spell_declaration
+from tokenserver.cli.robots.stored_secrets import live_secrets
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.policy.terms import parse_moment
+from tokenserver.storage.selection import Listed
 
 DECLARED = compose_key(AccessKeyForm.ROBOT, bytes(RANDOM_BYTES))
 
@@ -98,6 +101,21 @@ def test_rotate(site: StoredSite) -> None:
     assert abs(before.ends - in_days(1 / 24)) <= 60
     again = site.run("robots", "secret", "rotate", "ci-web")
     assert (again.exit_code, "has 2 live secrets" in again.stderr) == (1, True)
+
+
+def test_a_third_that_is_made_meanwhile(site: StoredSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is checked where the successor is stored, and not before."""
+    new(site)
+
+    def listed(*arguments: Any) -> list[Listed]:
+        found = live_secrets(*arguments)
+        new(site)
+        return found
+
+    monkeypatch.setattr("tokenserver.cli.robots.stored_secrets.live_secrets", listed)
+    result = site.run("robots", "secret", "rotate", "ci-web")
+    assert (result.exit_code, result.stdout, "has 2 live secrets" in result.stderr) == (1, "", True)
+    assert len(site.live()) == 2
 
 
 def test_rotate_nothing(site: StoredSite) -> None:

@@ -1,15 +1,13 @@
-"""What commands of the storage share: errors in one line, and the name of the account."""
+"""What commands of the storage share: errors in one line, and the file."""
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 
 import pytest
 from configuration import MINIMAL, load
 
-from tokenserver.cli.storage.site import by_command, file_of, reporting
+from tokenserver.cli.storage.site import file_of, reporting
 from tokenserver.errors import Fault, LoadError
 from tokenserver.storage.connections.failures import StorageUnavailable
 
@@ -41,10 +39,3 @@ def test_the_file(tmp_path: Path) -> None:
         file_of(load(tmp_path, f"{MINIMAL}storage: postgresql://db/x\n"), "x")
     with pytest.raises(LoadError, match="is not set"):
         file_of(load(tmp_path, MINIMAL), "x")
-
-
-def test_who(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, or by number where there is no name."""
-    assert by_command() == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
-    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
-    assert by_command() == "cli:3999999999"

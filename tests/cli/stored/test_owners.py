@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from stored_sites import StoredSite
 
@@ -43,8 +45,24 @@ def test_a_source_that_is_named(with_directory: StoredSite) -> None:
 
 
 def test_orphans_are_not_guessed(with_directory: StoredSite) -> None:
-    """An outage must not make owners look gone."""
-    with_directory.stored(owner="zoe", source="corp")
+    """An outage must not make owners look gone, and the directory is asked once, not for each of its users."""
+    for owner in ("zoe", "yan"):
+        with_directory.stored(owner=owner, source="corp")
     result = with_directory.run("access-keys", "list", "--orphaned")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "corp cannot be asked" in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("corp cannot be asked: ")
+    assert line.endswith("; keys of its users are not in the list")
+
+
+def test_orphans_of_other_sources_are_listed(with_directory: StoredSite) -> None:
+    """One source that is down hides nobody else's."""
+    with_directory.stored(owner="zoe", source="corp")
+    gone = with_directory.stored(owner="zoe", source="staff")[1].id
+    result = with_directory.run("access-keys", "list", "--orphaned", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert {row["id"]: row["problem"] for row in found["access_keys"]} == {gone: "staff has no such user"}
+    assert [*found["not_asked"]] == ["corp"]
+    table = with_directory.run("access-keys", "list", "--orphaned")
+    assert (table.exit_code, gone in table.stdout, "corp cannot be asked" in table.stderr) == (1, True, True)

@@ -13,7 +13,9 @@ from stored_logins_server import StoredSite, claims_of, message, stored_site
 from tests_web_server import PASSWORDS
 
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.storage.selection import Selection
 from tokenserver.web.oauth.grants import ACCESS_TOKEN, REFRESH_TOKEN, TOKEN_EXCHANGE
+from tokenserver.web.problems import RETRY_AFTER
 
 JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 UNKNOWN = (
@@ -287,6 +289,45 @@ def test_subjects_that_are_no_good(site: StoredSite, change: dict[str, object]) 
     answer = site.post(grant_type=TOKEN_EXCHANGE, subject_token=site.jwt(**change), subject_token_type=JWT_TYPE)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
     assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("jump", "status"),
+    [
+        pytest.param(-61, 503, id="back"),
+        pytest.param(-86_400, 503, id="a day back"),
+        pytest.param(61, 503, id="ahead"),
+        pytest.param(-59, 200, id="within the leeway"),
+    ],
+)
+def test_a_clock_that_jumps(site: StoredSite, monkeypatch: pytest.MonkeyPatch, jump: int, status: int) -> None:
+    """Nothing that lasts is made, since its end may be wrong; all else works, and so does this once the clock is right.
+
+    See docs/design/threats.md#threat-111.
+    """
+    assert site.parts.storage is not None
+    store, token, jwt = site.parts.storage.store, _token(site), site.jwt()
+    exchange = {"grant_type": TOKEN_EXCHANGE, "subject_token": jwt, "subject_token_type": JWT_TYPE}
+    monkeypatch.setattr(site.parts.clock, "_now", lambda: time.time() + jump)
+    before = len(store.listed(Selection()))
+    answers = [
+        site.login(),
+        site.post(grant_type="password", username="ann", password=PASSWORDS["ann"], access_type="offline"),
+        site.get("ci", jwt, "&offline_token=true"),
+        site.post(**exchange, scope=None, requested_token_type=REFRESH_TOKEN),
+    ]
+    assert [answer.status_code for answer in answers] == [status] * 4
+    made = len(store.listed(Selection())) - before
+    if status == 503:
+        assert made == 0
+        assert {answer.headers["Retry-After"] for answer in answers} == {str(RETRY_AFTER)}
+        assert site.last["reason"] == "the clock has jumped; no refresh token or session is made until it is right"
+    else:
+        assert made == 4
+    for other in (site.login(query=""), site.get("ci", jwt), site.refresh(token), site.post(**exchange)):
+        assert claims_of(other)
+    monkeypatch.setattr(site.parts.clock, "_now", time.time)
+    assert "refresh_token" in site.login().get_json()
 
 
 def test_a_narrowed_key(site: StoredSite) -> None:

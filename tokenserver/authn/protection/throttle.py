@@ -49,6 +49,10 @@ class Counted:
     address: int
     tag: bytes
 
+    def tries(self, *, is_good: bool) -> tuple[bool, int]:
+        """What its tries under way are counted by: the user, or where the user is known, the user at this place."""
+        return is_good, self.pair if is_good else self.user
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -142,7 +146,7 @@ class Throttle:
         self._total = Failures(limits.total, common=common.total, buckets=1)
         # All clients with an unknown address.
         self._unknown = Failures(halved(limits.total), common=halved(common.total), buckets=1)
-        self._under_way: Counter[int] = Counter()
+        self._under_way: Counter[tuple[bool, int]] = Counter()
         self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
         self._lock = threading.Lock()
@@ -203,7 +207,7 @@ class Throttle:
             else:
                 self._succeeded(counted)
             finally:
-                self._left(counted)
+                self._left(counted, is_good=is_good)
         finally:
             if standing is not None:
                 standing.ended()
@@ -218,31 +222,34 @@ class Throttle:
             now = self._monotonic()
             is_good = self._is_good(counted, now) if standing is None else standing.is_good
             wait = self._wait(counted, now, is_good=is_good, common=standing is not None)
+            counter = counted.tries(is_good=is_good)
             if standing is not None:
-                wait = max(wait, standing.wait(0 if is_good else self._under_way[counted.user]))
+                wait = max(wait, standing.wait(self._under_way[counter]))
             if wait > 0:
                 raise Throttled(max(1, ceil(wait)))
-            self._under_way[counted.user] += 1
+            self._under_way[counter] += 1
         return is_good
 
-    def _left(self, counted: Counted) -> None:
+    def _left(self, counted: Counted, *, is_good: bool) -> None:
+        counter = counted.tries(is_good=is_good)
         with self._lock:
-            self._under_way[counted.user] -= 1
-            if not self._under_way[counted.user]:
-                del self._under_way[counted.user]
+            self._under_way[counter] -= 1
+            if not self._under_way[counter]:
+                del self._under_way[counter]
 
     def _counted(self, name: str, place: str, tag: bytes) -> Counted:
         pair = self._places.bucket(f"{place} {name}")
         return Counted(name, place, self._users.bucket(name), pair, self._addresses.bucket(place), tag)
 
     def _wait(self, counted: Counted, now: float, *, is_good: bool, common: bool) -> float:
+        under_way = self._under_way[counted.tries(is_good=is_good)]
         if is_good:
-            return self._places.wait(counted.pair, now, common=common)
+            return self._places.wait(counted.pair, now, under_way, common=common)
         if counted.place:
             address = self._addresses.wait(counted.address, now, common=common)
         else:
             address = self._unknown.wait(0, now, common=common)
-        user = self._users.wait(counted.user, now, self._under_way[counted.user], common=common)
+        user = self._users.wait(counted.user, now, under_way, common=common)
         return max(user, address, self._total.wait(0, now, common=common))
 
     def _is_good(self, counted: Counted, now: float) -> bool:

@@ -112,29 +112,32 @@ class WorkersTogether:
                 self._good.put(self._home(counted), self._monotonic())
 
     def _standing(self, counted: Counted, now: float) -> Standing:
-        if counted.place and self._good.is_within(self._home(counted), now, GOOD_SECONDS):
-            left, wait = _left(self._places, counted.pair, self.limits.user, now)
-            return Standing(left, wait, 0.0, is_good=True, weight=0)
-        left, wait = _left(self._users, counted.user, self.limits.user, now)
-        others = [_left(self._total, 0, self.limits.total, now)]
-        if counted.place:
-            others.append(_left(self._addresses, counted.address, self.limits.address, now))
-        others_wait = max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
+        is_good = bool(counted.place) and self._good.is_within(self._home(counted), now, GOOD_SECONDS)
+        _, counter = counted.tries(is_good=is_good)
+        left, wait = _left(self._places if is_good else self._users, counter, self.limits.user, now)
+        others_wait = 0.0 if is_good else self._others_wait(counted, now)
         tag = self._login(counted)
-        under_way = self._under_way.tags(counted.user, now - UNDER_WAY_SECONDS)
+        under_way = self._under_way.tags(counter, now - UNDER_WAY_SECONDS)
         if left > 0:  # tries under way are decided within seconds, so the wait is short
             left -= len(under_way - {tag})  # the same login at several workers is one guess
             wait = 1.0
-        standing = Standing(left, wait, others_wait, is_good=False, weight=0)
+        standing = Standing(left, wait, others_wait, is_good=is_good, weight=0)
         if standing.wait(0) > 0 or tag in under_way:
             return standing
-        self._under_way.add(counted.user, tag, now)
-        return replace(standing, ended=partial(self._ended, counted.user, tag))
+        self._under_way.add(counter, tag, now)
+        return replace(standing, ended=partial(self._ended, counter, tag))
 
-    def _ended(self, user: int, tag: bytes) -> None:
+    def _others_wait(self, counted: Counted, now: float) -> float:
+        """The seconds that the address and the total make wait."""
+        others = [_left(self._total, 0, self.limits.total, now)]
+        if counted.place:
+            others.append(_left(self._addresses, counted.address, self.limits.address, now))
+        return max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
+
+    def _ended(self, counter: int, tag: bytes) -> None:
         with self.memory.alone() as is_alone:
             if is_alone:
-                self._under_way.remove(user, tag)
+                self._under_way.remove(counter, tag)
 
     def _login(self, counted: Counted) -> bytes:
         return self._tag(f"{counted.user} ".encode() + counted.tag)

@@ -1,7 +1,7 @@
 """The gate of stored credentials: whether one may be used here and now, whatever its owner may. Pure.
 
 Everything is seen at each use, before any cache; other processes tell their uses a while later, so an idle credential
-ends `LAG_SECONDS` later than it could. Whoever comes here has proved possession, so the messages say what is
+ends `LAG_SECONDS` later than it could. A caller that gets here has proved possession, so the messages say what is
 wrong; nothing in them is about the owner.
 """
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -20,6 +21,7 @@ from tokenserver.cli.stored.options import key_id, now_utc
 from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_credential
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.errors import BackendUnavailable
 from tokenserver.management.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
 from tokenserver.storage.selection import Listed, Selection
 
@@ -39,7 +41,8 @@ def access_keys_list(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """List the personal access keys that can be used, the newest first. Keys that end within 14 days are marked.
 
-    The last use is exact to a minute.
+    The last use is exact to a minute. Exit code 1: with --orphaned, a user source could not be asked, so keys of its
+    users may be missing from the list.
     """
     site = open_site(config)
     now = now_utc()
@@ -48,22 +51,14 @@ def access_keys_list(  # noqa: PLR0917 - click passes options by name
     shown = [one for one in found if with_ended or is_live(one, now)]
     if expiring:
         shown = [one for one in shown if state_of(one, now) == EXPIRES_SOON]
-    problems: dict[str, str] = {}
     if orphaned:
-        problems = _problems(site, shown)
-        shown = [one for one in shown if one.credential.id in problems]
+        _print_orphaned(_orphans(site, shown), now, as_json=as_json)
+        return
     if as_json:
-        rows = [{**facts_of(one, now), **_problem_facts(one, problems)} for one in shown]
-        echo_text(json.dumps({"access_keys": rows}))
+        echo_text(json.dumps({"access_keys": [facts_of(one, now) for one in shown]}))
         return
     if not shown:
-        echo(
-            "There are no such access keys." if user or orphaned or expiring else "There are no access keys.", err=True
-        )
-        return
-    if orphaned:
-        cells = [(*_cells(one, now), problems[one.credential.id]) for one in shown]
-        echo_text(table((*_HEADS, "PROBLEM"), cells))
+        echo("There are no such access keys." if user or expiring else "There are no access keys.", err=True)
         return
     echo_text(table(_HEADS, [_cells(one, now) for one in shown]))
 
@@ -85,17 +80,41 @@ def access_keys_show(identifier: str, as_json: bool, config: Path | None) -> Non
     print_credential(found[0], now_utc(), as_json=as_json)
 
 
-def _problems(site: StoredSite, listed: Iterable[Listed]) -> dict[str, str]:
-    """By id, why keys are refused for their owner's sake."""
+class _Orphans(NamedTuple):
+    """Keys that are refused for their owner's sake, each with the reason; and sources that cannot tell, with theirs."""
+
+    keys: list[tuple[Listed, str]]
+    not_asked: dict[str, str]
+
+
+def _orphans(site: StoredSite, listed: Iterable[Listed]) -> _Orphans:
     owners = OwnerLookup(site.settings, site.store)
+    found = _Orphans([], {})
     with progress("looking up the owners"):
-        found = {one.credential.id: owners.problem(one.credential.owner, one.credential.source) for one in listed}
-    return {identifier: problem for identifier, problem in found.items() if problem is not None}
+        for one in listed:
+            try:
+                problem = owners.problem(one.credential.owner, one.credential.source)
+            except BackendUnavailable as error:
+                found.not_asked[one.credential.source] = error.reason
+                continue
+            if problem is not None:
+                found.keys.append((one, problem))
+    return found
 
 
-def _problem_facts(listed: Listed, problems: dict[str, str]) -> dict[str, str]:
-    problem = problems.get(listed.credential.id)
-    return {} if problem is None else {"problem": problem}
+def _print_orphaned(found: _Orphans, now: datetime, *, as_json: bool) -> None:
+    """Print the orphaned keys; ends the command with `NO` if a source could not be asked."""
+    if as_json:
+        rows = [{**facts_of(one, now), "problem": problem} for one, problem in found.keys]
+        echo_text(json.dumps({"access_keys": rows, "not_asked": found.not_asked}))
+    elif found.keys:
+        echo_text(table((*_HEADS, "PROBLEM"), [(*_cells(one, now), problem) for one, problem in found.keys]))
+    elif not found.not_asked:
+        echo("There are no such access keys.", err=True)
+    for source, reason in found.not_asked.items():
+        echo(f"{source} cannot be asked: {reason}; keys of its users are not in the list", err=True, fg="red")
+    if found.not_asked:
+        raise SystemExit(NO)
 
 
 def _cells(listed: Listed, now: datetime) -> Sequence[str]:

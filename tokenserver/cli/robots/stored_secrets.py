@@ -123,17 +123,12 @@ def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: b
     stored = live_secrets(site, name, now)
     if not stored:
         exit_with(f"the robot {name} has no live stored secret; fix: tokenserver robots secret new {name}", NO)
-    if len(declared) + len(stored) >= MAX_LIVE:
-        _refuse_a_third(name)
     old = stored[0]
     pause = int(overlap.total_seconds())
+    most = MAX_LIVE - len(declared)
     try:
         key, made = site.store.rotate(
-            old.credential.id,
-            ends=int(end.timestamp()),
-            overlap=pause,
-            by=by_whom(),
-            at_most=MAX_LIVE - len(declared),
+            old.credential.id, ends=int(end.timestamp()), overlap=pause, by=by_whom(), at_most=most
         )
     except (NoSuchCredential, RotatedAlready) as error:
         exit_with(str(error), NO)

@@ -8,7 +8,8 @@ import click
 
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.options import config_option, exit_with
-from tokenserver.cli.storage.site import by_command, file_of, reporting
+from tokenserver.cli.storage.site import file_of, reporting
+from tokenserver.cli.stored.opening import by_whom
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store
@@ -60,8 +61,8 @@ def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], 
     store = open_store(settings)
     logs = [path.read_bytes() for path in replay] or None
     if file is None:
-        ended = end_restored(store, logs=logs, keep=keep, by=by_command())
+        ended = end_restored(store, logs=logs, keep=keep, by=by_whom())
     else:
-        ended = restore(store, file, file_of(settings, _LOAD), logs=logs, keep=keep, by=by_command())
+        ended = restore(store, file, file_of(settings, _LOAD), logs=logs, keep=keep, by=by_whom())
     what = f"Restored {file}" if file is not None else "Looked through the restored database"
     echo(f"{what}; {ended:,} credential{'s' if ended != 1 else ''} ended. Restart the servers now.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -46,12 +44,3 @@ def file_of(settings: Settings, instead: str) -> Path:
     if settings.storage.file is None:
         raise LoadError([Fault("storage", 0, "", f"is a PostgreSQL database; fix: {instead}")])
     return settings.storage.file
-
-
-def by_command() -> str:
-    """Who changes something by a command: `cli:` and the name or number of the account."""
-    number = os.getuid()
-    try:
-        return f"cli:{pwd.getpwuid(number).pw_name}"
-    except KeyError:  # a number without a name, as in containers
-        return f"cli:{number}"

@@ -9,7 +9,8 @@ import click
 
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
-from tokenserver.cli.storage.site import by_command, reporting
+from tokenserver.cli.storage.site import reporting
+from tokenserver.cli.stored.opening import by_whom
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store
@@ -56,7 +57,7 @@ def storage_reseal(config: Path | None, *, new_key: bool, retire: int | None) ->
     if retire == store.keys.newest.number:
         exit_with(f"state key {retire} is in use; fix: tokenserver storage reseal --new-key", NO)
     reason = f"state key {retire} was retired"
-    ended = len(store.end(Selection(state_key=retire), by=by_command(), reason=reason))
+    ended = len(store.end(Selection(state_key=retire), by=by_whom(), reason=reason))
     remove_state_key(settings.keys.folder, retire)
     echo(f"Ended {ended:,} credentials and deleted state key {retire}.")
     echo("Copy state.key to all replicas and restart them.")

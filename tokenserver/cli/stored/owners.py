@@ -55,6 +55,7 @@ class OwnerLookup:
             if provider.accounts is None:  # the others' people are those of another source
                 self._sources[provider.name] = _PeopleOf(provider, store)
         self._answers: dict[tuple[str, str], str | None] = {}
+        self._outages: dict[str, BackendUnavailable] = {}
 
     def find(self, name: str, source: str | None) -> PersonFound:
         """The person of this name, in the first source that has one, or in this source alone.
@@ -82,14 +83,20 @@ class OwnerLookup:
         return exit_with(f"no user source has {name!r} (asked: {asked}){self._other_spelling(name)}", NO)
 
     def problem(self, subject: str, source: str) -> str | None:
-        """Why this person's credentials are refused; None if they are not.
+        """Why this person's credentials are refused; None if they are not. A source that cannot tell is asked once.
 
         Raises:
             BackendUnavailable: the source cannot tell.
         """
+        if source in self._outages:
+            raise self._outages[source]
         key = (source, subject)
         if key not in self._answers:
-            self._answers[key] = self._look_up(subject, source)
+            try:
+                self._answers[key] = self._look_up(subject, source)
+            except BackendUnavailable as error:
+                self._outages[source] = error
+                raise
         return self._answers[key]
 
     def _look_up(self, subject: str, source: str) -> str | None:

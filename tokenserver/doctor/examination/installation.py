@@ -1,4 +1,4 @@
-"""Examination of this installation: files, keys, issuers of workloads, the server, every registry that has a `url`."""
+"""Examination of this installation: files, keys, issuers, the storage, the server, each registry that has a `url`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.commands import check_files
 from tokenserver.doctor.examination.issuers import examine_issuers
+from tokenserver.doctor.examination.storage import examine_stored
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting.requests import Requests, Visit
 from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
@@ -45,7 +46,8 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         issuers = beside.submit(examine_issuers, settings, ours.config, snapshot.policies)
         server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
         others = _visit_registries(baseline, requests, skew)
-        found += issuers.result()
+        stored = examine_stored(settings, ours)
+        found += [*issuers.result(), *stored]
     found += server_findings
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")

@@ -66,7 +66,7 @@ class RefreshTerms:
 
 
 class JumpedClock(ServiceError):
-    """The clock was set back, so the end of a new credential would be wrong. Nothing was stored."""
+    """The clock has jumped, so the end of a new credential may be wrong. Nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Logins:
 
         Raises:
             BackendUnavailable: the storage cannot keep it. Without it, clients would keep the password instead.
-            JumpedClock: the clock is wrong.
+            JumpedClock: the clock may be wrong.
         """
         if identity.stale or identity.via or identity.credential:
             return None
@@ -159,5 +159,5 @@ class Logins:
 
     def _store(self, wanted: StoredCredential, at_most: int) -> NewLogin:
         if self.is_blocked():
-            raise JumpedClock("the clock was set back; no credential that lasts is made until it is right")
+            raise JumpedClock("the clock has jumped; no refresh token or session is made until it is right")
         return self.store.begin(wanted, at_most)

@@ -78,7 +78,7 @@ class LiveStorage:
 
     def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
         """What exchanges need; `record` writes an audit event."""
-        logins = StoredLogins(self.store, now=self._now)
+        logins = StoredLogins(self.store)
         openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
         guesses = CodeGuesses(self.database, now=self._now)

@@ -87,7 +87,7 @@ def check_storage(settings: Settings, *, migrate: bool = False) -> list[Fault]:
     """All that would stop the start. Nothing is made or changed; a storage that does not answer stops nothing."""
     storage = settings.storage
     faults = storage_faults(settings)
-    if storage is None or faults or (storage.file is not None and _is_empty(storage.file)):
+    if storage is None or faults or (storage.file is not None and is_empty(storage.file)):
         return faults
     from tokenserver.storage.migrations.migrate import schema_of  # noqa: PLC0415 - takes long to import
 
@@ -102,7 +102,7 @@ def check_storage(settings: Settings, *, migrate: bool = False) -> list[Fault]:
 def storage_warnings(settings: Settings) -> list[str]:
     """That the storage does not answer, or that its tables should be migrated."""
     storage = settings.storage
-    if storage is None or (storage.file is not None and _is_empty(storage.file)):
+    if storage is None or (storage.file is not None and is_empty(storage.file)):
         return []
     from tokenserver.storage.migrations.migrate import schema_of  # noqa: PLC0415 - takes long to import
 
@@ -177,7 +177,7 @@ def _required(settings: Settings) -> StorageSettings:
     return settings.storage
 
 
-def _is_empty(file: Path) -> bool:
+def is_empty(file: Path) -> bool:
     """Whether the file is missing, or was made by a process that got no further."""
     return not file.exists() or file.stat().st_size == 0
 

@@ -121,6 +121,9 @@ class PostgresqlSignal:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(*self._errors):  # it may be broken
+                driver: Any = connection.connection.dbapi_connection
+                driver.close()  # `invalidate` only drops a connection that is not part of the pool
+            with suppress(*self._errors):
                 connection.invalidate()
                 connection.close()
 

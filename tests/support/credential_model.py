@@ -1,0 +1,64 @@
+"""A model of stored credentials and their owners: what a use at a moment must do, and what it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tokenserver.credentials import AccessKeyForm
+from tokenserver.storage.credential import LAG_SECONDS
+
+OWNERS = ("ann", "ben")
+OK, LOCKED, DISABLED, GONE = "ok", "locked", "disabled", "gone"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person in the user source."""
+
+    state: str = OK
+    proof: bytes = b"p0"
+
+
+@dataclass(frozen=True)
+class Life:
+    """What the model knows of a credential."""
+
+    form: AccessKeyForm
+    owner: str
+    proof: bytes | None
+    ends: int
+    idle: int | None
+    last: float
+    ended: bool = False
+    replaces: str | None = None
+
+    def passes_gate(self, now: float, lag: float) -> bool:
+        """Whether it may be used at this moment, whoever owns it; `lag` is added to the end of an idle one."""
+        is_idle = self.idle is not None and now >= self.last + self.idle + lag
+        return not self.ended and now < self.ends and not is_idle
+
+    def is_over(self, account: Account) -> bool:
+        """Whether the account ends it for good at its next use."""
+        has_left = account.state in (DISABLED, GONE)
+        return self.form is AccessKeyForm.REFRESH and (
+            has_left or (account.state == OK and account.proof != self.proof)
+        )
+
+    def has_owner(self, account: Account) -> bool:
+        """Whether the owner could log in, with the same password if that matters."""
+        return account.state == OK and self.proof in (None, account.proof)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything at one moment."""
+
+    lives: dict[str, Life] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=lambda: dict.fromkeys(OWNERS, Account()))
+
+    def verdict(self, identifier: str, now: float) -> tuple[bool, bool]:
+        """Whether a use must succeed, and whether it may."""
+        life = self.lives.get(identifier)
+        if life is None or not life.has_owner(self.accounts[life.owner]):
+            return False, False
+        return life.passes_gate(now, 0), life.passes_gate(now, LAG_SECONDS)
