@@ -1,6 +1,6 @@
 """For all tests: how many examples Hypothesis tries, that no secret shows, and what was skipped for a missing program.
 
-`HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100; `quick` tries 10, for
+`HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100; `quick` tries 25, for
 `make quick`; `mutants` tries 30, for `make mutants`, which runs each property hundreds of times.
 
 Under `coverage run`, the workers of `--numprocesses` are measured too. `--missing-programs FILE` lets the last line of
@@ -26,7 +26,7 @@ from hypothesis import settings
 settings.register_profile("everyday", deadline=None, derandomize=True, database=None)
 settings.load_profile("everyday")
 settings.register_profile("nightly", max_examples=100_000, deadline=None)
-settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True, database=None)
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.register_profile("mutants", max_examples=30, deadline=None, derandomize=True, database=None)
 if "HYPOTHESIS_PROFILE" in os.environ:
     settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
