@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from site_commands import made, run
+from site_commands import made, made_once, run
 from stored_sites import StoredSite
 
-__all__ = ["made", "run"]
+__all__ = ["made", "made_once", "run"]
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -84,10 +85,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """One on a free port; a server that would really be started is a failure of the test."""
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(main, ["init", "site"]).exit_code == 0
+    shutil.copytree(made_once, "site")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     made = Site(tmp_path / "site")

@@ -31,6 +31,7 @@ import pytest
 from click.testing import CliRunner
 from credential_requests import request
 from harness.processes import free_port
+from users_commands import hashed
 
 from tokenserver.cli import exits, main
 from tokenserver.cli import serve as serving
@@ -108,6 +109,9 @@ COMMANDS = {
 }
 """Each command with arguments, and its exit code if standard output is full: 74 if the command prints there."""
 
+MAKING_TABLES = ("access-keys create", "serve", "storage init", "storage migrate")
+"""The commands that find no storage, as in a new site. The others need not make one each time, which takes longest."""
+
 
 def test_every_command_is_here() -> None:
     """Else nobody knows how a new one ends."""
@@ -146,7 +150,7 @@ def test_the_codes() -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with everything that the commands need."""
+    """A folder with everything that the commands need; its storage is there, as of a server that has run."""
     folder = tmp_path_factory.mktemp("prepared")
     run = CliRunner().invoke
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -155,9 +159,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = str(folder / "site" / "tokenserver.yaml")
     lines = Path(config).read_text().replace(":5001", f":{free_port()}")  # where nothing listens, for `health`
     Path(config).write_text(f"{lines}access_keys: {{}}\n")
+    assert run(main, ["storage", "init", "--config", config]).exit_code == 0
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
-    password = run(main, ["users", "set", "ann", "--file", str(folder / "users")], input="a password of ann\n")
-    assert password.exit_code == 0
+    (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")
+    (folder / "users").chmod(0o600)
     (folder / "audit.jsonl").write_text(EVENT)
     return folder
 
@@ -196,6 +201,8 @@ def ending(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
         copy = tmp_path / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(prepared, copy)
+        if command.startswith(MAKING_TABLES):
+            shutil.rmtree(copy / "site" / "state")
         monkeypatch.chdir(copy)
         stderr = io.StringIO()
         typed = request() if command == "credential-provider" else b"a password of ann\n"
@@ -270,6 +277,7 @@ def test_ctrl_c_anywhere(name: str, ending: Callable[..., Ended]) -> None:
     """Exit code 130 and one line, wherever in the command it comes."""
     command, _ = COMMANDS[name]
     before = sys.getprofile()
+    ending(command, io.StringIO())  # imports what the command needs
 
     def run(at: int | None) -> tuple[Ended, int]:
         pressed = CtrlC(at)
@@ -279,7 +287,6 @@ def test_ctrl_c_anywhere(name: str, ending: Callable[..., Ended]) -> None:
         finally:
             sys.setprofile(before)
 
-    run(None)  # imports what the command needs
     whole = run(None)[1]
     assert whole > 20
     for share in (0.05, 0.35, 0.65, 0.9):
@@ -287,6 +294,7 @@ def test_ctrl_c_anywhere(name: str, ending: Callable[..., Ended]) -> None:
         assert (share, ended.code, ended.stderr.endswith("interrupted\n")) == (share, 130, True)
         assert "Traceback" not in ended.stderr
         gc.collect()  # here, where the warning about such a file is ignored
+        gc.freeze()
 
 
 @pytest.mark.parametrize(

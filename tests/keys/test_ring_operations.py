@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,11 +13,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from forked_processes import Forked
 from key_operations import DAY, HOUR, NOW, carried
 from rsa_keys import rsa_2048
 
 from tokenserver.documents.files import write_file
 from tokenserver.errors import LoadError
+from tokenserver.keys import ring_operations
 from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
 from tokenserver.keys.key_pair import KeyPair, issue_pair, read_pair
 from tokenserver.keys.layout import KeyFolder, KeysBusy
@@ -347,44 +347,39 @@ def test_of_many_threads_one_does_the_step(folder: Path) -> None:
         assert len(done) == 8
 
 
-ADVANCE = """
-import os, sys
-from datetime import datetime, timedelta
-from pathlib import Path
-from tokenserver.documents import files
-from tokenserver.keys import ring_operations as changes
-from tokenserver.keys.schedule import Schedule
-left = int(sys.argv[3])
-write, remove = changes.write_file, changes._remove
-def one_less():
-    global left
-    if left == 0:
-        os._exit(9)
-    left -= 1
-def dying_write(*arguments, **options):
-    one_less()
-    write(*arguments, **options)
-def dying_remove(*arguments):
-    one_less()
-    remove(*arguments)
-changes.write_file, changes._remove = dying_write, dying_remove
-hour = timedelta(hours=1)
-schedule = Schedule(publish_ahead=hour, longest_token=hour, rotate_every=720 * hour)
-change = changes.RingOperations(Path(sys.argv[1]), "a", schedule, 30).advance(datetime.fromisoformat(sys.argv[2]))
-print(change.step.value if change else "none")
-"""
-
-
-def in_process(folder: Path, now: datetime, writes: int = 99) -> subprocess.Popen[str]:
+def in_process(folder: Path, now: datetime, writes: int = 99) -> Forked:
     """One step in a separate process, which dies as if killed before this many writes."""
-    command = [sys.executable, "-c", ADVANCE, str(folder), now.isoformat(), str(writes)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    left = writes
+    remove = ring_operations._remove
+
+    def one_less() -> None:
+        nonlocal left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+
+    def dying_write(path: Path, content: bytes, *, mode: int) -> None:
+        one_less()
+        write_file(path, content, mode=mode)
+
+    def dying_remove(place: KeyFolder, ids: list[str]) -> None:
+        one_less()
+        remove(place, ids)
+
+    def advance() -> str:
+        patch = pytest.MonkeyPatch()
+        patch.setattr(ring_operations, "write_file", dying_write)
+        patch.setattr(ring_operations, "_remove", dying_remove)
+        change = RingOperations(folder, "a", SCHEDULE, 30).advance(now)
+        return change.step.value if change else "none"
+
+    return Forked(advance)
 
 
 def test_of_many_processes_one_does_the_step(folder: Path) -> None:
     """As replicas do on a shared folder."""
     processes = [in_process(folder, NOW + 30 * DAY) for _ in range(3)]
-    assert sorted(process.communicate()[0] for process in processes) == ["none\n", "none\n", "prepare\n"]
+    assert sorted(process.ended() for process in processes) == [(0, "none"), (0, "none"), (0, "prepare")]
     assert len(load_keys(folder, now=NOW + 30 * DAY).next) == 1
 
 
@@ -410,9 +405,7 @@ def test_killed_between_any_two_writes(folder: Path, changes: RingOperations, st
     if step is RotationStep.FORGET:
         changes.switch(now, early=True)
     later = now + 3 * HOUR
-    died = in_process(folder, later, writes)
-    died.communicate()
-    assert died.returncode == 9
+    assert in_process(folder, later, writes).ended() == (9, "")
     before = load_keys(folder, now=later)
     change = changes.advance(later)
     if (step, writes) == (RotationStep.FORGET, 1):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from forked_processes import Forked
 from key_folders import NOW, active_id, content, make
 
 from tokenserver.documents.files import write_file
@@ -121,36 +121,28 @@ def test_where_folders_cannot_be_locked_one_wins_all_the_same(tmp_path: Path, mo
     assert load_keys(tmp_path / "keys", now=NOW).active.id == active_id(tmp_path / "keys")
 
 
-INIT = """
-import os, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from tokenserver.keys import store
-from tokenserver.keys.expiry import key_warnings
-from tokenserver.keys.ring import Algorithm
-left = int(sys.argv[2])
-write = store.write_file
-def dying_write(path, content, *, mode):
-    global left
-    if left == 0:
-        os._exit(9)
-    left -= 1
-    write(path, content, mode=mode)
-store.write_file = dying_write
-now = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
-print(store.init_keys(Path(sys.argv[1]), issuer="a", algorithm=Algorithm.ES256, now=now))
-"""
-
-
-def init_in_process(folder: Path, writes: int) -> subprocess.Popen[str]:
+def init_in_process(folder: Path, writes: int) -> Forked:
     """An init in a separate process, which dies as if killed after this many files."""
-    return subprocess.Popen([sys.executable, "-c", INIT, str(folder), str(writes)], stdout=subprocess.PIPE, text=True)
+    left = writes
+
+    def dying_write(path: Path, content: bytes, *, mode: int) -> None:
+        nonlocal left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+        write_file(path, content, mode=mode)
+
+    def init() -> bool:
+        pytest.MonkeyPatch().setattr("tokenserver.keys.store.write_file", dying_write)
+        return make(folder)
+
+    return Forked(init)
 
 
 def test_of_simultaneous_processes_one_wins(tmp_path: Path) -> None:
     """Replicas that start together on one shared folder end up with one set of keys."""
     processes = [init_in_process(tmp_path / "keys", writes=99) for _ in range(3)]
-    assert sorted(process.communicate()[0] for process in processes) == ["False\n", "False\n", "True\n"]
+    assert sorted(process.ended() for process in processes) == [(0, "False"), (0, "False"), (0, "True")]
     assert load_keys(tmp_path / "keys", now=NOW).active.id == active_id(tmp_path / "keys")
 
 
@@ -158,14 +150,13 @@ def test_of_simultaneous_processes_one_wins(tmp_path: Path) -> None:
 def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) -> None:
     """After a kill at any file, load and init fail and change nothing, and their suggested fix works."""
     folder = tmp_path / "my keys"
-    died = init_in_process(folder, writes)
-    died.communicate()
+    code, _ = init_in_process(folder, writes).ended()
     before = content(folder)
     with pytest.raises(LoadError, match="if creating them was interrupted, move what is left away") as loading:
         load_keys(folder, now=NOW)
     with pytest.raises(LoadError, match=r"but no ring\.json, so nothing was overwritten") as making:
         make(folder)
-    assert (died.returncode, content(folder), len(before)) == (9, before, writes)
+    assert (code, content(folder), len(before)) == (9, before, writes)
     mends = {str(error.value).partition("create new ones: ")[2].rpartition(" && ")[0] for error in (loading, making)}
     [mend] = mends
     subprocess.run(["sh", "-c", mend], check=True)
@@ -175,8 +166,7 @@ def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) 
 
 def test_mend_moves_unfinished_files_as_well(tmp_path: Path) -> None:
     """A kill in the middle of a write leaves a hidden file, which may hold a key."""
-    died = init_in_process(tmp_path / "keys", writes=3)
-    died.communicate()
+    assert init_in_process(tmp_path / "keys", writes=3).ended() == (9, "")
     (tmp_path / "keys" / ".token-ca.key.x1y2z3").write_text("half a key")
     with pytest.raises(LoadError) as error:
         make(tmp_path / "keys")

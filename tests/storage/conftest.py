@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from followed_storage import Site, followed_storage
-from stored_credentials import made, sqlite
+from stored_credentials import new_database
 
 from tokenserver.storage.database import Database
 
@@ -15,7 +15,7 @@ from tokenserver.storage.database import Database
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with its tables."""
-    found = made(sqlite(tmp_path))
+    found = new_database(tmp_path)
     yield found
     found.close()
 

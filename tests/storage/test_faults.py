@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, select
-from stored_credentials import DAY, FULL, NOW, PLAIN, made, sqlite, store_of
+from stored_credentials import DAY, FULL, NOW, PLAIN, new_database, sqlite, store_of
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.storage.connections.failures import StorageUnavailable
@@ -94,7 +94,7 @@ def test_every_statement_fails_once(name: str, tmp_path: Path) -> None:
     """The caller gets the one error, nothing has changed, and the same change works immediately afterwards."""
     change, number = CHANGES[name], 0
     while True:
-        database = made(sqlite(tmp_path, f"{number}.db"))
+        database = new_database(tmp_path, f"{number}.db")
         store = store_of(database)
         key, _ = store.create(FULL, at_most=9)
         before, failing = content(database), Failing(database.engine)
@@ -127,7 +127,7 @@ def broken(engine: Engine, pragma: str) -> None:
 )
 def test_a_database_that_cannot_grow_or_change(tmp_path: Path, pragma: str, expected: str) -> None:
     """Reads work, changes say what to do, and nothing is half done."""
-    whole = made(sqlite(tmp_path))
+    whole = new_database(tmp_path)
     shown = [store_of(whole).create(PLAIN, at_most=99)[0].id]
     whole.close()
     limited = Database(sqlite(tmp_path))
@@ -157,7 +157,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 def test_a_disk_without_room(tmp_path: Path) -> None:
     """The system refuses to make a file longer: the change fails, and the database stays sound."""
-    database = made(sqlite(tmp_path))
+    database = new_database(tmp_path)
 
     def work() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -176,7 +176,7 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
 
 def test_a_damaged_file(tmp_path: Path) -> None:
     """Neither reads nor changes make anything up."""
-    database = made(sqlite(tmp_path))
+    database = new_database(tmp_path)
     database.close()
     (tmp_path / "state.db").write_bytes(b"x" * 200_000)
     store = store_of(database)
@@ -189,7 +189,7 @@ def test_a_damaged_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.nightly)])
 def test_a_process_that_is_killed(tmp_path: Path, kills: int) -> None:
     """A key that was shown exists, and a revocation that was answered holds, however often the writer is killed."""
-    database = made(sqlite(tmp_path))
+    database = new_database(tmp_path)
     database.close()
     shown, revoked = set[str](), set[str]()
     for number in range(kills):

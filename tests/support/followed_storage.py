@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
-from stored_credentials import STATE_KEYS, Clock, made, sqlite, store_of
+from stored_credentials import STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.credentials import Key
@@ -66,7 +66,7 @@ class Site:
         self.file = folder / "state.db"
         self.clock = Clock()
         self.monotonic = Clock(1000.0)
-        self.database = made(sqlite(folder))
+        self.database = new_database(folder)
         self.store = store_of(self.database, self.clock)
         self._copies: list[Copy] = []
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
 from click.testing import CliRunner, Result
+from users_commands import GOOD
 
 from tokenserver.cli import main
 
@@ -58,7 +58,7 @@ def run(folder: Path) -> Run:
 @pytest.fixture
 def site(tmp_path: Path, folder: Path) -> Path:
     """A configuration next to the folder, with one user."""
-    write(tmp_path / "users.htpasswd", f"ann:{bcrypt.hashpw(b'x', bcrypt.gensalt(10)).decode()}\n")
+    write(tmp_path / "users.htpasswd", f"ann:{GOOD}\n")
     config = tmp_path / "tokenserver.yaml"
     write(
         config,

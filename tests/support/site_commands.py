@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +25,16 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `init` made, which no test changes."""
+    folder = tmp_path_factory.mktemp("made") / "site"
+    assert CliRunner().invoke(main, ["init", str(folder)]).exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def made(run: Run, tmp_path: Path) -> Path:
-    """A folder that `init` made."""
-    assert run("init", "site").exit_code == 0
-    return tmp_path / "site"
+def made(run: Run, made_once: Path, tmp_path: Path) -> Path:
+    """A folder that `init` made, in the folder where `run` runs."""
+    folder: Path = shutil.copytree(made_once, tmp_path / "site")
+    return folder

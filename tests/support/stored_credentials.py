@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Engine
@@ -69,6 +71,20 @@ def made(engine: Engine) -> Database:
         connection.execute(meta.insert().values(one=1, schema=SCHEMA, server="https://auth.example.com", created=NOW))
         connection.execute(revision.insert().values(one=1, rev=0))
     return Database(engine)
+
+
+@cache
+def _tables() -> bytes:
+    with TemporaryDirectory() as folder:
+        made(sqlite(Path(folder))).close()
+        return (Path(folder) / "state.db").read_bytes()
+
+
+def new_database(folder: Path, name: str = "state.db") -> Database:
+    """A new file in the folder with the tables, which are made once in a run and copied."""
+    make_file(folder / name)
+    (folder / name).write_bytes(_tables())
+    return Database(engine_for(folder / name))
 
 
 def store_of(database: Database, clock: Clock | None = None, **options: Any) -> CredentialStore:

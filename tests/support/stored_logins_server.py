@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from copied_storages import copied_storage
 from tests_web_server import PASSWORDS, POLICY, Lines
 from werkzeug.test import TestResponse
 from workload_jwts import jwk, jwt, key_set, private_key
@@ -22,7 +23,6 @@ from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
-from tokenserver.server.stored.opening import prepare_storage
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.state_keys import init_state_keys
 from tokenserver.web.application import application
@@ -149,7 +149,7 @@ def stored_site(
     config = folder / "tokenserver.yaml"
     config.write_text(CONFIG.format(issuer=ISSUER, cache=cache, session=session, sections=sections, sources=sources))
     settings = load_settings(config, {})
-    prepare_storage(settings)
+    copied_storage(settings)
     audit = Lines()
     parts = build(settings, sink=audit)
     stop = threading.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def test_reference_is_good(folder: Path) -> None:
 @pytest.mark.parametrize("spoil", ["doubled", "short", "capital"])
 def test_every_misspelt_key_is_refused(folder: Path, place: tuple[Any, ...], spoil: str) -> None:
     """Every misspelt key is reported."""
-    document = as_data(CORPUS / "reference.yaml")
+    document = deepcopy(REFERENCE)
     above = document
     for step in place[:-1]:
         above = above[step]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from tokenserver.config.settings import Settings
 from tokenserver.server.stored.live import LiveStorage
 from tokenserver.server.stored.optional import optional_storage
@@ -26,9 +24,10 @@ def test_one_is_made_where_one_is_configured(stored: Settings) -> None:
     assert not stored.storage.file.exists()
 
 
-@pytest.mark.parametrize("module", ["sqlalchemy", "alembic", "psycopg"])
-def test_the_server_imports_nothing_of_it(module: str) -> None:
+def test_the_server_imports_nothing_of_it() -> None:
     """In a process of its own, with all that serves requests."""
-    code = f"import sys, tokenserver.web.application; print({module!r} in sys.modules)"
+    code = "import sys, tokenserver.web.application; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert found.stdout == "False\n"
+    imported = set(found.stdout.split())
+    assert "flask" in imported
+    assert imported & {"sqlalchemy", "alembic", "psycopg"} == set()

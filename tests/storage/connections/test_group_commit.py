@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select, text
-from stored_credentials import made, sqlite
+from stored_credentials import new_database, sqlite
 
 from tokenserver.storage.connections import group_commit
 from tokenserver.storage.connections.failures import StorageUnavailable
@@ -34,7 +34,7 @@ class Counted:
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     """A database with its tables."""
-    return made(sqlite(tmp_path)).engine
+    return new_database(tmp_path).engine
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, select, text, update
-from stored_credentials import NOW, made, sqlite
+from stored_credentials import NOW, new_database, sqlite
 
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.migrations import migrate
@@ -43,7 +43,7 @@ def test_only_one_of_many_processes_makes_them(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     """An older program would not know what the new columns mean."""
-    engine = made(sqlite(tmp_path)).engine
+    engine = new_database(tmp_path).engine
     with engine.begin() as connection:
         connection.execute(update(meta).values(schema=SCHEMA + 1))
     assert schema_of(engine) == SCHEMA + 1

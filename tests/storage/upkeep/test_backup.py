@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from stored_credentials import NOW, PLAIN, made, sqlite, store_of
+from stored_credentials import NOW, PLAIN, new_database, sqlite, store_of
 
 from tokenserver.errors import LoadError
 from tokenserver.storage.connections.failures import StorageUnavailable
@@ -74,7 +74,7 @@ def test_a_damaged_database_gives_no_backup(database: Database, tmp_path: Path) 
 
 def test_a_backup_of_a_newer_program(tmp_path: Path) -> None:
     """It would be refused at the next start."""
-    engine = made(sqlite(tmp_path)).engine
+    engine = new_database(tmp_path).engine
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE meta SET schema = 9")
     with pytest.raises(LoadError, match=r"was made by a newer program \(version 9 of the tables\)"):
@@ -84,7 +84,7 @@ def test_a_backup_of_a_newer_program(tmp_path: Path) -> None:
 def test_content_is_replaced_as_a_whole(database: Database, tmp_path: Path) -> None:
     """Connections that are open see it at their next transaction."""
     store = store_of(database)
-    other = store_of(made(sqlite(tmp_path, "other.db")))
+    other = store_of(new_database(tmp_path, "other.db"))
     key, _ = other.create(PLAIN, at_most=9)
     store.create(PLAIN, at_most=9)
     with database.engine.connect() as open_before:
