@@ -20,13 +20,15 @@ import canaries
 import coverage
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # Every day the same examples, so that a failure is the change's; how long one takes says nothing on a busy machine.
 settings.register_profile("everyday", deadline=None, derandomize=True, database=None)
 settings.load_profile("everyday")
 settings.register_profile("nightly", max_examples=100_000, deadline=None)
-settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True, database=None)
+# Without shrinking, which may take minutes on a slow property: `make test` finds the small example.
+QUICK_PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True, database=None, phases=QUICK_PHASES)
 settings.register_profile("mutants", max_examples=30, deadline=None, derandomize=True, database=None)
 if "HYPOTHESIS_PROFILE" in os.environ:
     settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
