@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -184,6 +186,43 @@ def test_an_audit_trail_that_nobody_reads(
             assert time.monotonic() < deadline
             time.sleep(0.2)
     os.close(reading)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = "".join(BLOCKS).splitlines()
+
+
+@pytest.mark.real("curl")
+def test_the_commands_of_the_page(server: TokenServer) -> None:
+    """docs/api.md, one after the other; an id in it is that of what was made before."""
+    need("curl")
+    ids: dict[str, str] = {}
+    for command in COMMANDS:
+        words = shlex.split(command)
+        assert words[:2] == ["curl", "--user"]
+        person = words[2]
+        words[2] = f"{person}:{server.people[person]}"
+        words = [reworded(word, server, ids) for word in words]
+        output = run([*words, "--silent", "--fail-with-body"], environment=server.environment, folder=server.folder)
+        assert output.ok, (command, output.stdout)
+        made = json.loads(output.stdout) if output.stdout.strip() else {}
+        if "secret" in made:
+            canaries.know(made["secret"])
+            placeholder = ROBOT_PLACEHOLDER if made["owner"].startswith("robot:") else KEY_PLACEHOLDER
+            ids.setdefault(placeholder, made["id"])
+    assert set(ids) == {KEY_PLACEHOLDER, ROBOT_PLACEHOLDER}
+    assert {name for name in ids if name in PAGE} == set(ids)
+
+
+KEY_PLACEHOLDER, ROBOT_PLACEHOLDER = "k7Qm2xZt9LbA", "3f9K2mQx7LbT"
+
+
+def reworded(word: str, server: TokenServer, ids: dict[str, str]) -> str:
+    """A word of a command, for this server and its credentials."""
+    for old, new in {"https://auth.example.com": server.url, "registry.example.com": SERVICE, **ids}.items():
+        word = word.replace(old, new)
+    return word
 
 
 SCHEMATHESIS_SECONDS = 25

@@ -33,7 +33,7 @@ def admin_blueprint() -> Blueprint:
 def show(actor: Actor) -> Response:
     """Robots, and who is logged in."""
     management = the_site().management
-    robots = [(one, sum(secret.state in LIVE for secret in one.secrets)) for one in management.robots(actor)]
+    robots = [(one, sum(each.state in LIVE for each in one.secrets)) for one in management.robots(actor)]
     holders = management.holders(actor)
     return page("admin.html", actor=actor, robots=robots, holders=holders)
 
