@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.authn.oidc.presets import PRESETS
 from tokenserver.authn.oidc.refusals import RefusedByProvider
 from tokenserver.authn.oidc.token_answer import MAX_TOKEN, UnusableAnswer, read_answer
 
@@ -28,6 +29,10 @@ def test_refusals() -> None:
     for status in (400, 401):
         with pytest.raises(RefusedByProvider):
             read_answer(status, b'{"error": "invalid_grant"}')
+    with pytest.raises(UnusableAnswer):
+        read_answer(400, b'{"error": "invalid_request"}')
+    with pytest.raises(RefusedByProvider):  # as dex says of a refresh token
+        read_answer(400, b'{"error": "invalid_request"}', PRESETS["dex"].refusals)
     with pytest.raises(UnusableAnswer, match="redirect_uri_mismatch; fix: enter the redirect URI"):
         read_answer(400, b'{"error": "redirect_uri_mismatch"}')
     with pytest.raises(UnusableAnswer, match="status 500 and the error invalid_grant"):

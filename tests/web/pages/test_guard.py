@@ -39,9 +39,9 @@ def test_paths(prefix: str, path: str, page: str | None) -> None:
 
 
 def test_body_limits() -> None:
-    """64 KiB, and a mebibyte where policies are tried out."""
+    """64 KiB, and two mebibytes where policies are tried out."""
     assert page_limit("/login").most == MIN_BODY
-    assert page_limit("/admin/playground").most == 1024 * 1024
+    assert page_limit("/admin/policies").most == 2 * 1024 * 1024
 
 
 def test_a_crowd() -> None:

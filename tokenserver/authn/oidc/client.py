@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from tokenserver.authn.oidc.metadata import ProviderMetadata, UnusableProvider, read_metadata
+from tokenserver.authn.oidc.presets import REFUSED_GRANT
 from tokenserver.authn.oidc.provider import OpenIdProvider
 from tokenserver.authn.oidc.token_answer import ProviderTokens, UnusableAnswer, read_answer
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
@@ -83,7 +84,8 @@ class ProviderClient:
             RefusedByProvider: the provider has ended it.
             BackendUnavailable: the provider does not answer, or not as it should.
         """
-        return self._ask({"grant_type": "refresh_token", "refresh_token": token.reveal()})
+        form = {"grant_type": "refresh_token", "refresh_token": token.reveal()}
+        return self._ask(form, self.provider.preset.refusals)
 
     def _read(self, document: Mapping[str, Any]) -> None:
         try:
@@ -91,7 +93,7 @@ class ProviderClient:
         except UnusableProvider as error:
             raise KeysNotFetched(f"the discovery document {error}") from None
 
-    def _ask(self, fields: Mapping[str, str]) -> ProviderTokens:
+    def _ask(self, fields: Mapping[str, str], refusals: Collection[str] = REFUSED_GRANT) -> ProviderTokens:
         name, client_id = self.provider.name, self.provider.client_id
         authorization = None
         if self._secret is None:
@@ -116,6 +118,6 @@ class ProviderClient:
         if outcome.is_cut:
             raise BackendUnavailable(name, "its token endpoint answers with too much")
         try:
-            return read_answer(outcome.status, outcome.body)
+            return read_answer(outcome.status, outcome.body, refusals)
         except UnusableAnswer as error:
             raise BackendUnavailable(name, f"its token endpoint {error}") from None

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+REFUSED_GRANT = frozenset({"invalid_grant"})
+"""The error of RFC 6749, section 5.2, for a code or refresh token that is not valid any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class OidcPreset:
@@ -13,8 +16,9 @@ class OidcPreset:
 
     `subject` is the claim that names the person, `groups` the one that lists their groups (None: it has none), and
     `strip` what is removed from the beginning of a group's name. `scopes` are asked for besides `openid`.
-    `is_rechecked`: it gives refresh tokens for the scope `offline_access`. `needs_hosted_domain`: anybody has an
-    account there, so people are told apart by the domain of their organization.
+    `is_rechecked`: it gives refresh tokens for the scope `offline_access`; `refusals` are the errors by which it says
+    that one has ended. `needs_hosted_domain`: anybody has an account there, so people are told apart by the domain of
+    their organization.
     """
 
     name: str
@@ -23,6 +27,7 @@ class OidcPreset:
     groups: str | None = "groups"
     strip: str = ""
     is_rechecked: bool = True
+    refusals: frozenset[str] = REFUSED_GRANT
     needs_hosted_domain: bool = False
 
 
@@ -37,7 +42,8 @@ PRESETS: Mapping[str, OidcPreset] = MappingProxyType(
             OidcPreset("entra", "preferred_username", _USUAL),
             OidcPreset("okta", "preferred_username", (*_USUAL, "groups")),
             OidcPreset("google", "email", _USUAL, groups=None, is_rechecked=False, needs_hosted_domain=True),
-            OidcPreset("dex", "preferred_username", (*_USUAL, "groups")),
+            # dex answers invalid_request where the specification has invalid_grant.
+            OidcPreset("dex", "preferred_username", (*_USUAL, "groups"), refusals=REFUSED_GRANT | {"invalid_request"}),
         )
     }
 )

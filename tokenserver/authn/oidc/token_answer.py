@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tokenserver.authn.oidc.authorization import spelled_error
+from tokenserver.authn.oidc.presets import REFUSED_GRANT
 from tokenserver.authn.oidc.refusals import RefusedByProvider
 from tokenserver.credentials import Secret
 from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
 
-REFUSED_GRANT = "invalid_grant"
 MAX_TOKEN = 64 * 1024
 
 
@@ -26,8 +27,8 @@ class ProviderTokens:
     refresh_token: Secret | None = field(default=None, repr=False)
 
 
-def read_answer(status: int, body: bytes) -> ProviderTokens:
-    """The answer with this status and body.
+def read_answer(status: int, body: bytes, refusals: Collection[str] = REFUSED_GRANT) -> ProviderTokens:
+    """The answer with this status and body. `refusals` are the errors that say something about the grant.
 
     Raises:
         RefusedByProvider: the code or the refresh token is not valid (any more).
@@ -39,7 +40,7 @@ def read_answer(status: int, body: bytes) -> ProviderTokens:
         raise UnusableAnswer(f"answers with status {status} and a body that {error}") from None
     if status != 200:
         error_code = spelled_error(found.get("error"))
-        if status in (400, 401) and error_code == REFUSED_GRANT:
+        if status in (400, 401) and error_code in refusals:
             raise RefusedByProvider(error_code)
         raise UnusableAnswer(f"answers with status {status} and the error {error_code}{_FIXES.get(error_code, '')}")
     return ProviderTokens(_token(found.get("id_token")), _token(found.get("refresh_token")))
