@@ -31,6 +31,6 @@ class TestHtpasswd(AuthenticatorContract):
 
 def test_every_kind_of_source_keeps_the_contract() -> None:
     """No kind of source can be configured whose contract is not tested."""
-    users = UserSource.model_fields.keys() - {"workload"}  # which is asked for no password; see authn/workload
+    users = UserSource.model_fields.keys() - {"workload", "oidc"}  # which are asked for no password
     assert TESTED_IN.keys() == users
     assert all("(AuthenticatorContract)" in (TESTS / file).read_text("utf-8") for file in TESTED_IN.values())

@@ -141,8 +141,8 @@ def test_completion_imports_no_command() -> None:
         pytest.param(["doctor", "clinet"], "did you mean 'client'?", id="doctor"),
         pytest.param(
             ["list"],
-            "did you mean 'access-keys list' or 'keys list' or 'logins list' or 'registries list' or 'robots list' "
-            "or 'users list'?",
+            "did you mean 'access-keys list' or 'keys list' or 'logins list' or 'people list' or 'registries list' "
+            "or 'robots list' or 'users list'?",
             id="in-groups",
         ),
         pytest.param(

@@ -12,5 +12,5 @@ def slow_examples(share: int = 4, most: int = 100_000) -> settings:
     """The settings of such a property: by day one of `share` examples, and at night and for mutants at most `most`."""
     examples = settings().max_examples
     if settings.get_current_profile_name() in BY_DAY:
-        examples //= share
+        examples = max(1, examples // share)
     return settings(deadline=None, max_examples=min(examples, most))

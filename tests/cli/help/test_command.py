@@ -56,7 +56,7 @@ def test_command(path: list[str]) -> None:
     [
         pytest.param(["polices"], "did you mean 'policies'?", id="misspelled"),
         pytest.param(["Keys"], "did you mean 'keys'?", id="capitals"),
-        pytest.param(["quantum"], "topics: access-keys, architecture, ", id="nothing-alike"),
+        pytest.param(["quantum"], "topics: access-keys, account, ", id="nothing-alike"),
         pytest.param(["policy", "whocan"], "did you mean 'policy who-can'?", id="below-a-group"),
         pytest.param(["helth"], "did you mean 'health'?", id="misspelled-command"),
         pytest.param(["serve", "more"], "there is no page or command 'serve more'", id="below-a-command"),

@@ -123,7 +123,8 @@ def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: b
     stored = live_secrets(site, name, now)
     if not stored:
         exit_with(f"the robot {name} has no live stored secret; fix: tokenserver robots secret new {name}", NO)
-    old = stored[0]
+    replaced = {one.credential.replaces for one in stored}
+    old = next(one for one in stored if one.credential.id not in replaced)
     pause = int(overlap.total_seconds())
     most = MAX_LIVE - len(declared)
     try:
