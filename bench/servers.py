@@ -115,6 +115,7 @@ def write(
         policies.mkdir()
     (policies / "public.yaml").write_text(PUBLIC)
     for name, text in (files or {}).items():
+        (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o644)
     entries = [sources] if sources else []
