@@ -30,7 +30,7 @@ PAGES = (
     "/login",
     "/account",
     "/account/keys/new",
-    "/access?registry=bench&repository=users/u0/app&action=push",
+    "/access?service=bench&repository=users/u0/app&action=push",
     "/admin",
     "/admin/who-can",
     "/admin/matrix",

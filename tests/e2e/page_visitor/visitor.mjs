@@ -1,13 +1,24 @@
 // Visits the pages of a server in a real browser, by the keyboard alone, and examines each with axe.
 // Arguments: the browser, the address of the server, a user, the password, and a folder for screenshots (or nothing).
-// Prints JSON: what axe found on which page, what the visit met, and whether anything was too wide for its window.
+// Prints JSON: what axe found on which page, what the visit met, whether anything was too wide for its window, and of
+// each page the bytes that were loaded and the milliseconds to its first paint.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const [executablePath, base, user, password, folder] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const found = { violations: [], wide: [], examined: 0, met: {} };
+const found = { violations: [], wide: [], examined: 0, met: {}, bytes: {}, paints: {} };
+
+async function measure(page, name) {
+  const [bytes, paint] = await page.evaluate(`(() => {
+    const loaded = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    const paints = performance.getEntriesByName("first-contentful-paint");
+    return [loaded.reduce((sum, one) => sum + one.decodedBodySize, 0), paints.length ? paints[0].startTime : null];
+  })()`);
+  found.bytes[name] = Math.max(found.bytes[name] ?? 0, bytes);
+  if (paint !== null) found.paints[name] = Math.round(Math.max(found.paints[name] ?? 0, paint));
+}
 
 async function examine(page, name) {
   const run = `(() => { ${axe}; return axe.run(document).then(({ violations }) =>
@@ -48,6 +59,7 @@ for (const colorScheme of ["light", "dark"]) {
     const context = await browser.newContext({ colorScheme, viewport: { width, height } });
     const page = await context.newPage();
     const look = async (name) => {
+      await measure(page, name);
       await examine(page, `${name} ${colorScheme} ${width}`);
       if (folder) await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png` });
     };
@@ -57,10 +69,27 @@ for (const colorScheme of ["light", "dark"]) {
     await look("login");
     await logIn(page);
     await look("account");
-    for (const path of ["account/keys/new", "admin", `admin/person?user=${user}`, "robots/ci"]) {
+    for (const path of ["account/keys/new", "admin", `admin/person?user=${user}`, "robots/ci", "access", "device",
+      "admin/policies", "admin/who-can", "admin/matrix"]) {
       await page.goto(`${base}/${path}`);
       await look(path.replace(/[?].*/, "").replaceAll("/", "-"));
     }
+    for (const [path, action] of [["access", "push"], ["access", "delete"], ["admin/who-can", "pull"]]) {
+      await page.goto(`${base}/${path}?action=${action}&repository=web/app`);
+      await look(`${path.replaceAll("/", "-")}-${action}`);
+    }
+    await page.goto(`${base}/admin/policies?file=root.yaml`);
+    const text = page.locator("textarea").first();
+    await text.fill((await text.inputValue()).replace("role: writer", "role: reader"));
+    await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Examine" }).click()]);
+    await look("admin-policies-examined");
+    found.met.change = await page.innerText("main");
+    const asked = await (await fetch(`${base}/device/code`,
+      { method: "POST", body: new URLSearchParams({ client_id: "tokenserver-helper" }) })).json();
+    await page.goto(`${base}/device?user_code=${asked.user_code}`);
+    await look("device-confirm");
+    await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Deny" }).click()]);
+    await look("device-done");
     await page.goto(`${base}/account/keys/none`);
     await look("error");
     await context.close();
