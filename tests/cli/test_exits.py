@@ -318,6 +318,33 @@ def test_other_errors_of_the_system(error: BaseException, code: int, said: str) 
     assert (ended.value.code, stderr.getvalue()) == (code, said)
 
 
+def failing_while(passing: BaseException) -> ValueError:
+    """The error of something that fails while another one passes through it."""
+    try:
+        try:
+            raise passing
+        finally:
+            raise ValueError
+    except ValueError as error:
+        return error
+
+
+def test_an_interrupt_that_a_library_makes_an_error_of() -> None:
+    """SQLAlchemy checks its state when it is interrupted; the command was interrupted, and has no error."""
+    stderr = io.StringIO()
+    with redirect_stderr(stderr), pytest.raises(SystemExit) as ended, exits.ended_properly():
+        raise failing_while(KeyboardInterrupt())
+    assert (ended.value.code, stderr.getvalue()) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("error", [ValueError(), failing_while(LookupError())])
+def test_an_error_that_nobody_has_foreseen(error: ValueError) -> None:
+    """It passes, as does one that followed another error."""
+    with pytest.raises(ValueError) as found, exits.ended_properly():  # noqa: PT011 - the very same one
+        raise error
+    assert found.value is error
+
+
 def typed(keys: bytes) -> tuple[int, str]:
     """`users set` on a terminal, whose prompt is answered by these keys: its exit code, and what the terminal shows."""
     ours, theirs = pty.openpty()

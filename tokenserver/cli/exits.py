@@ -76,6 +76,16 @@ def ended_properly() -> Iterator[None]:
             _end(CANNOT_WRITE, f"cannot be written: {reason}")  # click's own output, such as that of --help
         place = "" if error.filename is None else f"{error.filename}: "
         _end(WRONG_USE, f"{place}cannot be used: {reason}")
+    except Exception as error:
+        if not _was_interrupted(error):
+            raise
+        _end(INTERRUPTED, "interrupted")
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether an error was raised while an interrupt passed, such as by a library that checks its own state then."""
+    context = error.__context__
+    return context is not None and (isinstance(context, KeyboardInterrupt) or _was_interrupted(context))
 
 
 def _end(code: int, message: str) -> NoReturn:
