@@ -50,6 +50,10 @@ class Visitor:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
         self._cookies: dict[str, str] = {}
 
+    def connect(self) -> None:
+        """Drop the connection, which the server may have closed meanwhile; the next request makes another."""
+        self._connection.close()
+
     def ask(self, method: str, path: str, form: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """The status and body of an answer."""
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
@@ -74,6 +78,7 @@ class Visitor:
 
 def visit(visitor: Visitor, found: dict[str, list[float]], sizes: dict[str, int], stop: threading.Event) -> None:
     """Load the pages in turn until `stop`; adds the seconds of each."""
+    visitor.connect()
     while not stop.is_set():
         for path in PAGES:
             start = time.perf_counter()
