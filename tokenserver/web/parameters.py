@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -54,10 +55,15 @@ class BodyTooSlow(RequestError):
 
 
 class BodyLimit(NamedTuple):
-    """The most bytes of a body, and the error for one that has more."""
+    """The most bytes of a body, and what is said about one that has more."""
 
     most: int
-    error: RequestTooLarge
+    message: str
+
+    @property
+    def error(self) -> RequestTooLarge:
+        """A new error for a body that has more."""
+        return RequestTooLarge(self.message)
 
 
 class UnsupportedMediaType(RequestError):
@@ -224,9 +230,10 @@ def announced_length(environ: Mapping[str, Any], limit: BodyLimit) -> int | None
     return int(length_text)
 
 
+@lru_cache(maxsize=16)
 def form_limit(limits: ScopeLimits) -> BodyLimit:
     """The limit of a POST's form."""
-    return BodyLimit(max_body(limits), too_large(limits))
+    return BodyLimit(max_body(limits), str(too_large(limits)))
 
 
 def too_large(limits: ScopeLimits = DEFAULT_LIMITS) -> RequestTooLarge:

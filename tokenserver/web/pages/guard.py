@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tokenserver.errors import Overloaded
 from tokenserver.exchange.admission import MAX_PAGES, PAGE_QUEUE
 from tokenserver.runtime.bulkhead import Bulkhead
-from tokenserver.web.parameters import MIN_BODY, BodyLimit, RequestTooLarge
+from tokenserver.web.parameters import MIN_BODY, BodyLimit
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -99,7 +99,7 @@ class GuardedPages:
 def page_limit(page: str) -> BodyLimit:
     """The limit of the bodies of the page at this path."""
     most = LARGE_BODIES.get(page, MIN_BODY)
-    return BodyLimit(most, RequestTooLarge(f"the body is larger than {most} bytes"))
+    return BodyLimit(most, f"the body is larger than {most} bytes")
 
 
 def _first(path: str) -> str:
