@@ -53,6 +53,7 @@ ELSEWHERE: dict[str, str] = {
     "management/refusals.py": "errors, each of them answered in web/api/test_problems.py",
     "management/robot_rules.py": "two secrets at most, in web/api/operations/test_robots.py",
     "management/operations/robot_secrets.py": "whose robots, in web/api/operations/test_robots.py",
+    "management/operations/stored_secrets.py": "what is made and ended in web/api/operations/test_access_keys.py",
     "management/service.py": "the operations of web/api/test_blueprint.py",
     "management/views.py": "what web/api/test_openapi.py validates",
     "storage/changes.py": "errors of the changes in storage/test_store.py",

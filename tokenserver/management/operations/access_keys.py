@@ -13,24 +13,22 @@ from tokenserver.identity import Identity, Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.event_facts import made_facts
+from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one, wanted_secret
 from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere
 from tokenserver.management.wishes import (
     InvalidTerm,
     KeyWish,
     SecretLifetimes,
-    end_of,
     parse_note,
     parse_reason,
     terms_of,
+    wished_end,
 )
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed, Selection
 
 PERSONAL = frozenset({AccessKeyForm.PERSONAL})
-
-BY_OWNER = "ended by its owner"
-"""The reason in the row of a key that its owner ended."""
 
 
 class AccessKeyManagement:
@@ -86,19 +84,13 @@ class AccessKeyManagement:
             settings = self._settings
             owner, why = self._owner(actor, user, reason)
             terms = terms_of(wish, context.settings, _lifetimes(settings), context.moment)
-            wanted = StoredCredential(
-                id="",
+            wanted = wanted_secret(
+                actor,
+                terms,
                 form=AccessKeyForm.PERSONAL,
                 owner=owner.subject,
                 sort=Sort.USER,
                 source=owner.source,
-                created=0,
-                created_by=actor.identity.subject,
-                created_from="" if actor.client is None else str(actor.client),
-                ends=terms.ends,
-                name=terms.name,
-                ceiling=terms.ceiling,
-                networks=terms.networks,
             )
             try:
                 key, made = context.store.create(
@@ -144,14 +136,11 @@ class AccessKeyManagement:
             context.require_maker(actor)
             settings = self._settings
             self._own(actor, identifier)
-            try:
-                end = end_of(lifetime, _lifetimes(settings), context.moment)
-            except InvalidTerm as error:
-                raise InvalidWish.of("lifetime", str(error)) from None
+            ends = wished_end(lifetime, _lifetimes(settings), context.moment)
             try:
                 key, made = context.store.rotate(
                     identifier,
-                    ends=int(end.timestamp()),
+                    ends=ends,
                     overlap=settings.rotate_overlap,
                     by=actor.identity.subject,
                     recorded=lambda one: record(**made_facts(one)),
@@ -171,14 +160,9 @@ class AccessKeyManagement:
         with context.events.change(actor, "end_access_key", credential=identifier) as record:
             credential = self.one(actor, identifier).credential
             why = BY_OWNER if _owns(actor.identity, credential) and reason is None else parse_reason(reason)
-
-            def recorded(ended: object) -> None:
-                if not ended:
-                    raise Conflict("the access key has ended before")
-                record(credential=identifier, owner=credential.owner, reason=why)
-
             selection = Selection(ids=frozenset({identifier}), forms=PERSONAL)
-            context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
+            facts = {"credential": identifier, "owner": credential.owner, "reason": why}
+            end_one(context, actor, selection, record, what="access key", **facts)
 
     @property
     def _settings(self) -> AccessKeySettings:
