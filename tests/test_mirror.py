@@ -72,6 +72,7 @@ ELSEWHERE: dict[str, str] = {
     "web/pages/openid/site.py": "the site of every login in web/pages/openid/test_pages.py",
     "management/sign_in.py": "the logins of web/pages/test_login.py",
     "web/pages/account/secret_form.py": "the forms of web/pages/account/test_keys.py and test_robots.py",
+    "web/pages/account/secret_page.py": "the secrets in web/pages/account/test_keys.py and test_robots.py",
     "web/pages/blueprints.py": "the pages that web/pages/test_shell.py asks for",
     "web/pages/cookies.py": "the cookies in web/pages/test_shell.py and test_login.py",
     "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
