@@ -39,7 +39,7 @@ class AccessKeyManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[Listed]:
-        """The keys of the actor, or of `user` for an administrator; the newest first, also those that ended lately.
+        """The keys of the actor, or of `user` for an administrator; newest first, including those that ended recently.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -70,7 +70,7 @@ class AccessKeyManagement:
     def create(
         self, actor: Actor, wish: KeyWish, user: str | None = None, reason: str | None = None
     ) -> tuple[Secret, StoredCredential]:
-        """A new key of the actor, or of `user` for an administrator with a reason; the secret is kept nowhere.
+        """A new key of the actor, or of `user` for an administrator with a reason; the secret is stored nowhere.
 
         Raises:
             MayNotManage, BackendUnavailable, JumpedClock: see `ManagementContext.require_maker`.
@@ -102,7 +102,7 @@ class AccessKeyManagement:
         return key.text, made
 
     def rename(self, actor: Actor, identifier: str, name: str) -> Listed:
-        """The actor's own key by another name.
+        """Rename the actor's own key.
 
         Raises:
             MayNotManage: it is somebody else's, or the actor's credential may not manage.

@@ -35,7 +35,7 @@ class LoginManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[LoginView]:
-        """The logins of the actor, or of `user` for an administrator, that can be used; the newest first.
+        """The logins of the actor, or of `user` for an administrator, that can be used; newest first.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -98,7 +98,7 @@ class LoginManagement:
         return len(ended) + len(sessions)
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
-        """The subject that is meant, and the user source that vouches for it; None: any."""
+        """The subject whose logins are meant, and the user source that vouches for it; None: any."""
         identity = actor.identity
         self._context.require_manager(actor)
         subject = identity.subject if user is None else unicodedata.normalize("NFC", user)
