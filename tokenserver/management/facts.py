@@ -19,6 +19,9 @@ ACTIVE, EXPIRES_SOON, EXPIRED, REVOKED, ALTERED = "active", "expires soon", "exp
 """The states of secrets and keys. `expired` is also what was not used for too long; `altered` is a row that this
 server did not write like this, and never accepts."""
 
+LIVE_STATES = frozenset({ACTIVE, EXPIRES_SOON})
+"""The states of what can be used."""
+
 EVERYTHING = "**"
 """The pattern of all repositories."""
 
@@ -41,7 +44,7 @@ def state_of(listed: Listed, now: datetime) -> str:
 
 def is_live(listed: Listed, now: datetime) -> bool:
     """Whether the credential can be used."""
-    return state_of(listed, now) in (ACTIVE, EXPIRES_SOON)
+    return state_of(listed, now) in LIVE_STATES
 
 
 def facts_of(listed: Listed, now: datetime) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.refusals import MayNotManage, ProofTooOld
 from tokenserver.policy.administration import is_administrator
 from tokenserver.policy.model import PolicySet
+from tokenserver.storage.credential import StoredCredential
 
 FRESH_SECONDS = 3600.0
 """How long ago a login may be for a new secret."""
@@ -47,5 +48,15 @@ def require_fresh(actor: Actor, now: float) -> None:
     """
     if actor.identity.stale:
         raise BackendUnavailable(actor.identity.source, "does not confirm the actor now")
-    if now - actor.authenticated >= FRESH_SECONDS:
+    if not is_fresh(actor, now):
         raise ProofTooOld
+
+
+def is_fresh(actor: Actor, now: float) -> bool:
+    """Whether the actor proved who it is so recently that it may make a secret. `now`: seconds since the epoch."""
+    return now - actor.authenticated < FRESH_SECONDS
+
+
+def owns(identity: Identity, credential: StoredCredential) -> bool:
+    """Whether an access key is this person's own; the same name in another user source is another person."""
+    return identity.sort is Sort.USER and (identity.subject, identity.source) == (credential.owner, credential.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import Secret
 from tokenserver.exchange.service import denials_of, ruling_for
 from tokenserver.identity import Kind
@@ -63,6 +64,11 @@ class Management:
             is_administrator=is_administrator(policies, identity),
             may_manage=may_manage(policies, identity),
         )
+
+    @property
+    def access_key_settings(self) -> AccessKeySettings:
+        """See `AccessKeyManagement.settings`."""
+        return self._keys.settings
 
     def access_keys(self, actor: Actor, user: str | None = None) -> list[Listed]:
         """See `AccessKeyManagement.listed`."""

@@ -119,6 +119,18 @@ def end_of(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> d
     return end_after(timedelta(seconds=lifetime), now)
 
 
+def wished_end(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> int:
+    """As `end_of`, in seconds since the epoch, for a wish that is about the end alone.
+
+    Raises:
+        InvalidWish: the lifetime is wrong.
+    """
+    try:
+        return int(end_of(lifetime, lifetimes, now).timestamp())
+    except InvalidTerm as error:
+        raise InvalidWish.of("lifetime", str(error)) from None
+
+
 def end_after(duration: timedelta, now: datetime) -> datetime:
     """The end of what is made now and valid for so long; it falls on a whole minute, not before."""
     return (now + duration).replace(second=0, microsecond=0) + timedelta(minutes=1)

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request
 
+from tokenserver.management import rights
 from tokenserver.management.actors import Actor
-from tokenserver.management.rights import FRESH_SECONDS
 from tokenserver.management.sign_in import Visitor
 from tokenserver.web.pages.guard import GUARD
 from tokenserver.web.pages.rendering.renderer import Renderer
@@ -87,7 +87,7 @@ def known_actor() -> Actor | None:
 
 def is_fresh(actor: Actor) -> bool:
     """Whether this person logged in so recently that changes are accepted."""
-    return the_site().now() - actor.authenticated < FRESH_SECONDS
+    return rights.is_fresh(actor, the_site().now())
 
 
 def to_login() -> Response:
