@@ -78,7 +78,6 @@ ELSEWHERE: dict[str, str] = {
     "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
     "web/pages/forms.py": "the forms in web/pages/test_shell.py",
     "web/pages/rendering/assets.py": "the style sheet in web/pages/test_shell.py",
-    "web/pages/site.py": "the site of every test of web/pages/",
     "web/pages/visits.py": "who is led where, in web/pages/test_shell.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
