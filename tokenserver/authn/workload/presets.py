@@ -87,6 +87,7 @@ PRESETS: Mapping[str, WorkloadPreset] = MappingProxyType(
 
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)
+_SCHEME = "spiffe://"
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 
 
@@ -100,8 +101,20 @@ def is_spiffe_id(text: str, trust_domain: str) -> bool:
 
     The trust domain alone identifies no workload.
     """
-    beginning = f"spiffe://{trust_domain}/"
+    beginning = f"{issuer_of_trust_domain(trust_domain)}/"
     segments = text.removeprefix(beginning).split("/")
     return text.startswith(beginning) and all(
         _SEGMENT.fullmatch(segment) is not None and segment not in (".", "..") for segment in segments
     )
+
+
+def issuer_of_trust_domain(trust_domain: str) -> str:
+    """What stands for the issuer of the JWT-SVIDs of a trust domain, which need no `iss`: the trust domain's own ID."""
+    return _SCHEME + trust_domain
+
+
+def issuer_of_svid(subject: str) -> str:
+    """The same for the trust domain that a subject names, such as `spiffe://example.org`; empty if it names none."""
+    trust_domain = subject.removeprefix(_SCHEME).partition("/")[0]
+    is_named = subject.startswith(_SCHEME) and is_trust_domain(trust_domain)
+    return issuer_of_trust_domain(trust_domain) if is_named else ""
