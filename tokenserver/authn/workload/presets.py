@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from types import MappingProxyType
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
@@ -31,12 +30,6 @@ class WorkloadPreset:
     def path(self, claim: str) -> str:
         """The path of a claim that may be named by an alias."""
         return self.aliases.get(claim, claim)
-
-    @property
-    def spelled_anchors(self) -> frozenset[frozenset[str]]:
-        """The anchors in every spelling: each claim by its alias or by its path."""
-        ways = (product(*({claim, self.path(claim)} for claim in anchor)) for anchor in self.anchors)
-        return frozenset(frozenset(way) for found in ways for way in found)
 
     def is_anchored(self, pinned: Collection[str]) -> bool:
         """Whether claims with these names identify whose workload it is. Aliases and paths are the same."""
