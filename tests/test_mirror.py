@@ -84,6 +84,7 @@ ELSEWHERE: dict[str, str] = {
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
+    "policy/test_claim_spellings.py": "claims under their short names and paths, for the server and every tool",
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
     "cli/people/test_single_sign_on_page.py": "docs/single-sign-on.md: its settings, commands and texts",
