@@ -63,9 +63,7 @@ _BY_STATUS = {
     413: PageProblem(413, "Too large", "What you sent is too large."),
 }
 _UNREADABLE = PageProblem(400, "Not understood", "The server could not read the request. Go back, and try again.")
-_INTERNAL = PageProblem(
-    500, "Something went wrong", "The server made a mistake. Its log says more.", keeps_typed=True
-)
+_INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake. Its log says more.", keeps_typed=True)
 
 
 def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for each error
