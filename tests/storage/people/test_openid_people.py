@@ -112,6 +112,16 @@ def test_an_end(world: World) -> None:
         assert len(proofs) == number + 2
 
 
+def test_a_refusal(world: World) -> None:
+    """It lasts until the next login, and ends nothing: the proof stays."""
+    before = world.log_in(upstream=Secret("up"))
+    refused = world.people.refuse(before)
+    assert (refused.is_active, refused.is_rechecked) == (False, False)
+    assert world.people.find("sso", "ann") == refused
+    found = world.log_in()
+    assert (found.is_active, found.proof) == (True, before.proof)
+
+
 def test_one_claim(world: World) -> None:
     """One process gets the refresh token, until it has answered or a minute is over."""
     person = world.log_in(upstream=Secret("up"))

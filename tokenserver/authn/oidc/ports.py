@@ -37,6 +37,10 @@ class PeopleStore(Protocol):
         """End what was made for the person until now."""
         ...
 
+    def refuse(self, person: OpenIdPerson) -> OpenIdPerson:
+        """Refuse the person until the next login."""
+        ...
+
 
 class EndLoginsOf(Protocol):
     """Ends the refresh tokens of a person, and their browser sessions."""

@@ -183,7 +183,8 @@ class BrowserSessions:
             StorageUnavailable: none was ended.
         """
         wanted = {_TABLE.subject: subject, _TABLE.sub: sub, _TABLE.sid: sid}
-        return self._end(_TABLE.source == source, *(column == value for column, value in wanted.items() if value))
+        whose = [column == value for column, value in wanted.items() if value is not None]
+        return self._end(_TABLE.source == source, *whose)
 
     def _end(self, *where: ColumnElement[bool]) -> int:
         statement = update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)

@@ -166,6 +166,15 @@ class OpenIdPeople:
             lambda row: row._replace(state=ENDED, not_before=max(now, row.not_before + 1), upstream=None, claimed=None),
         )
 
+    def refuse(self, person: OpenIdPerson) -> OpenIdPerson:
+        """Refuse the person until the next login, after which what was made before works again.
+
+        Raises:
+            NotThisPerson: the name has been freed.
+            StorageUnavailable: nothing was changed.
+        """
+        return self._change(person, lambda row: row._replace(state=ENDED, upstream=None, claimed=None))
+
     def unpin(self, source: str, subject: str) -> bool:
         """Forget the person, so that the name can be somebody else's; whether there was one.
 
