@@ -75,7 +75,6 @@ ELSEWHERE: dict[str, str] = {
     "web/pages/account/secret_page.py": "the secrets in web/pages/account/test_keys.py and test_robots.py",
     "web/pages/blueprints.py": "the pages that web/pages/test_shell.py asks for",
     "web/pages/cookies.py": "the cookies in web/pages/test_shell.py and test_login.py",
-    "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
     "web/pages/forms.py": "the forms in web/pages/test_shell.py",
     "web/pages/rendering/assets.py": "the style sheet in web/pages/test_shell.py",
     "web/pages/visits.py": "who is led where, in web/pages/test_shell.py",
