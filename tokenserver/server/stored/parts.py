@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenserver.authn.oidc.known_people import KnownPeople
-from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, TokenMemory
 from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
@@ -35,7 +35,7 @@ class StoredOpenId:
     boxes: Boxes
     end_logins: EndLoginsOf
     end_session: EndSession
-    is_new: IsNew
+    seen: TokenMemory
 
 
 @dataclass(frozen=True, slots=True)
