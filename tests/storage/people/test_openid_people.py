@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
@@ -97,6 +97,20 @@ def test_a_revived_row(world: World) -> None:
     assert not person.is_active
     world.tamper(state=1)
     assert world.people.find("sso", "ann") is None
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["changed", "deleted"])
+def test_an_end_that_was_undone_in_the_database(world: World, is_deleted: bool) -> None:
+    """The next login brings nothing back that had ended: a row that is not ours, or that is new, begins now."""
+    first = world.log_in()
+    world.clock.now += 1
+    world.people.end(first)
+    if is_deleted:
+        world.database.note(lambda connection: connection.execute(delete(people)))
+    else:
+        world.tamper(not_before=first.not_before, state=1)
+    world.clock.now += 1
+    assert world.log_in().proof != first.proof
 
 
 def test_an_end(world: World) -> None:

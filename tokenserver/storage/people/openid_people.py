@@ -108,7 +108,8 @@ class OpenIdPeople:
             for row in rows:
                 if (row.sub, row.subject) != (sub, subject):
                     raise NotThisPerson(row.subject if row.sub == sub else None)
-            before = rows[0].not_before if rows and self._seals.is_genuine(rows[0]) else 0
+            # Otherwise deleting or changing a row would bring back what the provider has ended.
+            before = rows[0].not_before if rows and self._seals.is_genuine(rows[0]) else now
             wanted = PersonRow(source, sub, subject, _spelled(groups), now, now, before, ACTIVE, box, None, 0, b"", rev)
             return self._put(connection, wanted, is_new=not rows)
 
