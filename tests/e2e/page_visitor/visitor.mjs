@@ -114,6 +114,8 @@ await page.goto(`${base}/account`);
 await activate(page, "by the keyboard");
 await examine(page, "key");
 await activate(page, "End this key");
+await examine(page, "ending");
+await activate(page, "Yes, end it");
 found.met.ended = (await page.innerText("[role=status]")).trim();
 await activate(page, "Log out");
 found.met.left = new URL(page.url()).pathname;

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from tokenserver.management.actors import Actor
 from tokenserver.management.facts import is_live, state_of
+from tokenserver.web.pages.account.endings import LOGIN, OTHER_LOGINS, ask_first, is_sure, login_name
 from tokenserver.web.pages.shell import checked_form, page, pages_blueprint, see_other, signed_in, the_site
 
 NOTES = {
@@ -52,7 +53,10 @@ MAX_ENDED = 10
 @signed_in
 def end_login(actor: Actor, identifier: str) -> Response:
     """End one login."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        name = login_name(the_site().management.logins(actor), identifier)
+        return ask_first(actor, form, LOGIN, back="/account", name=name)
     the_site().management.end_login(actor, identifier)
     return see_other("/account", note="login-ended")
 
@@ -60,6 +64,8 @@ def end_login(actor: Actor, identifier: str) -> Response:
 @signed_in
 def end_others(actor: Actor) -> Response:
     """End all logins but this one."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        return ask_first(actor, form, OTHER_LOGINS, back="/account")
     the_site().management.end_logins_of(actor, actor.identity.subject)
     return see_other("/account", note="logins-ended")

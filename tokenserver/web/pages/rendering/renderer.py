@@ -10,11 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_environment
 from markupsafe import Markup, escape
 
 from tokenserver.management.facts import registries_of
+from tokenserver.web.pages.account.german import GERMAN_REASONS
 from tokenserver.web.pages.german import GERMAN
+from tokenserver.web.pages.rendering.reasons import Reasons
 from tokenserver.web.pages.rendering.spelling import bounds_of, spell_program
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN}
 """The languages, and the texts in each by the English ones."""
+
+REASONS: Mapping[str, Mapping[str, str]] = {"en": {}, "de": GERMAN_REASONS}
+"""The same for reasons of management."""
 
 
 class Renderer:
@@ -22,13 +27,16 @@ class Renderer:
 
     def __init__(self, **globals_: Any) -> None:
         self._environments = {
-            language: _environment(globals_ | {"_": translator(texts), "language": language})
-            for language, texts in LANGUAGES.items()
+            language: _environment(globals_ | _words(language, texts)) for language, texts in LANGUAGES.items()
         }
 
     def render(self, language: str, template: str, values: Mapping[str, Any]) -> str:
         """The page of this template, in one of `LANGUAGES`."""
         return self._environments[language].get_template(template).render(values)
+
+
+def _words(language: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    return {"_": translator(texts), "reason": Reasons(REASONS[language]).translated, "language": language}
 
 
 def translator(texts: Mapping[str, str]) -> Callable[..., Markup]:
