@@ -94,8 +94,8 @@ class DeviceCaller(NamedTuple):
 class DeviceLogins:
     """Gives refresh tokens of these `terms` to programs whose users confirm it.
 
-    `record` writes an audit event, after which `count` counts its step, one of `DEVICE_STEPS`. `now` gives seconds since
-    the epoch.
+    `record` writes an audit event, after which `count` counts its step, one of `DEVICE_STEPS`. `now` gives seconds
+    since the epoch.
     """
 
     def __init__(

@@ -36,9 +36,10 @@ def admin_blueprint() -> Blueprint:
 def show(actor: Actor) -> Response:
     """Robots, and who is logged in."""
     management = the_site().management
-    robots = [(one, sum(each.state in LIVE_STATES for each in one.secrets)) for one in management.robots(actor)]
-    holders = management.holders(actor)
-    return page("admin.html", actor=actor, robots=robots, holders=holders)
+    with management.reading():
+        robots, holders = management.robots(actor), management.holders(actor)
+    valid = [(one, sum(each.state in LIVE_STATES for each in one.secrets)) for one in robots]
+    return page("admin.html", actor=actor, robots=valid, holders=holders)
 
 
 @administrators_only
@@ -101,14 +102,15 @@ def _person_page(
 ) -> Response:
     management = the_site().management
     moment = management.context.moment
-    keys = management.access_keys(actor, user)
+    with management.reading():
+        keys, logins = management.access_keys(actor, user), management.logins(actor, user)
     return page(
         "person.html",
         actor=actor,
         status=status,
         user=user,
         keys=[(one, state_of(one, moment)) for one in keys if is_live(one, moment)],
-        logins=management.logins(actor, user),
+        logins=logins,
         note=note,
         wrong=wrong,
         reason=reason,

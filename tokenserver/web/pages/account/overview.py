@@ -32,7 +32,9 @@ def show(actor: Actor) -> Response:
     """The page."""
     site = the_site()
     management, moment = site.management, site.management.context.moment
-    keys = management.access_keys(actor) if site.settings.access_keys is not None else None
+    with management.reading():
+        keys = management.access_keys(actor) if site.settings.access_keys is not None else None
+        robots, logins = management.robots(actor), management.logins(actor)
     live = None if keys is None else [(one, state_of(one, moment)) for one in keys if is_live(one, moment)]
     return page(
         "account.html",
@@ -40,8 +42,8 @@ def show(actor: Actor) -> Response:
         me=management.whoami(actor),
         keys=live,
         ended=[(one, state_of(one, moment)) for one in keys or () if not is_live(one, moment)][:MAX_ENDED],
-        robots=management.robots(actor),
-        logins=management.logins(actor),
+        robots=robots,
+        logins=logins,
         note=NOTES.get(request.args.get("note", "")),
     )
 

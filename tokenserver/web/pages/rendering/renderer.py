@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_environment
@@ -39,11 +40,20 @@ def _words(language: str, texts: Mapping[str, str]) -> dict[str, Any]:
     return {"_": translator(texts), "reason": Reasons(REASONS[language]).translated, "language": language}
 
 
+MAX_WORDS = 1024
+"""Translated texts that are remembered in each language."""
+
+
 def translator(texts: Mapping[str, str]) -> Callable[..., Markup]:
     """Translates an English text; `{name}` in it stands for the value of that name, which is escaped."""
 
+    # Most texts have no values, and pages are full of them.
+    @lru_cache(MAX_WORDS)
+    def plain(text: str) -> Markup:
+        return escape(texts.get(text, text)).format()
+
     def translate(text: str, /, **values: object) -> Markup:
-        return escape(texts.get(text, text)).format(**values)
+        return escape(texts.get(text, text)).format(**values) if values else plain(text)
 
     return translate
 
