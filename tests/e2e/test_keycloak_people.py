@@ -68,6 +68,18 @@ def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
         time.sleep(0.2)
 
 
+def test_the_doctor(site: KeycloakSite) -> None:
+    """It finds nothing to fix, and says which of the two an administrator forgot: the client, or its redirect URI."""
+    good = [("provider", True), ("provider client", True), ("provider login", True), ("provider logout", None)]
+    assert site.examined() == good
+    site.amend(redirectUris=["https://elsewhere.example.com/"])
+    assert site.examined() == [("provider", True), ("provider client", True), ("provider login", False), good[-1]]
+    site.amend(secret="another-secret")
+    assert site.examined() == [("provider", True), ("provider client", False), good[-1]]
+    site.amend()
+    assert site.examined() == good
+
+
 def test_a_login(site: KeycloakSite) -> None:
     """The person has the groups that count, without the slash of Keycloak's paths; the answer names its issuer."""
     site.add("ann", "reg-web", "staff")

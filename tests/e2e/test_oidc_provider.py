@@ -30,6 +30,14 @@ def _works_again(site: ProviderSite) -> Iterator[None]:
     site.provider.proxy.mode = Mode.PASS
 
 
+def test_the_doctor(site: ProviderSite) -> None:
+    """It finds nothing to fix at this provider, and that it is down."""
+    good = [("provider", True), ("provider client", True), ("provider login", True)]
+    assert site.examined() == [*good, ("provider scopes", None), ("provider logout", None)]
+    site.provider.proxy.mode = Mode.REFUSE
+    assert site.examined() == [("provider", False)]
+
+
 def test_the_login_page(site: ProviderSite) -> None:
     """Nobody here has a password, so it has no form but one button, which has to be clicked."""
     page = site.server.request("GET", "/login")

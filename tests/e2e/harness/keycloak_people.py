@@ -42,7 +42,7 @@ class KeycloakSite(PeopleSite):
             "protocolMapper": "oidc-group-membership-mapper",
             "config": {"claim.name": "groups", "full.path": "true", "id.token.claim": "true"},
         }
-        client = {
+        self._client = {
             "clientId": self.client_id,
             "secret": self.client_secret,
             "standardFlowEnabled": True,
@@ -56,10 +56,15 @@ class KeycloakSite(PeopleSite):
                 "post.logout.redirect.uris": f"{self.server.url}/login",
             },
         }
-        self.keycloak.manage("POST", f"{_ADMIN}/clients", client)
+        self.keycloak.manage("POST", f"{_ADMIN}/clients", self._client)
         for group in ("reg-web", "staff") if not self.keycloak.manage("GET", f"{_ADMIN}/groups") else ():
             self.keycloak.manage("POST", f"{_ADMIN}/groups", {"name": group})
         self._ids |= {one["name"]: one["id"] for one in self.keycloak.manage("GET", f"{_ADMIN}/groups")}
+
+    def amend(self, **changes: Any) -> None:
+        """Change the client for a while."""
+        (made,) = self.keycloak.manage("GET", f"{_ADMIN}/clients?clientId={self.client_id}")
+        self.keycloak.manage("PUT", f"{_ADMIN}/clients/{made['id']}", {**self._client, **changes})
 
     def add(self, name: str, *groups: str) -> None:
         """Create a person in these groups."""
