@@ -71,8 +71,7 @@ class Source:
 
     def claim_aliases(self, workload_source: str) -> Mapping[str, str]:
         """Short names of the claims of a workload source -> their paths; a bare folder has none."""
-        sources = () if self.settings is None else self.settings.workload_sources
-        return next((one.kind.aliases for one in sources if one.name == workload_source), {})
+        return {} if self.settings is None else self.settings.claim_aliases.get(workload_source, {})
 
     def revision_facts(self) -> dict[str, str]:
         """The git revision for `--json`; empty without one."""
@@ -161,7 +160,7 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
         raise click.UsageError("--config and --policies exclude each other")
     namespaces = None if settings is None else settings.namespaces
     if revision is None:
-        anchors = None if settings is None else settings.workload_anchors
+        anchors = None if settings is None else settings.workload_claims
         compiled = compile_policies(folder, services=services, workload_sources=anchors)
         return _source(compiled, settings, namespaces)
     # Needed only here, and importing it takes a while.
@@ -174,7 +173,8 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
     of = git_folder(folder)
     found = parse_revision(revision, of)
     name = f"{revision} ({found.short})"
-    return _source(compile_revision(of, found, services), settings, namespaces, name)
+    aliases = None if settings is None else settings.claim_aliases
+    return _source(compile_revision(of, found, services, aliases), settings, namespaces, name)
 
 
 def _source(

@@ -194,7 +194,7 @@ def _robots(site: StoredSite) -> Mapping[str, Robot]:
         LoadError: the policies do not load.
     """
     services = frozenset(registry.service for registry in site.settings.registries)
-    anchors = site.settings.workload_anchors
+    anchors = site.settings.workload_claims
     policies, _ = compile_policies(site.settings.policies, services=services, workload_sources=anchors)
     return policies.robots
 

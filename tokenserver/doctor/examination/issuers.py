@@ -56,7 +56,7 @@ def _ours(source: WorkloadSettings, server: str, config: str, *, is_declared: bo
     return OurIssuer(
         source.name,
         config,
-        source.issuer,
+        source.issuer_name,
         tuple(sorted(source.audiences(server))),
         source.audiences(server) == {server},
         source.algorithms or source.kind.algorithms,

@@ -58,7 +58,7 @@ def key_origin(source: WorkloadSettings) -> KeyOrigin:
     context = client_context(source.ca_file)
     if keys is not None and keys.url is not None:
         return KeyUrl(keys.url, context, token_file=keys.token_file)
-    return Discovery(source.issuer, context)
+    return Discovery(source.issuer_name, context)
 
 
 def issuer_keys(sources: Iterable[WorkloadSource | OidcSource]) -> Iterator[IssuerKeys]:
