@@ -210,12 +210,12 @@ class Layout:
         )
         self.issuer_keys = self._table(
             "issuer_keys_age_seconds",
-            "Seconds since the keys of this workload source's issuer were last fetched; the longest of all workers.",
+            "Seconds since the keys of this source's issuer or provider were last fetched; the longest of all workers.",
             source=issuers,
         )
         self.issuer_failures = self._table(
             "issuer_keys_failing",
-            "Workers whose last attempt to fetch the keys of this workload source's issuer failed, or has not ended.",
+            "Workers whose last attempt to fetch the keys of this source's issuer or provider failed, or is not over.",
             source=issuers,
         )
         self.clock_jump = self._table(

@@ -156,6 +156,31 @@ class TestRecheck:
             assert source.find("ann") == found
             assert len(world.fake.forms) == 1 + number
 
+    def test_a_provider_that_gives_no_refresh_token(self, world: OpenIdWorld, caplog: pytest.LogCaptureFixture) -> None:
+        """The log says once that nobody is asked again; `login_valid` is the end.
+
+        See docs/design/threats.md#threat-203.
+        """
+        source = world.make(recheck=HOUR)
+        world.fake.answer = {"refresh_token": None}
+        for _ in range(2):
+            world.log_in(source)
+        (line,) = [record.getMessage() for record in caplog.records if record.name == "tokenserver.oidc"]
+        assert line.startswith("sso: recheck has no effect, because the provider gave no refresh token")
+        world.clock.now += 2 * HOUR
+        assert source.find("ann") is not None
+        assert len(world.fake.forms) == 2
+        world.clock.now += 11 * HOUR
+        with pytest.raises(LoginTooOld):
+            source.find("ann")
+
+    def test_no_warning(self, world: OpenIdWorld, caplog: pytest.LogCaptureFixture) -> None:
+        """With a refresh token, or without `recheck`, there is nothing to say."""
+        world.log_in(world.make(recheck=HOUR))
+        world.fake.answer = {"refresh_token": None}
+        world.log_in(world.make())
+        assert [record for record in caplog.records if record.name == "tokenserver.oidc"] == []
+
     def test_a_person_who_is_gone(self, world: OpenIdWorld) -> None:
         """All that was made ends, and the next login is a new beginning."""
         source = world.make(recheck=HOUR)
