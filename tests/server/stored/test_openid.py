@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, made, sqlite, store_of
+from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Kind
@@ -16,7 +16,7 @@ from tokenserver.storage.selection import Selection
 
 def test_ends(tmp_path: Path) -> None:
     """Refresh tokens and browser sessions of this person of this source, and nobody else's; access keys stay."""
-    clock, database = Clock(), made(sqlite(tmp_path))
+    clock, database = Clock(), new_database(tmp_path)
     store, sessions = store_of(database, clock), BrowserSessions(database, STATE_KEYS, now=clock)
     openid = stored_openid(store, sessions, now=clock, grace=lambda: 900.0)
     mine = replace(PLAIN, form=AccessKeyForm.REFRESH, source="sso")

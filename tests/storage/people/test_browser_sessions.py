@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
-from tokenserver.storage.database import Database
 from tokenserver.storage.people.browser_sessions import (
     IDLE_SECONDS,
     LIFETIME_SECONDS,
@@ -27,7 +26,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(made(sqlite(folder)).engine)
+        self.database = new_database(folder)
         self.sessions = BrowserSessions(self.database, STATE_KEYS, now=self.clock)
 
     def begin(self, **facts: Any) -> tuple[Secret, BrowserSession]:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
-from tokenserver.storage.database import Database
 from tokenserver.storage.people.openid_people import CLAIM_SECONDS, OpenIdPeople
 from tokenserver.storage.people.openid_person import NotThisPerson, OpenIdPerson
 from tokenserver.storage.tables import people
@@ -21,7 +20,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(made(sqlite(folder)).engine)
+        self.database = new_database(folder)
         self.people = OpenIdPeople(self.database, STATE_KEYS, now=self.clock)
 
     def log_in(self, **facts: Any) -> OpenIdPerson:

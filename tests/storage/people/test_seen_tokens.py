@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stored_credentials import NOW, made, sqlite
+from stored_credentials import NOW, new_database
 
 from tokenserver.storage.people.seen_tokens import SeenTokens
 from tokenserver.storage.upkeep.pruning import prune
@@ -12,7 +12,7 @@ from tokenserver.storage.upkeep.pruning import prune
 
 def test_once(tmp_path: Path) -> None:
     """By issuer and `jti`; what has expired is removed."""
-    database = made(sqlite(tmp_path))
+    database = new_database(tmp_path)
     seen = SeenTokens(database)
     assert seen.is_new("a", "1", NOW)
     assert not seen.is_new("a", "1", NOW + 9)
