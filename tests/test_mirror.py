@@ -114,6 +114,8 @@ NO_MODULE: dict[str, str] = {
     "web/test_explain.py": "explanations, from the parameter to the audit event",
     "web/test_login_protection.py": "throttle and cache as clients meet them",
     "web/test_many_registries.py": "several registries of one server",
+    "web/test_replayed_ends.py": "the audit log of a running server, and restoring a backup beside it",
+    "web/test_logins_in_flight.py": "logins between their verification and the row that they store, of every kind",
     "web/test_hostile_machines.py": "hostile keys and JWTs against a whole server",
     "web/test_robots.py": "logins of robots, from the policy file to the token",
     "web/test_token_lifetime.py": "lifetimes, from the policy to the token",

@@ -15,6 +15,7 @@ from tokenserver.management.facts import is_live, registries_of
 from tokenserver.management.refusals import Conflict, NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
+from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import Listed, Selection
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ class LoginManagement:
 
             selection = Selection(forms=LOGINS, owner=owner, source=source)
             ended = context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
-            for one in sessions:
-                context.sessions.end(one.id, source=one.source, subject=one.subject)
-        return len(ended) + len(sessions)
+            current = None if actor.session is None else actor.session.id
+            count = context.sessions.end_all(Whose(source or "", "subject", owner), but=current)
+        return len(ended) + count
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
         """The subject that is meant, and the user source that vouches for it; None: any."""

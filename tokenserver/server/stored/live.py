@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tokenserver.authn.stored.known_revision import KnownRevision
 from tokenserver.config.settings import Settings
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.management.context import ManagementContext
@@ -82,7 +83,8 @@ class LiveStorage:
         openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
         guesses = CodeGuesses(self.database, now=self._now)
-        return StoredParts(self.index, logins, logins.end, record, openid, flows, guesses)
+        revision = KnownRevision(lambda: self.index.revision)
+        return StoredParts(self.index, logins, logins.end, record, openid, flows, guesses, revision)
 
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
