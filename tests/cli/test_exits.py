@@ -158,7 +158,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(main, ["init", str(folder / "site"), "--listen", listen]).exit_code == 0
     config = str(folder / "site" / "tokenserver.yaml")
     lines = Path(config).read_text().replace(":5001", f":{free_port()}")  # where nothing listens, for `health`
-    Path(config).write_text(f"{lines}access_keys: {{}}\n")
+    Path(config).write_text(lines)
     assert run(main, ["storage", "init", "--config", config]).exit_code == 0
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")

@@ -18,11 +18,8 @@ from harness import dex as dex_issuer
 from harness import registries, web
 from harness.clients import Client, Crane, Docker, Skopeo
 from harness.dex import Dex, dex
-from harness.images import Image
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
-from harness.watch import Watch
 from harness.workload_issuer import WorkloadIssuer, workload_issuer
 from workload_jwts import jwk, jwt, private_key
 
@@ -118,23 +115,7 @@ def server(issuers: Issuers, setup: Setup, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 BUILDERS: dict[str, tuple[Callable[[Issuers], str], str]] = {

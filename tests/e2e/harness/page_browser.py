@@ -30,7 +30,7 @@ class PageBrowser:
 
     def submit(self, page: web.Answer, target: str, **fields: str) -> web.Answer:
         """Send the form of the page that leads to `target`, with its hidden fields."""
-        form = re.search(rf'<form method="post" action="{target}">(.*?)</form>', page.body.decode(), re.DOTALL)
+        form = re.search(rf'<form [^>]*action="{target}">(.*?)</form>', page.body.decode(), re.DOTALL)
         assert form is not None, page
         hidden = {name: html.unescape(value) for name, value in _HIDDEN.findall(form[1])}
         body = urlencode(hidden | fields).encode()

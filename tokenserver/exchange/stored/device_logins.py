@@ -42,10 +42,10 @@ EVENT = "device"
 """The value of `event` in audit events about them."""
 
 CLIENTS = frozenset({"tokenserver-helper"})
-"""The programs that may ask."""
+"""The ids of the programs that may ask for a login."""
 
 PER_SESSION, PER_ADDRESS = 5, 50
-"""Wrong user codes within ten minutes."""
+"""How many wrong user codes are accepted within ten minutes."""
 
 MAX_AGENT = 255
 
@@ -83,7 +83,7 @@ class GuessStore(Protocol):
 
 
 class DeviceCaller(NamedTuple):
-    """Who sends a request: `client_id` and `agent` are how a program calls itself."""
+    """The sender of a request. `client_id` and `agent` are what a program says about itself."""
 
     request_id: str
     client: Address | None
@@ -157,7 +157,7 @@ class DeviceLogins:
         return flow
 
     def decide(self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool) -> bool:
-        """What the person says; False if somebody has decided before, or it is too late.
+        """Record the person's decision; False if somebody has decided before, or it is too late.
 
         The event comes first: what cannot be recorded is not done.
 
@@ -245,7 +245,7 @@ class DeviceLogins:
         return login
 
     def _person(self, flow: DeviceFlow, approval: DeviceApproval, caller: DeviceCaller) -> Identity | None:
-        """The person as of now; None for one who may not log in any more, after which the login is denied."""
+        """The person as of now; None if they can no longer log in, in which case the login is denied."""
         owners = self._snapshot().owners
         if owners is None:
             return None

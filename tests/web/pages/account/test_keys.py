@@ -137,7 +137,6 @@ def test_a_login_of_an_hour_ago(site: StoredSite, ann: Browser, monkeypatch: pyt
     key = site.stored(AccessKeyForm.PERSONAL)
     path = f"/account/keys/{key[5:17]}"
     page, pages = ann.get("/account/keys/new"), ann.get(path)
-    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
     monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -1)
     answer = ann.get("/account/keys/new")
     assert answer.response.headers["Location"] == "/login?next=%2Faccount%2Fkeys%2Fnew&note=again"

@@ -56,7 +56,7 @@ def test_a_wrong_field(owner: Browser) -> None:
 def test_a_login_of_an_hour_ago(owner: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The form is not shown; one from before leads to the login."""
     page = owner.get("/robots/ci")
-    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
+    monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -1)
     assert "log in again" in owner.get("/robots/ci").text
     assert owner.submit(page, "/robots/ci/secrets").status == 303
 

@@ -40,4 +40,4 @@ def _login(username: str) -> dict[str, object]:
 
 def test_moments() -> None:
     """In UTC, for people and programs."""
-    assert str(spell_moment(0)) == '<time datetime="1970-01-01T00:00Z">1970-01-01 00:00 UTC</time>'
+    assert str(spell_moment(0)) == '<time datetime="1970-01-01T00:00Z">1970-01-01 <span>00:00 UTC</span></time>'

@@ -5,9 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from tokenserver.management.actors import Actor
-from tokenserver.management.facts import is_live, state_of
+from tokenserver.management.facts import LIVE_STATES, is_live, state_of
 from tokenserver.management.refusals import InvalidWish
-from tokenserver.web.pages.account.robots import LIVE
 from tokenserver.web.pages.shell import administrators_only, checked_form, page, pages_blueprint, see_other, the_site
 
 NOTES = {
@@ -33,7 +32,7 @@ def admin_blueprint() -> Blueprint:
 def show(actor: Actor) -> Response:
     """Robots, and who is logged in."""
     management = the_site().management
-    robots = [(one, sum(each.state in LIVE for each in one.secrets)) for one in management.robots(actor)]
+    robots = [(one, sum(each.state in LIVE_STATES for each in one.secrets)) for one in management.robots(actor)]
     holders = management.holders(actor)
     return page("admin.html", actor=actor, robots=robots, holders=holders)
 

@@ -43,7 +43,8 @@ def translator(texts: Mapping[str, str]) -> Callable[..., Markup]:
 def spell_moment(moment: float) -> Markup:
     """A moment in seconds since the epoch, to the minute and in UTC, for people and programs."""
     then = datetime.fromtimestamp(moment, UTC)
-    return Markup('<time datetime="{}">{}</time>').format(f"{then:%Y-%m-%dT%H:%MZ}", f"{then:%Y-%m-%d %H:%M} UTC")
+    shown = Markup("{} <span>{} UTC</span>").format(f"{then:%Y-%m-%d}", f"{then:%H:%M}")
+    return Markup('<time datetime="{}">{}</time>').format(f"{then:%Y-%m-%dT%H:%MZ}", shown)
 
 
 @pass_environment
