@@ -116,6 +116,7 @@ NO_MODULE: dict[str, str] = {
     "web/test_explain.py": "explanations, from the parameter to the audit event",
     "web/test_login_protection.py": "throttle and cache as clients meet them",
     "web/test_many_registries.py": "several registries of one server",
+    "storage/people/test_people_faults.py": "failing statements under everything in storage/people",
     "web/test_replayed_ends.py": "the audit log of a running server, and restoring a backup beside it",
     "web/test_logins_in_flight.py": "logins between their verification and the row that they store, of every kind",
     "web/test_hostile_machines.py": "hostile keys and JWTs against a whole server",

@@ -34,6 +34,7 @@ from tokenserver.storage.people.flows import Flows
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
+from tokenserver.storage.upkeep.inspection import Inspection
 from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
@@ -103,7 +104,7 @@ def test_a_life(store: CredentialStore) -> None:
     old, made = store.create(FULL, at_most=1)
     assert [one.credential for one in store.listed(Selection())] == [made]
     new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
-    assert inspected(store, now=NOW) == (2, {1: 2}, [])
+    assert inspected(store, now=NOW) == Inspection(2, {1: 2}, [])
     assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
     assert store.create_in_place(FULL, at_most=1, by="server", reason="limit")[2] == (new.id,)
     assert [one.owner for one in store.owners()] == ["ann"]

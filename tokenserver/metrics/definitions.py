@@ -146,6 +146,10 @@ class Layout:
             "stored_credentials_refused",
             "Stored credentials that were refused because their seal is wrong or they are unreadable, by worker.",
         )
+        self.new_networks = self._table(
+            "credential_new_networks",
+            "Stored credentials that were used from another network than before, by worker; each has an audit event.",
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -156,6 +160,7 @@ class Layout:
             self.reloads,
             self.reload_failures,
             self.refused_credentials,
+            self.new_networks,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(

@@ -15,8 +15,8 @@ from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.state_keys import STATE_KEY
 
-_DUMP = "pg_dump --format=custom --file=FILE URL"
-_LOAD = "stop the servers, pg_restore --clean --if-exists --dbname=URL FILE, tokenserver storage restore --replay AUDIT"
+DUMP = "pg_dump --format=custom --file=FILE URL"
+LOAD = "stop the servers, pg_restore --clean --if-exists --dbname=URL FILE, tokenserver storage restore --replay AUDIT"
 
 _UNKNOWN = (
     "warning: audit logs do not have what commands ended since the backup, such as logins revoke; fix: run those again"
@@ -37,7 +37,7 @@ def storage_backup(file: Path, config: Path | None) -> None:
     from tokenserver.storage.upkeep.backup import back_up  # noqa: PLC0415 - takes long to import
 
     settings = load_settings(config)
-    database = file_of(settings, _DUMP)
+    database = file_of(settings, DUMP)
     open_store(settings)  # made, if the server has not been started yet
     with progress("copying the storage"):
         size = back_up(database, file)
@@ -67,7 +67,7 @@ def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], 
     if file is None:
         found = Restored(end_restored(store, logs=logs, keep=keep, by=by_whom()), knew_ends=False)
     else:
-        found = restore(store, file, file_of(settings, _LOAD), logs=logs, keep=keep, by=by_whom())
+        found = restore(store, file, file_of(settings, LOAD), logs=logs, keep=keep, by=by_whom())
     what = f"Restored {file}" if file is not None else "Looked through the restored database"
     echo(f"{what}; {found.ended:,} credential{'s' if found.ended != 1 else ''} ended.")
     if found.is_moved:
