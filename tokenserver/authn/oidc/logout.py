@@ -68,7 +68,9 @@ class BackChannelLogout:
         """
         accounts, sid = source.source_of_accounts, found.logout.sid
         if sid is not None:
-            self._end_session(accounts, sid)
+            self._end_session(accounts, sid=sid)
+        elif found.subject is None:
+            self._end_session(accounts, sub=found.logout.sub)  # whose first login may be in flight
         if found.subject is not None:
             reason = f"{source.name} has logged the person out"
             self._end_logins(accounts, found.subject, reason, sessions=sid is None)

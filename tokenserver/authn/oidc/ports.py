@@ -55,10 +55,10 @@ class EndLoginsOf(Protocol):
 
 
 class EndSession(Protocol):
-    """Ends the browser sessions that belong to a session of a provider."""
+    """Ends the browser sessions of somebody by what the provider calls them, or its own session."""
 
-    def __call__(self, source: str, sid: str, /) -> None:
-        """End those of the people of this source.
+    def __call__(self, source: str, *, sub: str | None = None, sid: str | None = None) -> None:
+        """End those of the people of this source, and logins in flight; `sid` counts if there is one.
 
         Raises:
             BackendUnavailable: the storage does not answer.
