@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from sqlalchemy import exists, insert, literal, select
-
+from tokenserver.storage.connections.upsert import insert_if_new
 from tokenserver.storage.database import Database
 from tokenserver.storage.tables import seen_jti
 
@@ -31,8 +30,5 @@ class UsedForms:
             StorageUnavailable: nobody can tell, so the form must not be accepted.
         """
         identifier = hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
-        table = seen_jti.c
-        known = exists().where(table.issuer == ISSUER, table.jti == identifier)
-        row = select(literal(ISSUER), literal(identifier), literal(int(self._now()) + KEPT_SECONDS)).where(~known)
-        statement = insert(seen_jti).from_select(["issuer", "jti", "ends"], row)
-        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
+        row = {"issuer": ISSUER, "jti": identifier, "ends": int(self._now()) + KEPT_SECONDS}
+        return self._database.note(lambda connection: insert_if_new(connection, seen_jti, row))
