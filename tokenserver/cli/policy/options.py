@@ -16,7 +16,7 @@ from tokenserver.cli.options import config_option, exit_with_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Namespaces
 from tokenserver.policy.group_names import plain_name, shown_name
