@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
+from typing import TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -31,6 +33,9 @@ from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
 from tokenserver.storage.people.flow_limits import KEPT_SECONDS, LIFETIME_SECONDS
 from tokenserver.storage.people.flows import Flows
+from tokenserver.storage.people.remembered_answers import RememberedAnswer, RememberedAnswers
+from tokenserver.storage.people.seen_tokens import SeenTokens
+from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
@@ -40,6 +45,10 @@ from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
 
 pytestmark = [pytest.mark.real("postgresql"), pytest.mark.alone]
+
+T = TypeVar("T")
+
+ROUNDS = 5
 
 LIMIT = 5.0
 """Seconds for what has to end within about two, on a busy machine."""
@@ -175,6 +184,39 @@ def test_limits_hold_over_replicas(engine: Engine, store: CredentialStore) -> No
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(create, range(16))) == 3
     stores[1].database.close()
+
+
+def test_a_request_is_begun_once(engine: Engine, store: CredentialStore) -> None:
+    """Of 16 clients that send the same request to two replicas, one does it; the others hear that it is in progress."""
+    databases = [store.database, Database(engine_for(engine.url.render_as_string(hide_password=False)))]
+    answers = [RememberedAnswers(database, STATE_KEYS, now=lambda: float(NOW)) for database in databases]
+    for round_ in range(ROUNDS):
+        request, together = b"ann POST /access-keys %d" % round_, Barrier(16)
+        began = at_once(together, lambda number: answers[number % 2].begin(request, b"{}"))  # noqa: B023 - called here
+        assert sorted(began, key=lambda one: one is None) == [RememberedAnswer(is_same=True, answer=None)] * 15 + [None]
+    databases[1].close()
+
+
+def test_a_form_is_used_once(engine: Engine, store: CredentialStore) -> None:
+    """Of 16 clients that send the same form to two replicas, one is let in, and no other gets a 503."""
+    databases = [store.database, Database(engine_for(engine.url.render_as_string(hide_password=False)))]
+    forms = [UsedForms(SeenTokens(database), now=lambda: float(NOW)) for database in databases]
+    for round_ in range(ROUNDS):
+        together = Barrier(16)
+        used = at_once(together, lambda number: forms[number % 2].use(f"form {round_}"))  # noqa: B023 - called here
+        assert sum(used) == 1
+    databases[1].close()
+
+
+def at_once(together: Barrier, work: Callable[[int], T]) -> list[T]:
+    """What `work` gives to each thread, all of which begin together."""
+
+    def begin(number: int) -> T:
+        together.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        return list(pool.map(begin, range(together.parties)))
 
 
 def test_a_failing_change_undoes_nothing_of_the_others(store: CredentialStore) -> None:

@@ -255,6 +255,19 @@ def test_known_credentials_work_for_the_grace(site: Site, grace: float, after: f
     assert copy.verified(used) is not None
 
 
+def test_without_grace_a_failed_look_ends_them(site: Site) -> None:
+    """Immediately, and until the next good one."""
+    used = site.make(PLAIN)
+    copy = loaded(site, grace=0.0)
+    assert copy.verified(used) is not None
+    site.monotonic.now += 1.0
+    copy.index.failed("refused")
+    with pytest.raises(StorageUnavailable, match="refused"):
+        copy.verified(used)
+    assert copy.look()
+    assert copy.verified(used) is not None
+
+
 def test_the_age_is_that_of_the_last_good_look(site: Site) -> None:
     """None before the first one."""
     copy = site.copy()

@@ -29,7 +29,7 @@ logger = logging.getLogger("tokenserver.storage")
 Address = IPv4Address | IPv6Address
 
 LEAST_GRACE = 5.0
-"""Seconds without a good look that are no outage: a look every second, of which one may run into its limits."""
+"""Seconds without any look that are no outage: there is one every second, and it may run into its limits."""
 
 MAX_OPENED = 20_000
 """How many credentials stay opened; opening one again takes some 20 microseconds."""
@@ -122,15 +122,6 @@ class CredentialIndex:
         """Seconds since the last good look at the database; None if there was none."""
         return None if self._good_at is None else self._monotonic() - self._good_at
 
-    @property
-    def grace(self) -> float:
-        """Seconds for which known credentials work after the last good look; at least `LEAST_GRACE`."""
-        return self._tolerated
-
-    @grace.setter
-    def grace(self, seconds: float) -> None:
-        self._tolerated = max(seconds, LEAST_GRACE)
-
     def verified(self, key: Key) -> HeldCredential | None:
         """The credential of this key, None if its id is unknown or its secret wrong, which takes the same work.
 
@@ -213,7 +204,9 @@ class CredentialIndex:
         return self._rows.get(identifier)
 
     def _require_current(self) -> None:
-        if self._good_at is None or self._monotonic() - self._good_at > self._tolerated:
+        # A look that is late is no outage yet; one that failed is, whatever the age of the last good one.
+        grace = max(self.grace, LEAST_GRACE) if self._outage is None else self.grace
+        if self._good_at is None or self._monotonic() - self._good_at > grace:
             raise StorageUnavailable(self._outage or "has not been looked at for too long")
 
     def _held(self, identifier: str, found: _Opened) -> HeldCredential | None:
