@@ -115,6 +115,17 @@ def test_every_key_is_recognized(name: str, form: AccessKeyForm, random: bytes) 
     assert classify(as_sent(key.text.reveal(), name)) == Key(form, key.id, key.text, name)
 
 
+@given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(0, 65), st.sampled_from("0Aa_é"))
+def test_a_key_that_was_seen_vouches_for_no_other_text(random: bytes, place: int, typed: str) -> None:
+    """The key is recognized again, and still no text that differs from it in one character."""
+    text = compose_key(AccessKeyForm.ROBOT, random).text.reveal()
+    first = classify(as_sent(text))
+    assert isinstance(first, Key)
+    assert classify(as_sent(text)) == first
+    changed = text[:place] + typed + text[place + 1 :]
+    assert changed == text or not isinstance(classify(as_sent(changed)), Key)
+
+
 @given(names, texts.filter(lambda text: "tkn" not in text))
 def test_a_text_unlike_a_key_is_a_jwt_or_a_password(name: str, text: str) -> None:
     """By an independent statement of the rule; a password is passed on as it was sent."""

@@ -16,6 +16,7 @@ from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
 from tokenserver.authn.protection.login_cache import LoginKey, RecalledTokens, VerifiedLogins, key_of_token
+from tokenserver.authn.protection.places import Address, place_of
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
     DIRECTORY_QUEUE,
@@ -27,7 +28,7 @@ from tokenserver.authn.protection.plan import (
     Plan,
 )
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
-from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
+from tokenserver.authn.protection.throttle import Throttle, Together
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
