@@ -19,7 +19,6 @@ from tokenserver.credentials import (
     RefreshToken,
     Secret,
 )
-from tokenserver.runtime.bounded_cache import BoundedCache
 
 MAX_PASSWORD_BYTES = 1024
 """In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
@@ -29,6 +28,9 @@ MAX_JWT_BYTES = 8192
 
 MALFORMED_KEY = "malformed access key"
 """The reason why a text that begins like an access key is rejected."""
+
+MAX_RECOGNIZED = 4096
+"""Keys that are recognized by their digests, until more have come."""
 
 IssuerOf = Callable[[str], str | None]
 """The issuer that a text names if it has the form of a JWT, and None if it has not. Nothing is verified."""
@@ -69,11 +71,13 @@ def _key_parts(secret: Secret, text: str) -> tuple[AccessKeyForm, str] | None:
     if parts is None:
         parts = key_parts(text)
         if parts is not None:
-            _well_formed.offer(digest, parts)
+            if len(_well_formed) >= MAX_RECOGNIZED:
+                _well_formed.clear()
+            _well_formed[digest] = parts
     return parts
 
 
-_well_formed: BoundedCache[bytes, tuple[AccessKeyForm, str]] = BoundedCache(4096)
+_well_formed: dict[bytes, tuple[AccessKeyForm, str]] = {}
 
 
 def sent_secret(credentials: Credentials) -> Secret | None:

@@ -68,7 +68,7 @@ class Protection:
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
-        self._recalled = RecalledTokens(self._key, self._remembered)
+        self._recalled = RecalledTokens(self._remembered)
         self._throttle = None
         if plan.limits is not None:
             self._throttle = Throttle(
@@ -82,11 +82,7 @@ class Protection:
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
         self._calls = {
             name: Bulkhead(
-                name,
-                workers=DIRECTORY_CALLS,
-                queue=DIRECTORY_QUEUE,
-                wait=DIRECTORY_WAIT,
-                monotonic=monotonic,
+                name, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
             )
             for name in plan.directories
         }
@@ -216,11 +212,14 @@ class Protection:
 
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
+        key = key_of_token(self._key, token)
         try:
-            return self._cached(key_of_token(self._key, token), lambda: check(token))
+            identity = self._cached(key, lambda: check(token))
         except InvalidCredentials:
             self.count_unknown(token, client)
             raise
+        self._recalled.learn(token, key)
+        return identity
 
     def recall(self, token: Secret) -> Identity | None:
         """See `Guard.recall`."""
