@@ -86,7 +86,7 @@ bench-compare: $(VENV)/.installed-dev ## measure this tree and another revision 
 	$(BIN)/python -m bench.compare $(REV)
 
 bench-history: $(VENV)/.installed-dev ## measure the shares of the yardstick for this release, and write them to bench/history/
-	$(BIN)/python -m bench --only work --only sweeps --json bench/results/history.json
+	$(BIN)/python -m bench --only work --only sweeps --only logins --json bench/results/history.json
 	$(BIN)/python -m bench.history --record bench/results/history.json
 
 # One example of some properties is thousands of questions; those try 5,000 new ones.

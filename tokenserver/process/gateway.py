@@ -21,9 +21,9 @@ from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
 from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
 from tokenserver.web.pages.guard import BODY_ERROR
-from tokenserver.web.parameters import BodyLimit, form_limit
+from tokenserver.web.parameters import READ_BODY, BodyLimit, form_limit
 from tokenserver.web.routes import TokenFront, wants_body
-from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
+from tokenserver.web.token_endpoint import TokenAnswer
 
 logger = logging.getLogger("tokenserver")
 
@@ -146,7 +146,7 @@ class Gateway:
             if isinstance(outcome, RequestError):
                 _send(proto, self._front.give_up(environ, outcome))
                 return
-            environ |= {"wsgi.input": io.BytesIO(outcome), "CONTENT_LENGTH": str(len(outcome)), BODY_IS_READ: True}
+            environ[READ_BODY] = outcome
             self._token(environ, proto)
         except Exception as error:
             _fail(proto, error)

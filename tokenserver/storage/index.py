@@ -44,14 +44,21 @@ class HeldCredential(NamedTuple):
     """A stored credential whose secret was presented; its seal is right.
 
     `version` changes whenever the row does. `ended` is why it has been ended, None while it is active; whether it has
-    expired is the caller's business. `used` is its last use in seconds since the epoch, None if it was never used: the
-    last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+    expired is the caller's business.
     """
 
     credential: StoredCredential
     version: bytes
     ended: str | None
-    used: int | None
+    uses: LastUses
+
+    @property
+    def used(self) -> int | None:
+        """Its last use as of now in seconds since the epoch; None if it was never used.
+
+        The last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+        """
+        return self.uses.last(self.credential.id)
 
 
 class _Opened(NamedTuple):
@@ -61,9 +68,7 @@ class _Opened(NamedTuple):
     """
 
     hash: bytes
-    credential: StoredCredential | None
-    version: bytes
-    ended: str | None
+    held: HeldCredential | None
 
 
 class CredentialIndex:
@@ -135,7 +140,7 @@ class CredentialIndex:
         if found is None or not hmac.compare_digest(digest_of(key.text), found.hash):
             return self._first_use(key)
         self._require_current()
-        return self._held(key.id, found)
+        return found.held
 
     def apply(self, rows: Iterable[CredentialRow]) -> None:
         """Take over rows that are in the database, such as those that this process has written; older ones are left."""
@@ -187,7 +192,7 @@ class CredentialIndex:
                 self._opened[key.id] = found
                 if len(self._opened) > MAX_OPENED:
                     self._opened.popitem(last=False)
-        return self._held(key.id, found)
+        return found.held
 
     def _looked_up(self, identifier: str) -> bytes | None:
         """The row of an id that is missing here, from the database."""
@@ -208,11 +213,6 @@ class CredentialIndex:
         grace = max(self.grace, LEAST_GRACE) if self._outage is None else self.grace
         if self._good_at is None or self._monotonic() - self._good_at > grace:
             raise StorageUnavailable(self._outage or "has not been looked at for too long")
-
-    def _held(self, identifier: str, found: _Opened) -> HeldCredential | None:
-        if found.credential is None:
-            return None
-        return HeldCredential(found.credential, found.version, found.ended, self._uses.last(identifier))
 
     def _put(self, row: CredentialRow) -> None:
         self._opened.pop(row.id, None)
@@ -239,10 +239,10 @@ class CredentialIndex:
         state_key = self._keys.by_number.get(row.pepper, self._keys.newest)
         ended = None if row.state == ACTIVE else row.reason or "ended"
         version = row.seal + f"{row.rev} {row.state}".encode()
-        credential: StoredCredential | None = None
+        held: HeldCredential | None = None
         if is_sealed(state_key.seal, row):
             try:
-                credential = opened(row)
+                held = HeldCredential(opened(row), version, ended, self._uses)
             except UnreadableCredential as error:
                 self.unreadable(error)
         else:
@@ -251,7 +251,7 @@ class CredentialIndex:
                 f" state.key has written it; fix: tokenserver storage check",
                 mark=row.seal,
             )
-        return _Opened(text_hash, credential, version, ended)
+        return _Opened(text_hash, held)
 
     def unreadable(self, error: UnreadableCredential) -> None:
         """Report a row that cannot be read, and so is refused."""
