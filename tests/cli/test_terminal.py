@@ -137,6 +137,7 @@ def hostile_registry() -> Iterator[str]:
         yield f"http://localhost:{registry.port}"
 
 
+@pytest.mark.long
 def test_nothing_from_elsewhere_controls_the_terminal(tmp_path: Path) -> None:
     """Names of files, keys of YAML, users, revisions, tokens and registries: each is shown as escapes."""
     config, users = site(tmp_path), tmp_path / f"u{NAME}"

@@ -26,4 +26,4 @@ def _compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tupl
 
 def share_compiled_routes() -> None:
     """Let all applications of this process share them."""
-    Rule._compile_builder = _compile_once  # type: ignore[method-assign]
+    Rule._compile_builder = _compile_once  # type: ignore[method-assign, assignment]
