@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -100,18 +99,6 @@ def scene(
     return Scene(registry, Watch(server), image, client_of, new_name)
 
 
-@pytest.fixture
-def engine(scene: Scene) -> Iterator[Client]:
-    """docker with its engine, on a machine that other tests use afterwards."""
-    client = scene.client(Dockerd)
-    before = dict(client.machine.environment)
-    yield client
-    client.machine.environment.clear()
-    client.machine.environment.update(before)
-    client.machine.sign_out()
-    shutil.rmtree(client.machine.folder / ".config" / "tokenserver")
-
-
 def known(helper: HelperOnMachine) -> dict[str, str]:
     """The secrets that the helper has, by registry."""
     found = {name: login["secret"] for name, login in helper.stored().items()}
@@ -127,9 +114,9 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Person) -> None:
+def test_the_page(scene: Scene, mirror: Registry, ann: Person) -> None:
     """Every command, with the names of this test's registries and program."""
-    client = engine
+    client = scene.client(Dockerd)
     repository = scene.stored("web")
     names = {
         "registry.example.com": scene.registry.host,
@@ -160,12 +147,12 @@ def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Person) -
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_docker_login_by_browser(scene: Scene, engine: Client, ann: Person) -> None:
+def test_docker_login_by_browser(scene: Scene, ann: Person) -> None:
     """`docker login` without a name asks the helper, which asks the person; the second time nobody is asked.
 
     docker takes no identity token there, so that the helper has to answer it as a password.
     """
-    client = engine
+    client = scene.client(Dockerd)
     settings = {"registries": [scene.registry.host], "asPassword": True}
     helper = HelperOnMachine(client.machine, scene.registry.host, **settings)
     command = [str(client.file), "login", scene.registry.host]
