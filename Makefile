@@ -37,8 +37,8 @@ test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers
 	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 
-quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet $(QUICK)
+quick: $(VENV)/.installed-dev ## run the tests that need no real program, without the longest, on all cores: under two minutes
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet -m "not nightly and not long" $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)

@@ -360,6 +360,7 @@ def resident() -> int:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.long
 def test_a_million_random_names() -> None:
     """They take less than 20 MB, evict no other counter, and do not lock out all other users.
 

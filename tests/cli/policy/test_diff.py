@@ -400,6 +400,7 @@ def test_staged(repository: Path) -> None:
     assert "with --staged, name one revision" in run("--staged", "--git", "main..HEAD").stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("linked", [False, True], ids=["repository", "linked-worktree"])
 def test_a_hook(repository: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
     """The hook of the page stops a commit that grants access, also in a linked worktree, where git sets GIT_DIR."""
