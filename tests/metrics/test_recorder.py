@@ -543,12 +543,13 @@ def test_the_storage(measured: Measured) -> None:
     age, refused = "tokenserver_storage_age_seconds{}", "tokenserver_stored_credentials_refused_total{}"
     ends = "tokenserver_credential_expires_seconds{form=key}"
     assert (measured.sampled().get(age), measured.samples()[refused]) == (None, 0.0)
-    gauges = StorageGauges(90.0, live={"key": 3}, ends={"key": int(measured.now) + 60}, refused=2)
+    gauges = StorageGauges(90.0, live={"key": 3}, ends={"key": int(measured.now) + 60}, refused=2, new_networks=4)
     for _ in range(2):
         meter.sample(replace(reading, storage=gauges), now=measured.now, monotonic=measured.monotonic)
     measured.monotonic += 5.0
     later = measured.samples()
     assert (later[age], later[refused], later["tokenserver_stored_credentials{form=key}"]) == (95.0, 2.0, 3.0)
+    assert later["tokenserver_credential_new_networks_total{}"] == 4.0
     assert later[ends] == pytest.approx(60.0, abs=1.0)
     assert "tokenserver_credential_expires_seconds{form=robot}" not in later
 

@@ -15,7 +15,7 @@ from tokenserver.policy.model import PolicySet
 from tokenserver.storage.credential import StoredCredential
 
 FRESH_SECONDS = 3600.0
-"""How long ago a login may be for a new secret."""
+"""The maximum age of a login that may make a secret."""
 
 REFUSED_CREDENTIAL = "credential may not manage"
 
@@ -40,7 +40,7 @@ def require_manager(policies: PolicySet, actor: Actor) -> None:
 
 
 def require_fresh(actor: Actor, now: float) -> None:
-    """Check that the actor proved who it is a short time ago, by a source that answers.
+    """Check that the actor authenticated recently, and that its source confirmed it.
 
     Raises:
         ProofTooOld: the proof is too old for a new secret.
@@ -53,7 +53,7 @@ def require_fresh(actor: Actor, now: float) -> None:
 
 
 def is_fresh(actor: Actor, now: float) -> bool:
-    """Whether the actor proved who it is so recently that it may make a secret. `now`: seconds since the epoch."""
+    """Whether the actor authenticated recently enough to make a secret. `now` is in seconds since the epoch."""
     return now - actor.authenticated < FRESH_SECONDS
 
 

@@ -13,7 +13,7 @@ MAX_LIVE = 2
 """Secrets of one robot that are valid at a time, so that one can replace the other."""
 
 USUAL_LIFETIME = timedelta(days=90)
-"""How long a secret is valid unless something else is asked for, or the configuration allows less."""
+"""How long a secret is valid by default, unless the configuration allows less."""
 
 
 def secret_lifetimes(settings: Settings | None) -> SecretLifetimes:
@@ -28,5 +28,5 @@ def live_declared(robot: Robot, now: datetime) -> list[str]:
 
 
 def third_secret(name: str) -> str:
-    """Why a robot gets no further secret."""
+    """The message for a robot that has as many live secrets as it may."""
     return f"the robot {name} has {MAX_LIVE} live secrets, in files and stored, which is the limit"

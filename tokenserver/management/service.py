@@ -1,4 +1,4 @@
-"""The management of stored credentials, for pages and the API: each operation with who may, and its audit event."""
+"""The management of stored credentials, for pages and the API: each operation checks rights and writes audit events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tokenserver.storage.selection import Listed, Selection
 
 
 class Management:
-    """What actors may know and change. Who may, and what each may raise, say the parts that it is made of."""
+    """What actors may know and change. Its parts document the rights and errors of each operation."""
 
     def __init__(self, context: ManagementContext) -> None:
         self.context = context
@@ -36,7 +36,7 @@ class Management:
 
     @property
     def scope_limits(self) -> ScopeLimits:
-        """How much one explanation may be about."""
+        """How many scopes one explanation may cover."""
         limits = self.context.settings.limits
         return ScopeLimits(limits.scopes, limits.scope_bytes)
 
@@ -143,7 +143,7 @@ class Management:
         return self._logins.end_all(actor, subject, reason)
 
     def holders(self, actor: Actor) -> list[Holder]:
-        """Everybody who has access keys or logins, for administrators.
+        """All owners of access keys or logins, for administrators.
 
         Raises:
             MayNotManage: the actor is none.
@@ -164,7 +164,7 @@ class Management:
         return ExplainedRuling(ruling, denials_of(snapshot, ruling, actor.client, now()))
 
     def _end(self, actor: Actor) -> int | None:
-        """When what the actor used ends by itself."""
+        """When the credential or session that the actor used expires."""
         identity = actor.identity
         if actor.session is not None:
             return actor.session.ends

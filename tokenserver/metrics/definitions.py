@@ -149,6 +149,10 @@ class Layout:
         self.device_logins = self._table(
             "device_logins", "Logins of programs at a terminal, by the step that was done.", step=DEVICE_STEPS
         )
+        self.new_networks = self._table(
+            "credential_new_networks",
+            "Stored credentials that were used from another network than before, by worker; each has an audit event.",
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -160,6 +164,7 @@ class Layout:
             self.reload_failures,
             self.refused_credentials,
             self.device_logins,
+            self.new_networks,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(
@@ -210,12 +215,12 @@ class Layout:
         )
         self.issuer_keys = self._table(
             "issuer_keys_age_seconds",
-            "Seconds since the keys of this workload source's issuer were last fetched; the longest of all workers.",
+            "Seconds since the keys of this source's issuer or provider were last fetched; the longest of all workers.",
             source=issuers,
         )
         self.issuer_failures = self._table(
             "issuer_keys_failing",
-            "Workers whose last attempt to fetch the keys of this workload source's issuer failed, or has not ended.",
+            "Workers whose last attempt to fetch the keys of this source's issuer or provider failed, or is not over.",
             source=issuers,
         )
         self.clock_jump = self._table(

@@ -21,6 +21,9 @@ __all__ = ["STORAGE", "Database", "StorageUnavailable"]
 CHANNEL = "tokenserver"
 """The channel of PostgreSQL on which writers notify readers of a new revision."""
 
+GENERATION = 1 << 32
+"""Revisions of a generation. A restored database begins the next one, so that readers notice whatever they had read."""
+
 T = TypeVar("T")
 
 

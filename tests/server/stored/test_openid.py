@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, made, sqlite, store_of
+import pytest
+from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.errors import OutdatedLogin
 from tokenserver.identity import Kind
 from tokenserver.server.stored.openid import stored_openid
 from tokenserver.storage.people.browser_sessions import BrowserSessions
@@ -16,7 +18,7 @@ from tokenserver.storage.selection import Selection
 
 def test_ends(tmp_path: Path) -> None:
     """Refresh tokens and browser sessions of this person of this source, and nobody else's; access keys stay."""
-    clock, database = Clock(), made(sqlite(tmp_path))
+    clock, database = Clock(), new_database(tmp_path)
     store, sessions = store_of(database, clock), BrowserSessions(database, STATE_KEYS, now=clock)
     openid = stored_openid(store, sessions, now=clock, grace=lambda: 900.0)
     mine = replace(PLAIN, form=AccessKeyForm.REFRESH, source="sso")
@@ -31,13 +33,19 @@ def test_ends(tmp_path: Path) -> None:
         sessions.begin(source="sso", subject=subject, kind=Kind.OIDC, sid=sid)[0]
         for subject, sid in (("ann", "1"), ("ann", "2"), ("bob", "3"))
     ]
-    openid.end_session("sso", "1")
+    openid.end_session("sso", sid="1")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, True, True]
+    before = database.revision()
+    openid.end_session("sso", sub="7")
+    with pytest.raises(OutdatedLogin):
+        sessions.begin(source="sso", subject="cora", kind=Kind.OIDC, sub="7", verified=before)
     openid.end_logins("sso", "ann", "gone", sessions=False)
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, True, True]
     ended = {ids[one.credential.id]: one.reason for one in store.listed(Selection()) if one.ended is not None}
     assert ended == {"mine": "gone"}
     openid.end_logins("sso", "ann", "gone")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, False, True]
-    assert openid.is_new("https://sso.example.com", "j", NOW + 9)
-    assert not openid.is_new("https://sso.example.com", "j", NOW + 9)
+    assert not openid.seen.is_known("https://sso.example.com", "j")
+    assert openid.seen.is_new("https://sso.example.com", "j", NOW + 9)
+    assert openid.seen.is_known("https://sso.example.com", "j")
+    assert not openid.seen.is_new("https://sso.example.com", "j", NOW + 9)

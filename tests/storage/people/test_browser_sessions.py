@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
-from tokenserver.storage.database import Database
 from tokenserver.storage.people.browser_sessions import (
     IDLE_SECONDS,
     LIFETIME_SECONDS,
@@ -19,6 +18,7 @@ from tokenserver.storage.people.browser_sessions import (
     BrowserSession,
     BrowserSessions,
 )
+from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.tables import browser_sessions
 
 
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(made(sqlite(folder)).engine)
+        self.database = new_database(folder)
         self.sessions = BrowserSessions(self.database, STATE_KEYS, now=self.clock)
 
     def begin(self, **facts: Any) -> tuple[Secret, BrowserSession]:
@@ -95,22 +95,23 @@ def test_listed_and_ended_by_the_owner_alone(world: World) -> None:
 @pytest.mark.parametrize(
     ("wanted", "ended"),
     [
-        ({"source": "corp"}, ["a", "b", "c"]),
-        ({"source": "corp", "sub": "1"}, ["a", "b"]),
-        ({"source": "corp", "sub": "1", "sid": "x"}, ["a"]),
-        ({"source": "corp", "sid": "y"}, ["b"]),
-        ({"source": "corp", "subject": "bob"}, ["c"]),
-        ({"source": "local"}, []),
+        (Whose("corp", "sub", "1"), ["a", "b"]),
+        (Whose("corp", "sid", "y"), ["b"]),
+        (Whose("corp", "subject", "bob"), ["c"]),
+        (Whose("", "subject", "bob"), ["c"]),
+        (Whose("local", "subject", "bob"), []),
+        (Whose("corp", "subject", ""), []),
+        (Whose("corp", "sid", ""), []),
     ],
 )
-def test_all_of_a_kind_end(world: World, wanted: dict[str, str], ended: list[str]) -> None:
-    """As a provider's logout says: by person, by its session, or both."""
+def test_all_of_a_kind_end(world: World, wanted: Whose, ended: list[str]) -> None:
+    """By the name here, or as a provider's logout says: by its name of the person, or of its session."""
     cookies = {
         "a": world.begin(source="corp", sub="1", sid="x")[0],
         "b": world.begin(source="corp", sub="1", sid="y")[0],
         "c": world.begin(source="corp", sub="2", sid="x2", subject="bob")[0],
     }
-    assert world.sessions.end_all(**wanted) == len(ended)
+    assert world.sessions.end_all(wanted) == len(ended)
     assert [name for name, cookie in cookies.items() if world.sessions.find(cookie) is None] == ended
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from tokenserver.authn.protection.throttle import place_of
 from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest
+from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest, OutdatedLogin
 from tokenserver.exchange.audit_events import cut, shown
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.exchange.stored.device_refusals import (
@@ -42,10 +42,10 @@ EVENT = "device"
 """The value of `event` in audit events about them."""
 
 CLIENTS = frozenset({"tokenserver-helper"})
-"""The programs that may ask."""
+"""The ids of the programs that may ask for a login."""
 
 PER_SESSION, PER_ADDRESS = 5, 50
-"""Wrong user codes within ten minutes."""
+"""How many wrong user codes are accepted within ten minutes."""
 
 MAX_AGENT = 255
 
@@ -83,7 +83,7 @@ class GuessStore(Protocol):
 
 
 class DeviceCaller(NamedTuple):
-    """Who sends a request: `client_id` and `agent` are how a program calls itself."""
+    """The sender of a request. `client_id` and `agent` are what a program says about itself."""
 
     request_id: str
     client: Address | None
@@ -161,7 +161,7 @@ class DeviceLogins:
         return flow
 
     def decide(self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool) -> bool:
-        """What the person says; False if somebody has decided before, or it is too late.
+        """Record the person's decision; False if somebody has decided before, or it is too late.
 
         The event comes first: what cannot be recorded is not done.
 
@@ -179,7 +179,8 @@ class DeviceLogins:
         self._tell("approved" if approves else "denied", caller, flow, **facts)
         if not approves:
             return self._flows.deny(flow)
-        return self._flows.approve(flow, DeviceApproval(person.source, person.subject, person.kind, person.proof))
+        approval = DeviceApproval(person.source, person.subject, person.kind, person.proof, person.verified)
+        return self._flows.approve(flow, approval)
 
     def poll(
         self, device_code: Secret, caller: DeviceCaller, service: str | None = None, *, waiting: Waiting = nullcontext
@@ -202,7 +203,7 @@ class DeviceLogins:
         if person is None:
             raise AccessDenied
         with waiting():
-            return self._given(flow, person, services, caller)
+            return self._given(flow, person, services, approval.verified, caller)
 
     def _approved(
         self, device_code: Secret, client_id: str, wanted: str | None, caller: DeviceCaller
@@ -222,11 +223,22 @@ class DeviceLogins:
             raise SlowDown if self._flows.is_early(flow) else AuthorizationPending
         return flow, flow.approval
 
-    def _given(self, flow: DeviceFlow, person: Identity, services: frozenset[str], caller: DeviceCaller) -> NewLogin:
+    def _given(
+        self,
+        flow: DeviceFlow,
+        person: Identity,
+        services: frozenset[str],
+        approved: int | None,
+        caller: DeviceCaller,
+    ) -> NewLogin:
         if not self._flows.take(flow):
             raise UnknownDeviceCode
         try:
-            login = self._logins.begin_on_device(person, flow.request, services, self._terms)
+            login = self._logins.begin_on_device(person, flow.request, services, self._terms, approved=approved)
+        except OutdatedLogin as error:
+            facts = {"subject": person.subject, "source": person.source, "reason": cut(error.reason)}
+            self._tell("denied", caller, flow, **facts)
+            raise AccessDenied from None
         except Exception:
             with suppress(BackendUnavailable):
                 self._flows.give_back(flow)
@@ -237,7 +249,7 @@ class DeviceLogins:
         return login
 
     def _person(self, flow: DeviceFlow, approval: DeviceApproval, caller: DeviceCaller) -> Identity | None:
-        """The person as of now; None for one who may not log in any more, after which the login is denied."""
+        """The person as of now; None if they can no longer log in, in which case the login is denied."""
         owners = self._snapshot().owners
         if owners is None:
             return None

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import AccessKeyForm, Secret
-from tokenserver.errors import InvalidCredentials
+from tokenserver.errors import InvalidCredentials, OutdatedLogin
 from tokenserver.identity import Identity, Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
@@ -27,9 +27,7 @@ from tokenserver.management.wishes import (
 )
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 
 
 class AccessKeyManagement:
@@ -39,7 +37,7 @@ class AccessKeyManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[Listed]:
-        """The keys of the actor, or of `user` for an administrator; the newest first, also those that ended lately.
+        """The keys of the actor, or of `user` for an administrator; newest first, including those that ended recently.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -70,7 +68,7 @@ class AccessKeyManagement:
     def create(
         self, actor: Actor, wish: KeyWish, user: str | None = None, reason: str | None = None
     ) -> tuple[Secret, StoredCredential]:
-        """A new key of the actor, or of `user` for an administrator with a reason; the secret is kept nowhere.
+        """A new key of the actor, or of `user` for an administrator with a reason; the secret is stored nowhere.
 
         Raises:
             MayNotManage, BackendUnavailable, JumpedClock: see `ManagementContext.require_maker`.
@@ -95,14 +93,17 @@ class AccessKeyManagement:
             )
             try:
                 key, made = context.store.create(
-                    wanted, at_most=settings.per_user, recorded=lambda one: record(**made_facts(one), **why)
+                    wanted,
+                    at_most=settings.per_user,
+                    verified=actor.identity.verified,
+                    recorded=lambda one: record(**made_facts(one), **why),
                 )
-            except TooManyCredentials as error:
+            except (TooManyCredentials, OutdatedLogin) as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 
     def rename(self, actor: Actor, identifier: str, name: str) -> Listed:
-        """The actor's own key by another name.
+        """Rename the actor's own key.
 
         Raises:
             MayNotManage: it is somebody else's, or the actor's credential may not manage.
@@ -144,9 +145,10 @@ class AccessKeyManagement:
                     ends=ends,
                     overlap=settings.rotate_overlap,
                     by=actor.identity.subject,
+                    verified=actor.identity.verified,
                     recorded=lambda one: record(**made_facts(one)),
                 )
-            except (NoSuchCredential, TooManyCredentials) as error:
+            except (NoSuchCredential, TooManyCredentials, OutdatedLogin) as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 

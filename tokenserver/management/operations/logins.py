@@ -16,12 +16,12 @@ from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one
 from tokenserver.management.refusals import NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.people.epochs import Whose
+from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 if TYPE_CHECKING:
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
-LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
 
 BY_ADMINISTRATOR = "ended by an administrator"
 
@@ -35,7 +35,7 @@ class LoginManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[LoginView]:
-        """The logins of the actor, or of `user` for an administrator, that can be used; the newest first.
+        """The logins of the actor, or of `user` for an administrator, that can be used; newest first.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -93,12 +93,12 @@ class LoginManagement:
 
             selection = Selection(forms=LOGINS, owner=owner, source=source)
             ended = context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
-            for one in sessions:
-                context.sessions.end(one.id, source=one.source, subject=one.subject)
-        return len(ended) + len(sessions)
+            current = None if actor.session is None else actor.session.id
+            count = context.sessions.end_all(Whose(source or "", "subject", owner), but=current)
+        return len(ended) + count
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
-        """The subject that is meant, and the user source that vouches for it; None: any."""
+        """The subject whose logins are meant, and the user source that vouches for it; None: any."""
         identity = actor.identity
         self._context.require_manager(actor)
         subject = identity.subject if user is None else unicodedata.normalize("NFC", user)

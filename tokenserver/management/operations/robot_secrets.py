@@ -24,15 +24,13 @@ from tokenserver.policy.administration import may_manage_robot
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+from tokenserver.storage.selection import ROBOT_SECRETS, Listed, Selection
 
 BY_MANAGER = "ended by an owner of the robot or an administrator"
-"""The reason in the row of a secret."""
+"""The reason in the row of a secret that was ended by management."""
 
 OVERLAP = timedelta(hours=24)
-"""For how long a replaced secret stays valid, unless something else is asked for."""
+"""How long a replaced secret stays valid."""
 
 _Result = TypeVar("_Result")
 
@@ -70,7 +68,7 @@ class RobotManagement:
         return self._view(robot, self._stored(robot))
 
     def create(self, actor: Actor, name: str, wish: KeyWish) -> tuple[Secret, StoredCredential]:
-        """A new stored secret, which is kept nowhere; the name in the wish is a note about where it is used.
+        """A new secret, whose text is stored nowhere; the name in the wish is a note about where it is used.
 
         Raises:
             MayNotManage, BackendUnavailable, JumpedClock: see `ManagementContext.require_maker`.

@@ -47,7 +47,7 @@ def end_one(
     owner: str,
     reason: str,
 ) -> None:
-    """End the one credential of a selection. `record` writes its event, of which the last three are the facts.
+    """End the one credential of a selection. `record` writes its event; the last three arguments are its facts.
 
     Raises:
         Conflict: it has ended before. `what` is the word for it.

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenserver.authn.oidc.known_people import KnownPeople
-from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, TokenMemory
 from tokenserver.authn.stored.endings import Endings
+from tokenserver.authn.stored.known_revision import KnownRevision
 from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
 from tokenserver.config.settings import Settings
@@ -35,7 +36,7 @@ class StoredOpenId:
     boxes: Boxes
     end_logins: EndLoginsOf
     end_session: EndSession
-    is_new: IsNew
+    seen: TokenMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class StoredParts:
     """The stored credentials of one process, kept across reloads. `record` writes an audit event.
 
     `openid` is what is stored of people who log in at OpenID providers. `flows` are the logins on devices in progress,
-    and `guesses` those at their user codes.
+    and `guesses` those at their user codes. `revision` is that of the storage.
     """
 
     index: KeyIndex
@@ -53,6 +54,7 @@ class StoredParts:
     openid: StoredOpenId
     flows: FlowStore
     guesses: GuessStore
+    revision: KnownRevision
     endings: Endings = field(init=False)
     networks: NewNetworks = field(init=False)
 

@@ -56,8 +56,8 @@ GERMAN: Mapping[str, str] = {
     "Password": "Passwort",
     "You were logged out. Log in again.": "Sie wurden abgemeldet. Melden Sie sich wieder an.",
     "You are logged out.": "Sie sind abgemeldet.",
-    "You logged in a while ago. To go on, type your password again.": (
-        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, geben Sie Ihr Passwort noch einmal ein."
+    "You logged in a while ago. To go on, log in again.": (
+        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, melden Sie sich noch einmal an."
     ),
     # The account
     "Your account": "Ihr Konto",

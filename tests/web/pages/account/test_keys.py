@@ -141,7 +141,7 @@ def test_a_login_of_an_hour_ago(site: StoredSite, ann: Browser, monkeypatch: pyt
     answer = ann.get("/account/keys/new")
     assert answer.response.headers["Location"] == "/login?next=%2Faccount%2Fkeys%2Fnew&note=again"
     login = ann.get(answer.response.headers["Location"])
-    assert "type your password again" in login.text
+    assert "To go on, log in again." in login.text
     assert login.form("/login").fields["username"] == "ann"
     refused = ann.submit(page, "/account/keys/new")
     assert (refused.status, KEY.search(refused.text)) == (403, None)
