@@ -47,7 +47,7 @@ def visit(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> dict
     (folder / "tmp").mkdir()
     words: list[str | Path] = [need("page-visitor"), need("chromium"), f"http://localhost:{server.port}"]
     words += ["ann", server.people["ann"]]
-    output = run(words, environment=plain_environment(folder), folder=folder, seconds=240)
+    output = run(words, environment=plain_environment(folder), folder=folder, seconds=480)
     assert output.ok, str(output)
     found: dict[str, Any] = json.loads(output.stdout)
     return found
