@@ -137,8 +137,9 @@ class OidcSource:
         if self.provider.recheck is not None and upstream is None and not self._is_warned:
             self._is_warned = True
             logger.warning(
-                "%s: recheck has no effect, because the provider gave no refresh token; until login_valid is over, nobody"
-                " asks whether the person still exists; fix: allow the client the scope offline_access at the provider",
+                "%s: recheck has no effect, because the provider gave no refresh token; until login_valid is over,"
+                " nobody asks whether the person still exists; fix: allow the client the scope offline_access at the"
+                " provider",
                 self.name,
             )
 
