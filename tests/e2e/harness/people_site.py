@@ -43,7 +43,7 @@ class PeopleSite:
     def start(self) -> None:
         """Start the server, and wait until every worker has fetched the provider's document."""
         self.server.daemon.start(self.server.is_ready)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while {self.server.request("GET", f"/login/with/{self.source}").status for _ in range(8)} != {303}:
             assert time.monotonic() < end
             time.sleep(0.2)
