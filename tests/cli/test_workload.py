@@ -113,6 +113,7 @@ def test_the_same_as_json(site: Path) -> None:
     ("token", "step", "told", "advice"),
     [
         pytest.param(lambda: "eyJ.x", "form", "has not three parts", "as it is", id="no JWT"),
+        pytest.param(lambda: "tknr_x", "form", "has not three parts", "this is an access key", id="an access key"),
         pytest.param(lambda: signed(iss="https://x.example.com"), "issuer", "x.example.com", "github (", id="issuer"),
         pytest.param(lambda: signed(iss=None), "issuer", "has no iss", "configured: github", id="no issuer"),
         pytest.param(lambda: signed(aud="x"), "verified", "another audience", AUDIENCE, id="audience"),

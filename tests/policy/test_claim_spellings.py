@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from audit_events import event, lines
 from click.testing import CliRunner, Result
 from policy_commands import write
 from team_trees import NOW, put
@@ -23,6 +24,7 @@ from tokenserver.policy.loading.loader import compile_policies, load_policies
 from tokenserver.policy.loading.machines import WorkloadSources
 from tokenserver.policy.machines.claim_names import SourceClaims
 from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.queries.replay_audit_log import replay
 from tokenserver.policy.syntax.machines import workload_identity
 from tokenserver.policy.terms import parse_request
 
@@ -158,6 +160,27 @@ def test_implied_workloads(tmp_path: Path) -> None:
         found.append(workloads.by_name["pods"].implies(workloads.by_name[any_one]))
         assert {"pods", any_one} == {name[1:] for name in workloads.implied("pods")}
     assert found == [True] * 4
+
+
+@pytest.mark.parametrize("recorded", SPELLINGS)
+@pytest.mark.parametrize("rules", SPELLINGS)
+def test_audit_events(rules: str, recorded: str, tmp_path: Path) -> None:
+    """An event that a server has written with one spelling is decided by policies with the other."""
+    put(tmp_path, {"a.yaml": spelled(POLICY, rules).rpartition("  - {id: any")[0]})
+    policies, _ = compile_policies(tmp_path, workload_sources=SOURCES)
+    names = SPELLINGS[recorded]
+    one = event(
+        "shop/a:pull,push",
+        "shop/a:pull,push",
+        subject="workload:cluster:x",
+        kind="workload",
+        source="cluster",
+        claims={names["namespace"]: ["shop"], names["account"]: ["puller"]},
+    )
+    report = replay(policies, lines(one))
+    assert (report.exchanges, report.changed, dict(report.skipped)) == (1, 0, {})
+    assert policies.groups.workloads.aliases_of("cluster") == KUBERNETES.aliases
+    assert policies.groups.workloads.aliases_of("other") == {}
 
 
 CONFIG = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tokenserver.access_keys import is_marked
 from tokenserver.authn.workload.backend import WorkloadSource, by_audience
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
 from tokenserver.authn.workload.key_obstacles import Obstacle
@@ -55,7 +56,12 @@ def examine(
     try:
         jwt = read_jwt(text.reveal())
     except RefusedJwt as error:
-        yield ExaminedStep("form", error.reason, "log in with the JWT as it is, without quotes or line breaks")
+        advice = "log in with the JWT as it is, without quotes or line breaks"
+        if is_marked(text.reveal()):
+            advice = (
+                "test the JWT of a job or a pod: this is an access key, of which tokenserver token inspect tells more"
+            )
+        yield ExaminedStep("form", error.reason, advice)
         return
     key = "no kid" if jwt.key_id is None else f"kid {jwt.key_id}"
     yield ExaminedStep("form", f"a JWT signed with {jwt.algorithm}, {key}")

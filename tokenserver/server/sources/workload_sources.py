@@ -36,7 +36,8 @@ def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
         try:
             origin()
         except KeysNotFetched as error:
-            raise LoadError([Fault(str(origin.path), 0, "", str(error).removeprefix(f"{origin.path} "))]) from None
+            problem = str(error).removeprefix(str(origin.path)).removeprefix(":").lstrip()
+            raise LoadError([Fault(str(origin.path), 0, "", problem)]) from None
     return WorkloadSource(source.trusted(server), IssuerKeys(source.name, origin))
 
 
