@@ -187,6 +187,8 @@ class OidcSource:
             if is_over:
                 raise
             return person
+        except NotThisPerson:
+            raise AccountEnded(f"the name {person.subject} was freed at {self.name}") from None
         if is_over and found.asked == person.asked:
             raise BackendUnavailable(self.name, f"has not said for too long whether {person.subject} still exists")
         return found
@@ -206,10 +208,16 @@ class OidcSource:
         groups = person.groups
         if answer.id_token is not None:
             try:
-                found = self.verified(answer.id_token, nonce=None)
+                groups = self._groups_now(person, answer.id_token)
             except RefusedJwt as error:  # what comes by a refresh may be an old token, or come from another clock
                 raise BackendUnavailable(self.name, f"its ID token is not accepted: {error.reason}") from None
-            if (found.sub, found.subject) != (person.sub, person.subject):
-                raise InvalidCredentials(f"{self.name} calls {person.subject} another name now")
-            groups = found.groups
+            except InvalidCredentials:  # the next request must not be served by the answer before
+                self._people.store.refuse(person)
+                raise
         return self._people.store.answered(person, groups, answer.refresh_token)
+
+    def _groups_now(self, person: OpenIdPerson, token: Secret) -> frozenset[str]:
+        found = self.verified(token, nonce=None)
+        if (found.sub, found.subject) != (person.sub, person.subject):
+            raise InvalidCredentials(f"{self.name} calls {person.subject} another name now")
+        return found.groups
