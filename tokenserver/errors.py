@@ -178,6 +178,18 @@ class AccountEnded(InvalidCredentials):
     """The account was disabled, or has expired. What was derived from it does not come back with it."""
 
 
+class OutdatedLogin(InvalidCredentials):
+    """All logins of the person were ended after this one was verified, so nothing is stored for it.
+
+    A verification that begins once `revision` of the storage is known is later than the end.
+    """
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        public = "all logins of this account were ended a moment ago; fix: log in again"
+        super().__init__("the logins of the user were ended after this one was verified", public)
+
+
 class LoginTooOld(InvalidCredentials):
     """The last login of the owner at an OpenID provider does not count any more; it is at `login_page` that they do it
     again, after which the same credentials work.

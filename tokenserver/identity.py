@@ -64,7 +64,9 @@ class Identity:
     vouches for it; None: for as long as its settings say.
     `owner` is the subject whose rights bound a stored credential, `via` what it is (`key`, `refresh` or `session`), and
     `services` are the registries at which it can be used (None: all); these three follow from `credential`.
-    `proof` changes when the password of a user does; empty: the source cannot tell.
+    `proof` changes when the password of a user does; empty: the source cannot tell. `verified` is the revision of the
+    storage that was known when the verification of the login began: what ended all logins of the person later has ended
+    this one; None: nothing is stored for it.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -84,6 +86,7 @@ class Identity:
     via: str = field(default="", compare=False)
     services: frozenset[str] | None = field(default=None, compare=False)
     proof: bytes = field(default=b"", compare=False, repr=False)
+    verified: int | None = field(default=None, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

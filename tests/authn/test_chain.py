@@ -372,6 +372,10 @@ class Robots:
         """No password is expected here."""
         raise AssertionError
 
+    def forget(self, *_arguments: Any) -> None:
+        """No password is expected here."""
+        raise AssertionError
+
     def login_by_token(self, *_arguments: Any) -> Identity:
         """No token of a workload is expected here."""
         raise AssertionError

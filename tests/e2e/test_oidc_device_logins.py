@@ -14,7 +14,8 @@ from harness.credential_helper import HelperOnMachine
 from harness.faultproxy import Mode
 from harness.images import Image
 from harness.machine import Machine
-from harness.oidc_provider import SERVICE, ProviderSite, provider_site
+from harness.oidc_provider import ProviderSite, provider_site
+from harness.people_site import SERVICE
 from harness.registries import Registry
 
 pytestmark = pytest.mark.real("oidc-provider")

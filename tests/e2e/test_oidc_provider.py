@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import canaries
 import pytest
-from harness import web
 from harness.faultproxy import Mode
-from harness.oidc_provider import SERVICE, ProviderSite, provider_site
+from harness.oidc_provider import ProviderSite, provider_site
 from harness.openid_browser import OpenIdBrowser
-from harness.processes import run
 
 pytestmark = pytest.mark.real("oidc-provider")
 
@@ -33,6 +30,14 @@ def _works_again(site: ProviderSite) -> Iterator[None]:
     site.provider.proxy.mode = Mode.PASS
 
 
+def test_the_doctor(site: ProviderSite) -> None:
+    """It finds nothing to fix at this provider, and that it is down."""
+    good = [("provider", True), ("provider client", True), ("provider login", True)]
+    assert site.examined() == [*good, ("provider scopes", None), ("provider logout", None)]
+    site.provider.proxy.mode = Mode.REFUSE
+    assert site.examined() == [("provider", False)]
+
+
 def test_the_login_page(site: ProviderSite) -> None:
     """Nobody here has a password, so it has no form but one button, which has to be clicked."""
     page = site.server.request("GET", "/login")
@@ -42,29 +47,6 @@ def test_the_login_page(site: ProviderSite) -> None:
     assert "password" not in text
 
 
-def key_of(site: ProviderSite, name: str) -> str:
-    """A new access key of a person who has logged in."""
-    server = site.server
-    command = server.command("access-keys", "create", "--user", name, "--json", "--config", server.config)
-    output = run(command, environment=server.environment, folder=server.folder)
-    found = re.search(r"tknp_[0-9A-Za-z]{61}", output.text)
-    assert found is not None, str(output)
-    canaries.know(found[0])
-    return found[0]
-
-
-def pull(site: ProviderSite, name: str, key: str, *repositories: str) -> web.Answer:
-    """What a container engine asks for with an access key."""
-    scopes = [f"repository:{repository}:pull" for repository in repositories]
-    return site.server.request("GET", web.token_target(SERVICE, scopes), headers=web.basic(name, key))
-
-
-def repositories(answer: web.Answer) -> set[str]:
-    """What a token is for."""
-    assert answer.status == 200, answer
-    return {entry["name"] for entry in web.claims(answer.json()["token"])["access"]}
-
-
 def test_a_login(site: ProviderSite) -> None:
     """The request has what the provider demands, its answer names the issuer, and the groups are those of the token."""
     site.provider.add("ann", "web")
@@ -72,7 +54,7 @@ def test_a_login(site: ProviderSite) -> None:
     asked, came_back = (dict(parse_qsl(urlsplit(url).query)) for url in map(str, _ends(site, browser)))
     assert (asked["code_challenge_method"], asked["response_type"]) == ("S256", "code")
     assert came_back["iss"] == site.provider.url
-    assert repositories(pull(site, "ann", key_of(site, "ann"), "web/x", "ops/x")) == {"web/x"}
+    assert site.granted("ann", site.key("ann"), "web/x", "ops/x") == {"web/x"}
 
 
 def _ends(site: ProviderSite, browser: OpenIdBrowser) -> tuple[str, str]:
@@ -100,8 +82,7 @@ def test_a_code_alone(site: ProviderSite) -> None:
     """
     site.provider.add("ann", "web")
     browser, back = come_back(site, "ann")
-    fields = {"grant_type": "authorization_code", "redirect_uri": f"{site.server.url}/login/callback/op"}
-    stolen = site.provider.token(**fields, code=browser.parameter("code"), code_verifier="v" * 43)
+    stolen = site.redeem(browser.parameter("code"), "v" * 43)
     assert (stolen.status, stolen.json()["error"]) == (400, "invalid_grant")
     page = browser.go(back)
     assert (page.status, browser.shown) == (200, f"{site.server.url}/account")
@@ -158,31 +139,31 @@ def test_rechecks(site: ProviderSite) -> None:
     """
     site.provider.add("ben", "web")
     browser, _ = site.log_in("ben")
-    key = key_of(site, "ben")
+    key = site.key("ben")
     site.provider.add("ben", "ops")
-    assert repositories(pull(site, "ben", key, "web/x", "ops/x")) == {"web/x"}
+    assert site.granted("ben", key, "web/x", "ops/x") == {"web/x"}
     for groups, granted in ((("ops",), {"ops/x"}), ((), set()), (("web", "ops"), {"web/x", "ops/x"})):
         site.provider.add("ben", *groups)
         site.age("ben", 600)
-        assert repositories(pull(site, "ben", key, "web/x", "ops/x")) == granted
+        assert site.granted("ben", key, "web/x", "ops/x") == granted
     site.provider.remove("ben")
     site.age("ben", 600)
-    assert pull(site, "ben", key, "web/x").status == 401
+    assert site.pull("ben", key, "web/x").status == 401
     assert not site.is_logged_in(browser)
     site.provider.add("ben", "web")
-    assert pull(site, "ben", key, "web/x").status == 401
+    assert site.pull("ben", key, "web/x").status == 401
 
 
 def test_many_rechecks_together(site: ProviderSite) -> None:
     """Of all workers, one asks: two would use the same refresh token, and the provider would end the session."""
     site.provider.add("dora", "web")
     site.log_in("dora")
-    key = key_of(site, "dora")
+    key = site.key("dora")
     for _ in range(3):
         site.age("dora", 600)
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: pull(site, "dora", key, "web/x"), range(16)))
-        assert [repositories(answer) for answer in answers] == [{"web/x"}] * 16
+            granted = list(pool.map(lambda _: site.granted("dora", key, "web/x"), range(16)))
+        assert granted == [{"web/x"}] * 16
 
 
 def test_a_logout_here(site: ProviderSite) -> None:
@@ -217,11 +198,11 @@ def test_the_provider_is_down(site: ProviderSite) -> None:
     """Nobody can log in, with a page that says so; those who have, work on, and so do logins once it is back."""
     site.provider.add("hugo", "web")
     site.log_in("hugo")
-    key = key_of(site, "hugo")
+    key = site.key("hugo")
     browser, back = come_back(site, "hugo")
     site.provider.proxy.mode = Mode.REFUSE
     site.age("hugo", 600)
-    assert repositories(pull(site, "hugo", key, "web/x")) == {"web/x"}
+    assert site.granted("hugo", key, "web/x") == {"web/x"}
     page = browser.go(back)
     assert (page.status, browser.shown) == (503, f"{site.server.url}/login/failed")
     assert site.server.request("GET", "/login").status == 200
@@ -233,12 +214,12 @@ def test_the_provider_is_silent(site: ProviderSite) -> None:
     """A login gives up by its deadline; meanwhile token requests and other pages are answered."""
     site.provider.add("ida", "web")
     site.log_in("ida")
-    key = key_of(site, "ida")
+    key = site.key("ida")
     waiting = [come_back(site, "ida") for _ in range(2)]
     site.provider.proxy.mode = Mode.SILENT
     with ThreadPoolExecutor(2) as pool:
         logins = [pool.submit(browser.go, back) for browser, back in waiting]
-        assert repositories(pull(site, "ida", key, "web/x")) == {"web/x"}
+        assert site.granted("ida", key, "web/x") == {"web/x"}
         assert site.server.request("GET", "/login").status == 200
         assert not any(login.done() for login in logins)
         assert {login.result().status for login in logins} == {503}

@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
+from login_races import ENDS, OTHER_ENDS, STORED, is_refused, race
 from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
@@ -22,7 +23,7 @@ from tokenserver.errors import Throttled
 from tokenserver.identity import Kind
 from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.connections.failures import StorageUnavailable
-from tokenserver.storage.database import Database
+from tokenserver.storage.database import GENERATION, Database
 from tokenserver.storage.engines import engine_for
 from tokenserver.storage.following.signals import PostgresqlSignal
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
@@ -33,6 +34,7 @@ from tokenserver.storage.people.flows import Flows
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
+from tokenserver.storage.upkeep.inspection import Inspection
 from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
@@ -102,13 +104,34 @@ def test_a_life(store: CredentialStore) -> None:
     old, made = store.create(FULL, at_most=1)
     assert [one.credential for one in store.listed(Selection())] == [made]
     new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
-    assert inspected(store, now=NOW) == (2, {1: 2}, [])
+    assert inspected(store, now=NOW) == Inspection(2, {1: 2}, [])
     assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
     assert store.create_in_place(FULL, at_most=1, by="server", reason="limit")[2] == (new.id,)
     assert [one.owner for one in store.owners()] == ["ann"]
-    assert end_restored(store, logs=None, keep=False, above=99, by="ops") == 1
-    assert store.database.revision() == 100
+    assert end_restored(store, logs=None, keep=False, by="ops") == 1
+    assert store.database.revision() == GENERATION
     assert prune(store.database, now=NOW + 40 * DAY)["credentials"] == 3
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_logins_in_flight(store: CredentialStore, stored: str) -> None:
+    """Each end of all logins of a person refuses what was verified before it, and no other end does."""
+    for name, end in {**ENDS, **OTHER_ENDS}.items():
+        before = store.database.revision()
+        end(store.database)
+        assert (name, is_refused(STORED[stored], store.database, before)) == (name, name in ENDS)
+        assert not is_refused(STORED[stored], store.database, store.database.revision()), name
+
+
+@pytest.mark.parametrize("stored", ["a refresh token", "an access key", "a browser session"])
+def test_a_login_while_the_end_commits(engine: Engine, store: CredentialStore, stored: str) -> None:
+    """Another replica waits for the open transaction, and refuses what was verified before it."""
+    other = Database(engine_for(f"postgresql://postgres@127.0.0.1:{engine.url.port}/{engine.url.database}"))
+    try:
+        assert race(store.database, other, Selection(owner="ann"), STORED[stored]) == (True, True)
+        assert store.listed(Selection(owner="ann")) == []
+    finally:
+        other.close()
 
 
 def test_logins_on_devices(engine: Engine, store: CredentialStore) -> None:

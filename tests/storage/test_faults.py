@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from failing_statements import Failing, error_of
 from sqlalchemy import Engine, event, select
 from stored_credentials import DAY, FULL, NOW, PLAIN, new_database, sqlite, store_of
 
@@ -41,40 +42,10 @@ CHANGES: dict[str, Change] = {
 }
 
 
-class Failing:
-    """Counts the statements of an engine, and interrupts the one with the number `at` as SQLite executes it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.at = -1
-        self.count = 0
-        self._interrupted: Any = None
-        event.listen(engine, "before_cursor_execute", self._before)
-        event.listen(engine, "handle_error", self._after)
-
-    def _before(self, connection: Any, *_: object) -> None:
-        driver = connection.connection.dbapi_connection
-        if self.count == self.at:
-            driver.set_progress_handler(lambda: 1, 1)
-            self._interrupted = driver
-        self.count += 1
-
-    def _after(self, _: object) -> None:
-        self._interrupted.set_progress_handler(None, 1)
-
-
 def content(database: Database) -> list[tuple[Any, ...]]:
     """Every row that a change could have left behind."""
     statement = select(credentials).order_by(credentials.c.id)
     return database.read(lambda connection: [tuple(row) for row in connection.execute(statement)])
-
-
-def error_of(work: Callable[[], object]) -> StorageUnavailable | None:
-    """What the work raises; None if it works."""
-    try:
-        work()
-    except StorageUnavailable as error:
-        return error
-    return None
 
 
 def fill(store: CredentialStore, shown: list[str], at_most: int) -> StorageUnavailable | None:

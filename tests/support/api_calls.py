@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class ApiSite:
     """A server, and how programs call its API."""
 
     stored: StoredSite
+    later: list[Callable[[], object]] = field(default_factory=list)
+    """Steps of a test that come after others."""
 
     @property
     def audit(self) -> list[dict[str, Any]]:

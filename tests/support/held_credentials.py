@@ -35,12 +35,16 @@ def stored(form: AccessKeyForm, owner: str = "ann", **more: Any) -> StoredCreden
 
 @dataclass
 class MemoryStorage:
-    """A `KeyIndex`, a `LoginStore` and an `Ending`. With `outage`, it does not answer."""
+    """A `KeyIndex`, a `LoginStore` and an `Ending`. With `outage`, it does not answer.
+
+    `verified_at` has what logins said about their verification.
+    """
 
     rows: dict[str, Held] = field(default_factory=dict)
     texts: dict[str, AccessKey] = field(default_factory=dict)
     touched: list[tuple[str, float, Address | None]] = field(default_factory=list)
     ended: list[tuple[str, str]] = field(default_factory=list)
+    verified_at: list[int | None] = field(default_factory=list)
     outage: bool = False
 
     def add(self, credential: StoredCredential) -> AccessKey:
@@ -73,9 +77,10 @@ class MemoryStorage:
         self.ended.append((identifier, reason))
         self.change(identifier, ended=reason)
 
-    def begin(self, wanted: StoredCredential, at_most: int) -> NewLogin:
+    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
         """See `LoginStore.begin`; the first one goes."""
         self._answer()
+        self.verified_at.append(verified)
         live = [one for one, held in self.rows.items() if held.ended is None and held.credential.form is wanted.form]
         displaced = tuple(live[: max(0, len(live) - at_most + 1)])
         for identifier in displaced:

@@ -133,6 +133,10 @@ class Guard(Protocol):
         """
         ...
 
+    def forget(self, credentials: Password, stamp: bytes) -> None:
+        """Check the next such login again, whatever the cache says."""
+        ...
+
     def login_by_token(
         self, token: Secret, client: IPv4Address | IPv6Address | None, check: Callable[[Secret], Identity]
     ) -> Identity:

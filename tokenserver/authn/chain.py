@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from tokenserver.authn.authenticator import (
 )
 from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
 from tokenserver.authn.reported import reject_shared, require_person
+from tokenserver.authn.stored.known_revision import KnownRevision
 from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import (
     Credentials,
@@ -38,6 +40,7 @@ from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
     InvalidCredentials,
+    OutdatedLogin,
     Overloaded,
     UnknownRefreshToken,
 )
@@ -55,7 +58,8 @@ class Chain:
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all. `owners` are the sources again, if any of them maps names: a user is
     rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person.
-    `issuer_of` recognizes the tokens of workloads, see `classify`. `now` gives seconds since the epoch.
+    `issuer_of` recognizes the tokens of workloads, see `classify`. `now` gives seconds since the epoch. `revision` is
+    that of the storage where logins can be stored; see `Identity.verified`.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Chain:
         workloads: WorkloadAuthenticator | None = None,
         issuer_of: IssuerOf | None = None,
         now: Callable[[], float] = time.time,
+        revision: KnownRevision | None = None,
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._keys = AccessKeyLogins(robots, stored, guard, now)
@@ -83,6 +88,7 @@ class Chain:
         self._anonymous = anonymous
         self._decoy = decoy
         self._rest = rest
+        self._revision = revision
 
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
         """The identity of these credentials; `ANONYMOUS` only if there are no credentials at all.
@@ -121,6 +127,20 @@ class Chain:
                 return self._by_token(text, client)
             case _:
                 assert_never(found)
+
+    def authenticate_again(
+        self, credentials: Credentials, client: IPv4Address | IPv6Address | None, error: OutdatedLogin
+    ) -> Identity:
+        """As `authenticate`, not from the cache, after an identity turned out to be verified too early to be stored.
+
+        Raises as `authenticate`.
+        """
+        if self._revision is not None:
+            self._revision.learn(error.revision)
+        found = classify(credentials, self._issuer_of)
+        if self._guard is not None and isinstance(found, Password):
+            self._guard.forget(found, self._stamp(found.username))
+        return self.authenticate(credentials, client)
 
     def _by_token(self, token: Secret, client: IPv4Address | IPv6Address | None) -> Identity:
         if self._workloads is None:
@@ -169,6 +189,12 @@ class Chain:
             self._rest.unavailable(credentials, error.backend)
 
     def _check(self, credentials: Password) -> Identity:
+        if self._revision is None:
+            return self._checked(credentials)
+        verified = self._revision()
+        return replace(self._checked(credentials), verified=verified)
+
+    def _checked(self, credentials: Password) -> Identity:
         for number, authenticator in enumerate(self.authenticators):
             try:
                 identity = authenticator.authenticate(credentials)

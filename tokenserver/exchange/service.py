@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from tokenserver.errors import (
     Incomplete,
     InvalidCredentials,
     InvalidRequest,
+    OutdatedLogin,
     UnknownRefreshToken,
     UnusableAccessKey,
 )
@@ -139,7 +141,17 @@ class TokenService:
         """
         login = None
         if self._logins is not None:
-            login = self._logins.begin(identity, ruling.registry.service, request.client, request.client_id)
+            begin = partial(
+                self._logins.begin,
+                service=ruling.registry.service,
+                client=request.client,
+                program=request.client_id,
+            )
+            try:
+                login = begin(identity)
+            except OutdatedLogin as error:  # such as one from the cache; by the users of now, it may be right
+                chain = self._snapshot().chain
+                login = begin(chain.authenticate_again(request.credentials, request.client, error))
         if login is None and request.grant is GrantPurpose.SESSION:
             raise InvalidRequest("requested_token_type: there are no sessions for the issuer of this token")
         return login

@@ -16,6 +16,7 @@ from tokenserver.errors import (
     AccountEnded,
     BackendUnavailable,
     InvalidCredentials,
+    OutdatedLogin,
     RequestError,
     ServiceError,
     TokenserverError,
@@ -74,12 +75,17 @@ class SignIn:
             InvalidCredentials, Throttled, BackendUnavailable: as `Chain.authenticate`.
             AuditUnavailable: the event could not be written; there is no session.
         """
+        credentials, visitor = Password(username, password), Visitor(client, agent, request_id)
         try:
-            identity = self._authenticated(Password(username, password), client)
+            identity = self._authenticated(credentials, client)
+            self._tell(identity, visitor)
+            try:
+                return self._stored(identity, visitor)
+            except OutdatedLogin as error:  # such as one from the cache: it may be right again
+                return self._stored(self._authenticated(credentials, client, error), visitor)
         except (RequestError, ServiceError) as error:
             self.failed(error, username, client=client, agent=agent, request_id=request_id)
             raise
-        return self._begin(identity, Visitor(client, agent, request_id), sub=None, sid=None)
 
     def failed(
         self,
@@ -115,10 +121,21 @@ class SignIn:
         """A new session of somebody whom another server has authenticated; `sub` and `sid` are its names for them.
 
         Raises:
+            OutdatedLogin: the sessions of the person were ended meanwhile.
             BackendUnavailable: the storage cannot keep it.
             AuditUnavailable: the event could not be written; there is no session.
         """
-        return self._begin(identity, Visitor(client, agent, request_id), sub=sub, sid=sid)
+        visitor = Visitor(client, agent, request_id)
+        self._tell(identity, visitor)
+        return self._stored(identity, visitor, sub=sub, sid=sid)
+
+    def revision(self) -> int:
+        """The revision of the storage, for `Identity.verified` of what is verified from now on.
+
+        Raises:
+            BackendUnavailable: the storage does not answer.
+        """
+        return self._sessions.revision()
 
     def actor(self, cookie: Secret, *, client: Address | None, agent: str | None, request_id: str) -> Actor | None:
         """The person with this cookie, as of now; None if the session or the account has ended.
@@ -137,8 +154,8 @@ class SignIn:
             return None
         except InvalidCredentials:
             return None
-        if identity.kind is not session.kind:  # somebody whom a provider has authenticated for a directory
-            identity = replace(identity, kind=session.kind)
+        # The kind differs for somebody whom a provider has authenticated for a directory.
+        identity = replace(identity, kind=session.kind, verified=session.live_at)
         return Actor(identity, request_id, client, agent, session, float(session.made))
 
     def end(self, actor: Actor) -> None:
@@ -155,20 +172,28 @@ class SignIn:
         self._record(_event(visitor, outcome="logged_out", **_about(session.subject, session.source, session.id)))
         self._sessions.end(session.id, source=session.source, subject=session.subject)
 
-    def _authenticated(self, credentials: Password, client: Address | None) -> Identity:
+    def _authenticated(
+        self, credentials: Password, client: Address | None, outdated: OutdatedLogin | None = None
+    ) -> Identity:
         if classify(credentials) is not credentials:
             raise NoPassword
-        identity = self._snapshot().chain.authenticate(credentials, client)
+        chain = self._snapshot().chain
+        if outdated is None:
+            identity = chain.authenticate(credentials, client)
+        else:
+            identity = chain.authenticate_again(credentials, client, outdated)
         if identity.kind is not Kind.PASSWORD:
             raise NoPassword
         if identity.stale:
             raise BackendUnavailable(identity.source, "does not answer, so nobody can log in by a browser")
         return identity
 
-    def _begin(
-        self, identity: Identity, visitor: Visitor, *, sub: str | None, sid: str | None
-    ) -> tuple[Secret, BrowserSession]:
+    def _tell(self, identity: Identity, visitor: Visitor) -> None:
         self._record(_event(visitor, outcome="logged_in", **_about(identity.subject, identity.source)))
+
+    def _stored(
+        self, identity: Identity, visitor: Visitor, *, sub: str | None = None, sid: str | None = None
+    ) -> tuple[Secret, BrowserSession]:
         return self._sessions.begin(
             source=identity.source,
             subject=identity.subject,
@@ -178,6 +203,7 @@ class SignIn:
             sid=sid,
             made_from="" if visitor.client is None else str(visitor.client),
             client="" if visitor.agent is None else cut(shown(visitor.agent)),
+            verified=identity.verified,
         )
 
 

@@ -28,13 +28,14 @@ from tokenserver.runtime.bounded_cache import BoundedCache
 
 class StorageGauges(NamedTuple):
     """The state of the storage: seconds since it last answered (None: never), live credentials and their first end
-    (seconds since the epoch) by form, and how many have been refused since the worker started.
+    (seconds since the epoch) by form. Since the worker started: how many have been refused, and uses from new networks.
     """
 
     age: float | None = None
     live: Mapping[str, int] = {}
     ends: Mapping[str, int] = {}
     refused: int = 0
+    new_networks: int = 0
 
 
 DIGITS = 12
@@ -100,7 +101,13 @@ class Meter:
         self._row = row
         self.rename(services)
         self._lock = threading.Lock()
-        totals = (layout.reloads, layout.reload_failures, layout.sent_away, layout.refused_credentials)
+        totals = (
+            layout.reloads,
+            layout.reload_failures,
+            layout.sent_away,
+            layout.refused_credentials,
+            layout.new_networks,
+        )
         self._counted = {table.cell: 0 for table in totals}
 
     def rename(self, services: Mapping[str, str]) -> None:
@@ -133,6 +140,12 @@ class Meter:
                 self._places.put(ruling, places)
         self._count(places.exchange.get(request.method), places.source, places.outcome, seconds)
 
+    def count_device_step(self, step: str) -> None:
+        """Count a step of a login at a terminal, one of `DEVICE_STEPS`."""
+        cell = self._layout.device_logins[(step,)]
+        with self._lock:
+            self._row[cell] += 1
+
     def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)
@@ -154,7 +167,8 @@ class Meter:
         if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
             row[layout.policy.cell], row[layout.policy_since.cell] = live, now
         storage = reading.storage or StorageGauges()
-        totals = (reading.reloads, reading.reload_failures, reading.rejected, storage.refused)
+        uses = (storage.refused, storage.new_networks)
+        totals = (reading.reloads, reading.reload_failures, reading.rejected, *uses)
         for (cell, counted), total in zip(list(self._counted.items()), totals, strict=True):
             row[cell] += total - counted
             self._counted[cell] = total

@@ -169,6 +169,7 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
         stored=credentials,
         workloads=workloads,
         issuer_of=looks_like_jwt,
+        revision=None if stored is None else stored.revision,
     )
 
 

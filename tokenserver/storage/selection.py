@@ -4,12 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Claims, Sort
-from tokenserver.storage.credential import SORT_LETTERS, CredentialRow, StoredCredential, UnreadableCredential, opened
-from tokenserver.storage.tables import credentials
+from tokenserver.storage.credential import (
+    ACTIVE,
+    SORT_LETTERS,
+    CredentialRow,
+    StoredCredential,
+    UnreadableCredential,
+    opened,
+)
+from tokenserver.storage.people.epochs import EVERYBODY, Whose
+from tokenserver.storage.tables import credentials, uses
+
+_TABLE = credentials.c
+
+_LIVE_OF = (
+    select(_TABLE.id)
+    .select_from(credentials.outerjoin(uses))
+    .where(
+        _TABLE.owner == bindparam("owner"),
+        _TABLE.source == bindparam("source"),
+        _TABLE.form == bindparam("form"),
+        _TABLE.state == ACTIVE,
+        _TABLE.ends > bindparam("now"),
+    )
+    .order_by(func.coalesce(uses.c.last, _TABLE.created), _TABLE.created, _TABLE.id)
+)
+"""The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
+
+PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
+"""The `forms` of a `Selection`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +56,17 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A credential as lists show it. `ended` is None while it is active; it may have expired all the same.
+    """A credential as lists show it; without more, one that was just made.
 
+    `ended` is None while it is active; it may have expired all the same.
     `is_genuine`: the row is what this server wrote. Another one is never accepted.
     """
 
     credential: StoredCredential
-    use: Use | None
-    ended: int | None
-    ended_by: str | None
-    reason: str | None
+    use: Use | None = None
+    ended: int | None = None
+    ended_by: str | None = None
+    reason: str | None = None
     is_genuine: bool = True
 
 
@@ -80,6 +110,13 @@ class Selection:
             found.append(table.claims.is_not(None))
         return and_(*found)
 
+    @property
+    def whose(self) -> Whose | None:
+        """Whose logins in flight end with the selection; None if it has single credentials, or those of a state key."""
+        if self.ids is not None or self.state_key is not None:
+            return None
+        return EVERYBODY if self.owner is None else Whose(self.source or "", "subject", self.owner)
+
     def has(self, credential: StoredCredential) -> bool:
         """Whether the claims are those of the selection, for a credential for which `where` holds."""
         return self.claims is None or (credential.claims is not None and self.claims <= credential.claims)
@@ -92,6 +129,12 @@ class Selection:
         rows = connection.execute(select(credentials).where(wanted)).all()
         found = [row.id for row in rows if _has(self, CredentialRow(*row))]
         return and_(wanted, credentials.c.id.in_(found))
+
+
+def live_of(connection: Connection, wanted: StoredCredential, *, now: int) -> list[str]:
+    """The ids of the live credentials of the same form and owner; those unused for longest come first."""
+    values = {"owner": wanted.owner, "source": wanted.source, "form": str(wanted.form), "now": now}
+    return list(connection.execute(_LIVE_OF, values).scalars())
 
 
 def _has(selection: Selection, row: CredentialRow) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
 from tokenserver.identity import Sort
@@ -23,29 +23,13 @@ from tokenserver.storage.credential import (
     row_of,
 )
 from tokenserver.storage.database import Database
+from tokenserver.storage.people.epochs import end_logins_until, of_subject, require_later
 from tokenserver.storage.seals import is_sealed, new_row, sealed
-from tokenserver.storage.selection import Listed, Selection, Use
+from tokenserver.storage.selection import Listed, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import credentials, uses
 
 __all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
-
-
-_TABLE = credentials.c
-
-_LIVE_OF = (
-    select(_TABLE.id)
-    .select_from(credentials.outerjoin(uses))
-    .where(
-        _TABLE.owner == bindparam("owner"),
-        _TABLE.source == bindparam("source"),
-        _TABLE.form == bindparam("form"),
-        _TABLE.state == ACTIVE,
-        _TABLE.ends > bindparam("now"),
-    )
-    .order_by(func.coalesce(uses.c.last, _TABLE.created), _TABLE.created, _TABLE.id)
-)
-"""The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
 
 
 class Owner(NamedTuple):
@@ -62,6 +46,14 @@ class _Made(NamedTuple):
     key: AccessKey
     row: CredentialRow
     credential: StoredCredential
+
+
+_LISTED = (
+    select(*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
+    .select_from(credentials.outerjoin(uses))
+    .order_by(credentials.c.created.desc(), credentials.c.id)
+)
+"""The rows of `listed`: credentials with their uses."""
 
 
 class CredentialStore:
@@ -86,18 +78,20 @@ class CredentialStore:
         self._applied = applied
 
     def create(
-        self, wanted: StoredCredential, *, at_most: int, recorded: Recorded = unrecorded
+        self, wanted: StoredCredential, *, at_most: int, verified: int | None = None, recorded: Recorded = unrecorded
     ) -> tuple[AccessKey, StoredCredential]:
         """Store a new credential like `wanted`, whose `id` and `created` are filled in; its key, which is kept nowhere.
 
-        `at_most` is how many live ones of this form its owner may have.
+        `at_most` is how many live ones of this form its owner may have. `verified`: see `Identity.verified`.
 
         Raises:
             TooManyCredentials: there are as many already.
+            OutdatedLogin: all logins of the owner were ended after the one that asks for it was verified.
             StorageUnavailable: nothing was stored.
         """
 
         def work(connection: Connection, rev: int) -> _Made:
+            require_later(connection, verified, of_subject(wanted.source, wanted.owner))
             self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
             recorded(made.credential)
@@ -108,16 +102,18 @@ class CredentialStore:
         return made.key, made.credential
 
     def create_in_place(
-        self, wanted: StoredCredential, *, at_most: int, by: str, reason: str
+        self, wanted: StoredCredential, *, at_most: int, by: str, reason: str, verified: int | None = None
     ) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
         """As `create`, but of too many, `by` ends the ones that were unused for longest; their ids come third.
 
         Raises:
+            OutdatedLogin: as `create`.
             StorageUnavailable: nothing was stored, and none was ended.
         """
 
         def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
-            live = self._live_of(connection, wanted)
+            require_later(connection, verified, of_subject(wanted.source, wanted.owner))
+            live = live_of(connection, wanted, now=int(self._now()))
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
             return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, by, reason)
 
@@ -133,6 +129,7 @@ class CredentialStore:
         overlap: int,
         by: str,
         at_most: int | None = None,
+        verified: int | None = None,
         recorded: Recorded = unrecorded,
     ) -> tuple[AccessKey, StoredCredential]:
         """A successor of a live credential, with the same owner and limits, valid until `ends`.
@@ -143,12 +140,14 @@ class CredentialStore:
         Raises:
             NoSuchCredential: there is no live one with this id, or its seal is wrong.
             RotatedAlready, TooManyCredentials: it is being rotated, or there are as many.
+            OutdatedLogin: as `create`.
             StorageUnavailable: nothing was changed.
         """
 
         def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
             table, now = credentials.c, int(self._now())
             row = self._live(connection, identifier)
+            require_later(connection, verified, of_subject(row.source, row.owner))
             live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
             if connection.execute(select(table.id).where(*live)).first() is not None:
                 raise RotatedAlready(f"{identifier} is being rotated already; fix: revoke the newer one first")
@@ -199,6 +198,8 @@ class CredentialStore:
     ) -> list[str]:
         """End all live credentials of the selection; their ids, maybe none. They never come back.
 
+        Logins in flight of those whose credentials it has cannot store any; see `Selection.whose`.
+
         `recorded` is called with the ids in the transaction; see `Recorded`.
 
         Raises:
@@ -222,11 +223,8 @@ class CredentialStore:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        joined = credentials.outerjoin(uses)
-        columns = (*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
-        statement = select(*columns).select_from(joined).where(selection.where)
-        ordered = statement.order_by(credentials.c.created.desc(), credentials.c.id)
-        rows = self.database.read(lambda connection: connection.execute(ordered).all())
+        statement = _LISTED.where(selection.where)
+        rows = self.database.read(lambda connection: connection.execute(statement).all())
         found = [self._listed(tuple(row)) for row in rows]
         return [one for one in found if one is not None and selection.has(one.credential)]
 
@@ -250,19 +248,16 @@ class CredentialStore:
 
     def _end(self, connection: Connection, rev: int, selection: Selection, by: str, reason: str) -> list[CredentialRow]:
         table = credentials.c
+        if selection.whose is not None:
+            end_logins_until(connection, rev, selection.whose, now=int(self._now()))
         live = selection.narrowed(connection, table.state == ACTIVE)
         values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
         found = connection.execute(update(credentials).where(live).values(values).returning(*table))
         return [CredentialRow(*row) for row in found]
 
     def _require_room(self, connection: Connection, wanted: StoredCredential, at_most: int | None) -> None:
-        if at_most is not None and len(self._live_of(connection, wanted)) >= at_most:
+        if at_most is not None and len(live_of(connection, wanted, now=int(self._now()))) >= at_most:
             raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
-
-    def _live_of(self, connection: Connection, wanted: StoredCredential) -> list[str]:
-        """The ids of the live credentials of the same form and owner; those unused for longest come first."""
-        values = {"owner": wanted.owner, "source": wanted.source, "form": str(wanted.form), "now": int(self._now())}
-        return list(connection.execute(_LIVE_OF, values).scalars())
 
     def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))

@@ -160,11 +160,13 @@ epochs = Table(
     "epochs",
     metadata,
     Column("source", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("not_before", BigInteger, nullable=False),
-    PrimaryKeyConstraint("source", "subject"),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "kind", "name"),
 )
-"""The moment before which the logins of an owner are void; the empty source and subject are for everybody."""
+"""The revisions at which all logins of somebody were ended; see `epochs`. They narrow only, so there is no seal."""
 
 seen_jti = Table(
     "seen_jti",

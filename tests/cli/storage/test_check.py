@@ -11,6 +11,8 @@ from pathlib import Path
 from storage_commands import Run, checked, store_at
 from stored_credentials import PLAIN
 
+from tokenserver.credentials import AccessKeyForm
+
 LIVE = replace(PLAIN, ends=int(time.time()) + 86_400)
 
 
@@ -22,12 +24,26 @@ def execute(site: Path, statement: str) -> None:
 
 def test_a_sound_storage(run: Run, site: Path) -> None:
     """Exit code 0; also for one that is not made yet."""
-    assert checked(run) == {"ok": True, "credentials": 0, "live_by_key": {}, "findings": []}
+    assert checked(run) == {"ok": True, "credentials": 0, "live_by_key": {}, "findings": [], "notes": []}
     store_at(site).create(LIVE, at_most=1)
     result = run("check")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines() == ["credentials  1", "state key 1  1 live", "The storage is sound."]
-    assert checked(run) == {"ok": True, "credentials": 1, "live_by_key": {"1": 1}, "findings": []}
+    assert checked(run) == {"ok": True, "credentials": 1, "live_by_key": {"1": 1}, "findings": [], "notes": []}
+
+
+def test_logins_that_a_changed_password_does_not_end(run: Run, site: Path) -> None:
+    """No fault of the storage: it says which source does not tell, and how many refresh tokens that is about."""
+    login = replace(LIVE, form=AccessKeyForm.REFRESH, source="corp", proof=b"")
+    for one in (login, login, replace(login, proof=b"x" * 32), replace(login, proof=None), replace(LIVE, proof=b"")):
+        store_at(site).create(one, at_most=9)
+    result = run("check")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "note: 2 refresh tokens of corp: the source does not say when a password was changed, so a changed one does not"
+        " end them; fix: set password_changed of corp, and let bind_dn read that attribute\n"
+    )
+    assert [one[:26] for one in checked(run)["notes"]] == ["2 refresh tokens of corp: "]
 
 
 def test_a_changed_row_is_found(run: Run, site: Path) -> None:

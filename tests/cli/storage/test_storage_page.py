@@ -37,7 +37,7 @@ def test_the_commands_of_the_page(site: Path) -> None:
         left[" ".join(words)] = sum(one.ended is None for one in store_at(site).listed(Selection()))
         if words[1] == "backup":
             store.end(Selection(ids=frozenset(ids[:1])), by="ann", reason="lost")
-            (site / "audit.jsonl").write_text(json.dumps({"ended": ids[:1]}) + "\n")
+            (site / "audit.jsonl").write_text(json.dumps({"displaced": ids[:1]}) + "\n")
     assert left == {
         "storage backup backup.db": 2,
         "storage check": 1,

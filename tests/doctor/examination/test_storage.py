@@ -14,6 +14,7 @@ from stored_credentials import PLAIN
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.credentials import AccessKeyForm
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.storage import examine_stored
 from tokenserver.doctor.findings import Finding
@@ -136,3 +137,13 @@ def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
     assert finding.message.startswith("it does not answer, so stored credentials are rejected after a while: ")
     assert finding.fix is not None
     assert "`tokenserver check" in finding.fix
+
+
+def test_a_source_that_does_not_tell_of_passwords(settings: Settings) -> None:
+    """A sentence of its own, with what to do; the storage is sound."""
+    live = replace(PLAIN, ends=int(time.time()) + 86_400, form=AccessKeyForm.REFRESH, source="corp", proof=b"")
+    open_store(settings).create(live, at_most=9)
+    sound, note = examined(settings)
+    assert (sound.ok, note.ok) == (True, None)
+    assert note.fix == "set password_changed of corp, and let bind_dn read that attribute"
+    assert note.message.startswith("1 refresh token of corp: the source does not say when a password was changed")

@@ -16,7 +16,7 @@ _USER = "postgres"
 _SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=200", "listen_addresses=127.0.0.1")
 
 
-def _program(name: str) -> Path:
+def database_program(name: str) -> Path:
     """The newest of Debian's versions; skips the test where there is none."""
     places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
     found = places[-1] if places else find(name)
@@ -37,12 +37,23 @@ class PostgresqlServer:
             shutil.chown(folder, _USER, _USER)
             self._prefix = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--"]
         environment = plain_environment(folder)
-        command = [*self._prefix, _program("initdb"), "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8"]
+        command = [
+            *self._prefix,
+            database_program("initdb"),
+            "-D",
+            self._data,
+            "-U",
+            _USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
         made = run(command, environment=environment, folder=folder)
         assert made.ok, made
         options = [word for setting in _SETTINGS for word in ("-c", setting)]
         self._command = [
-            *self._prefix, _program("postgres"), "-D", self._data, "-p", str(self.port), "-k", folder, *options
+            *self._prefix, database_program("postgres"), "-D", self._data, "-p", str(self.port), "-k", folder, *options
         ]  # fmt: skip
         self.daemon = self._new_daemon()
 

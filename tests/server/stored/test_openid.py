@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.errors import OutdatedLogin
 from tokenserver.identity import Kind
 from tokenserver.server.stored.openid import stored_openid
 from tokenserver.storage.people.browser_sessions import BrowserSessions
@@ -31,13 +33,19 @@ def test_ends(tmp_path: Path) -> None:
         sessions.begin(source="sso", subject=subject, kind=Kind.OIDC, sid=sid)[0]
         for subject, sid in (("ann", "1"), ("ann", "2"), ("bob", "3"))
     ]
-    openid.end_session("sso", "1")
+    openid.end_session("sso", sid="1")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, True, True]
+    before = database.revision()
+    openid.end_session("sso", sub="7")
+    with pytest.raises(OutdatedLogin):
+        sessions.begin(source="sso", subject="cora", kind=Kind.OIDC, sub="7", verified=before)
     openid.end_logins("sso", "ann", "gone", sessions=False)
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, True, True]
     ended = {ids[one.credential.id]: one.reason for one in store.listed(Selection()) if one.ended is not None}
     assert ended == {"mine": "gone"}
     openid.end_logins("sso", "ann", "gone")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, False, True]
-    assert openid.is_new("https://sso.example.com", "j", NOW + 9)
-    assert not openid.is_new("https://sso.example.com", "j", NOW + 9)
+    assert not openid.seen.is_known("https://sso.example.com", "j")
+    assert openid.seen.is_new("https://sso.example.com", "j", NOW + 9)
+    assert openid.seen.is_known("https://sso.example.com", "j")
+    assert not openid.seen.is_new("https://sso.example.com", "j", NOW + 9)

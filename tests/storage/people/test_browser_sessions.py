@@ -18,6 +18,7 @@ from tokenserver.storage.people.browser_sessions import (
     BrowserSession,
     BrowserSessions,
 )
+from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.tables import browser_sessions
 
 
@@ -94,22 +95,23 @@ def test_listed_and_ended_by_the_owner_alone(world: World) -> None:
 @pytest.mark.parametrize(
     ("wanted", "ended"),
     [
-        ({"source": "corp"}, ["a", "b", "c"]),
-        ({"source": "corp", "sub": "1"}, ["a", "b"]),
-        ({"source": "corp", "sub": "1", "sid": "x"}, ["a"]),
-        ({"source": "corp", "sid": "y"}, ["b"]),
-        ({"source": "corp", "subject": "bob"}, ["c"]),
-        ({"source": "local"}, []),
+        (Whose("corp", "sub", "1"), ["a", "b"]),
+        (Whose("corp", "sid", "y"), ["b"]),
+        (Whose("corp", "subject", "bob"), ["c"]),
+        (Whose("", "subject", "bob"), ["c"]),
+        (Whose("local", "subject", "bob"), []),
+        (Whose("corp", "subject", ""), []),
+        (Whose("corp", "sid", ""), []),
     ],
 )
-def test_all_of_a_kind_end(world: World, wanted: dict[str, str], ended: list[str]) -> None:
-    """As a provider's logout says: by person, by its session, or both."""
+def test_all_of_a_kind_end(world: World, wanted: Whose, ended: list[str]) -> None:
+    """By the name here, or as a provider's logout says: by its name of the person, or of its session."""
     cookies = {
         "a": world.begin(source="corp", sub="1", sid="x")[0],
         "b": world.begin(source="corp", sub="1", sid="y")[0],
         "c": world.begin(source="corp", sub="2", sid="x2", subject="bob")[0],
     }
-    assert world.sessions.end_all(**wanted) == len(ended)
+    assert world.sessions.end_all(wanted) == len(ended)
     assert [name for name, cookie in cookies.items() if world.sessions.find(cookie) is None] == ended
 
 

@@ -10,11 +10,11 @@ from stored_credentials import DAY, NOW, PLAIN, Clock, store_of
 
 from tokenserver.storage.database import Database
 from tokenserver.storage.selection import Selection
-from tokenserver.storage.tables import browser_sessions, flows, seen_jti
+from tokenserver.storage.tables import browser_sessions, epochs, flows, seen_jti
 from tokenserver.storage.upkeep import pruning
 from tokenserver.storage.upkeep.pruning import prune
 
-NOTHING = {"credentials": 0, "browser sessions": 0, "logins in progress": 0, "tokens seen": 0}
+NOTHING = {"credentials": 0, "browser sessions": 0, "logins in progress": 0, "ends of logins": 0, "tokens seen": 0}
 
 
 def test_credentials_stay_for_thirty_days(database: Database) -> None:
@@ -54,7 +54,8 @@ def test_other_tables(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
             connection.execute(
                 insert(flows).values(id=bytes([number]), kind="device", payload=b"", state="open", ends=ends)
             )
+            connection.execute(insert(epochs).values(source="", kind="sid", name=str(number), rev=1, made=NOW + number))
             connection.execute(insert(browser_sessions).values(id=bytes([number]), ends=ends, **session))
     assert prune(database, now=NOW + 3) == {**NOTHING, "logins in progress": 3, "tokens seen": 3}
-    expected = {**NOTHING, "browser sessions": 5, "logins in progress": 2, "tokens seen": 2}
+    expected = {**NOTHING, "browser sessions": 5, "ends of logins": 5, "logins in progress": 2, "tokens seen": 2}
     assert prune(database, now=NOW + 40 * DAY) == expected

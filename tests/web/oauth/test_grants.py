@@ -375,5 +375,7 @@ def test_a_use_from_another_network(site: StoredSite) -> None:
     assert (event["event"], event["credential"], event["owner"], event["network"]) == (
         "credential_new_network", token[5:17], "ann", "198.51.100.0/24",
     )  # fmt: skip
+    assert site.parts.storage is not None
+    assert site.parts.storage.gauges.new_networks == 1
     site.audit.broken = True
     assert site.refresh(token, address="203.0.113.7").status_code == 503

@@ -81,11 +81,7 @@ class Protection:
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
         self._calls = {
             name: Bulkhead(
-                name,
-                workers=DIRECTORY_CALLS,
-                queue=DIRECTORY_QUEUE,
-                wait=DIRECTORY_WAIT,
-                monotonic=monotonic,
+                name, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
             )
             for name in plan.directories
         }
@@ -201,6 +197,10 @@ class Protection:
                 if isinstance(error, BackendUnavailable):
                     unavailable(credentials, error)
                 raise
+
+    def forget(self, credentials: Password, stamp: bytes) -> None:
+        """See `Guard.forget`."""
+        self._remembered.forget(self._key(credentials, stamp))
 
     def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""

@@ -38,6 +38,8 @@ class NewNetworks:
         self._report = report
         self._seen: BoundedCache[tuple[str, Network], bool] = BoundedCache(MAX_NETWORKS)
         self._known: BoundedCache[str, bool] = BoundedCache(MAX_NETWORKS)
+        self.reported = 0
+        """How many were reported."""
 
     def note(self, credential: StoredCredential, client: Address | None) -> None:
         """Note a use of the credential by a client with this address.
@@ -53,6 +55,7 @@ class NewNetworks:
         is_first = home is None and self._known.get(credential.id) is None
         if not is_first and network != home:
             self._report(credential, client, network)
+            self.reported += 1
         self._seen.put((credential.id, network), value=True)
         self._known.put(credential.id, value=True)
 

@@ -15,8 +15,12 @@ from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.state_keys import STATE_KEY
 
-_DUMP = "pg_dump --format=custom --file=FILE URL"
-_LOAD = "pg_restore --clean --dbname=URL FILE, then tokenserver storage restore --replay AUDIT"
+DUMP = "pg_dump --format=custom --file=FILE URL"
+LOAD = "stop the servers, pg_restore --clean --if-exists --dbname=URL FILE, tokenserver storage restore --replay AUDIT"
+
+_UNKNOWN = (
+    "warning: audit logs do not have what commands ended since the backup, such as logins revoke; fix: run those again"
+)
 
 _file = click.Path(path_type=Path, dir_okay=False)
 
@@ -33,7 +37,7 @@ def storage_backup(file: Path, config: Path | None) -> None:
     from tokenserver.storage.upkeep.backup import back_up  # noqa: PLC0415 - takes long to import
 
     settings = load_settings(config)
-    database = file_of(settings, _DUMP)
+    database = file_of(settings, DUMP)
     open_store(settings)  # made, if the server has not been started yet
     with progress("copying the storage"):
         size = back_up(database, file)
@@ -47,13 +51,13 @@ def storage_backup(file: Path, config: Path | None) -> None:
 @config_option
 @reporting
 def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], config: Path | None) -> None:
-    """Put a backup into the storage. Restart the servers afterwards.
+    """Put a backup into the storage. Servers that run take it over within two seconds.
 
     A backup does not know what was revoked after it. So all its credentials end, unless --replay names the audit logs
-    since then, or --keep says that nothing was revoked. Without FILE, the same is done to a database that pg_restore
-    has restored.
+    since then, or --keep says that nothing was revoked. With --replay, browser sessions end. Without FILE, the same is
+    done to a database that pg_restore has restored.
     """
-    from tokenserver.storage.upkeep.restoring import end_restored, restore  # noqa: PLC0415 - takes long to import
+    from tokenserver.storage.upkeep.restoring import Restored, end_restored, restore  # noqa: PLC0415 - takes long
 
     if keep and replay:
         exit_with("--keep and --replay contradict each other; nothing was done.")
@@ -61,8 +65,12 @@ def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], 
     store = open_store(settings)
     logs = [path.read_bytes() for path in replay] or None
     if file is None:
-        ended = end_restored(store, logs=logs, keep=keep, by=by_whom())
+        found = Restored(end_restored(store, logs=logs, keep=keep, by=by_whom()), knew_ends=False)
     else:
-        ended = restore(store, file, file_of(settings, _LOAD), logs=logs, keep=keep, by=by_whom())
+        found = restore(store, file, file_of(settings, LOAD), logs=logs, keep=keep, by=by_whom())
     what = f"Restored {file}" if file is not None else "Looked through the restored database"
-    echo(f"{what}; {ended:,} credential{'s' if ended != 1 else ''} ended. Restart the servers now.")
+    echo(f"{what}; {found.ended:,} credential{'s' if found.ended != 1 else ''} ended.")
+    if found.is_moved:
+        echo("The old database was too damaged to be overwritten and was moved aside. Restart the servers now.")
+    if logs is not None and not found.knew_ends:
+        echo(_UNKNOWN, fg="yellow", err=True)

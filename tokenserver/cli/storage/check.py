@@ -34,13 +34,16 @@ def storage_check(config: Path | None, *, as_json: bool) -> None:
     if faults:
         raise LoadError(faults)
     with progress("looking at the storage"):
-        rows, live, findings = examine_storage(settings, now=time.time())
+        rows, live, findings, notes = examine_storage(settings, now=time.time())
     if as_json:
         keys = {str(number): count for number, count in live.items()}
-        echo_text(json.dumps({"ok": not findings, "credentials": rows, "live_by_key": keys, "findings": findings}))
+        facts = {"ok": not findings, "credentials": rows, "live_by_key": keys, "findings": findings, "notes": notes}
+        echo_text(json.dumps(facts))
     else:
         for finding in findings:
             echo(f"finding: {finding}", fg="red", err=True)
+        for note in notes:
+            echo(f"note: {note}", fg="yellow", err=True)
         if rows is not None:
             keyed = [(f"state key {number}", f"{count:,} live") for number, count in live.items()]
             echo_text(aligned([("credentials", f"{rows:,}"), *keyed]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from tokenserver.cli.stored.opening import by_whom, site_of
@@ -17,7 +18,7 @@ _KINDS = {AccessKeyForm.PERSONAL: "access key", AccessKeyForm.REFRESH: "refresh 
 
 
 def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, keep_keys: bool = False) -> None:
-    """End the refresh tokens and, unless `keep_keys`, the access keys of a user of this htpasswd file; say how many.
+    """End the logins of a user of this htpasswd file, also in browsers, and, unless `keep_keys`, the access keys.
 
     Without a configuration that has the file and a storage, nothing is stored. A storage that does not answer is a
     warning, since the file is changed already.
@@ -30,6 +31,8 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
     if storage is None or source is None or (storage.file is not None and not storage.file.exists()):
         return
     # Needed only with a storage, whose engines take a while to import.
+    from tokenserver.storage.people.browser_sessions import BrowserSessions  # noqa: PLC0415 - see above
+    from tokenserver.storage.people.epochs import Whose  # noqa: PLC0415 - see above
     from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     try:
@@ -41,6 +44,7 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
             count = len(store.end(selection, by=by_whom(), reason=reason))
             if count:
                 echo(f"Ended {count} {kind}{'' if count == 1 else 's'} of {name}.")
+        BrowserSessions(store.database, store.keys, now=time.time).end_all(Whose(source, "subject", name))
     except TokenserverError as error:
         text = f"warning: the access keys and refresh tokens of {name} were not ended: {error}"
         who = shell_word(name)

@@ -7,7 +7,7 @@ import time
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.commands import check_files
 from tokenserver.doctor.facts import Ours
-from tokenserver.doctor.findings import Finding, failed, passed
+from tokenserver.doctor.findings import Finding, failed, passed, warning
 from tokenserver.errors import BackendUnavailable
 from tokenserver.server.stored.examination import examine_storage
 from tokenserver.server.stored.opening import check_storage
@@ -29,7 +29,11 @@ def examine_stored(settings: Settings, ours: Ours) -> list[Finding]:
     if found.findings:
         return [_fault(problem, ours) for problem in found.findings]
     credentials = "1 stored credential" if found.rows == 1 else f"{found.rows:,} stored credentials"
-    return [passed("storage", f"{credentials}, sealed by this server")]
+    warnings = (one.partition(_FIX) for one in found.notes)
+    return [
+        passed("storage", f"{credentials}, sealed by this server"),
+        *(warning("storage", message, fix) for message, _, fix in warnings),
+    ]
 
 
 def _fault(problem: str, ours: Ours) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from tokenserver.authn.protection.throttle import place_of
 from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest
+from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest, OutdatedLogin
 from tokenserver.exchange.audit_events import cut, shown
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.exchange.stored.device_refusals import (
@@ -94,7 +94,8 @@ class DeviceCaller(NamedTuple):
 class DeviceLogins:
     """Gives refresh tokens of these `terms` to programs whose users confirm it.
 
-    `record` writes an audit event; `now` gives seconds since the epoch.
+    `record` writes an audit event, after which `count` counts its step, one of `DEVICE_STEPS`. `now` gives seconds
+    since the epoch.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class DeviceLogins:
         snapshot: Callable[[], Snapshot],
         record: Callable[[dict[str, Any]], None],
         now: Callable[[], float],
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._flows = flows
         self._guesses = guesses
@@ -115,6 +117,7 @@ class DeviceLogins:
         self._snapshot = snapshot
         self._record = record
         self._now = now
+        self._count = count
 
     def begin(self, caller: DeviceCaller, services: Sequence[str], scopes: Sequence[str]) -> DeviceCodes:
         """The codes of a new login at these registries, within the ceiling of `scopes`; none: all, and no ceiling.
@@ -152,6 +155,7 @@ class DeviceLogins:
         flow = None if code is None else self._flows.by_user_code(code)
         if flow is None:
             self._record(_event("wrong_code", caller))
+            self._count("wrong_code")
             raise UnknownUserCode
         self._guesses.was_right(guess)
         return flow
@@ -175,7 +179,8 @@ class DeviceLogins:
         self._tell("approved" if approves else "denied", caller, flow, **facts)
         if not approves:
             return self._flows.deny(flow)
-        return self._flows.approve(flow, DeviceApproval(person.source, person.subject, person.kind, person.proof))
+        approval = DeviceApproval(person.source, person.subject, person.kind, person.proof, person.verified)
+        return self._flows.approve(flow, approval)
 
     def poll(
         self, device_code: Secret, caller: DeviceCaller, service: str | None = None, *, waiting: Waiting = nullcontext
@@ -198,7 +203,7 @@ class DeviceLogins:
         if person is None:
             raise AccessDenied
         with waiting():
-            return self._given(flow, person, services, caller)
+            return self._given(flow, person, services, approval.verified, caller)
 
     def _approved(
         self, device_code: Secret, client_id: str, wanted: str | None, caller: DeviceCaller
@@ -218,11 +223,22 @@ class DeviceLogins:
             raise SlowDown if self._flows.is_early(flow) else AuthorizationPending
         return flow, flow.approval
 
-    def _given(self, flow: DeviceFlow, person: Identity, services: frozenset[str], caller: DeviceCaller) -> NewLogin:
+    def _given(
+        self,
+        flow: DeviceFlow,
+        person: Identity,
+        services: frozenset[str],
+        approved: int | None,
+        caller: DeviceCaller,
+    ) -> NewLogin:
         if not self._flows.take(flow):
             raise UnknownDeviceCode
         try:
-            login = self._logins.begin_on_device(person, flow.request, services, self._terms)
+            login = self._logins.begin_on_device(person, flow.request, services, self._terms, approved=approved)
+        except OutdatedLogin as error:
+            facts = {"subject": person.subject, "source": person.source, "reason": cut(error.reason)}
+            self._tell("denied", caller, flow, **facts)
+            raise AccessDenied from None
         except Exception:
             with suppress(BackendUnavailable):
                 self._flows.give_back(flow)
@@ -259,6 +275,7 @@ class DeviceLogins:
         ceiling = {} if request.ceiling is None else {"ceiling": spell_ceiling(request.ceiling)}
         asked_by = {"device": request.address or None, "registries": list(request.services), **ceiling}
         self._record({**_event(step, caller), "flow": flow.id[:SHOWN_ID], **asked_by, **facts})
+        self._count(step)
 
 
 def _event(step: str, caller: DeviceCaller) -> dict[str, Any]:

@@ -44,12 +44,14 @@ class NewLogin(NamedTuple):
 class LoginStore(Protocol):
     """Stores refresh tokens and sessions."""
 
-    def begin(self, wanted: StoredCredential, at_most: int) -> NewLogin:
+    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
         """Store a credential like `wanted`, whose `id` and `created` are filled in.
 
         Of the owner's others of the form, the ones that are unused for longest end, so that there are `at_most`.
+        `verified`: see `Identity.verified`.
 
         Raises:
+            OutdatedLogin: all logins of the owner were ended after this one was verified.
             BackendUnavailable: nothing was stored.
         """
         ...
@@ -91,6 +93,7 @@ class Logins:
         `program` is the client_id, which is shown and never enforced: docker and crane share what is stored.
 
         Raises:
+            OutdatedLogin: all logins of the person were ended after this one was verified.
             BackendUnavailable: the storage cannot keep it. Without it, clients would keep the password instead.
             JumpedClock: the clock may be wrong.
         """
@@ -115,11 +118,20 @@ class Logins:
         return self._session(wanted, identity) if identity.kind is Kind.WORKLOAD else None
 
     def begin_on_device(
-        self, person: Identity, request: DeviceRequest, services: frozenset[str], terms: RefreshTerms
+        self,
+        person: Identity,
+        request: DeviceRequest,
+        services: frozenset[str],
+        terms: RefreshTerms,
+        *,
+        approved: int | None,
     ) -> NewLogin:
         """The refresh token for a device whose login a person approved, at these registries, within its ceiling.
 
+        `approved` is `Identity.verified` of the login that approved.
+
         Raises:
+            OutdatedLogin: all logins of the person were ended after that.
             BackendUnavailable: the storage cannot keep it.
             JumpedClock: the clock is wrong.
         """
@@ -140,14 +152,14 @@ class Logins:
             services=services,
             proof=person.proof,
         )
-        return self._store(wanted, terms.per_user)
+        return self._store(wanted, terms.per_user, approved)
 
     def _refresh_token(self, wanted: StoredCredential, identity: Identity, service: str | None) -> NewLogin | None:
         terms = self.refresh
         if terms is None or service not in terms.services:
             return None
         ends, proof = wanted.created + terms.lifetime, identity.proof
-        return self._store(replace(wanted, ends=ends, idle=terms.idle, proof=proof), terms.per_user)
+        return self._store(replace(wanted, ends=ends, idle=terms.idle, proof=proof), terms.per_user, identity.verified)
 
     def _session(self, wanted: StoredCredential, identity: Identity) -> NewLogin | None:
         seconds = self.sessions.get(identity.source, 0)
@@ -157,7 +169,7 @@ class Logins:
         session = replace(wanted, form=AccessKeyForm.SESSION, sort=Sort.WORKLOAD, ends=ends, claims=claims)
         return self._store(session, MAX_SESSIONS)
 
-    def _store(self, wanted: StoredCredential, at_most: int) -> NewLogin:
+    def _store(self, wanted: StoredCredential, at_most: int, verified: int | None = None) -> NewLogin:
         if self.is_blocked():
             raise JumpedClock("the clock has jumped; no refresh token or session is made until it is right")
-        return self.store.begin(wanted, at_most)
+        return self.store.begin(wanted, at_most, verified)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tokenserver.authn.oidc.authorization import logout_url
 from tokenserver.authn.oidc.login import BegunLogin, OidcLogins
 from tokenserver.authn.oidc.logout import BackChannelLogout
-from tokenserver.authn.oidc.refusals import ACCOUNT_REFUSED, RefusedLogin, unusable_answer
+from tokenserver.authn.oidc.refusals import ACCOUNT_REFUSED, NotOurLogin, RefusedLogin, unusable_answer
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.credentials import Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, RequestError, ServiceError, TokenserverError
+from tokenserver.errors import (
+    BackendUnavailable,
+    InvalidCredentials,
+    OutdatedLogin,
+    RequestError,
+    ServiceError,
+    TokenserverError,
+)
 from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.audit_events import cut
 from tokenserver.exchange.outcomes import outcome_of
@@ -69,6 +77,7 @@ class OpenIdSignIn:
         """
         source = self._source(name)
         try:
+            verified = self._sign_in.revision()
             try:
                 found = self._logins.finish(source, cookie, answer)
                 if found.identity.stale:
@@ -82,8 +91,12 @@ class OpenIdSignIn:
         except (RequestError, ServiceError) as error:
             self._sign_in.failed(error, None, source=name, **visitor._asdict())
             raise
-        person = found.person
-        session, _ = self._sign_in.begin(found.identity, sub=person.sub, sid=person.sid, **visitor._asdict())
+        person, identity = found.person, replace(found.identity, verified=verified)
+        try:
+            session, _ = self._sign_in.begin(identity, sub=person.sub, sid=person.sid, **visitor._asdict())
+        except OutdatedLogin as error:
+            self._sign_in.failed(error, None, source=name, **visitor._asdict())
+            raise NotOurLogin(error.reason) from error
         return session, found.next
 
     def end_by_provider(self, name: str, token: Secret, visitor: Visitor) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import AccessKeyForm, Secret
-from tokenserver.errors import InvalidCredentials
+from tokenserver.errors import InvalidCredentials, OutdatedLogin
 from tokenserver.identity import Identity, Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
@@ -27,9 +27,7 @@ from tokenserver.management.wishes import (
 )
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 
 
 class AccessKeyManagement:
@@ -95,9 +93,12 @@ class AccessKeyManagement:
             )
             try:
                 key, made = context.store.create(
-                    wanted, at_most=settings.per_user, recorded=lambda one: record(**made_facts(one), **why)
+                    wanted,
+                    at_most=settings.per_user,
+                    verified=actor.identity.verified,
+                    recorded=lambda one: record(**made_facts(one), **why),
                 )
-            except TooManyCredentials as error:
+            except (TooManyCredentials, OutdatedLogin) as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 
@@ -144,9 +145,10 @@ class AccessKeyManagement:
                     ends=ends,
                     overlap=settings.rotate_overlap,
                     by=actor.identity.subject,
+                    verified=actor.identity.verified,
                     recorded=lambda one: record(**made_facts(one)),
                 )
-            except (NoSuchCredential, TooManyCredentials) as error:
+            except (NoSuchCredential, TooManyCredentials, OutdatedLogin) as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 

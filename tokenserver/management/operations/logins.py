@@ -16,12 +16,12 @@ from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one
 from tokenserver.management.refusals import NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.people.epochs import Whose
+from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 if TYPE_CHECKING:
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
-LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
 
 BY_ADMINISTRATOR = "ended by an administrator"
 
@@ -93,9 +93,9 @@ class LoginManagement:
 
             selection = Selection(forms=LOGINS, owner=owner, source=source)
             ended = context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
-            for one in sessions:
-                context.sessions.end(one.id, source=one.source, subject=one.subject)
-        return len(ended) + len(sessions)
+            current = None if actor.session is None else actor.session.id
+            count = context.sessions.end_all(Whose(source or "", "subject", owner), but=current)
+        return len(ended) + count
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
         """The subject whose logins are meant, and the user source that vouches for it; None: any."""

@@ -13,12 +13,14 @@ from tokenserver.server.stored.opening import is_empty, open_store, storage_warn
 class ExaminedStorage(NamedTuple):
     """How many credentials there are (None: that cannot be told), and the findings as sentences, each with its fix.
 
-    `live` is the number of live credentials by the number of the state key that they were made with.
+    `live` is the number of live credentials by the number of the state key that they were made with. `notes` are what
+    is no fault of the storage.
     """
 
     rows: int | None
     live: dict[int, int]
     findings: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def examine_storage(settings: Settings, *, now: float) -> ExaminedStorage:
@@ -41,7 +43,7 @@ def examine_storage(settings: Settings, *, now: float) -> ExaminedStorage:
         found = inspect(store, now=now)
     finally:
         store.database.close()
-    return ExaminedStorage(found.rows, found.live, [*storage_warnings(settings), *found.findings])
+    return ExaminedStorage(found.rows, found.live, [*storage_warnings(settings), *found.findings], found.notes)
 
 
 def _damage(file: Path) -> str | None:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tokenserver.authn.stored.known_revision import KnownRevision
+from tokenserver.authn.stored.new_networks import NewNetworks
 from tokenserver.config.settings import Settings
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.management.context import ManagementContext
@@ -65,6 +67,7 @@ class LiveStorage:
         self.sessions = BrowserSessions(database, keys, now=now)
         self.used_forms = UsedForms(SeenTokens(database), now=now)
         self.answers = RememberedAnswers(database, keys, now=now)
+        self._networks: NewNetworks | None = None
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -83,7 +86,10 @@ class LiveStorage:
         openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
         guesses = CodeGuesses(self.database, now=self._now)
-        return StoredParts(self.index, logins, logins.end, record, openid, flows, guesses)
+        revision = KnownRevision(lambda: self.index.revision)
+        parts = StoredParts(self.index, logins, logins.end, record, openid, flows, guesses, revision)
+        self._networks = parts.networks
+        return parts
 
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
@@ -130,7 +136,8 @@ class LiveStorage:
         totals = {FORMS[form]: total for form, total in self._chores.totals.items() if form in FORMS}
         ends = {form: total.soonest for form, total in totals.items() if total.soonest is not None}
         live = {form: total.live for form, total in totals.items()}
-        return StorageGauges(self.index.age, live, ends, self.index.refused_rows)
+        networks = 0 if self._networks is None else self._networks.reported
+        return StorageGauges(self.index.age, live, ends, self.index.refused_rows, networks)
 
 
 def live_storage(settings: Settings, is_first: Callable[[str], bool] = lambda _: True) -> LiveStorage:

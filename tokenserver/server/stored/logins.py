@@ -20,10 +20,12 @@ class StoredLogins:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    def begin(self, wanted: StoredCredential, at_most: int) -> NewLogin:
+    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
         """See `LoginStore.begin`."""
         reason = f"displaced by a newer login: the limit is {at_most}"
-        key, made, displaced = self._store.create_in_place(wanted, at_most=at_most, by=SERVER, reason=reason)
+        key, made, displaced = self._store.create_in_place(
+            wanted, at_most=at_most, by=SERVER, reason=reason, verified=verified
+        )
         return NewLogin(key.id, key.text, made.created, made.ends, displaced)
 
     def end(self, identifier: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from tokenserver.server.stored.logins import SERVER
 from tokenserver.server.stored.parts import StoredOpenId
 from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.people.browser_sessions import BrowserSessions
+from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.people.openid_people import OpenIdPeople
 from tokenserver.storage.people.seen_tokens import SeenTokens
 from tokenserver.storage.selection import Selection
@@ -32,10 +33,10 @@ def stored_openid(
         refresh = Selection(owner=subject, source=source, forms=frozenset({AccessKeyForm.REFRESH}))
         store.end(refresh, by=SERVER, reason=reason)
         if sessions:
-            browsers.end_all(source=source, subject=subject)
+            browsers.end_all(Whose(source, "subject", subject))
 
-    def end_session(source: str, sid: str, /) -> None:
-        browsers.end_all(source=source, sid=sid)
+    def end_session(source: str, *, sub: str | None = None, sid: str | None = None) -> None:
+        browsers.end_all(Whose(source, "sub", sub or "") if sid is None else Whose(source, "sid", sid))
 
     people = KnownPeople(OpenIdPeople(database, keys, now=now), grace=grace)
-    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database).is_new)
+    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from tokenserver.runtime.background_pacing import Pacer
+from tokenserver.storage.database import GENERATION
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, StorageChange
 from tokenserver.storage.index import CredentialIndex
@@ -94,8 +95,8 @@ class StorageFollower:
             self._load(self._pacer)
         elif change is StorageChange.SOME:
             before, newest = self._index.revision, self._reader.revision()
-            if newest < before:
-                self._load(self._pacer)  # a backup was restored
+            if newest < before or newest // GENERATION != before // GENERATION:
+                self._load(self._pacer)  # a backup was restored, which may lack rows that are known here
             elif newest > before:
                 for number, rows in enumerate(self._reader.changed(before)):
                     if number == MANY_PAGES:

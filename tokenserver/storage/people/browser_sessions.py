@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Connection, Update, select, update
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
+from tokenserver.storage.people.epochs import Whose, end_logins_until, of_subject, require_later
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
-from tokenserver.storage.tables import browser_sessions
+from tokenserver.storage.tables import browser_sessions, revision
 
 IDLE_SECONDS = 3600
 """For how long a session may be unused."""
@@ -64,7 +65,10 @@ _TABLE = browser_sessions.c
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A person's session in a browser. `id` is no secret: it is the SHA-256 of the cookie, in hexadecimal digits."""
+    """A person's session in a browser. `id` is no secret: it is the SHA-256 of the cookie, in hexadecimal digits.
+
+    `live_at` is the revision of the storage at which it was found live; see `Identity.verified`.
+    """
 
     id: str
     source: str
@@ -78,6 +82,7 @@ class BrowserSession:
     proof: bytes | None = field(default=None, repr=False)
     sub: str | None = None
     sid: str | None = None
+    live_at: int | None = field(default=None, compare=False)
 
 
 class BrowserSessions:
@@ -108,12 +113,14 @@ class BrowserSessions:
         made_from: str = "",
         client: str = "",
         lifetime: int = LIFETIME_SECONDS,
+        verified: int | None = None,
     ) -> tuple[Secret, BrowserSession]:
         """Store the session of a person who logged in just now: the text of its cookie, which is kept nowhere.
 
-        `made_from` and `client` are the address and the program, to be shown.
+        `made_from` and `client` are the address and the program, to be shown. `verified`: see `Identity.verified`.
 
         Raises:
+            OutdatedLogin: what ended all logins of the person has ended this one.
             StorageUnavailable: nothing was stored.
         """
         cookie = Secret(secrets_text(self._random(COOKIE_BYTES)))
@@ -133,7 +140,13 @@ class BrowserSessions:
         )
         pepper, seal = self._seals.of(row)
         row = row._replace(pepper=pepper, seal=seal)
-        self._database.note(lambda connection: connection.execute(browser_sessions.insert(), row._asdict()))
+        whose = [*of_subject(source, subject), Whose(source, "sub", sub or ""), Whose(source, "sid", sid or "")]
+
+        def work(connection: Connection, _: int) -> None:
+            require_later(connection, verified, [one for one in whose if one.name])
+            connection.execute(browser_sessions.insert(), row._asdict())
+
+        self._database.write(work)  # in one order with what ends logins
         return cookie, _opened(row)
 
     def find(self, cookie: Secret) -> BrowserSession | None:
@@ -143,15 +156,26 @@ class BrowserSessions:
             StorageUnavailable: the database does not answer.
         """
         now, identifier = int(self._now()), _id_of(cookie)
-        statement = select(browser_sessions).where(_TABLE.id == identifier, *_live(now))
+        newest = select(revision.c.rev).scalar_subquery()
+        statement = select(*browser_sessions.c, newest).where(_TABLE.id == identifier, *_live(now))
         found = self._database.read(lambda connection: connection.execute(statement).first())
-        row = None if found is None else SessionRow(*found)
-        if row is None or not self._seals.is_genuine(row):
+        if found is None:
+            return None
+        row = SessionRow(*found[:-1])
+        if not self._seals.is_genuine(row):
             return None
         if now - row.seen >= SEEN_SECONDS:
             used = update(browser_sessions).where(_TABLE.id == identifier, _TABLE.seen < now).values(seen=now)
             self._database.note(lambda connection: connection.execute(used))
-        return _opened(row)
+        return replace(_opened(row), live_at=int(found[-1]))
+
+    def revision(self) -> int:
+        """The revision of the last change.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        return self._database.revision()
 
     def listed(self, *, source: str, subject: str) -> list[BrowserSession]:
         """The live sessions of a person, the newest first.
@@ -171,23 +195,33 @@ class BrowserSessions:
             StorageUnavailable: it was not ended.
         """
         whose = (_TABLE.source == source, _TABLE.subject == subject)
-        return self._end(_TABLE.id == bytes.fromhex(identifier), *whose) == 1
+        statement = _ended(_TABLE.id == bytes.fromhex(identifier), *whose)
+        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
 
-    def end_all(
-        self, *, source: str, subject: str | None = None, sub: str | None = None, sid: str | None = None
-    ) -> int:
-        """End all live sessions of a source with this subject, `sub` and `sid`, each None if it does not matter;
-        how many there were.
+    def end_all(self, whose: Whose, *, but: str | None = None) -> int:
+        """End all live sessions of somebody, and logins in flight, which cannot begin any; how many were live.
+
+        `but` is the id of one that goes on.
 
         Raises:
             StorageUnavailable: none was ended.
         """
-        wanted = {_TABLE.subject: subject, _TABLE.sub: sub, _TABLE.sid: sid}
-        return self._end(_TABLE.source == source, *(column == value for column, value in wanted.items() if value))
+        column = {"subject": _TABLE.subject, "sub": _TABLE.sub, "sid": _TABLE.sid}[whose.kind]
+        wanted = [column == whose.name]
+        if whose.source:
+            wanted.append(_TABLE.source == whose.source)
+        if but is not None:
+            wanted.append(_TABLE.id != bytes.fromhex(but))
 
-    def _end(self, *where: ColumnElement[bool]) -> int:
-        statement = update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)
-        return self._database.note(lambda connection: connection.execute(statement).rowcount)
+        def work(connection: Connection, rev: int) -> int:
+            end_logins_until(connection, rev, whose, now=int(self._now()))
+            return connection.execute(_ended(*wanted)).rowcount
+
+        return self._database.write(work)
+
+
+def _ended(*where: ColumnElement[bool]) -> Update:
+    return update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)
 
 
 def secrets_text(random: bytes) -> str:

@@ -43,12 +43,13 @@ class DeviceRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceApproval:
-    """The person who approved: `kind` and `proof` are those of the login in the browser."""
+    """The person who approved: `kind`, `proof` and `verified` are those of the login in the browser."""
 
     source: str
     subject: str
     kind: Kind
     proof: bytes | None = field(default=None, repr=False)
+    verified: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def spell_flow(flow: DeviceFlow) -> bytes:
             "subject": approval.subject,
             "kind": str(approval.kind),
             "proof": None if approval.proof is None else approval.proof.hex(),
+            "verified": approval.verified,
         },
     }
     return json.dumps(content, sort_keys=True).encode("ascii")
@@ -125,7 +127,10 @@ def parse_flow(identifier: str, state: str, content: bytes) -> DeviceFlow:
 
 def _approval(document: dict[str, Any]) -> DeviceApproval:
     proof = document["proof"]
-    kind = Kind(document["kind"])
     return DeviceApproval(
-        document["source"], document["subject"], kind, None if proof is None else bytes.fromhex(proof)
+        document["source"],
+        document["subject"],
+        Kind(document["kind"]),
+        None if proof is None else bytes.fromhex(proof),
+        document["verified"],
     )

@@ -58,10 +58,10 @@ def require_backup(file: Path) -> None:
         raise _refused(file, problem)
 
 
-def replace_content(database: Path, copy: Path) -> None:
-    """Put the content of a copy into the database, in one transaction. Servers may run.
+def replace_content(database: Path, copy: Path) -> bool:
+    """Put the content of a copy into the database, in one transaction. Servers may run, and see it.
 
-    A database that is too damaged for that is moved aside, and the copy takes its place.
+    A database that is too damaged for that is moved aside, and the copy takes its place: false.
 
     Raises:
         StorageUnavailable: the database cannot be written; it is as before.
@@ -74,8 +74,10 @@ def replace_content(database: Path, copy: Path) -> None:
             raise StorageUnavailable(f"{type(error).__name__}: {error}") from error
         _move_aside(database)
         copy.replace(database)
+        return False
     except sqlite3.Error as error:
         raise StorageUnavailable(f"{type(error).__name__}: {error}") from error
+    return True
 
 
 def _move_aside(database: Path) -> None:

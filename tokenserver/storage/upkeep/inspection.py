@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential, opened
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.tables import credentials
@@ -20,12 +21,14 @@ _LEEWAY = 300
 class Inspection(NamedTuple):
     """What was looked at, and the findings as sentences, each with its fix.
 
-    `live` is the number of live credentials by the number of the state key that they were made with.
+    `live` is the number of live credentials by the number of the state key that they were made with. `notes` are what
+    is no fault of the storage.
     """
 
     rows: int
     live: dict[int, int]
     findings: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def inspect(store: CredentialStore, *, now: float) -> Inspection:
@@ -36,15 +39,20 @@ def inspect(store: CredentialStore, *, now: float) -> Inspection:
     """
     found: dict[str, list[str]] = {}
     live: Counter[int] = Counter()
+    unproved: Counter[str] = Counter()
     rows = store.database.read(lambda connection: connection.execute(select(credentials)).all())
     for values in rows:
         row = CredentialRow(*values)
         if row.state == ACTIVE and row.ends > now:
             live[row.pepper] += 1
+            if row.form == AccessKeyForm.REFRESH and row.proof == b"":
+                unproved[row.source] += 1
         problem = _problem(store, row, now)
         if problem is not None:
             found.setdefault(problem, []).append(row.id)
-    return Inspection(len(rows), dict(sorted(live.items())), [_sentence(*item) for item in sorted(found.items())])
+    findings = [_sentence(*item) for item in sorted(found.items())]
+    notes = tuple(_unproved(*item) for item in sorted(unproved.items()))
+    return Inspection(len(rows), dict(sorted(live.items())), findings, notes)
 
 
 def _problem(store: CredentialStore, row: CredentialRow, now: float) -> str | None:
@@ -65,3 +73,9 @@ def _sentence(problem: str, ids: list[str]) -> str:
     named = ", ".join(sorted(ids)[:MAX_NAMED])
     more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return f"{len(ids)} credential{'s' if len(ids) != 1 else ''} ({named}{more}) {problem}"
+
+
+def _unproved(source: str, count: int) -> str:
+    logins = f"{count} refresh token{'s' if count != 1 else ''} of {source}"
+    why = "the source does not say when a password was changed, so a changed one does not end them"
+    return f"{logins}: {why}; fix: set password_changed of {source}, and let bind_dn read that attribute"

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, sele
 
 from tokenserver.storage.credential import ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.tables import browser_sessions, credentials, flows, seen_jti
+from tokenserver.storage.tables import browser_sessions, credentials, epochs, flows, seen_jti
 
 KEPT_DAYS = 30
 """For how long a credential is listed after its end."""
@@ -30,6 +30,7 @@ def prune(database: Database, *, now: float) -> dict[str, int]:
         "credentials": _remove(database, credentials, ended),
         "browser sessions": _remove(database, browser_sessions, browser_sessions.c.ends < before),
         "logins in progress": _remove(database, flows, flows.c.ends < int(now)),
+        "ends of logins": _remove(database, epochs, epochs.c.made < before),
         "tokens seen": _remove(database, seen_jti, seen_jti.c.ends < int(now)),
     }
 

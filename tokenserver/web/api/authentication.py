@@ -58,6 +58,7 @@ def _by_header(site: Site, request: Request, header: str, *, request_id: str, cl
     start = time.perf_counter()
     agent = request.environ.get("HTTP_USER_AGENT") or None
     credentials = parse_authorization((header,))
+    verified = None if request.method in SAFE_METHODS else site.sign_in.revision()
     try:
         # Verification gives the slot of `admission` back, so it must hold one.
         with slot_released(), site.admission:
@@ -69,4 +70,4 @@ def _by_header(site: Site, request: Request, header: str, *, request_id: str, cl
         refused = UnparsedRequest(request_id, request.method, client, username=username, user_agent=agent)
         site.refused(refused, error, time.perf_counter() - start)
         raise
-    return Actor(identity, request_id, client, agent, authenticated=site.now(), via="api")
+    return Actor(replace(identity, verified=verified), request_id, client, agent, authenticated=site.now(), via="api")

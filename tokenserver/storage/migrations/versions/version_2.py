@@ -83,7 +83,9 @@ def upgrade() -> None:
     op.create_table(
         "epochs",
         Column("source", Text, nullable=False),
-        Column("subject", Text, nullable=False),
-        Column("not_before", BigInteger, nullable=False),
-        PrimaryKeyConstraint("source", "subject"),
+        Column("kind", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("rev", BigInteger, nullable=False),
+        Column("made", BigInteger, nullable=False),
+        PrimaryKeyConstraint("source", "kind", "name"),
     )

@@ -1,0 +1,118 @@
+"""Races between logins and what ends all logins of a person, for every database: which ends, and what logins store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from stored_credentials import DAY, NOW, PLAIN, STATE_KEYS, Clock, store_of
+
+from tokenserver.credentials import AccessKeyForm
+from tokenserver.errors import OutdatedLogin
+from tokenserver.identity import Kind
+from tokenserver.storage.database import Database
+from tokenserver.storage.people.browser_sessions import BrowserSessions
+from tokenserver.storage.people.epochs import Whose
+from tokenserver.storage.selection import Selection
+
+REFRESH = replace(PLAIN, form=AccessKeyForm.REFRESH)
+
+
+def sessions_of(database: Database) -> BrowserSessions:
+    """The browser sessions in it."""
+    return BrowserSessions(database, STATE_KEYS, now=Clock())
+
+
+def _ended(selection: Selection) -> Callable[[Database], object]:
+    return lambda database: store_of(database).end(selection, by="root", reason="lost")
+
+
+def _logged_out(whose: Whose) -> Callable[[Database], object]:
+    return lambda database: sessions_of(database).end_all(whose)
+
+
+ENDS: dict[str, Callable[[Database], object]] = {
+    "a person": _ended(Selection(owner="ann", source="local")),
+    "a person's refresh tokens": _ended(
+        Selection(owner="ann", source="local", forms=frozenset({AccessKeyForm.REFRESH}))
+    ),
+    "a name in any source": _ended(Selection(owner="ann")),
+    "all before a moment": _ended(Selection(before=NOW + DAY)),
+    "everything": _ended(Selection()),
+    "browser sessions": _logged_out(Whose("local", "subject", "ann")),
+    "browser sessions of any source": _logged_out(Whose("", "subject", "ann")),
+}
+"""What ends all logins of ann of the source local, also those in flight."""
+
+OTHER_ENDS: dict[str, Callable[[Database], object]] = {
+    "somebody else": _ended(Selection(owner="bob", source="local")),
+    "another source": _ended(Selection(owner="ann", source="corp")),
+    "one credential": _ended(Selection(ids=frozenset({"0" * 12}))),
+    "a state key": _ended(Selection(state_key=7)),
+    "a session of a provider": _logged_out(Whose("local", "sid", "other")),
+    "a person of a provider": _logged_out(Whose("local", "sub", "ann")),
+}
+"""What is none of ann's business."""
+
+
+def rotated(database: Database, verified: int | None) -> None:
+    """A successor of a key of ann's."""
+    store = store_of(database)
+    key, _ = store.create(PLAIN, at_most=99)
+    store.rotate(key.id, ends=NOW + DAY, overlap=0, by="ann", verified=verified)
+
+
+STORED: dict[str, Callable[[Database, int | None], object]] = {
+    "a refresh token": lambda database, verified: store_of(database).create_in_place(
+        REFRESH, at_most=1, by="server", reason="limit", verified=verified
+    ),
+    "an access key": lambda database, verified: store_of(database).create(PLAIN, at_most=99, verified=verified),
+    "a newer access key": rotated,
+    "a browser session": lambda database, verified: sessions_of(database).begin(
+        source="local", subject="ann", kind=Kind.PASSWORD, sub="1", sid="s", verified=verified
+    ),
+}
+"""What a login stores."""
+
+
+def is_refused(store: Callable[[Database, int | None], object], database: Database, verified: int | None) -> bool:
+    """Whether nothing is stored for a login that was verified at this revision."""
+    try:
+        store(database, verified)
+    except OutdatedLogin as error:
+        return error.revision <= database.revision()
+    return False
+
+
+def race(
+    first: Database, second: Database, end: Selection, store: Callable[[Database, int | None], object]
+) -> tuple[bool, bool]:
+    """A login that is verified before all ends, and stored while the transaction of the end is open.
+
+    Whether it waited for that transaction, and whether it was refused.
+    """
+    verified, is_open, goes_on = second.revision(), threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        is_open.set()
+        assert goes_on.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        ending = pool.submit(store_of(first).end, end, by="root", reason="lost", recorded=hold)
+        assert is_open.wait(20)
+        storing = pool.submit(is_refused, store, second, verified)
+        has_waited = not _is_done_soon(storing)
+        goes_on.set()
+        ending.result()
+        return has_waited, storing.result()
+
+
+def _is_done_soon(storing: Any) -> bool:
+    try:
+        storing.result(timeout=0.2)
+    except TimeoutError:
+        return False
+    return True
