@@ -77,6 +77,11 @@ BOB = "pä:ss wörd+%&="
 """A password with everything in it that a header, a form and a client can trip over."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def system_authorities() -> None:
+    """Those of the system, as real programs have them."""
+
+
 @pytest.fixture(scope="session")
 def setup() -> Setup:
     """What every server here is made of; the passwords are new in every run."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_provider import FakeProvider, fake_provider
-from stored_credentials import NOW, STATE_KEYS, Clock, made, sqlite
+from stored_credentials import NOW, STATE_KEYS, Clock, new_database
 
 from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.known_people import KnownPeople
@@ -107,5 +107,5 @@ def openid_world(folder: Path) -> Iterator[OpenIdWorld]:
     with fake_provider() as fake:
         clock = Clock(NOW)
         fake.now = clock.now
-        people = OpenIdPeople(made(sqlite(folder)), STATE_KEYS, now=clock)
+        people = OpenIdPeople(new_database(folder), STATE_KEYS, now=clock)
         yield OpenIdWorld(fake, folder, clock, people, KnownPeople(people, grace=lambda: 900.0))

@@ -10,6 +10,7 @@ from typing import Any
 import bcrypt
 import canaries
 import pytest
+from compiled_routes import share_compiled_routes
 from flask.testing import FlaskClient
 
 from tokenserver.config.load import load_settings
@@ -18,6 +19,8 @@ from tokenserver.keys.store import init_keys
 from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application
+
+share_compiled_routes()
 
 POLICY = """\
 version: 1

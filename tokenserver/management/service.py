@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import Secret
 from tokenserver.exchange.service import denials_of, ruling_for
@@ -37,6 +39,14 @@ class Management:
         """How many scopes one explanation may cover."""
         limits = self.context.settings.limits
         return ScopeLimits(limits.scopes, limits.scope_bytes)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """In this context, all that is read from the storage goes over one connection.
+
+        Raises:
+            StorageUnavailable: the storage does not answer.
+        """
+        return self.context.store.database.reading()
 
     def whoami(self, actor: Actor) -> WhoAmI:
         """The actor as the server knows it, whatever credential it used.

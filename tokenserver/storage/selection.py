@@ -35,6 +35,11 @@ _LIVE_OF = (
 )
 """The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
 
+PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
+"""The `forms` of a `Selection`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -51,16 +56,17 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A credential as lists show it. `ended` is None while it is active; it may have expired all the same.
+    """A credential as lists show it; without more, one that was just made.
 
+    `ended` is None while it is active; it may have expired all the same.
     `is_genuine`: the row is what this server wrote. Another one is never accepted.
     """
 
     credential: StoredCredential
-    use: Use | None
-    ended: int | None
-    ended_by: str | None
-    reason: str | None
+    use: Use | None = None
+    ended: int | None = None
+    ended_by: str | None = None
+    reason: str | None = None
     is_genuine: bool = True
 
 

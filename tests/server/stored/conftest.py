@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from live_policies import settings
-from stored_credentials import made, sqlite
+from stored_credentials import new_database
 from tests_web_server import server_folder
 
 from tokenserver.config.settings import Settings
@@ -29,6 +29,6 @@ def stored(settings: Settings, tmp_path: Path) -> Settings:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with its tables."""
-    found = made(sqlite(tmp_path))
+    found = new_database(tmp_path)
     yield found
     found.close()

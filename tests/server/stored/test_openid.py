@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, made, sqlite, store_of
+from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import OutdatedLogin
@@ -18,7 +18,7 @@ from tokenserver.storage.selection import Selection
 
 def test_ends(tmp_path: Path) -> None:
     """Refresh tokens and browser sessions of this person of this source, and nobody else's; access keys stay."""
-    clock, database = Clock(), made(sqlite(tmp_path))
+    clock, database = Clock(), new_database(tmp_path)
     store, sessions = store_of(database, clock), BrowserSessions(database, STATE_KEYS, now=clock)
     openid = stored_openid(store, sessions, now=clock, grace=lambda: 900.0)
     mine = replace(PLAIN, form=AccessKeyForm.REFRESH, source="sso")
@@ -45,5 +45,7 @@ def test_ends(tmp_path: Path) -> None:
     assert ended == {"mine": "gone"}
     openid.end_logins("sso", "ann", "gone")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, False, True]
-    assert openid.is_new("https://sso.example.com", "j", NOW + 9)
-    assert not openid.is_new("https://sso.example.com", "j", NOW + 9)
+    assert not openid.seen.is_known("https://sso.example.com", "j")
+    assert openid.seen.is_new("https://sso.example.com", "j", NOW + 9)
+    assert openid.seen.is_known("https://sso.example.com", "j")
+    assert not openid.seen.is_new("https://sso.example.com", "j", NOW + 9)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
-from tokenserver.storage.database import Database
 from tokenserver.storage.people.browser_sessions import (
     IDLE_SECONDS,
     LIFETIME_SECONDS,
@@ -28,7 +27,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(made(sqlite(folder)).engine)
+        self.database = new_database(folder)
         self.sessions = BrowserSessions(self.database, STATE_KEYS, now=self.clock)
 
     def begin(self, **facts: Any) -> tuple[Secret, BrowserSession]:
@@ -101,6 +100,8 @@ def test_listed_and_ended_by_the_owner_alone(world: World) -> None:
         (Whose("corp", "subject", "bob"), ["c"]),
         (Whose("", "subject", "bob"), ["c"]),
         (Whose("local", "subject", "bob"), []),
+        (Whose("corp", "subject", ""), []),
+        (Whose("corp", "sid", ""), []),
     ],
 )
 def test_all_of_a_kind_end(world: World, wanted: Whose, ended: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stored_credentials import Clock, made, sqlite
+from stored_credentials import Clock, new_database
 
 from tokenserver.errors import Throttled
 from tokenserver.storage.database import Database
@@ -17,7 +17,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        database = made(sqlite(folder))
+        database = new_database(folder)
         self.workers = [CodeGuesses(Database(database.engine), now=self.clock) for _ in range(2)]
 
 

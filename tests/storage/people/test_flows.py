@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from slow_properties import slow_examples
 from sqlalchemy import func, insert, select, update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
 from tokenserver.errors import Overloaded
@@ -57,7 +57,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = made(sqlite(folder))
+        self.database = new_database(folder)
         boxes = Boxes(STATE_KEYS)
         self.flows, self.others = [Flows(Database(self.database.engine), boxes, now=self.clock) for _ in range(2)]
 

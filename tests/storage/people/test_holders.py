@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Kind, Sort
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.database import Database
 from tokenserver.storage.people import holders as module
 from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.holders import Holder, holders
@@ -21,7 +20,7 @@ from tokenserver.storage.store import CredentialStore
 def test_holders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and logins are counted apart; robots, and what has ended, are left out."""
     clock = Clock()
-    database = Database(made(sqlite(tmp_path)).engine)
+    database = new_database(tmp_path)
     store, sessions = (
         CredentialStore(database, STATE_KEYS, now=clock),
         BrowserSessions(database, STATE_KEYS, now=clock),

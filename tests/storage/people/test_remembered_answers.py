@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
-from stored_credentials import STATE_KEYS, Clock, made, sqlite
+from stored_credentials import STATE_KEYS, Clock, new_database
 
-from tokenserver.storage.database import Database
 from tokenserver.storage.people.remembered_answers import (
     KEPT_SECONDS,
     OPEN_SECONDS,
@@ -23,7 +22,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(made(sqlite(folder)).engine)
+        self.database = new_database(folder)
         self.answers = RememberedAnswers(self.database, STATE_KEYS, now=self.clock)
 
 

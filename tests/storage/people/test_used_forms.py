@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stored_credentials import Clock, made, sqlite
+from stored_credentials import Clock, new_database
 
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.seen_tokens import SeenTokens
@@ -14,7 +14,7 @@ from tokenserver.storage.upkeep.pruning import prune
 
 def test_once(tmp_path: Path) -> None:
     """The second time is known, also by another worker; another form is not."""
-    engine = made(sqlite(tmp_path)).engine
+    engine = new_database(tmp_path).engine
     first, second = (UsedForms(SeenTokens(Database(engine)), now=Clock()) for _ in range(2))
     assert [first.use("a"), first.use("a"), second.use("a"), second.use("b")] == [True, False, False, True]
     assert not second.use("b")
@@ -24,7 +24,7 @@ def test_once(tmp_path: Path) -> None:
 def test_forgotten(tmp_path: Path) -> None:
     """Pruning removes the row a day later, and not before."""
     clock = Clock()
-    database = Database(made(sqlite(tmp_path)).engine)
+    database = new_database(tmp_path)
     forms = UsedForms(SeenTokens(database), now=clock)
     forms.use("a")
     clock.now += KEPT_SECONDS

@@ -94,7 +94,8 @@ class DeviceCaller(NamedTuple):
 class DeviceLogins:
     """Gives refresh tokens of these `terms` to programs whose users confirm it.
 
-    `record` writes an audit event; `now` gives seconds since the epoch.
+    `record` writes an audit event, after which `count` counts its step, one of `DEVICE_STEPS`. `now` gives seconds
+    since the epoch.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class DeviceLogins:
         snapshot: Callable[[], Snapshot],
         record: Callable[[dict[str, Any]], None],
         now: Callable[[], float],
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._flows = flows
         self._guesses = guesses
@@ -115,6 +117,7 @@ class DeviceLogins:
         self._snapshot = snapshot
         self._record = record
         self._now = now
+        self._count = count
 
     def begin(self, caller: DeviceCaller, services: Sequence[str], scopes: Sequence[str]) -> DeviceCodes:
         """The codes of a new login at these registries, within the ceiling of `scopes`; none: all, and no ceiling.
@@ -152,6 +155,7 @@ class DeviceLogins:
         flow = None if code is None else self._flows.by_user_code(code)
         if flow is None:
             self._record(_event("wrong_code", caller))
+            self._count("wrong_code")
             raise UnknownUserCode
         self._guesses.was_right(guess)
         return flow
@@ -271,6 +275,7 @@ class DeviceLogins:
         ceiling = {} if request.ceiling is None else {"ceiling": spell_ceiling(request.ceiling)}
         asked_by = {"device": request.address or None, "registries": list(request.services), **ceiling}
         self._record({**_event(step, caller), "flow": flow.id[:SHOWN_ID], **asked_by, **facts})
+        self._count(step)
 
 
 def _event(step: str, caller: DeviceCaller) -> dict[str, Any]:

@@ -27,9 +27,7 @@ from tokenserver.management.wishes import (
 )
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 
 
 class AccessKeyManagement:

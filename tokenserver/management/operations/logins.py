@@ -17,12 +17,11 @@ from tokenserver.management.refusals import NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
 from tokenserver.storage.people.epochs import Whose
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 if TYPE_CHECKING:
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
-LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
 
 BY_ADMINISTRATOR = "ended by an administrator"
 

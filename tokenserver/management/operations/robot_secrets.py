@@ -24,9 +24,7 @@ from tokenserver.policy.administration import may_manage_robot
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+from tokenserver.storage.selection import ROBOT_SECRETS, Listed, Selection
 
 BY_MANAGER = "ended by an owner of the robot or an administrator"
 """The reason in the row of a secret that was ended by management."""

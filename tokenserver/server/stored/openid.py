@@ -39,4 +39,4 @@ def stored_openid(
         browsers.end_all(Whose(source, "sub", sub or "") if sid is None else Whose(source, "sid", sid))
 
     people = KnownPeople(OpenIdPeople(database, keys, now=now), grace=grace)
-    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database).is_new)
+    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database))

@@ -108,7 +108,8 @@ class OpenIdPeople:
             for row in rows:
                 if (row.sub, row.subject) != (sub, subject):
                     raise NotThisPerson(row.subject if row.sub == sub else None)
-            before = rows[0].not_before if rows and self._seals.is_genuine(rows[0]) else 0
+            # Otherwise deleting or changing a row would bring back what the provider has ended.
+            before = rows[0].not_before if rows and self._seals.is_genuine(rows[0]) else now
             wanted = PersonRow(source, sub, subject, _spelled(groups), now, now, before, ACTIVE, box, None, 0, b"", rev)
             return self._put(connection, wanted, is_new=not rows)
 
@@ -165,6 +166,15 @@ class OpenIdPeople:
             person,
             lambda row: row._replace(state=ENDED, not_before=max(now, row.not_before + 1), upstream=None, claimed=None),
         )
+
+    def refuse(self, person: OpenIdPerson) -> OpenIdPerson:
+        """Refuse the person until the next login, after which what was made before works again.
+
+        Raises:
+            NotThisPerson: the name has been freed.
+            StorageUnavailable: nothing was changed.
+        """
+        return self._change(person, lambda row: row._replace(state=ENDED, upstream=None, claimed=None))
 
     def unpin(self, source: str, subject: str) -> bool:
         """Forget the person, so that the name can be somebody else's; whether there was one.

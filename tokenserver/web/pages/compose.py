@@ -71,7 +71,7 @@ def _openid_of(parts: RunningServer, sign_in: SignIn) -> OpenIdSite | None:
     if parts.stored is None or not parts.settings.oidc_sources:
         return None
     stored = parts.stored.openid
-    logout = BackChannelLogout(is_new=stored.is_new, end_session=stored.end_session, end_logins=stored.end_logins)
+    logout = BackChannelLogout(seen=stored.seen, end_session=stored.end_session, end_logins=stored.end_logins)
     logins = OidcLogins(stored.boxes)
     openid = OpenIdSignIn(parts.live.snapshot, sign_in, logins, logout, parts.trail.record)
     return OpenIdSite(openid, stored.boxes)

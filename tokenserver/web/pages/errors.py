@@ -45,6 +45,7 @@ class NotAllowed(RequestError):
 class PageProblem:
     """An error as a page shows it: English texts, and the values for their names.
 
+    `reason` is one of management, which is translated by itself.
     `keeps_typed`: nothing was changed, and the page shows what was typed. `needs_login`: a login is what helps.
     """
 
@@ -53,6 +54,7 @@ class PageProblem:
     text: str
     values: dict[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
     keeps_typed: bool = False
     needs_login: bool = False
 
@@ -63,9 +65,7 @@ _BY_STATUS = {
     413: PageProblem(413, "Too large", "What you sent is too large."),
 }
 _UNREADABLE = PageProblem(400, "Not understood", "The server could not read the request. Go back, and try again.")
-_INTERNAL = PageProblem(
-    500, "Something went wrong", "The server made a mistake. Its log says more.", keeps_typed=True
-)
+_INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake. Its log says more.", keeps_typed=True)
 
 
 def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for each error
@@ -98,13 +98,14 @@ def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for
             text = "Your login is more than an hour old. Nothing was made. Log in again, and send it once more."
             return PageProblem(403, "Log in again", text, keeps_typed=True, needs_login=True)
         case MayNotManage():
-            return PageProblem(403, "Not allowed", "You may not do this: {reason}.", {"reason": str(error)})
+            return PageProblem(403, "Not allowed", "You may not do this: {reason}.", reason=str(error))
         case NotFoundHere():
             return PageProblem(404, "Not found", "There is nothing like this that you may see.")
         case Conflict():
-            return PageProblem(409, "Not possible now", "Nothing was changed: {reason}.", {"reason": str(error)})
+            return PageProblem(409, "Not possible now", "Nothing was changed: {reason}.", reason=str(error))
         case InvalidWish():
-            return PageProblem(400, "Not accepted", "Nothing was changed: {reason}.", {"reason": str(error)})
+            fault = error.faults[0]
+            return PageProblem(400, "Not accepted", "Nothing was changed: {reason}.", reason=fault.message)
         case NotAllowed():
             return PageProblem(403, "Not allowed", str(error))
         case PlainHttp():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tokenserver.web.pages.account.german import GERMAN_OF_ENDINGS
 from tokenserver.web.pages.openid.german import OPENID_GERMAN
 from tokenserver.web.pages.policies.german import GERMAN_OF_POLICIES
 from tokenserver.web.pages.terminal.german import TERMINAL_GERMAN
@@ -11,6 +12,7 @@ from tokenserver.web.pages.terminal.german import TERMINAL_GERMAN
 GERMAN: Mapping[str, str] = {
     **OPENID_GERMAN,
     **GERMAN_OF_POLICIES,
+    **GERMAN_OF_ENDINGS,
     # The shell, and the page at /
     "Skip to the content": "Zum Inhalt springen",
     "Pages": "Seiten",
@@ -54,8 +56,8 @@ GERMAN: Mapping[str, str] = {
     "Password": "Passwort",
     "You were logged out. Log in again.": "Sie wurden abgemeldet. Melden Sie sich wieder an.",
     "You are logged out.": "Sie sind abgemeldet.",
-    "You logged in a while ago. To go on, type your password again.": (
-        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, geben Sie Ihr Passwort noch einmal ein."
+    "You logged in a while ago. To go on, log in again.": (
+        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, melden Sie sich noch einmal an."
     ),
     # The account
     "Your account": "Ihr Konto",

@@ -187,4 +187,4 @@ def test_surroundings(site: StoredSite) -> None:
     assert (found.anonymous, found.have_groups, found.access_keys) == (False, False, True)
     assert found.presets == {"ci": "github_actions"}
     assert found.workload_sources is not None
-    assert frozenset({"repository_id"}) in found.workload_sources["ci"]
+    assert frozenset({"repository_id"}) in found.workload_sources["ci"].anchors

@@ -13,6 +13,8 @@ from tokenserver.management.facts import is_live, state_of
 from tokenserver.management.refusals import InvalidWish, NotFoundHere
 from tokenserver.management.rights import owns
 from tokenserver.management.wishes import SecretLifetimes
+from tokenserver.storage.selection import Listed
+from tokenserver.web.pages.account.endings import KEY, ask_first, is_sure
 from tokenserver.web.pages.account.secret_form import SecretForm, secret_form, wish_of, wrong_fields
 from tokenserver.web.pages.account.secret_page import secret_page
 from tokenserver.web.pages.shell import (
@@ -91,7 +93,10 @@ def rotate(actor: Actor, identifier: str) -> Response:
 @signed_in
 def end(actor: Actor, identifier: str) -> Response:
     """End a key."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        key = _own_key(actor, identifier).credential
+        return ask_first(actor, form, KEY, back=f"/account/keys/{identifier}", name=key.name or key.id)
     the_site().management.end_access_key(actor, identifier)
     return see_other("/account", note="key-ended")
 
@@ -106,11 +111,16 @@ def _new_page(actor: Actor, form: SecretForm, *, status: int = 200) -> Response:
     return page("new_key.html", actor=actor, status=status, form=form)
 
 
-def _key_page(actor: Actor, identifier: str, *, name: str | None = None, wrong: str | None = None) -> Response:
-    management = the_site().management
-    found, moment = management.access_key(actor, identifier), management.context.moment
+def _own_key(actor: Actor, identifier: str) -> Listed:
+    found = the_site().management.access_key(actor, identifier)
     if not owns(actor.identity, found.credential):
         raise NotFoundHere("there is no such access key")
+    return found
+
+
+def _key_page(actor: Actor, identifier: str, *, name: str | None = None, wrong: str | None = None) -> Response:
+    management = the_site().management
+    found, moment = _own_key(actor, identifier), management.context.moment
     return page(
         "key.html",
         actor=actor,

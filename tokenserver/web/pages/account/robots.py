@@ -9,8 +9,9 @@ from flask import Blueprint, Response, request
 
 from tokenserver.management.actors import Actor
 from tokenserver.management.facts import LIVE_STATES
-from tokenserver.management.refusals import InvalidWish
+from tokenserver.management.refusals import InvalidWish, NotFoundHere
 from tokenserver.management.robot_rules import MAX_LIVE, secret_lifetimes
+from tokenserver.web.pages.account.endings import SECRET, ask_first, is_sure
 from tokenserver.web.pages.account.secret_form import SecretForm, secret_form, wish_of, wrong_fields
 from tokenserver.web.pages.account.secret_page import secret_page
 from tokenserver.web.pages.shell import (
@@ -47,8 +48,6 @@ def show(actor: Actor, name: str) -> Response:
 @signed_in
 def make(actor: Actor, name: str) -> Response:
     """Make a secret, and show it."""
-    if not is_fresh(actor):
-        return to_login()
     sent = checked_form(once=True)
     try:
         made = the_site().management.create_robot_secret(actor, name, wish_of(sent))
@@ -70,7 +69,13 @@ def rotate(actor: Actor, name: str, identifier: str) -> Response:
 @signed_in
 def end(actor: Actor, name: str, identifier: str) -> Response:
     """End a secret."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        secrets = the_site().management.robot(actor, name).secrets
+        notes = [one.note or one.id for one in secrets if one.id == identifier]
+        if not notes:
+            raise NotFoundHere("the robot has no such secret")
+        return ask_first(actor, form, SECRET, back=f"/robots/{name}", name=notes[0])
     the_site().management.end_robot_secret(actor, name, identifier)
     return see_other(f"/robots/{name}", note="secret-ended")
 

@@ -85,7 +85,7 @@ def surroundings_of(settings: Settings) -> Surroundings:
     return Surroundings(
         services=frozenset(one.service for one in settings.registries),
         namespaces=settings.namespaces,
-        workload_sources=settings.workload_anchors,
+        workload_sources=settings.workload_claims,
         have_groups=any(one.htpasswd is None for one in settings.user_sources),
         anonymous=settings.anonymous,
         presets=settings.workload_presets,
