@@ -27,6 +27,8 @@ from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.database import GENERATION, Database
 from tokenserver.storage.engines import engine_for
+from tokenserver.storage.following.packed_rows import packed
+from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import PostgresqlSignal
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.people.code_guesses import CodeGuesses
@@ -99,6 +101,18 @@ def test_the_schema_is_that_of_the_code(engine: Engine) -> None:
         "credentials_form",
         "credentials_state",
     }
+
+
+def test_packed_rows(store: CredentialStore) -> None:
+    """The database packs rows as the program does."""
+    odd = replace(FULL, name="é%s\\'\n", created_from="", client="%", ceiling=None, proof=b"", idle=0)
+    for one in (FULL, odd, PLAIN):
+        store.create(one, at_most=9)
+    store.end(Selection(ids=frozenset({store.create(PLAIN, at_most=9)[0].id})), by="ops", reason="lost")
+    reader = CredentialReader(store.database)
+    rows = [row for page in reader.changed(0) for row in page]
+    assert reader.everything(lambda: None) == {row.id: packed(row) for row in rows}
+    assert len(rows) == 4
 
 
 def test_many_replicas_make_the_tables_once(engine: Engine) -> None:

@@ -361,7 +361,7 @@ def test_a_row_of_an_older_state_key_works(site: Site) -> None:
 def test_a_row_that_cannot_be_read_ends_nothing_else(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in a load nor in a change; it is refused and counted."""
     broken, other, third = site.make(PLAIN), site.make(PLAIN), site.make(PLAIN)
-    site.sql("UPDATE credentials SET digest = 5 WHERE id = :id", id=broken.id)
+    site.sql("UPDATE credentials SET ends = 'soon' WHERE id = :id", id=broken.id)
     copy = loaded(site)
     assert (copy.verified(broken), copy.index.refused_rows) == (None, 1)
     assert copy.verified(other) is not None
