@@ -148,6 +148,14 @@ def test_differences_of_each_sort() -> None:
     assert (found.summary, found.more) == ("new access (2 gained, 2 lost)", 0)
 
 
+def test_owners() -> None:
+    """Who comes to manage a robot, and who no longer does."""
+    robots = 'robots: {ci: {owners: ["user:nina"]}}\n'
+    known = examined({"company.yaml": ROOT.replace("allow:", f"{robots}allow:", 1)})
+    assert known.difference is not None
+    assert known.difference.owners == (("added", "ci", "user:nina", "user:nina"),)
+
+
 def test_surroundings() -> None:
     """Registries, and what lint needs to know, are those of the configuration."""
     found = examined({"new.yaml": "version: 1\nregistries: [other]\n" + TEAM.partition("\n")[2].replace("web", "own")})
