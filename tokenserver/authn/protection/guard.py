@@ -80,12 +80,10 @@ class Protection:
         self._hashes_all = not plan.directories
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
-        self._calls = {
-            name: Bulkhead(
-                name, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
-            )
-            for name in plan.directories
-        }
+        calls = partial(
+            Bulkhead, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
+        )
+        self._calls = {name: calls(name) for name in plan.directories}
         self.hashing = Bulkhead(
             "hashing",
             workers=plan.hashers,
