@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench bench-compare bench-history clean
+.PHONY: help run demo test quick test-fast nightly mutants page-pictures coverage lint real-servers real-servers-nightly bench bench-compare bench-history clean
 
 help: ## list these targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-22s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ nightly: $(VENV)/.installed-dev ## run what takes too long for every change, the
 mutants: $(VENV)/.installed-dev ## change the code that decides, bit by bit, and list what no test notices: half an hour
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'mutmut>=3.8'
 	$(BIN)/python scripts/mutants
+
+page-pictures: $(VENV)/.installed-dev ## make the pictures of pages in docs/images again, after a template or the style sheet has changed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pillow>=12'
+	$(BIN)/python scripts/page-pictures
 
 clean: ## remove everything that these targets made
 	rm -rf $(VENV) $(RUN) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

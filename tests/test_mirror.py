@@ -53,6 +53,7 @@ ELSEWHERE: dict[str, str] = {
     "management/refusals.py": "errors, each of them answered in web/api/test_problems.py",
     "management/robot_rules.py": "two secrets at most, in web/api/operations/test_robots.py",
     "management/operations/robot_secrets.py": "whose robots, in web/api/operations/test_robots.py",
+    "management/operations/stored_secrets.py": "what is made and ended in web/api/operations/test_access_keys.py",
     "management/service.py": "the operations of web/api/test_blueprint.py",
     "management/views.py": "what web/api/test_openapi.py validates",
     "storage/changes.py": "errors of the changes in storage/test_store.py",
@@ -71,18 +72,18 @@ ELSEWHERE: dict[str, str] = {
     "web/pages/openid/site.py": "the site of every login in web/pages/openid/test_pages.py",
     "management/sign_in.py": "the logins of web/pages/test_login.py",
     "web/pages/account/secret_form.py": "the forms of web/pages/account/test_keys.py and test_robots.py",
+    "web/pages/account/secret_page.py": "the secrets in web/pages/account/test_keys.py and test_robots.py",
     "web/pages/blueprints.py": "the pages that web/pages/test_shell.py asks for",
     "web/pages/cookies.py": "the cookies in web/pages/test_shell.py and test_login.py",
-    "web/pages/errors.py": "the pages about errors in web/pages/test_shell.py",
     "web/pages/forms.py": "the forms in web/pages/test_shell.py",
     "web/pages/rendering/assets.py": "the style sheet in web/pages/test_shell.py",
-    "web/pages/site.py": "the site of every test of web/pages/",
     "web/pages/visits.py": "who is led where, in web/pages/test_shell.py",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
+    "policy/test_claim_spellings.py": "claims under their short names and paths, for the server and every tool",
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
     "cli/people/test_single_sign_on_page.py": "docs/single-sign-on.md: its settings, commands and texts",

@@ -1,7 +1,11 @@
-"""docs/github-actions.md and docs/gitlab-ci.md: their settings, policies, CI files and messages fit together."""
+"""docs/github-actions.md and docs/gitlab-ci.md: their settings, policies, CI files and messages fit together.
+
+These, and the policies of docs/kubernetes-workloads.md and docs/robots.md, fit into what `tokenserver init` makes.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -46,7 +50,7 @@ def configure(site: Path, page: str) -> Path:
     settings["authentication"][0]["workload"]["keys"] = {"file": "jwks.json"}
     settings |= {"issuer": "auth.example.com", "server": {"url": "https://auth.example.com"}, "policies": "policies"}
     settings |= {"registries": [{"service": "registry.example.com"}], "keys": "keys"}
-    (site / "policies" / "web.yaml").write_text(blocks(page, "yaml")[1])
+    (site / "policies" / "shop.yaml").write_text(blocks(page, "yaml")[1])
     path = site / "tokenserver.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
@@ -74,13 +78,35 @@ def test_the_policy(page: str, site: Path) -> None:
     assert all(preset.is_anchored(one["claims"]) for one in workloads.values())
 
 
+@pytest.mark.parametrize("page", [*PAGES, "kubernetes-workloads", "robots"])
+def test_after_init(page: str, tmp_path: Path) -> None:
+    """Somebody who tries this server follows the page in what `tokenserver init` has made."""
+    site = tmp_path / "site"
+    assert CliRunner().invoke(main, ["init", str(site)]).exit_code == 0
+    *sources, policy = blocks(page, "yaml")[: 1 if page == "robots" else 2]
+    for text in sources:
+        source = yaml.safe_load(text)["authentication"][0]
+        source["workload"]["keys"] = {"file": "jwks.json"}
+        (site / "jwks.json").write_bytes(key_set(jwk(private_key("RS256"), "k")))
+        config = (site / "tokenserver.yaml").read_text()
+        entry = "  - htpasswd: {file: users.htpasswd}\n"
+        assert config.count(entry) == 1
+        (site / "tokenserver.yaml").write_text(config.replace(entry, f"{entry}  - {json.dumps(source)}\n"))
+    file = site / "policies" / "page.yaml"
+    file.write_text(f"{policy}...\n")
+    file.chmod(0o644)
+    for command in (["check"], ["policy", "test"], ["policy", "lint"]):
+        result = CliRunner().invoke(main, [*command, "--config", str(site / "tokenserver.yaml")])
+        assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_ci_file(page: str) -> None:
     """It is YAML, it asks for the configured audience, and it pushes where the policy allows it."""
     text = blocks(page, "yaml")[2]
     assert isinstance(yaml.safe_load(text), dict)
     assert source_of(page)["audience"] in text
-    assert "registry.example.com/web/prod/site" in text
+    assert "registry.example.com/shop/prod/site" in text
     assert "--password-stdin" in text
 
 
@@ -88,7 +114,7 @@ def test_a_github_job(site: Path) -> None:
     """The page's own output, for a job in another environment; and a job that may release."""
     config = configure(site, "github-actions")
     ids = {"repository_owner_id": "65", "repository_id": "74"}
-    sub = "repo:octo-org/web:environment:"
+    sub = "repo:octo-org/shop:environment:"
     code, lines = examined(config, "github-actions", sub=f"{sub}staging", environment="staging", **ids)
     (shown,) = [one for one in blocks("github-actions", "") if "verified" in one]
     expected = [line.strip() for line in shown.splitlines()]
@@ -98,7 +124,24 @@ def test_a_github_job(site: Path) -> None:
     ] == expected
     code, lines = examined(config, "github-actions", sub=f"{sub}production", environment="production", **ids)
     assert code == 0
-    assert "workloads workload:web-release" in lines
+    assert "workloads workload:shop-release" in lines
+
+
+def test_a_pod(site: Path) -> None:
+    """The page's command, for the service account of its example and for another one."""
+    page = "kubernetes-workloads"
+    (command,) = [one for one in blocks(page, "sh") if "workload test" in one]
+    source = source_of(page)
+    assert f"--audience {source['audience']} | tokenserver workload test" in command
+    config = configure(site, page)
+    pod = {"namespace": "web", "serviceaccount": {"name": "puller"}}
+    code, lines = examined(config, page, sub="system:serviceaccount:web:puller", **{"kubernetes.io": pod})
+    assert code == 0
+    assert {"workloads workload:web-pods", "namespace = web", "kubernetes.io/namespace = web"} <= set(lines)
+    other = {**pod, "serviceaccount": {"name": "default"}}
+    code, lines = examined(config, page, sub="system:serviceaccount:web:default", **{"kubernetes.io": other})
+    assert code == 1
+    assert "not workload:web-pods: serviceaccount is default, not puller (shop.yaml:3)" in lines
 
 
 def test_a_gitlab_job(site: Path) -> None:
@@ -107,5 +150,5 @@ def test_a_gitlab_job(site: Path) -> None:
     claims = {"sub": "project_path:web/site:ref_type:tag:ref:v1", "project_id": "7", "ref_type": "tag"}
     code, lines = examined(config, "gitlab-ci", **claims, ref_protected="true")
     assert code == 0
-    assert any(line.startswith("pull,push web/prod/**") for line in lines)
+    assert any(line.startswith("pull,push shop/prod/**") for line in lines)
     assert examined(config, "gitlab-ci", **claims, ref_protected="false")[0] == 1

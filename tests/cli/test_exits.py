@@ -171,7 +171,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "site" / "policies" / "policy.yaml").write_text(POLICY)
     config = str(folder / "site" / "tokenserver.yaml")
     lines = Path(config).read_text().replace(":5001", f":{free_port()}")  # where nothing listens, for `health`
-    Path(config).write_text(f"{lines}access_keys: {{}}\n")
+    Path(config).write_text(lines)
     assert run(main, ["storage", "init", "--config", config]).exit_code == 0
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")

@@ -22,6 +22,7 @@ version: 1
 workloads:
   release: {from: github, claims: {repository_id: "74", environment: production}}
   branches: {from: github, claims: {repository_id: "74", ref: refs/heads/**}}
+  builder: {from: mesh, claims: {sub: spiffe://example.org/ns/web/sa/builder}}
 allow:
   - {id: release, to: ["workload:release"], repositories: ["web/**"], role: writer}
   - {id: dev, to: ["workload:branches"], repositories: ["dev/**"], actions: [pull], when: {from: [10.0.0.0/8]}}
@@ -36,6 +37,7 @@ registries: [{service: reg}, {service: second}]
 authentication:
   - workload: {name: github, preset: github_actions, issuer: "ISSUER", keys: {file: jwks.json}}
   - workload: {name: gitlab, preset: gitlab_ci, issuer: "ISSUER", audience: other, keys: {file: jwks.json}}
+  - workload: {name: mesh, preset: spiffe, trust_domain: example.org, keys: {file: jwks.json}}
 policies: policies
 keys: keys
 """
@@ -57,6 +59,14 @@ def signed(**more: Any) -> str:
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "repo:o/web", "iat": now - 5, "exp": now + 295}
     token = jwt({**claims, "repository_id": "74", **more}, algorithm="RS256")
+    canaries.know(token)
+    return token
+
+
+def svid(subject: str) -> str:
+    """A JWT-SVID without an issuer."""
+    now = int(time.time())
+    token = jwt({"aud": AUDIENCE, "sub": subject, "iat": now - 5, "exp": now + 295}, algorithm="RS256")
     canaries.know(token)
     return token
 
@@ -83,8 +93,8 @@ def test_a_workload_that_can_log_in(site: Path) -> None:
         "workloads workload:release",
         "not workload:branches: ref is missing, not refs/heads/** (root.yaml:4)",
         "may at reg:",
-        "pull web/** (release, root.yaml:6)",
-        "push web/**, except in part (release, root.yaml:6)",
+        "pull web/** (release, root.yaml:7)",
+        "push web/**, except in part (release, root.yaml:7)",
         "The workload can log in.",
     ]
     assert {"environment = production", "repository_id = 74"} <= set(lines)
@@ -96,13 +106,14 @@ def test_the_same_as_json(site: Path) -> None:
     found = json.loads(result.stdout)
     assert (result.exit_code, found["ok"], found["service"]) == (0, True, "second")
     assert [step["step"] for step in found["steps"]] == ["form", "issuer", "keys", "verified", "workloads"]
-    assert found["can"] == ["pull dev/** from 10.0.0.0/8 (dev, root.yaml:7)"]
+    assert found["can"] == ["pull dev/** from 10.0.0.0/8 (dev, root.yaml:8)"]
 
 
 @pytest.mark.parametrize(
     ("token", "step", "told", "advice"),
     [
         pytest.param(lambda: "eyJ.x", "form", "has not three parts", "as it is", id="no JWT"),
+        pytest.param(lambda: "tknr_x", "form", "has not three parts", "this is an access key", id="an access key"),
         pytest.param(lambda: signed(iss="https://x.example.com"), "issuer", "x.example.com", "github (", id="issuer"),
         pytest.param(lambda: signed(iss=None), "issuer", "has no iss", "configured: github", id="no issuer"),
         pytest.param(lambda: signed(aud="x"), "verified", "another audience", AUDIENCE, id="audience"),
@@ -113,6 +124,21 @@ def test_the_same_as_json(site: Path) -> None:
         pytest.param(lambda: signed()[:-8] + "AAAAAAAA", "verified", "signature", "as a whole", id="signature"),
         pytest.param(lambda: signed(sub=""), "verified", "sub", "token inspect", id="no subject"),
         pytest.param(lambda: signed(aud="other"), "workloads", "is refused", "declare a workload", id="second source"),
+        pytest.param(lambda: svid("web"), "issuer", "has no iss", "configured: github", id="nor a trust domain"),
+        pytest.param(
+            lambda: svid("spiffe://other.example/web"),
+            "issuer",
+            "no iss, and a sub of the trust domain spiffe://other.example",
+            "preset: spiffe, this trust_domain, and no issuer; configured: github",
+            id="another trust domain",
+        ),
+        pytest.param(
+            lambda: svid("spiffe://example.org/web/"),
+            "verified",
+            "no SPIFFE ID",
+            "compare sub with trust_domain of mesh, whose workloads are spiffe://example.org/…",
+            id="no SPIFFE ID",
+        ),
         pytest.param(signed, "workloads", "is refused", "declare a workload", id="not declared"),
     ],
 )
@@ -126,6 +152,15 @@ def test_a_step_that_fails(site: Path, token: Any, step: str, told: str, advice:
     text = run(site, token())
     assert text.exit_code == 1
     assert "to do: " in text.output
+
+
+def test_a_workload_of_a_trust_domain(site: Path) -> None:
+    """Without an issuer, its subject says where it is from."""
+    steps = json.loads(run(site, svid("spiffe://example.org/ns/web/sa/builder"), "--json").stdout)["steps"]
+    told = {step["step"]: step["told"] for step in steps}
+    found = "no iss, and a sub of the trust domain spiffe://example.org"
+    assert told["issuer"] == f"{found}: the source mesh (preset spiffe)"
+    assert told["workloads"] == "workload:builder"
 
 
 def test_what_it_nearly_is(site: Path) -> None:

@@ -235,21 +235,14 @@ def new_name(_numbers: Iterator[int]) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def watch(tokenserver: TokenServer) -> Watch:
-    """What comes over the wire from now on."""
-    return Watch(tokenserver)
-
-
-@pytest.fixture
 def scene(
     registry: Registry,
-    watch: Watch,
     image: Image,
     client_of: Callable[[type[Client]], Client],
     new_name: Callable[[str], str],
 ) -> Scene:
-    """All of the above around one registry, for each of the two."""
-    return Scene(registry, watch, image, client_of, new_name)
+    """All of the above around one registry: each of the two, or what a module's fixture `registry` says instead."""
+    return Scene(registry, Watch(registry.server), image, client_of, new_name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from email.message import Message
 from urllib.parse import quote
@@ -15,16 +15,13 @@ from harness.clients import Client, Crane, Docker, Dockerd, Oras, Podman, Regctl
 from harness.credential_helper import HelperOnMachine
 from harness.every_client import row
 from harness.faulty_token_server import faulty_token_server
-from harness.images import Image
 from harness.libraries import OrasPy
 from harness.machine import Machine
 from harness.misfits import Reply, answering
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
 from harness.waiting import until
-from harness.watch import Watch
-from harness.workload_issuer import WorkloadIssuer, workload_issuer
+from harness.workload_issuer import WorkloadIssuer, own_issuer
 
 SERVICE = "registry3.test"
 
@@ -43,11 +40,7 @@ allow:
 KINDS: tuple[type[Client], ...] = (Skopeo, Podman, Crane, Oras, Regctl, OrasPy)
 
 
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkloadIssuer]:
-    """The issuer of a CI system."""
-    with workload_issuer(tmp_path_factory.mktemp("issuer")) as running:
-        yield running
+issuer = own_issuer()
 
 
 @pytest.fixture(scope="module")
@@ -65,23 +58,7 @@ def server(issuer: WorkloadIssuer, setup: Setup, tmp_path_factory: pytest.TempPa
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 def logged_in(scene: Scene, **settings: object) -> tuple[HelperOnMachine, str]:

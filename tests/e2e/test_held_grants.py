@@ -32,18 +32,7 @@ def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield one
 
 
-@pytest.fixture(scope="module")
-def held(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry with `grant: held`."""
-    with registries.registry(tmp_path_factory.mktemp("held"), server, HELD, "distribution3") as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def asked(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry without."""
-    with registries.registry(tmp_path_factory.mktemp("asked"), server, ASKED, "distribution3") as registry:
-        yield registry
+held, asked = registries.own_registry(HELD), registries.own_registry(ASKED)
 
 
 def push_with_the_first_token(registry: Registry, image: Image, repository: str) -> int:

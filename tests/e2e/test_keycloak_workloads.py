@@ -73,11 +73,7 @@ allow:
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
+registry = registries.own_registry(SERVICE)
 
 
 def test_push(realm: Realm, registry: Registry, machine: Machine, image: Image) -> None:

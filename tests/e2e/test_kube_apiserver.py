@@ -19,15 +19,12 @@ import canaries
 import pytest
 import yaml
 from harness import registries, web
-from harness.clients import Client, Crane, Docker
-from harness.images import Image
+from harness.clients import Crane, Docker
 from harness.kube_apiserver import NODE, Cluster, SigningKeyFiles, cluster, reference, token_target
 from harness.processes import run
 from harness.programs import ROOT
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
-from harness.watch import Watch
 
 pytestmark = [pytest.mark.nightly, pytest.mark.real("kube-apiserver"), pytest.mark.real("etcd")]
 
@@ -100,23 +97,7 @@ def server(
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 def ask(server: TokenServer, token: str, scope: str = "repository:web/dev/site:pull,push") -> web.Answer:

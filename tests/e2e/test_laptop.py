@@ -7,22 +7,20 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import canaries
 import pytest
 from harness import registries
-from harness.clients import Client, Dockerd
+from harness.clients import Dockerd
 from harness.credential_helper import NAME, HelperOnMachine, TerminalOutput
-from harness.images import Image
 from harness.machine import Machine
 from harness.page_browser import PageBrowser
 from harness.programs import ROOT
 from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
-from harness.watch import Watch
 
 SERVICE, MIRROR = "registry3.test", "mirror.test"
 PAGE = (ROOT / "docs" / "laptop.md").read_text("utf-8")
@@ -49,18 +47,8 @@ def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def mirror(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Another one of the same token server."""
-    with registries.registry(tmp_path_factory.mktemp("mirror"), server, MIRROR, "distribution3") as running:
-        yield running
+registry = registries.own_registry(SERVICE)
+mirror = registries.own_registry(MIRROR)
 
 
 @dataclass(frozen=True)
@@ -85,18 +73,6 @@ class Person:
 def ann(server: TokenServer) -> Person:
     """Who may pull and push below web/."""
     return Person("ann", server)
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
 
 
 def known(helper: HelperOnMachine) -> dict[str, str]:

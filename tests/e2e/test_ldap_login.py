@@ -78,11 +78,7 @@ def server(
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that trusts the server."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, "registry2.test", "distribution2") as running:
-        yield running
+registry = registries.own_registry("registry2.test", "distribution2")
 
 
 def test_login_push_and_no_more(

@@ -6,7 +6,7 @@ Every client logs in with both, pushes what the policy gives, and is refused the
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,9 @@ from harness.clients import Client, Docker
 from harness.every_client import CLIENTS, row
 from harness.go_clients import CtrHosts
 from harness.helm import HELMS
-from harness.images import Image
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
-from harness.watch import Watch
-from harness.workload_issuer import WorkloadIssuer, workload_issuer
+from harness.workload_issuer import WorkloadIssuer, own_issuer
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key, hash_line
 from tokenserver.credentials import AccessKeyForm
@@ -56,11 +53,7 @@ tests:
 }
 
 
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkloadIssuer]:
-    """The issuer of a CI system."""
-    with workload_issuer(tmp_path_factory.mktemp("issuer")) as running:
-        yield running
+issuer = own_issuer()
 
 
 @pytest.fixture(scope="module")
@@ -74,23 +67,7 @@ def server(issuer: WorkloadIssuer, setup: Setup, tmp_path_factory: pytest.TempPa
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 def release(issuer: WorkloadIssuer) -> str:

@@ -151,6 +151,19 @@ def test_a_password_at_the_provider(site: Site) -> None:
     assert web.claims(denied.json()["token"])["access"] == []
 
 
+def test_the_doctor(site: Site) -> None:
+    """It finds nothing to fix at dex, which has no back-channel logout."""
+    command = site.server.command("doctor", "--json", "--config", site.server.config)
+    output = run(command, environment=site.server.environment, folder=site.server.folder)
+    found = [(one["check"], one["ok"]) for one in json.loads(output.stdout) if one["check"].startswith("provider")]
+    assert found == [
+        ("provider", True),
+        ("provider client", True),
+        ("provider login", True),
+        ("provider logout", None),
+    ]
+
+
 def test_an_answer_works_once(site: Site) -> None:
     """Nobody gets anywhere with an address from the history of a browser, not even the same browser."""
     browser = OpenIdBrowser()

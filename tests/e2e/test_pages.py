@@ -58,7 +58,7 @@ def visit(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_every_page_is_accessible(visit: dict[str, Any]) -> None:
     """axe finds nothing, light or dark, on a phone, a tablet and a desk; and no page is wider than its window."""
     assert (visit["violations"], visit["wide"]) == ([], [])
-    assert visit["examined"] == 6 * 19 + 2
+    assert visit["examined"] == 6 * 19 + 3
 
 
 @pytest.mark.real("page-visitor")
@@ -73,7 +73,7 @@ def test_every_page_is_small(visit: dict[str, Any]) -> None:
 @pytest.mark.real("chromium")
 def test_the_keyboard_is_enough(visit: dict[str, Any]) -> None:
     """From the login to a key, its end and the logout. A reload makes no second key, and the way back shows nothing."""
-    met = {name: value for name, value in visit["met"].items() if name != "change"}
+    met = {name: value for name, value in visit["met"].items() if name not in {"change", "forms"}}
     assert met.pop("key").startswith("tknp_")
     assert met == {
         "cookies": [{"name": "tokenserver", "httpOnly": True, "sameSite": "Lax"}],
@@ -81,6 +81,27 @@ def test_the_keyboard_is_enough(visit: dict[str, Any]) -> None:
         "ended": "The access key has ended. Nobody can use it any more.",
         "left": "/login",
         "back": "Log in",
+    }
+
+
+@pytest.mark.real("page-visitor")
+@pytest.mark.real("chromium")
+def test_every_form_is_sent_by_the_keyboard(visit: dict[str, Any]) -> None:
+    """In a browser that runs no script."""
+    assert visit["met"]["forms"] == {
+        "rename": "The access key has its new name.",
+        "replace": "Your new key",
+        "secret": "The new secret of ci",
+        "end secret": "The secret has ended. Nobody can use it any more.",
+        "end login": "The login has ended.",
+        "end others": "All other logins have ended.",
+        "access": "Answer",
+        "who can": "Who can pull web/app",
+        "question": "Did you start this login yourself, just now?",
+        "device": "You confirmed the login. Go back to your terminal: it goes on in a few seconds.",
+        "person": "ann",
+        "end key of somebody": "The access key has ended. Nobody can use it any more.",
+        "change": "What would happen",
     }
 
 

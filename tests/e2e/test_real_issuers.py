@@ -18,11 +18,8 @@ from harness import dex as dex_issuer
 from harness import registries, web
 from harness.clients import Client, Crane, Docker, Skopeo
 from harness.dex import Dex, dex
-from harness.images import Image
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
-from harness.watch import Watch
 from harness.workload_issuer import WorkloadIssuer, workload_issuer
 from workload_jwts import jwk, jwt, private_key
 
@@ -33,6 +30,7 @@ AUDIENCE = "tokenserver.test"
 TRUST_DOMAIN = "example.org"
 SPIFFE_ISSUER = "https://spire.example.org"
 BUILDER = "spiffe://example.org/ns/web/sa/builder"
+MESH_BUILDER = "spiffe://mesh.example/ns/web/sa/builder"
 CLIENTS = (AUDIENCE, "elsewhere")
 JOB = "project_path:my-group/my-project:ref_type:tag:ref:v1.0"
 
@@ -43,22 +41,28 @@ workloads:
   short-lived: {{from: short, claims: {{sub: {dex_issuer.subject("builder")}}}}}
   release: {{from: gitlab, claims: {{project_id: "20", ref_protected: "true"}}}}
   svid-builder: {{from: spiffe, claims: {{sub: {BUILDER}}}}}
+  mesh-builder: {{from: mesh, claims: {{sub: {MESH_BUILDER}}}}}
   svid-readers: {{from: spiffe, claims: {{sub: "spiffe://example.org/ns/*/sa/reader"}}}}
 allow:
   - {{id: keeper, to: ["user:keeper"], repositories: ["**"], role: maintainer}}
   - id: builders
-    to: ["workload:web-builder", "workload:short-lived", "workload:release", "workload:svid-builder"]
+    to:
+      - "workload:web-builder"
+      - "workload:short-lived"
+      - "workload:release"
+      - "workload:svid-builder"
+      - "workload:mesh-builder"
     repositories: ["web/**"]
     role: writer
   - {{id: readers, to: ["workload:svid-readers"], repositories: ["web/**"], role: reader}}
 """
 
 
-def spiffe_bundle() -> bytes:
+def spiffe_bundle(number: int = 0) -> bytes:
     """A SPIFFE bundle: a key for JWT-SVIDs, and one for X.509-SVIDs, which verifies no JWT (SPIFFE Trust Domain, 4)."""
     keys = [
         jwk(private_key("ES256", 1), "authority", use="x509-svid"),
-        jwk(private_key("ES256"), "jwt-authority", use="jwt-svid"),
+        jwk(private_key("ES256", number), "jwt-authority", use="jwt-svid"),
     ]
     return json.dumps({"keys": keys, "spiffe_sequence": 7, "spiffe_refresh_hint": 300}).encode()
 
@@ -68,6 +72,15 @@ def svid(subject: str = BUILDER, *, number: int = 0, key_id: str = "jwt-authorit
     now = int(time.time())
     said = {"iss": SPIFFE_ISSUER, "sub": subject, "aud": [AUDIENCE], "iat": now, "exp": now + 300, **claims}
     token = jwt(said, key=private_key("ES256", number), key_id=key_id)
+    canaries.know(token)
+    return token
+
+
+def mesh_svid(subject: str = MESH_BUILDER, *, number: int = 3, **claims: Any) -> str:
+    """A JWT-SVID of a trust domain whose JWT-SVIDs have no issuer."""
+    now = int(time.time())
+    said = {"sub": subject, "aud": [AUDIENCE], "iat": now, "exp": now + 300, **claims}
+    token = jwt(said, key=private_key("ES256", number), key_id="jwt-authority")
     canaries.know(token)
     return token
 
@@ -100,17 +113,20 @@ def issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuers]:
 
 @pytest.fixture(scope="module")
 def server(issuers: Issuers, setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
-    """A server that trusts them, and a trust domain of SPIFFE by its bundle."""
+    """A server that trusts them, and two trust domains of SPIFFE by their bundles, one of them without an issuer."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "bundle.json").write_bytes(spiffe_bundle())
+    (folder / "mesh.json").write_bytes(spiffe_bundle(3))
     common = {"preset": "none", "audience": AUDIENCE}
     gitlab = {"preset": "gitlab_ci", "issuer": issuers.gitlab.url, "audience": AUDIENCE}
     spiffe = {"preset": "spiffe", "issuer": SPIFFE_ISSUER, "trust_domain": TRUST_DOMAIN, "audience": AUDIENCE}
+    mesh = {"preset": "spiffe", "trust_domain": "mesh.example", "audience": AUDIENCE}
     sources = [
         {"workload": {"name": "dex", "issuer": issuers.dex.url, **common}},
         {"workload": {"name": "short", "issuer": issuers.short.url, "leeway": "0s", **common}},
         {"workload": {"name": "gitlab", **gitlab}},
         {"workload": {"name": "spiffe", "keys": {"file": "bundle.json"}, **spiffe}},
+        {"workload": {"name": "mesh", "keys": {"file": "mesh.json"}, **mesh}},
     ]
     settings = {"authentication": [{"htpasswd": {"file": "users.htpasswd"}}, *sources]}
     made = replace(setup, policies={"root.yaml": POLICIES}, services={SERVICE: "universal"}, settings=settings)
@@ -118,29 +134,14 @@ def server(issuers: Issuers, setup: Setup, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 BUILDERS: dict[str, tuple[Callable[[Issuers], str], str]] = {
     "dex": (lambda issuers: issuers.dex.id_token(AUDIENCE), f"workload:dex:{dex_issuer.subject('builder')}"),
     "gitlab": (lambda issuers: issuers.job(), f"workload:gitlab:{JOB}"),
     "spiffe": (lambda _: svid(), f"workload:spiffe:{BUILDER}"),
+    "mesh": (lambda _: mesh_svid(), f"workload:mesh:{MESH_BUILDER}"),
 }
 """How each issuer vouches for the builder, and who that is."""
 
@@ -206,7 +207,21 @@ REFUSED: dict[str, tuple[Callable[[Issuers], str], str]] = {
     "the trust domain itself": (lambda _: svid("spiffe://example.org"), "has a sub that is no SPIFFE ID"),
     "an SVID that is not declared": (lambda _: svid("spiffe://example.org/ns/web/sa/other"), "no declared workload"),
     "an SVID for somebody else": (lambda _: svid(aud=["spiffe://example.org/db"]), "is for another audience"),
-    "an SVID without iss": (lambda _: svid(iss=None), "has an iss that is no issuer of any workload source"),
+    "an SVID whose iss is null": (lambda _: svid(iss=None), "has an iss that is no issuer of any workload source"),
+    "without iss, of a trust domain with an issuer": (
+        lambda _: mesh_svid(BUILDER, number=0),
+        "has no iss, and a sub in a trust domain that no workload source without issuer has",
+    ),
+    "without iss, by the key of another trust domain": (lambda _: mesh_svid(number=0), "has a wrong signature"),
+    "without iss, no SPIFFE ID": (lambda _: mesh_svid("builder"), "has no iss, and no sub in a trust domain"),
+    "without iss, the trust domain itself": (
+        lambda _: mesh_svid("spiffe://mesh.example"),
+        "has a sub that is no SPIFFE ID of the trust domain",
+    ),
+    "with an iss, of a trust domain without one": (
+        lambda _: mesh_svid(iss=SPIFFE_ISSUER),
+        "has a wrong signature",
+    ),
     "an expired SVID": (
         lambda _: svid(iat=int(time.time()) - 600, exp=int(time.time()) - 300),
         "has expired",

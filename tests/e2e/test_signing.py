@@ -12,29 +12,21 @@ import pytest
 from harness.clients import Client
 from harness.compatibility import page
 from harness.cosign import OPERATIONS, VERSION, Cosign
-from harness.images import Image
 from harness.programs import ROOT
 from harness.registries import Registry
 from harness.scene import Scene
-from harness.watch import Watch
 
 real = [pytest.mark.nightly, pytest.mark.real("cosign")]
 REGISTRIES = ["distribution2.8", "distribution3.1", "zot1.4"]
 
 
 @pytest.fixture(params=REGISTRIES)
-def scene(
-    request: pytest.FixtureRequest,
-    registry_of: Callable[[str], Registry],
-    zot14: Callable[[], Registry],
-    client_of: Callable[[type[Client]], Client],
-    image: Image,
-    new_name: Callable[[str], str],
-) -> Scene:
-    """The scene at each registry, also at zot."""
+def registry(
+    request: pytest.FixtureRequest, registry_of: Callable[[str], Registry], zot14: Callable[[], Registry]
+) -> Registry:
+    """Each registry, also zot."""
     version = str(request.param)
-    registry = zot14() if version == "zot1.4" else registry_of(f"registry{version[len('distribution')]}.test")
-    return Scene(registry, Watch(registry.server), image, client_of, new_name)
+    return zot14() if version == "zot1.4" else registry_of(f"registry{version[len('distribution')]}.test")
 
 
 def stored(scene: Scene) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +20,11 @@ from harness.clients import Client, Ctr, Docker, Dockerd
 from harness.every_client import CLIENTS, row
 from harness.go_clients import CtrHosts
 from harness.helm import HELMS
-from harness.images import Image
 from harness.processes import run
-from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
 from harness.stored_tokens import STORED
 from harness.waiting import until
-from harness.watch import Watch
 
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import AccessKeyForm
@@ -66,23 +63,7 @@ def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield running
 
 
-@pytest.fixture(scope="module")
-def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution 3.1."""
-    with registries.registry(tmp_path_factory.mktemp("registry"), server, SERVICE, "distribution3") as running:
-        yield running
-
-
-@pytest.fixture
-def scene(
-    registry: Registry,
-    server: TokenServer,
-    image: Image,
-    client_of: Callable[[type[Client]], Client],
-    new_name: Callable[[str], str],
-) -> Scene:
-    """A registry that trusts this module's server."""
-    return Scene(registry, Watch(server), image, client_of, new_name)
+registry = registries.own_registry(SERVICE)
 
 
 def made(server: TokenServer, *arguments: str) -> str:

@@ -9,11 +9,9 @@ import pytest
 from harness import registries
 from harness.authority import Authority
 from harness.clients import Client, Crane, Ctr, Oras, Regctl, Skopeo
-from harness.images import Image
 from harness.registries import KEEPER, Registry
 from harness.scene import Scene
 from harness.server import Setup, serving
-from harness.watch import Watch
 
 ClientOf = Callable[[type[Client]], Client]
 NewName = Callable[[str], str]
@@ -44,9 +42,9 @@ def secured(
 
 
 @pytest.fixture
-def scene(secured: Secured, image: Image, client_of: ClientOf, new_name: NewName) -> Scene:
-    """The usual scene around the registry with TLS."""
-    return Scene(secured.registry, Watch(secured.registry.server), image, client_of, new_name)
+def registry(secured: Secured) -> Registry:
+    """The registry with TLS."""
+    return secured.registry
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stored_credentials import FULL
 
 from tokenserver.ceilings import Ceiling
 from tokenserver.errors import BackendUnavailable
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.management.actors import Actor
 from tokenserver.management.refusals import MayNotManage, ProofTooOld
-from tokenserver.management.rights import FRESH_SECONDS, may_manage, require_fresh, require_manager
+from tokenserver.management.rights import FRESH_SECONDS, may_manage, owns, require_fresh, require_manager
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
 
@@ -73,3 +74,17 @@ def test_a_source_that_does_not_answer_makes_no_secret() -> None:
     actor = Actor(Identity("ann", Kind.PASSWORD, "corp", stale=True), "r", None, None, authenticated=1000.0)
     with pytest.raises(BackendUnavailable):
         require_fresh(actor, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("identity", "is_own"),
+    [
+        pytest.param(Identity(FULL.owner, Kind.PASSWORD, FULL.source), True, id="its owner"),
+        pytest.param(Identity(FULL.owner, Kind.PASSWORD, "elsewhere"), False, id="the same name in another source"),
+        pytest.param(Identity("bob", Kind.PASSWORD, FULL.source), False, id="somebody else"),
+        pytest.param(Identity(TERRAFORM, Kind.ROBOT, FULL.source), False, id="a robot"),
+    ],
+)
+def test_whose_an_access_key_is(identity: Identity, is_own: bool) -> None:
+    """A person's, by name and source."""
+    assert owns(identity, FULL) is is_own

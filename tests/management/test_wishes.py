@@ -21,6 +21,7 @@ from tokenserver.management.wishes import (
     parse_reason,
     spell_duration,
     terms_of,
+    wished_end,
 )
 from tokenserver.patterns import parse_pattern
 
@@ -50,6 +51,15 @@ def test_a_wish_without_limits(settings: Settings) -> None:
     terms = terms_of(KeyWish(), settings, LIFETIMES, NOW)
     assert (terms.ceiling, terms.networks) == (None, ())
     assert terms.ends == int((NOW + LIFETIMES.usual).timestamp()) + 59
+
+
+def test_a_wish_about_the_end_alone() -> None:
+    """The same end as with other terms; a fault names the member that is wrong."""
+    assert wished_end(None, LIFETIMES, NOW) == int(end_of(None, LIFETIMES, NOW).timestamp())
+    assert wished_end(3600, LIFETIMES, NOW) == int(datetime(2026, 11, 29, 13, 1, tzinfo=UTC).timestamp())
+    with pytest.raises(InvalidWish) as refused:
+        wished_end(1, LIFETIMES, NOW)
+    assert [fault.field for fault in refused.value.faults] == ["lifetime"]
 
 
 def test_all_faults_of_a_wish(settings: Settings) -> None:

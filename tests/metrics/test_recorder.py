@@ -26,7 +26,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, Incomplete, Overloaded
 from tokenserver.exchange.observers import ObservedExchange, Observer
-from tokenserver.exchange.outcomes import OUTCOMES
+from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES
 from tokenserver.exchange.service import TokenService
 from tokenserver.identity import Identity, Kind
 from tokenserver.metrics.definitions import METHODS
@@ -551,6 +551,15 @@ def test_the_storage(measured: Measured) -> None:
     assert (later[age], later[refused], later["tokenserver_stored_credentials{form=key}"]) == (95.0, 2.0, 3.0)
     assert later[ends] == pytest.approx(60.0, abs=1.0)
     assert "tokenserver_credential_expires_seconds{form=robot}" not in later
+
+
+@pytest.mark.parametrize("step", DEVICE_STEPS)
+def test_logins_at_terminals(measured: Measured, step: str) -> None:
+    """Each step by its name, from the first one on."""
+    meter = measured.parts.meter
+    assert meter is not None
+    moved = measured.counted(lambda: meter.count_device_step(step))
+    assert moved == {f"tokenserver_device_logins_total{{step={step}}}": 1.0}
 
 
 def test_a_moved_clock_is_seen(measured: Measured) -> None:

@@ -57,6 +57,28 @@ def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
     assert issuers(database) == []
 
 
+def test_reads_of_one_moment(database: Database) -> None:
+    """Over one connection; another one's changes show afterwards, and so do own ones."""
+    with database.reading():
+        seen = [issuers(database)]
+        database.write(add("a"))
+        database.note(lambda connection: connection.execute(insert(jwks).values(issuer="b", document="", fetched=1)))
+        seen.append(issuers(database))
+        connections = {database.read(id) for _ in range(3)}
+    assert seen == [[], []]
+    assert len(connections) == 1
+    assert issuers(database) == ["a", "b"]
+
+
+def test_what_fails_while_reading(database: Database) -> None:
+    """The same error as without; and the next read works."""
+    with database.reading(), pytest.raises(StorageUnavailable):
+        database.read(lambda connection: connection.execute(text("select nothing from nowhere")))
+    with pytest.raises(StorageUnavailable), database.reading():
+        database.read(lambda connection: connection.execute(text("select nothing from nowhere")))
+    assert issuers(database) == []
+
+
 @pytest.mark.parametrize("how", ["read", "write", "note", "revision"])
 def test_errors_of_the_database_mean_that_it_cannot_tell(tmp_path: Path, how: str) -> None:
     """There are no tables here."""

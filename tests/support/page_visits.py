@@ -101,6 +101,12 @@ class Browser:
         form = page.form(action, text)
         return self.post(action, form.fields | fields)
 
+    def end(self, page: Page, action: str, text: str = "", /, **fields: str) -> Page:
+        """Fill in a form of a page that ends something, and say yes when asked."""
+        question = self.submit(page, action, text, **fields)
+        assert question.status == 200, question.text
+        return self.submit(question, action)
+
     def log_in(self, name: str = "ann", password: str | None = None) -> Page:
         """Log in at the login page; the answer to the form."""
         typed = PASSWORDS[name] if password is None else password

@@ -114,7 +114,7 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
         yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
     for workload in settings.workload_sources:
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
-        yield "workloads", f"{workload.name}: JWTs of {workload.issuer} for {audiences}; not contacted"
+        yield "workloads", f"{workload.name}: JWTs of {workload.issuer_name} for {audiences}; not contacted"
     for provider in settings.oidc_sources:
         redirect = provider.redirect_uri(settings.server.url)
         yield "provider", f"{provider.name} at {provider.issuer_url}; not contacted; its redirect URI: {redirect}"

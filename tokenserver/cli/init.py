@@ -75,6 +75,13 @@ keys: {keys}
 
 # What outlives a restart, such as access keys: an SQLite file, or postgresql://… for several servers.
 storage: {storage}
+
+# Keys that people make at {url}/account, to use in place of their password. The policies name administrators, who end
+# those of others.
+access_keys: {{}}
+
+# What docker keeps in place of the password, and what lets people log in by a browser from a terminal.
+refresh_tokens: {{}}
 """
 
 

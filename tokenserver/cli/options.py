@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn, ParamSpec, TypeVar
+from typing import IO, Any, NoReturn
 
 import click
 
-from tokenserver.cli.exits import WRONG_USE
+from tokenserver.cli.exits import NO, WRONG_USE
 from tokenserver.cli.terminal import echo
-from tokenserver.errors import LoadError, reported_faults, spell_more
+from tokenserver.errors import BackendUnavailable, LoadError, TokenserverError, reported_faults, spell_more
 from tokenserver.printable import shell_word
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 # A JWT (its header begins with `{`, so its text begins with `ey`), or a token server's JSON answer that holds one.
 _PASTED = re.compile(r"""\s*["']?(?:(?:Bearer\s+)?ey[\w-]*\.[\w-]*\.[\w-]*["']?\s*|\{.*)""", re.ASCII | re.DOTALL)
@@ -52,17 +49,27 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return option(command)
 
 
-def report_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Print a `LoadError` of the command as a list of faults, and exit with `WRONG_USE`."""
+@contextmanager
+def report_errors(*, outage: str | None = None, is_usage: bool = False) -> Iterator[None]:
+    """End a command where it fails, as a decorator: a `LoadError` as a list of faults, with `WRONG_USE`.
 
-    @wraps(command)
-    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return command(*args, **kwargs)
-        except LoadError as error:
-            exit_with_faults(error)
+    `outage` is the line for a `BackendUnavailable`, with `{backend}` and `{reason}` in it, and the exit code is `NO`;
+    None: it is like every other error of this program. Those are wrong use with `is_usage`, and raised without.
+    """
+    try:
+        yield
+    except LoadError as error:
+        exit_with_faults(error)
+    except TokenserverError as error:
+        if outage is not None and isinstance(error, BackendUnavailable):
+            exit_with(outage.format(backend=error.backend, reason=error.reason), NO)
+        if is_usage:
+            raise click.UsageError(str(error)) from error
+        raise
 
-    return wrapped
+
+report_faults = report_errors()
+"""A decorator: print a `LoadError` of the command as a list of faults, and exit with `WRONG_USE`."""
 
 
 def faults_as_json(error: LoadError) -> dict[str, Any]:

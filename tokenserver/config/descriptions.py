@@ -85,7 +85,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " anybody else is refused.",
         "algorithms": "The accepted values of `alg`; by default those of the preset.",
         "keys": "Where the keys of the issuer are, if not where its discovery document says.",
-        "trust_domain": "With `preset: spiffe`: the trust domain whose workloads are accepted.",
+        "trust_domain": "With `preset: spiffe`: the trust domain whose workloads are accepted. Without `issuer`, their"
+        " JWTs have no `iss`.",
         "ca_file": "The certificate authorities that the issuer's certificate is verified against, as a PEM file; by"
         " default those of the system.",
         "leeway": "By how much the clocks of the issuer and of this server may differ; at most 60 s.",

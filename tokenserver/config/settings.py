@@ -38,6 +38,7 @@ from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
+from tokenserver.policy.machines.claim_names import Aliases, SourceClaims
 
 __all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
 
@@ -237,9 +238,15 @@ class Settings(Section):
         return tuple(source.workload for source in self.authentication if source.workload is not None)
 
     @property
-    def workload_anchors(self) -> dict[str, frozenset[frozenset[str]]]:
-        """By workload source, the sets of claims one of which each of its declared workloads has to pin."""
-        return {source.name: source.kind.spelled_anchors for source in self.workload_sources}
+    def workload_claims(self) -> dict[str, SourceClaims]:
+        """What is known of the claims of each workload source."""
+        kinds = {source.name: source.kind for source in self.workload_sources}
+        return {name: SourceClaims(frozenset(kind.anchors), kind.aliases) for name, kind in kinds.items()}
+
+    @property
+    def claim_aliases(self) -> dict[str, Aliases]:
+        """By workload source, the short names of its claims -> their paths."""
+        return {source.name: source.kind.aliases for source in self.workload_sources}
 
     @property
     def workload_presets(self) -> dict[str, str]:

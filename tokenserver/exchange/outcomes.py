@@ -23,6 +23,9 @@ OUTCOMES = (
 )
 """All outcomes."""
 
+DEVICE_STEPS = ("asked", "approved", "denied", "given", "expired", "wrong_code")
+"""The steps of logins at a terminal, which are events of their own."""
+
 
 def outcome_of(error: BaseException) -> str:
     """The outcome of an exchange that ended with this error."""

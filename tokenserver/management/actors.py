@@ -1,4 +1,4 @@
-"""Actors: the authenticated clients that manage credentials, and what they are known by in audit events."""
+"""Actors: the authenticated clients that manage credentials, and how audit events identify them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every part of the management works with: settings, the snapshot of the moment, the storage, and the trail."""
+"""What every part of the management works with: settings, the current snapshot, the storage, and the audit trail."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ManagementContext:
 
     @property
     def owners(self) -> Owners:
-        """Where people are found."""
+        """The user sources, in which people are looked up."""
         owners = self.snapshot().owners
         assert owners is not None  # noqa: S101 - there is a storage, so there are owners
         return owners

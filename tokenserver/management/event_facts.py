@@ -1,4 +1,4 @@
-"""What an audit event of management says of a new secret: whose it is, what narrows it, and when it ends."""
+"""The facts of a new secret in an audit event of management: whose it is, what narrows it, and when it ends."""
 
 from __future__ import annotations
 

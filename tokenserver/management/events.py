@@ -1,4 +1,4 @@
-"""Audit events of management: each change has one before it is in force, and cannot be made without it."""
+"""Audit events of management: each change is written before it takes effect, and is not made if that fails."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ChangeRecorder:
         self.written.append(event)
 
     def failed(self, event: dict[str, Any], reason: str) -> None:
-        """Write that what an event says was not done after all, if that can be written."""
+        """Write that the change of an event was not made after all, if that can be written."""
         with suppress(AuditUnavailable):
             self._write({**event, "outcome": "failed", "problem": cut(reason)})
 

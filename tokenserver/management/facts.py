@@ -1,4 +1,4 @@
-"""Stored credentials as commands show them: their state, their limits in words, and their facts for `--json`."""
+"""Stored credentials as commands, pages and the API show them: their state, limits in words, and facts for JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ if TYPE_CHECKING:  # the storage takes a while to import, and is not needed with
     from tokenserver.storage.selection import Listed
 
 SOON = timedelta(days=14)
-"""What ends within this time is marked."""
+"""What ends within this time is marked as expiring soon."""
 
 ACTIVE, EXPIRES_SOON, EXPIRED, REVOKED, ALTERED = "active", "expires soon", "expired", "revoked", "altered"
-"""The states of secrets and keys. `expired` is also what was not used for too long; `altered` is a row that this
-server did not write like this, and never accepts."""
+"""The states of secrets and keys. `expired` includes what was unused for too long. `altered` is a row that is not
+what this server wrote, and is never accepted."""
+
+LIVE_STATES = frozenset({ACTIVE, EXPIRES_SOON})
+"""The states of what can be used."""
 
 EVERYTHING = "**"
 """The pattern of all repositories."""
@@ -41,7 +44,7 @@ def state_of(listed: Listed, now: datetime) -> str:
 
 def is_live(listed: Listed, now: datetime) -> bool:
     """Whether the credential can be used."""
-    return state_of(listed, now) in (ACTIVE, EXPIRES_SOON)
+    return state_of(listed, now) in LIVE_STATES
 
 
 def facts_of(listed: Listed, now: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Why management refuses something. The texts are safe to send back: they are about what the actor may know."""
+"""Why management refuses something. The texts can be sent to the actor: they reveal only what it may know."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from tokenserver.errors import InvalidRequest, RequestError
 
 
 class MayNotManage(RequestError):
-    """The actor, or the credential that it used, may not do this, whatever it is about."""
+    """The actor, or the credential that it used, may not do this, regardless of the target."""
 
 
 class ProofTooOld(MayNotManage):
-    """The login of the browser's session is too long ago for a new secret; logging in again helps."""
+    """The login is too old for making a secret; logging in again fixes this."""
 
     def __init__(self) -> None:
         super().__init__("the login is more than an hour ago; fix: log in again to make a secret")
 
 
 class NotFoundHere(RequestError):
-    """There is no such thing among those that the actor may know of."""
+    """Nothing that the actor may know of has this name or id."""
 
 
 class Conflict(RequestError):
-    """The change does not fit what is there, such as a third secret of a robot. The text says how to go on."""
+    """The change conflicts with what exists, such as a third secret of a robot. The text says how to fix it."""
 
 
 class WishFault(NamedTuple):

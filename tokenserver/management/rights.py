@@ -12,9 +12,10 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.refusals import MayNotManage, ProofTooOld
 from tokenserver.policy.administration import is_administrator
 from tokenserver.policy.model import PolicySet
+from tokenserver.storage.credential import StoredCredential
 
 FRESH_SECONDS = 3600.0
-"""How long ago a login may be for a new secret."""
+"""The maximum age of a login that may make a secret."""
 
 REFUSED_CREDENTIAL = "credential may not manage"
 
@@ -39,7 +40,7 @@ def require_manager(policies: PolicySet, actor: Actor) -> None:
 
 
 def require_fresh(actor: Actor, now: float) -> None:
-    """Check that the actor proved who it is a short time ago, by a source that answers.
+    """Check that the actor authenticated recently, and that its source confirmed it.
 
     Raises:
         ProofTooOld: the proof is too old for a new secret.
@@ -47,5 +48,15 @@ def require_fresh(actor: Actor, now: float) -> None:
     """
     if actor.identity.stale:
         raise BackendUnavailable(actor.identity.source, "does not confirm the actor now")
-    if now - actor.authenticated >= FRESH_SECONDS:
+    if not is_fresh(actor, now):
         raise ProofTooOld
+
+
+def is_fresh(actor: Actor, now: float) -> bool:
+    """Whether the actor authenticated recently enough to make a secret. `now` is in seconds since the epoch."""
+    return now - actor.authenticated < FRESH_SECONDS
+
+
+def owns(identity: Identity, credential: StoredCredential) -> bool:
+    """Whether an access key is this person's own; the same name in another user source is another person."""
+    return identity.sort is Sort.USER and (identity.subject, identity.source) == (credential.owner, credential.source)

@@ -1,7 +1,10 @@
-"""The management of stored credentials, for pages and the API: each operation with who may, and its audit event."""
+"""The management of stored credentials, for pages and the API: each operation checks rights and writes audit events."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
+from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import Secret
 from tokenserver.exchange.service import denials_of, ruling_for
 from tokenserver.identity import Kind
@@ -23,7 +26,7 @@ from tokenserver.storage.selection import Listed, Selection
 
 
 class Management:
-    """What actors may know and change. Who may, and what each may raise, say the parts that it is made of."""
+    """What actors may know and change. Its parts document the rights and errors of each operation."""
 
     def __init__(self, context: ManagementContext) -> None:
         self.context = context
@@ -33,9 +36,17 @@ class Management:
 
     @property
     def scope_limits(self) -> ScopeLimits:
-        """How much one explanation may be about."""
+        """How many scopes one explanation may cover."""
         limits = self.context.settings.limits
         return ScopeLimits(limits.scopes, limits.scope_bytes)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """In this context, all that is read from the storage goes over one connection.
+
+        Raises:
+            StorageUnavailable: the storage does not answer.
+        """
+        return self.context.store.database.reading()
 
     def whoami(self, actor: Actor) -> WhoAmI:
         """The actor as the server knows it, whatever credential it used.
@@ -63,6 +74,11 @@ class Management:
             is_administrator=is_administrator(policies, identity),
             may_manage=may_manage(policies, identity),
         )
+
+    @property
+    def access_key_settings(self) -> AccessKeySettings:
+        """See `AccessKeyManagement.settings`."""
+        return self._keys.settings
 
     def access_keys(self, actor: Actor, user: str | None = None) -> list[Listed]:
         """See `AccessKeyManagement.listed`."""
@@ -127,7 +143,7 @@ class Management:
         return self._logins.end_all(actor, subject, reason)
 
     def holders(self, actor: Actor) -> list[Holder]:
-        """Everybody who has access keys or logins, for administrators.
+        """All owners of access keys or logins, for administrators.
 
         Raises:
             MayNotManage: the actor is none.
@@ -148,7 +164,7 @@ class Management:
         return ExplainedRuling(ruling, denials_of(snapshot, ruling, actor.client, now()))
 
     def _end(self, actor: Actor) -> int | None:
-        """When what the actor used ends by itself."""
+        """When the credential or session that the actor used expires."""
         identity = actor.identity
         if actor.session is not None:
             return actor.session.ends

@@ -37,7 +37,7 @@ NO_PASSWORD = "this is an access key, not a password; log in with the password o
 
 
 class Visitor(NamedTuple):
-    """The browser of a request: its address, what it calls itself, and the id of the request."""
+    """The browser of a request: its address, its `User-Agent`, and the id of the request."""
 
     client: Address | None
     agent: str | None

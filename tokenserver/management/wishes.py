@@ -1,4 +1,4 @@
-"""Wishes for new secrets as they are typed, and the terms that they come to: the rules for limits and ends.
+"""Wishes for new secrets as they are typed, and the terms that result from them: the rules for limits and ends.
 
 Commands, pages and the API follow these rules alike.
 """
@@ -24,17 +24,17 @@ from tokenserver.policy.terms import REGISTRY_RESOURCES, TermError, parse_networ
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
 MAX_REASON = 200
-"""Characters of the reason for which an administrator changes what belongs to others."""
+"""The maximum length, in characters, of the reason that an administrator gives for changing what belongs to others."""
 
 MAX_ITEMS = 100
-"""Patterns, networks or registries of one wish."""
+"""The maximum number of patterns, networks or registries of one wish."""
 
 _ALL = parse_pattern(EVERYTHING)
 _WHOLE = (
     Bound((_ALL,), frozenset(ACTIONS)),
     *(Bound((parse_pattern(name),), frozenset({"*"}), "registry") for name in REGISTRY_RESOURCES),
 )
-"""What a ceiling bounds that limits the registries alone."""
+"""The bounds of a ceiling that limits only the registries."""
 
 _Term = TypeVar("_Term")
 
@@ -55,7 +55,7 @@ class KeyWish:
 
 
 class SecretLifetimes(NamedTuple):
-    """How long new secrets are valid: usually, and at most."""
+    """How long new secrets are valid: by default, and at most."""
 
     usual: timedelta
     most: timedelta
@@ -75,7 +75,7 @@ class InvalidTerm(TokenserverError):
 
 
 def terms_of(wish: KeyWish, settings: Settings, lifetimes: SecretLifetimes, now: datetime) -> KeyTerms:
-    """The terms that a wish comes to.
+    """The terms that result from a wish.
 
     Raises:
         InvalidWish: all that is wrong with it.
@@ -106,7 +106,7 @@ def ceiling_of(
 
 
 def end_of(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> datetime:
-    """The end of a secret that is made now and valid for so many seconds; None: as usual.
+    """The end of a secret that is made now and valid for `lifetime` seconds; None: for the default lifetime.
 
     Raises:
         InvalidTerm: it is valid for too long, or not long enough.
@@ -119,13 +119,25 @@ def end_of(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> d
     return end_after(timedelta(seconds=lifetime), now)
 
 
+def wished_end(lifetime: int | None, lifetimes: SecretLifetimes, now: datetime) -> int:
+    """As `end_of`, in seconds since the epoch, for a wish that has only a lifetime.
+
+    Raises:
+        InvalidWish: the lifetime is wrong.
+    """
+    try:
+        return int(end_of(lifetime, lifetimes, now).timestamp())
+    except InvalidTerm as error:
+        raise InvalidWish.of("lifetime", str(error)) from None
+
+
 def end_after(duration: timedelta, now: datetime) -> datetime:
-    """The end of what is made now and valid for so long; it falls on a whole minute, not before."""
+    """The end of what is made now and valid for `duration`, rounded up to a whole minute."""
     return (now + duration).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def spell_duration(duration: timedelta) -> str:
-    """A duration as configurations have it, in the largest unit that fits."""
+    """A duration in the form of configuration files, in the largest unit that fits."""
     seconds = int(duration.total_seconds())
     units = {"d": 86400, "h": 3600, "m": 60}
     return next((f"{seconds // size}{unit}" for unit, size in units.items() if seconds % size == 0), f"{seconds}s")
@@ -184,7 +196,7 @@ def parse_service(settings: Settings, name: str) -> str:
 
 
 def parse_reason(text: str | None) -> str:
-    """The reason for which an administrator changes what belongs to others.
+    """The reason that an administrator gives for changing what belongs to others.
 
     Raises:
         InvalidWish: it is missing, or no short text.

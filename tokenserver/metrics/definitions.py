@@ -7,7 +7,7 @@ from itertools import product
 from typing import NamedTuple
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.exchange.outcomes import OUTCOMES
+from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES
 
 METHODS = ("GET", "POST")
 
@@ -146,6 +146,9 @@ class Layout:
             "stored_credentials_refused",
             "Stored credentials that were refused because their seal is wrong or they are unreadable, by worker.",
         )
+        self.device_logins = self._table(
+            "device_logins", "Logins of programs at a terminal, by the step that was done.", step=DEVICE_STEPS
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -156,6 +159,7 @@ class Layout:
             self.reloads,
             self.reload_failures,
             self.refused_credentials,
+            self.device_logins,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(
@@ -206,12 +210,12 @@ class Layout:
         )
         self.issuer_keys = self._table(
             "issuer_keys_age_seconds",
-            "Seconds since the keys of this workload source's issuer were last fetched; the longest of all workers.",
+            "Seconds since the keys of this source's issuer or provider were last fetched; the longest of all workers.",
             source=issuers,
         )
         self.issuer_failures = self._table(
             "issuer_keys_failing",
-            "Workers whose last attempt to fetch the keys of this workload source's issuer failed, or has not ended.",
+            "Workers whose last attempt to fetch the keys of this source's issuer or provider failed, or is not over.",
             source=issuers,
         )
         self.clock_jump = self._table(

@@ -133,6 +133,12 @@ class Meter:
                 self._places.put(ruling, places)
         self._count(places.exchange.get(request.method), places.source, places.outcome, seconds)
 
+    def count_device_step(self, step: str) -> None:
+        """Count a step of a login at a terminal, one of `DEVICE_STEPS`."""
+        cell = self._layout.device_logins[(step,)]
+        with self._lock:
+            self._row[cell] += 1
+
     def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)

@@ -172,7 +172,7 @@ def _watched_policies(
         services=frozenset(registry.service for registry in settings.registries),
         marked=kind in marked,
         namespaces=settings.namespaces,
-        workload_sources=settings.workload_anchors,
+        workload_sources=settings.workload_claims,
     )
 
 

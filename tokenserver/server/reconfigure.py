@@ -81,14 +81,14 @@ def definitions(settings: Settings) -> dict[tuple[str, str], object]:
     for keys in settings.key_sets():
         verifiers = [(registry.service, registry.compat, registry.algorithm) for registry in keys.registries]
         found["keys", str(KeyFolder(keys.folder).path)] = verifiers
-    beside = (services, settings.namespaces, settings.workload_anchors)
+    beside = (services, settings.namespaces, settings.workload_claims)
     found["policies", ""] = (settings.policies, *beside)
     if settings.shadow_policies is not None:
         found["shadow_policies", ""] = (
             settings.shadow_policies,
             services,
             settings.namespaces,
-            settings.workload_anchors,
+            settings.workload_claims,
         )
     return found
 

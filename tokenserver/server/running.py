@@ -67,7 +67,11 @@ class RunningServer:
             return None
         # The end of a refresh token would be wrong after a jump of the clock.
         return self.stored.device_logins(
-            self.settings, snapshot=self.live.snapshot, now=time.time, is_blocked=lambda: self.clock.jump() is not None
+            self.settings,
+            snapshot=self.live.snapshot,
+            now=time.time,
+            is_blocked=lambda: self.clock.jump() is not None,
+            count=(lambda _: None) if self.meter is None else self.meter.count_device_step,
         )
 
     def watch(self) -> threading.Event:

@@ -49,7 +49,7 @@ def configured_policies(settings: Settings, now: datetime) -> PolicySet:
         services=frozenset(registry.service for registry in settings.registries),
         now=now,
         namespaces=settings.namespaces,
-        workload_sources=settings.workload_anchors,
+        workload_sources=settings.workload_claims,
     )
 
 

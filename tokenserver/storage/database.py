@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, select, update
@@ -22,6 +24,10 @@ CHANNEL = "tokenserver"
 T = TypeVar("T")
 
 
+_shared: ContextVar[tuple[Database, Connection] | None] = ContextVar("shared", default=None)
+"""What `Database.reading` has opened."""
+
+
 class Database:
     """Reads and writes by short transactions. Safe for concurrent use by threads, and after a fork."""
 
@@ -35,13 +41,33 @@ class Database:
         Raises:
             StorageUnavailable: the database does not answer.
         """
+        database, connection = _shared.get() or (None, None)
+        if connection is None or database is not self:
+            with self.reading():
+                return self.read(work)
+        try:
+            return work(connection)
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """In this context, all that is read goes over one connection. For work that waits for nothing else.
+
+        Raises:
+            StorageUnavailable: as `read`.
+        """
         try:
             with (
                 ending_within(SECONDS),
                 self.engine.connect().execution_options(**{READS: True}) as connection,
                 connection.begin(),
             ):
-                return work(connection)
+                token = _shared.set((self, connection))
+                try:
+                    yield
+                finally:
+                    _shared.reset(token)
         except SQLAlchemyError as error:
             raise unavailable(error) from error
 

@@ -1,4 +1,4 @@
-"""Digests and seals of stored credentials, by keys that the database does not know.
+"""Digests and seals of rows, by keys that the database does not know.
 
 The digest finds out whether a key is the stored one. The seal finds out whether the row is what this server wrote, so
 that writing to the database is not enough to make or to widen a credential.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Mapping
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.credentials import Secret
@@ -35,10 +36,17 @@ def is_sealed(seal_key: bytes, row: CredentialRow) -> bool:
 
 
 def _seal(seal_key: bytes, row: CredentialRow) -> bytes:
-    """The HMAC-SHA256 of all columns that the seal covers, by name and type."""
     values = row._asdict()
-    content = {name: _value(values[name]) for name in SEALED}
-    return hmac.digest(seal_key, json.dumps(content, sort_keys=True).encode(), "sha256")
+    return seal_of(seal_key, {name: values[name] for name in SEALED})
+
+
+def seal_of(seal_key: bytes, values: Mapping[str, object], *, purpose: str = "") -> bytes:
+    """The HMAC-SHA256 of columns, by name and type: text, bytes, whole numbers or None.
+
+    `purpose` says what the rows are, so that no row is genuine as one of another table; it is empty for credentials.
+    """
+    content = json.dumps({name: _value(value) for name, value in values.items()}, sort_keys=True)
+    return hmac.digest(seal_key, f"{purpose}\0{content}".encode() if purpose else content.encode(), "sha256")
 
 
 def _value(value: object) -> object:

@@ -11,6 +11,11 @@ from tokenserver.identity import Claims, Sort
 from tokenserver.storage.credential import SORT_LETTERS, CredentialRow, StoredCredential, UnreadableCredential, opened
 from tokenserver.storage.tables import credentials
 
+PERSONAL = frozenset({AccessKeyForm.PERSONAL})
+ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
+"""The `forms` of a `Selection`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -27,16 +32,17 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A credential as lists show it. `ended` is None while it is active; it may have expired all the same.
+    """A credential as lists show it; without more, one that was just made.
 
+    `ended` is None while it is active; it may have expired all the same.
     `is_genuine`: the row is what this server wrote. Another one is never accepted.
     """
 
     credential: StoredCredential
-    use: Use | None
-    ended: int | None
-    ended_by: str | None
-    reason: str | None
+    use: Use | None = None
+    ended: int | None = None
+    ended_by: str | None = None
+    reason: str | None = None
     is_genuine: bool = True
 
 

@@ -64,6 +64,14 @@ class _Made(NamedTuple):
     credential: StoredCredential
 
 
+_LISTED = (
+    select(*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
+    .select_from(credentials.outerjoin(uses))
+    .order_by(credentials.c.created.desc(), credentials.c.id)
+)
+"""The rows of `listed`: credentials with their uses."""
+
+
 class CredentialStore:
     """The stored credentials of a server. `now` gives seconds since the epoch, `random` random bytes by number.
 
@@ -222,11 +230,8 @@ class CredentialStore:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        joined = credentials.outerjoin(uses)
-        columns = (*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
-        statement = select(*columns).select_from(joined).where(selection.where)
-        ordered = statement.order_by(credentials.c.created.desc(), credentials.c.id)
-        rows = self.database.read(lambda connection: connection.execute(ordered).all())
+        statement = _LISTED.where(selection.where)
+        rows = self.database.read(lambda connection: connection.execute(statement).all())
         found = [self._listed(tuple(row)) for row in rows]
         return [one for one in found if one is not None and selection.has(one.credential)]
 

@@ -20,7 +20,7 @@ from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
 from tokenserver.web.oauth.device import DEVICE_PATH
 from tokenserver.web.oauth.revocation import REVOKE_PATH
-from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages
+from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages, PagesForPeople, is_browser
 from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
@@ -191,12 +191,11 @@ def create_app(
     *,
     prefix: str = "",
     cors: AllowedOrigins | None = None,
-    extend: Callable[[Flask], Callable[[bool], Response]] | None = None,
+    extend: Callable[[Flask], PagesForPeople] | None = None,
 ) -> Flask:
     """The WSGI application; for `prefix` and `cors` see `TokenFront`.
 
-    `extend` adds the pages for people, which `GuardedPages` guards then, and returns what browsers get at `/` by
-    whether the server is ready.
+    `extend` adds the pages for people, which `GuardedPages` guards then.
     """
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
@@ -214,10 +213,9 @@ def create_app(
         # Links are relative, so the page depends on whether its own address ends with a slash.
         base = f"{request.environ.get(ASKED_PATH, '/').rpartition('/')[2]}/".removeprefix("/")
         is_ready = all(problem is None for problem in pages.readiness().values())
-        # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
-        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-            if home is not None:
-                return home(is_ready)
+        if is_browser():
+            if people is not None:
+                return people.home(is_ready)
             response = Response(as_html(is_ready=is_ready, base=base))
             response.headers.update(HTML_HEADERS)
             return response
@@ -263,6 +261,8 @@ def create_app(
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
+        if people is not None and is_browser():
+            return people.failed(error)
         status = error.code or 500
         problem = Problem(status, _CODES.get(status, "UNSUPPORTED"), "invalid_request", error.name.lower())
         response = Response(problem.body(oauth=request.method == "POST"), status=status)
@@ -271,9 +271,9 @@ def create_app(
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
-    home, guarded = None, None
+    people, guarded = None, None
     if extend is not None:
-        home = extend(app)
+        people = extend(app)
         guarded = GuardedPages(app.wsgi_app, _first_segments(app), prefix=prefix)
     app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded)  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app

@@ -12,7 +12,7 @@ from workload_jwts import jwt, private_key
 from tokenserver.authn.oidc.logout import BackChannelLogout
 from tokenserver.authn.oidc.logout_token import EVENT, MAX_AGE
 from tokenserver.credentials import Secret
-from tokenserver.errors import InvalidCredentials
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
 
 
 class Ends:
@@ -22,9 +22,8 @@ class Ends:
         self.world = world
         self.ended: list[tuple[Any, ...]] = []
         self.seen: set[tuple[str, str]] = set()
-        self.logout = BackChannelLogout(
-            is_new=self._is_new, end_session=self._session, end_logins=self._logins, now=world.clock
-        )
+        self.is_down = False
+        self.logout = BackChannelLogout(seen=self, end_session=self._session, end_logins=self._logins, now=world.clock)
 
     def token(self, *, header: dict[str, Any] | None = None, **claims: Any) -> Secret:
         """A logout token with these claims more (None: left out)."""
@@ -36,7 +35,12 @@ class Ends:
         """What the endpoint does."""
         self.logout.end(self.world.source, self.logout.read(self.world.source, token))
 
-    def _is_new(self, issuer: str, jti: str, ends: int, /) -> bool:
+    def is_known(self, issuer: str, jti: str, /) -> bool:
+        """See `SeenTokens`."""
+        return (issuer, jti) in self.seen
+
+    def is_new(self, issuer: str, jti: str, ends: int, /) -> bool:
+        """See `SeenTokens`."""
         assert ends > NOW
         is_new = (issuer, jti) not in self.seen
         self.seen.add((issuer, jti))
@@ -46,6 +50,8 @@ class Ends:
         self.ended.append((source, sid))
 
     def _logins(self, source: str, subject: str, _reason: str, /, *, sessions: bool = True) -> None:
+        if self.is_down:
+            raise BackendUnavailable("storage", "down")
         self.ended.append((source, subject, sessions))
 
 
@@ -77,6 +83,18 @@ def test_a_token_is_accepted_once(ends: Ends) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         ends.end(ends.token(sub="1-ann", sid="s1"))
     assert caught.value.reason == "the logout token was used before"
+
+
+def test_a_logout_that_failed_can_be_repeated(ends: Ends) -> None:
+    """The provider sends the same token again after a 503; a refusal would leave the person logged in."""
+    ends.is_down = True
+    with pytest.raises(BackendUnavailable):
+        ends.end(ends.token(sub="1-ann"))
+    ends.is_down = False
+    ends.end(ends.token(sub="1-ann"))
+    assert ends.ended == [("sso", "ann", True)]
+    with pytest.raises(InvalidCredentials):
+        ends.end(ends.token(sub="1-ann"))
 
 
 @pytest.mark.parametrize(

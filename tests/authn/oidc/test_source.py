@@ -8,6 +8,8 @@ import pytest
 from openid_world import OpenIdWorld, Users
 
 from tokenserver.authn.oidc.refusals import RefusedLogin
+from tokenserver.authn.oidc.token_answer import ProviderTokens
+from tokenserver.credentials import Secret
 from tokenserver.errors import AccountEnded, BackendUnavailable, InvalidCredentials, LoginTooOld
 from tokenserver.identity import Identity, Kind
 
@@ -154,6 +156,31 @@ class TestRecheck:
             assert source.find("ann") == found
             assert len(world.fake.forms) == 1 + number
 
+    def test_a_provider_that_gives_no_refresh_token(self, world: OpenIdWorld, caplog: pytest.LogCaptureFixture) -> None:
+        """The log says once that nobody is asked again; `login_valid` is the end.
+
+        See docs/design/threats.md#threat-203.
+        """
+        source = world.make(recheck=HOUR)
+        world.fake.answer = {"refresh_token": None}
+        for _ in range(2):
+            world.log_in(source)
+        (line,) = [record.getMessage() for record in caplog.records if record.name == "tokenserver.oidc"]
+        assert line.startswith("sso: recheck has no effect, because the provider gave no refresh token")
+        world.clock.now += 2 * HOUR
+        assert source.find("ann") is not None
+        assert len(world.fake.forms) == 2
+        world.clock.now += 11 * HOUR
+        with pytest.raises(LoginTooOld):
+            source.find("ann")
+
+    def test_no_warning(self, world: OpenIdWorld, caplog: pytest.LogCaptureFixture) -> None:
+        """With a refresh token, or without `recheck`, there is nothing to say."""
+        world.log_in(world.make(recheck=HOUR))
+        world.fake.answer = {"refresh_token": None}
+        world.log_in(world.make())
+        assert [record for record in caplog.records if record.name == "tokenserver.oidc"] == []
+
     def test_a_person_who_is_gone(self, world: OpenIdWorld) -> None:
         """All that was made ends, and the next login is a new beginning."""
         source = world.make(recheck=HOUR)
@@ -210,6 +237,49 @@ class TestRecheck:
         world.fake.person["preferred_username"] = "anna"
         with pytest.raises(InvalidCredentials, match="user name"):
             source.find("ann")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"preferred_username": "anna"}, id="another name"),
+            pytest.param({"hasgroups": True}, id="groups left out"),
+            pytest.param({"groups": "web"}, id="groups that are no list"),
+        ],
+    )
+    def test_a_person_who_is_refused_stays_so(self, world: OpenIdWorld, change: dict[str, Any]) -> None:
+        """Until the next login, after which what was made before works again; not just for one request."""
+        source = world.make(recheck=HOUR)
+        before = world.log_in(source).identity
+        person = dict(world.fake.person)
+        world.fake.person.update(change)
+        world.clock.now += HOUR
+        world.fake.now = world.clock.now
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                source.find("ann")
+            world.clock.now += 61
+        world.fake.person.clear()
+        world.fake.person.update(person)
+        world.fake.now = world.clock.now
+        assert world.log_in(source).identity.proof == before.proof
+        assert source.find("ann") is not None
+
+    def test_a_name_that_is_freed_meanwhile(self, world: OpenIdWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The person is gone, which is no error of the server."""
+        source = world.make(recheck=HOUR)
+        world.log_in(source)
+        world.clock.now += HOUR
+        world.fake.now = world.clock.now
+        refresh = source.client.refresh
+
+        def refreshed(token: Secret) -> ProviderTokens:
+            world.people.unpin("sso", "ann")
+            return refresh(token)
+
+        monkeypatch.setattr(source.client, "refresh", refreshed)
+        with pytest.raises(AccountEnded):
+            source.find("ann")
+        assert source.find("ann") is None
 
     def test_another_process_asks(self, world: OpenIdWorld) -> None:
         """Two that ask together would end the session at providers that replace the refresh token."""

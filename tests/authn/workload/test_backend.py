@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from workload_jwts import AUDIENCE, CLAIMS, ISSUER, NOW, jwk, jwt, key_set, private_key
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.key_sets import IssuerKey, read_key_set
-from tokenserver.authn.workload.presets import PRESETS
+from tokenserver.authn.workload.presets import PRESETS, issuer_of_trust_domain
 from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
 from tokenserver.credentials import Secret
 from tokenserver.errors import InvalidCredentials
@@ -57,7 +59,7 @@ def test_one_source() -> None:
     one = source("ci", keys)
     assert (one.name, outcome(one, jwt())) == ("ci", "ci")
     asked = keys.asked
-    for issuer in (OTHER, f"{ISSUER}/", ISSUER.upper(), 7, None):
+    for issuer in (OTHER, f"{ISSUER}/", ISSUER.upper(), "", 7, None):
         assert outcome(one, jwt({**CLAIMS, "iss": issuer})) == (
             "the JWT has an iss that is no issuer of any workload source"
         )
@@ -108,6 +110,111 @@ def test_sources_that_cannot_be_told_apart() -> None:
     with pytest.raises(ValueError, match="a and b have the same issuer and audience"):
         WorkloadSources([one, other])
     assert WorkloadSources([one, source("b", Keys(), OTHER, "y")]).issuers == {ISSUER, OTHER}
+
+
+def trust_domain(name: str, keys: Keys, domain: str, issuer: str = "", *audiences: str) -> WorkloadSource:
+    """The source of a trust domain, by default without an issuer."""
+    preset = PRESETS["spiffe"]
+    trusted = TrustedIssuer(
+        name,
+        issuer or issuer_of_trust_domain(domain),
+        frozenset(audiences or [AUDIENCE]),
+        preset,
+        frozenset(preset.algorithms),
+        domain,
+        max_age=3600,
+    )
+    return WorkloadSource(trusted, keys, now=lambda: NOW)
+
+
+UNKNOWN = "the JWT has an iss that is no issuer of any workload source"
+NO_DOMAIN = "the JWT has no iss, and a sub in a trust domain that no workload source without issuer has"
+
+
+@pytest.mark.parametrize(
+    ("claims", "number", "answer"),
+    [
+        pytest.param({"sub": "spiffe://example.org/web"}, 0, "a", id="the first domain"),
+        pytest.param({"sub": "spiffe://other.example/web"}, 1, "b", id="the second domain"),
+        pytest.param({"sub": "spiffe://other.example/web"}, 0, "the JWT has a wrong signature", id="by the first"),
+        pytest.param({"sub": "spiffe://third.example/web"}, 0, NO_DOMAIN, id="a domain that only has an issuer"),
+        pytest.param({"sub": "spiffe://fourth.example/web"}, 0, NO_DOMAIN, id="an unknown domain"),
+        pytest.param({"sub": "repo:o/web"}, 0, "the JWT has no iss, and no sub in a trust domain", id="no SPIFFE ID"),
+        pytest.param(
+            {"sub": "spiffe://example.org"},
+            0,
+            "the JWT has a sub that is no SPIFFE ID of the trust domain",
+            id="the domain itself",
+        ),
+        pytest.param({"sub": "spiffe://third.example/web", "iss": OTHER}, 2, "c", id="with an issuer"),
+        pytest.param({"sub": "spiffe://example.org/web", "iss": ISSUER}, 0, UNKNOWN, id="an issuer where none is"),
+        pytest.param({"sub": "spiffe://example.org/web", "iss": None}, 0, UNKNOWN, id="null is an issuer"),
+        pytest.param(
+            {"sub": "spiffe://example.org/web", "iss": OTHER},
+            2,
+            "the JWT has a sub that is no SPIFFE ID of the trust domain",
+            id="another's issuer",
+        ),
+        pytest.param(
+            {"sub": "spiffe://other.example/web", "iss": "spiffe://example.org"},
+            0,
+            "the JWT has a sub that is no SPIFFE ID of the trust domain",
+            id="a trust domain as issuer",
+        ),
+    ],
+)
+def test_trust_domains_without_an_issuer(claims: dict[str, Any], number: int, answer: str) -> None:
+    """The subject leads to one source, whose keys and trust domain have to be right.
+
+    A source with an issuer is not reached by a subject, nor one without by an `iss`: docs/design/threats.md#threat-227
+    """
+    sources = WorkloadSources(
+        [
+            trust_domain("a", Keys(0), "example.org"),
+            trust_domain("b", Keys(1), "other.example"),
+            trust_domain("c", Keys(2), "third.example", OTHER),
+        ]
+    )
+    said = {name: value for name, value in CLAIMS.items() if name != "iss"} | claims
+    assert outcome(sources, jwt(said, key=private_key("ES256", number))) == answer
+
+
+def test_one_trust_domain_for_two_sources() -> None:
+    """They need different audiences, as two sources of one issuer do."""
+    keys = Keys()
+    one = trust_domain("a", keys, "example.org", "", "x")
+    assert WorkloadSources([one, trust_domain("b", keys, "example.org", "", "y")]).issuers == {"spiffe://example.org"}
+    with pytest.raises(ValueError, match="a and b have the same issuer and audience"):
+        WorkloadSources([one, trust_domain("b", keys, "example.org", "", "x", "y")])
+
+
+@given(
+    st.sampled_from([None, ISSUER, OTHER, "spiffe://example.org", ""]),
+    st.sampled_from(["spiffe://example.org/web", "spiffe://other.example/web", "spiffe://example.org", "repo:o/web"]),
+    st.integers(0, 3),
+)
+def test_a_source_vouches_for_its_own(issuer: str | None, subject: str, number: int) -> None:
+    """Whatever a JWT says: the source that vouches for it has its key, and its issuer or its trust domain."""
+    sources = WorkloadSources(
+        [
+            trust_domain("a", Keys(0), "example.org"),
+            trust_domain("b", Keys(1), "other.example"),
+            source("c", Keys(2), ISSUER),
+            source("d", Keys(3), OTHER),
+        ]
+    )
+    said = {name: value for name, value in CLAIMS.items() if name != "iss"} | {"sub": subject}
+    said |= {} if issuer is None else {"iss": issuer}
+    found = outcome(sources, jwt(said, key=private_key("ES256", number)))
+    own = {"a": ("spiffe://example.org/", None, 0), "b": ("spiffe://other.example/", None, 1)}
+    if found in own:
+        beginning, _, key = own[found]
+        assert (subject.startswith(beginning), number) == (True, key)
+        assert issuer in (None, beginning.rstrip("/"))
+    elif found in ("c", "d"):
+        assert (issuer, number) == ((ISSUER, 2) if found == "c" else (OTHER, 3))
+    else:
+        assert found.startswith("the JWT has ")
 
 
 def test_the_identity_is_of_now() -> None:

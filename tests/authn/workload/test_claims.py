@@ -16,7 +16,6 @@ from tokenserver.authn.workload.claims import (
     MAX_VALUES,
     as_pairs,
     flatten,
-    with_aliases,
 )
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.authn.workload.presets import NO_ALIASES, PRESETS
@@ -124,28 +123,6 @@ def test_limits() -> None:
 def test_pairs() -> None:
     """As an identity has them: each value of a claim by itself."""
     assert as_pairs({"a": ("x", "y"), "b/c": ("z",)}) == {("a", "x"), ("a", "y"), ("b/c", "z")}
-
-
-ALIASES = {"namespace": "kubernetes.io/namespace", "pod": "kubernetes.io/pod/name"}
-
-
-@pytest.mark.parametrize(
-    ("claims", "more"),
-    [
-        pytest.param({("sub", "x")}, set(), id="neither"),
-        pytest.param({("namespace", "web")}, {("kubernetes.io/namespace", "web")}, id="by alias"),
-        pytest.param({("kubernetes.io/namespace", "web")}, {("namespace", "web")}, id="by path"),
-        pytest.param(
-            {("namespace", "a"), ("kubernetes.io/namespace", "b")},
-            {("namespace", "b"), ("kubernetes.io/namespace", "a")},
-            id="both",
-        ),
-    ],
-)
-def test_written_claims(claims: set[tuple[str, str]], more: set[tuple[str, str]]) -> None:
-    """Alias and path are the same claim."""
-    assert with_aliases(frozenset(claims), ALIASES) == claims | more
-    assert with_aliases(frozenset(claims), NO_ALIASES) == claims
 
 
 JSON = st.recursive(

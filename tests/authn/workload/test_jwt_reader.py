@@ -64,6 +64,8 @@ def test_headers_that_are_read(header: dict[str, Any]) -> None:
     assert (found.algorithm, found.key_id) == (header["alg"], None)
 
 
+SVID = "spiffe://example.org/ns/web"
+
 TWICE = '{"iss": "a", "iss": "b"}'
 DEEPER = '{"a":' + "[" * 2000 + "]" * 2000 + "}"
 DEEP = '{"a":' * 16 + "{}" + "}" * 16
@@ -145,6 +147,11 @@ def test_sixteen_levels() -> None:
         pytest.param(unsigned(signature="?"), ISSUER, id="no signature"),
         pytest.param(unsigned(payload={"sub": "x"}), "", id="no issuer"),
         pytest.param(unsigned(payload={"iss": 1}), "", id="an issuer that is no text"),
+        pytest.param(unsigned(payload={"sub": SVID}), "spiffe://example.org", id="no issuer, of a trust domain"),
+        pytest.param(unsigned(payload={"sub": SVID, "iss": ISSUER}), ISSUER, id="an issuer and a trust domain"),
+        pytest.param(unsigned(payload={"sub": SVID, "iss": None}), "", id="null and a trust domain"),
+        pytest.param(unsigned(payload={"sub": SVID, "iss": ""}), "", id="an empty issuer and a trust domain"),
+        pytest.param(unsigned(payload={"sub": [SVID]}), "", id="no issuer, several trust domains"),
         pytest.param("", None, id="nothing"),
         pytest.param("correct horse", None, id="a password"),
         pytest.param("eyJhbGciOiJIUzI1NiJ9", None, id="no dots"),

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
-from tokenserver.authn.workload.presets import PRESETS, is_spiffe_id, is_trust_domain
+from tokenserver.authn.workload.presets import (
+    PRESETS,
+    is_spiffe_id,
+    is_trust_domain,
+    issuer_of_svid,
+    issuer_of_trust_domain,
+)
 
 
 def test_every_preset_can_be_used() -> None:
@@ -101,3 +107,28 @@ def test_trust_domains(text: str, is_one: bool) -> None:
 def test_spiffe_ids(text: str, is_one: bool) -> None:
     """Of this trust domain, and with a path in its only spelling."""
     assert is_spiffe_id(text, "example.org") is is_one
+
+
+@pytest.mark.parametrize(
+    ("subject", "issuer"),
+    [
+        pytest.param("spiffe://example.org/ns/web/sa/puller", "spiffe://example.org", id="a workload"),
+        pytest.param("spiffe://example.org", "spiffe://example.org", id="the trust domain alone"),
+        pytest.param("spiffe://example.org//web", "spiffe://example.org", id="no SPIFFE ID, of its trust domain"),
+        pytest.param("spiffe://example.org.evil.example/web", "spiffe://example.org.evil.example", id="longer"),
+        pytest.param("spiffe://EXAMPLE.org/web", "", id="domain in upper case"),
+        pytest.param("SPIFFE://example.org/web", "", id="scheme in upper case"),
+        pytest.param("spiffe://example.org:443/web", "", id="a port"),
+        pytest.param("spiffe://user@example.org/web", "", id="a user"),
+        pytest.param("spiffe:///web", "", id="no trust domain"),
+        pytest.param("https://example.org/web", "", id="a URL"),
+        pytest.param("repo:octo-org/web", "", id="a job of GitHub"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_the_issuer_of_a_subject(subject: str, issuer: str) -> None:
+    """A subject stands for the issuer of its trust domain, and only of that (docs/design/threats.md#threat-227)."""
+    assert issuer_of_svid(subject) == issuer
+    for trust_domain in ("example.org", "evil.example"):
+        if is_spiffe_id(subject, trust_domain):
+            assert issuer == issuer_of_trust_domain(trust_domain)

@@ -233,6 +233,17 @@ def test_spiffe(subject: str, problem: str) -> None:
     assert reason({**CLAIMS, "sub": subject}, preset=PRESETS["spiffe"], trust_domain="example.org") == problem
 
 
+def test_only_a_trust_domain_needs_no_issuer() -> None:
+    """JWT-SVID, section 3: `iss` may be missing. Everywhere else it may not, whatever the subject looks like.
+
+    docs/design/threats.md#threat-227
+    """
+    claims = {**without("iss"), "sub": "spiffe://example.org/ns/web"}
+    assert reason(claims, preset=PRESETS["spiffe"], trust_domain="example.org") == ""
+    for preset in PRESETS.values():
+        assert reason(claims, preset=preset) == "has no iss"
+
+
 def test_no_keys_is_no_answer() -> None:
     """Where nobody can tell, nothing is said about the JWT."""
 

@@ -38,8 +38,9 @@ def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(main, ["users", "set", "ann"], input="twelve chars").exit_code == 0
     config = Path("tokenserver.yaml")
     (settings,) = blocks("access-keys.md", "yaml")
-    assert settings.splitlines()[0] in config.read_text()  # `init` has written it already
-    config.write_text(f"{config.read_text()}{settings.partition(chr(10))[2]}refresh_tokens: {{}}\n")
+    storage, keys = settings.splitlines()
+    assert storage in config.read_text()  # `init` has written it already, and the section with its defaults
+    config.write_text(config.read_text().replace("access_keys: {}", keys))
     Path("policies/web.yaml").write_text(blocks("robots.md", "yaml")[0] + "...\n")
 
 

@@ -24,6 +24,7 @@ FIRST = """
 ready at  http://localhost:5001
 user      admin
 password  secret-of-the-first-start    (not shown again)
+pages     http://localhost:5001/    (log in there: access keys, logins, what you may do and why)
 policies  policies/    (changes are live within two seconds)
 stop      Ctrl-C
 

@@ -113,7 +113,18 @@ def test_what_is_possible(changes: dict[str, Any]) -> None:
         pytest.param(
             {"trust_domain": "example.org"}, "has no effect with preset github_actions", id="a useless domain"
         ),
+        pytest.param({"issuer": None}, "is missing; preset github_actions has none by default", id="no issuer"),
         pytest.param({"preset": "spiffe"}, "is missing; preset spiffe accepts", id="no trust domain"),
+        pytest.param(
+            {"preset": "spiffe", "issuer": None, "keys": {"file": "bundle.json"}},
+            "is missing; preset spiffe accepts",
+            id="neither issuer nor trust domain",
+        ),
+        pytest.param(
+            {"preset": "spiffe", "issuer": None, "trust_domain": "example.org"},
+            "only an issuer has a discovery document",
+            id="no issuer and no keys",
+        ),
         pytest.param(
             {"preset": "spiffe", "trust_domain": "spiffe://a"}, "must be a trust domain", id="a URL as domain"
         ),
@@ -146,6 +157,24 @@ def whole(*sources: dict[str, Any]) -> Settings:
             "keys": {"folder": "keys"},
         }
     )
+
+
+@pytest.mark.parametrize("keys", [{"file": "bundle.json"}, {"url": "https://spire.example.org/bundle"}])
+def test_a_trust_domain_without_an_issuer(keys: dict[str, str]) -> None:
+    """Its own ID stands for the issuer."""
+    found = settings(preset="spiffe", issuer=None, trust_domain="example.org", keys=keys)
+    assert (found.issuer, found.issuer_name, found.trusted(URL).issuer) == (None, *["spiffe://example.org"] * 2)
+
+
+def test_two_trust_domains() -> None:
+    """They are told apart by name, and two sources of one by their audiences."""
+    one = {"name": "a", "preset": "spiffe", "trust_domain": "example.org", "keys": {"file": "bundle.json"}}
+    assert len(whole({"workload": one}, {"workload": {**one, "name": "b", "trust_domain": "b"}}).workload_sources) == 2
+    assert len(whole({"workload": one}, {"workload": {**one, "name": "b", "audience": "b"}}).workload_sources) == 2
+    for issuer in (None, "spiffe://example.org"):
+        same = {**one, "name": "b", **({} if issuer is None else {"issuer": issuer})}
+        with pytest.raises(ValidationError, match="issuer and an audience of a"):
+            whole({"workload": one}, {"workload": same})
 
 
 def test_sources_of_users_and_workloads() -> None:

@@ -61,7 +61,7 @@ def test_issuers(keys: Reply, expected: list[tuple[str, bool | None]], tmp_path:
         issuer.serve(b"")
         issuer.replies["/keys"] = keys
         settings = installed(tmp_path, issuer.url)
-        policies = load_policies(settings.policies, now=datetime.now(UTC), workload_sources=settings.workload_anchors)
+        policies = load_policies(settings.policies, now=datetime.now(UTC), workload_sources=settings.workload_claims)
         found = examine_issuers(settings, "c.yaml", policies)
     assert [(one.check, one.ok) for one in found] == expected
     assert found[-1].message.startswith("other: no policy file declares a workload of it")

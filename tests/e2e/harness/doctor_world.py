@@ -103,7 +103,9 @@ def world(folder: Path, setup: Setup) -> Iterator[World]:
     people = {name: setup.people[name] for name in PEOPLE}
     (folder / "server").mkdir()
     (folder / "files").mkdir()
-    made = replace(setup, people=people, services={}, settings={"registries": REGISTRIES})
+    made = replace(
+        setup, people=people, services={}, settings={"registries": REGISTRIES, "storage": "state/tokenserver.db"}
+    )
     server = TokenServer(folder / "server", made)
     strangers = _strangers(folder / "files", server)
     elsewhere = folder / "server" / "elsewhere.yaml"

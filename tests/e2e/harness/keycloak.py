@@ -57,7 +57,7 @@ class Keycloak:
 
     def set_up(self) -> None:
         """Create the realm."""
-        self._manage("POST", "/admin/realms", {"realm": REALM, "enabled": True, "sslRequired": "none"})
+        self.manage("POST", "/admin/realms", {"realm": REALM, "enabled": True, "sslRequired": "none"})
 
     def add_client(self, name: str, *, audience: str | None = None, has_full_scope: bool = True) -> str:
         """Create a client with a service account, and give the `sub` of its tokens.
@@ -79,15 +79,16 @@ class Keycloak:
             "fullScopeAllowed": has_full_scope,
             "protocolMappers": [] if audience is None else [mapper],
         }
-        self._manage("POST", _CLIENTS, client)
-        (made,) = self._manage("GET", f"{_CLIENTS}?clientId={name}")
-        return str(self._manage("GET", f"{_CLIENTS}/{made['id']}/service-account-user")["id"])
+        self.manage("POST", _CLIENTS, client)
+        (made,) = self.manage("GET", f"{_CLIENTS}?clientId={name}")
+        return str(self.manage("GET", f"{_CLIENTS}/{made['id']}/service-account-user")["id"])
 
     def access_token(self, client: str) -> str:
         """An access token of a client's service account (client credentials)."""
-        return self._token(REALM, grant_type="client_credentials", client_id=client, client_secret=self._secret)
+        return self.token(REALM, grant_type="client_credentials", client_id=client, client_secret=self._secret)
 
-    def _token(self, realm: str, **fields: str) -> str:
+    def token(self, realm: str, **fields: str) -> str:
+        """The access token for a form at the token endpoint of a realm."""
         target = f"/realms/{realm}/protocol/openid-connect/token"
         answer = web.request(self.port, "POST", target, headers=web.FORM, body=web.form(**fields))
         assert answer.status == 200, answer
@@ -95,10 +96,10 @@ class Keycloak:
         canaries.know(token)
         return token
 
-    def _manage(self, method: str, target: str, content: Mapping[str, Any] | None = None) -> Any:
+    def manage(self, method: str, target: str, content: Mapping[str, Any] | None = None) -> Any:
         """One request of the administrator to the admin REST API."""
         password = {"username": "administrator", "password": self._administrator}
-        bearer = self._token("master", grant_type="password", client_id="admin-cli", **password)
+        bearer = self.token("master", grant_type="password", client_id="admin-cli", **password)
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         body = None if content is None else json.dumps(content).encode()
         answer = web.request(self.port, method, target, headers=headers, body=body)

@@ -17,31 +17,39 @@ _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
 
 class PageBrowser:
-    """One browser of one person, whose proxy says that it is at `address`."""
+    """One browser of one person, whose proxy says that it is at `address`.
 
-    def __init__(self, server: TokenServer, address: str | None = None) -> None:
+    `port`: of a proxy, instead of the server's own. `prefix`: the path of the server's public URL.
+    """
+
+    def __init__(
+        self, server: TokenServer, address: str | None = None, *, port: int | None = None, prefix: str = ""
+    ) -> None:
         self._server = server
+        self._port = server.port if port is None else port
+        self._prefix = prefix
         self._headers = {"Accept": "text/html"} | ({} if address is None else {"X-Forwarded-For": address})
         self._cookies: dict[str, str] = {}
 
     def get(self, target: str) -> web.Answer:
         """The page at this target."""
-        return self._kept(self._server.request("GET", target, headers=self._sent()))
+        return self._kept(web.request(self._port, "GET", target, headers=self._sent()))
 
     def submit(self, page: web.Answer, target: str, **fields: str) -> web.Answer:
         """Send the form of the page that leads to `target`, with its hidden fields."""
-        form = re.search(rf'<form method="post" action="{target}">(.*?)</form>', page.body.decode(), re.DOTALL)
+        form = re.search(rf'<form [^>]*action="{target}">(.*?)</form>', page.body.decode(), re.DOTALL)
         assert form is not None, page
         hidden = {name: html.unescape(value) for name, value in _HIDDEN.findall(form[1])}
         body = urlencode(hidden | fields).encode()
-        return self._kept(self._server.request("POST", target, headers={**self._sent(), **web.FORM}, body=body))
+        return self._kept(web.request(self._port, "POST", target, headers={**self._sent(), **web.FORM}, body=body))
 
     def log_in(self, name: str, target: str = "/account") -> web.Answer:
         """Log in, as the page at `target` asks for; that page afterwards."""
         asked = self.get(target)
         assert asked.status == 303, asked
         password = self._server.people[name]
-        done = self.submit(self.get(str(asked.header("location"))), "/login", username=name, password=password)
+        login = self.get(str(asked.header("location")))
+        done = self.submit(login, f"{self._prefix}/login", username=name, password=password)
         assert done.status == 303, done
         return self.get(str(done.header("location")))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 import yaml
 
 from harness import web
@@ -143,3 +144,17 @@ def registry(
     daemon = Daemon(f"registry-{service}", [program, *arguments, config], environment=environment, folder=folder)
     with running(daemon, lambda: answers(port)):
         yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None, authority=tls)
+
+
+def own_registry(service: str, generation: str = "distribution3") -> Any:
+    """A fixture for a module with a server of its own, its fixture `server`: a registry that trusts that server.
+
+    The conftest's `scene` is around it where the module calls it `registry`.
+    """
+
+    @pytest.fixture(scope="module")
+    def started(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+        with registry(tmp_path_factory.mktemp("registry"), server, service, generation) as made:
+            yield made
+
+    return started

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import canaries
+import pytest
 
 from harness import web
 from harness.processes import Daemon, answers, free_port, plain_environment, running
@@ -54,3 +55,14 @@ def workload_issuer(folder: Path) -> Iterator[WorkloadIssuer]:
     daemon = Daemon("workload-issuer", [program, str(port)], environment=plain_environment(folder), folder=folder)
     with running(daemon, lambda: answers(port)):
         yield WorkloadIssuer(port)
+
+
+def own_issuer() -> Any:
+    """A fixture for a module whose server trusts one issuer: that of a CI system."""
+
+    @pytest.fixture(scope="module")
+    def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkloadIssuer]:
+        with workload_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
+            yield issuer
+
+    return started

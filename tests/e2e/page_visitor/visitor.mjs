@@ -28,12 +28,13 @@ async function examine(page, name) {
   found.examined += 1;
 }
 
-// Moves the focus by the tabulator key until it is on an element with this text or name.
+// Moves the focus by the tabulator key until it is on an element with this text or name, or with one that begins so if
+// a * is at its end.
 async function tabTo(page, wanted) {
   for (let step = 0; step < 60; step += 1) {
     const here = await page.evaluate(
       "(document.activeElement.innerText || document.activeElement.name || '').trim()");
-    if (here === wanted) return;
+    if (here === wanted || (wanted.endsWith("*") && here.startsWith(wanted.slice(0, -1)))) return;
     await page.keyboard.press("Tab");
   }
   throw new Error(`the tabulator key never gets to ${wanted} on ${page.url()}`);
@@ -51,6 +52,70 @@ async function logIn(page) {
   await tabTo(page, "password");
   await page.keyboard.type(password);
   await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+}
+
+async function type(page, field, text) {
+  await tabTo(page, field);
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type(text);
+}
+
+// Fills in and sends each form; what the pages say then, by what was done.
+async function everyForm(page) {
+  const met = {};
+  const told = async (name, place = "[role=status]") => { met[name] = (await page.innerText(place)).trim(); };
+  await page.goto(`${base}/account/keys/new`);
+  await type(page, "name", "second");
+  await activate(page, "Make a key");
+  await page.goto(`${base}/account`);
+  await activate(page, "second");
+  await type(page, "name", "third");
+  await activate(page, "Rename");
+  await told("rename");
+  await activate(page, "third");
+  await activate(page, "Replace this key");
+  await told("replace", "h1");
+  await page.goto(`${base}/robots/ci`);
+  await type(page, "name", "runner");
+  await activate(page, "Make a secret");
+  await told("secret", "h1");
+  await page.goto(`${base}/robots/ci`);
+  await activate(page, "End runner");
+  await activate(page, "Yes, end it");
+  await told("end secret");
+  await page.goto(`${base}/account`);
+  await activate(page, "End *");
+  await activate(page, "Yes, end it");
+  await told("end login");
+  await activate(page, "End all other logins");
+  await activate(page, "Yes, end it");
+  await told("end others");
+  for (const [path, name] of [["access", "access"], ["admin/who-can", "who can"]]) {
+    await page.goto(`${base}/${path}`);
+    await type(page, "repository", "web/app");
+    await activate(page, "Ask");
+    await told(name, "#answer");
+  }
+  await page.goto(`${base}/device`);
+  await type(page, "user_code", await askForCode());
+  await activate(page, "Go on");
+  await told("question", "h1");
+  await activate(page, "Yes, I started it: confirm");
+  await told("device");
+  await page.goto(`${base}/admin`);
+  await type(page, "user", user);
+  await activate(page, "Show");
+  await told("person", "h1");
+  await type(page, "reason", "lost");
+  await activate(page, "End *");
+  await activate(page, "Yes, end it");
+  await told("end key of somebody");
+  await page.goto(`${base}/admin/policies?file=root.yaml`);
+  await tabTo(page, "text.0");
+  await page.keyboard.type("# by the keyboard\n");
+  await activate(page, "Examine");
+  await told("change", "#result");
+  return met;
 }
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
@@ -84,9 +149,7 @@ for (const colorScheme of ["light", "dark"]) {
     await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Examine" }).click()]);
     await look("admin-policies-examined");
     found.met.change = await page.innerText("main");
-    const asked = await (await fetch(`${base}/device/code`,
-      { method: "POST", body: new URLSearchParams({ client_id: "tokenserver-helper" }) })).json();
-    await page.goto(`${base}/device?user_code=${asked.user_code}`);
+    await page.goto(`${base}/device?user_code=${await askForCode()}`);
     await look("device-confirm");
     await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Deny" }).click()]);
     await look("device-done");
@@ -96,7 +159,14 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
-const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+async function askForCode() {
+  const asked = await fetch(`${base}/device/code`,
+    { method: "POST", body: new URLSearchParams({ client_id: "tokenserver-helper" }) });
+  return (await asked.json()).user_code;
+}
+
+// From here on by the keyboard alone, and without any script of a page.
+const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, javaScriptEnabled: false });
 const page = await context.newPage();
 await logIn(page);
 found.met.cookies = (await context.cookies()).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite }));
@@ -114,7 +184,11 @@ await page.goto(`${base}/account`);
 await activate(page, "by the keyboard");
 await examine(page, "key");
 await activate(page, "End this key");
+await examine(page, "ending");
+await activate(page, "Yes, end it");
 found.met.ended = (await page.innerText("[role=status]")).trim();
+found.met.forms = await everyForm(page);
+await page.goto(`${base}/account`);
 await activate(page, "Log out");
 found.met.left = new URL(page.url()).pathname;
 await page.goBack();

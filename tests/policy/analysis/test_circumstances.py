@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from network_strategies import networks
 from policy_folders import NOW
 
-from tokenserver.identity import Kind
+from tokenserver.identity import PEOPLE, Kind
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE, UNKNOWN, Cell, Circumstances
 from tokenserver.policy.budget import TooComplex
@@ -64,6 +64,37 @@ def test_each_network_has_a_client_of_its_own(found: list[Network]) -> None:
                 reach = max(reach, end)
             assert reach == int(network.broadcast_address)
     assert clients[None] is None
+
+
+def kinds_of_cells(*asked: set[Kind]) -> dict[Kind, tuple[Kind, ...]]:
+    """What is tried of all kinds, where rules ask for these kinds."""
+    everyone = principals_of([parse_principal("everyone")])
+    rules = [
+        Rule.of("r", Effect.ALLOW, everyone, [parse_pattern("a")], {"pull"}, condition=Condition(kinds=frozenset(one)))
+        for one in asked
+    ]
+    return dict(Circumstances.of(rules, Kind, NOW).kinds)
+
+
+def test_kinds_of_people_that_no_rule_tells_apart() -> None:
+    """One of them is tried for all; machines and anonymous clients differ from people without a condition."""
+    others = {kind: (kind,) for kind in Kind if kind not in PEOPLE}
+    people = tuple(kind for kind in Kind if kind in PEOPLE)
+    assert people == (Kind.PASSWORD, Kind.OIDC, Kind.KEY)
+    assert kinds_of_cells() == {**others, Kind.PASSWORD: people}
+    assert kinds_of_cells(set(), set(people)) == {**others, Kind.PASSWORD: people}
+    assert kinds_of_cells({Kind.KEY}) == {**others, Kind.PASSWORD: (Kind.PASSWORD, Kind.OIDC), Kind.KEY: (Kind.KEY,)}
+    assert kinds_of_cells({Kind.KEY, Kind.OIDC}, {Kind.OIDC, Kind.PASSWORD}) == {kind: (kind,) for kind in Kind}
+    everyone = principals_of([parse_principal("everyone")])
+    rule = Rule.of(
+        "r", Effect.ALLOW, everyone, [parse_pattern("a")], {"pull"}, condition=Condition(kinds=frozenset({Kind.KEY}))
+    )
+    circumstances = Circumstances.of([rule], people, NOW)
+    found = [
+        circumstances.merged({cell: cell for cell in circumstances.cells() if cell.kind is kind})
+        for kind in circumstances.kinds
+    ]
+    assert [facts for ((facts, _, _),) in found] == [{"kind": [Kind.OIDC, Kind.PASSWORD]}, {"kind": [Kind.KEY]}]
 
 
 SINCE = datetime(2020, 1, 1, tzinfo=UTC)

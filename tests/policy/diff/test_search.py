@@ -37,8 +37,8 @@ def tree(*rules: Rule) -> PolicySet:
 def test_circumstances_that_no_rule_on_a_name_distinguishes_are_searched_once() -> None:
     """Thirty rules with a network and an end of their own make 1,000 circumstances, of which few matter on any name.
 
-    Steps are the same on every machine. A search for each circumstance of each name takes 86,000 steps for each of the
-    three kinds of credential that people have.
+    Steps are the same on every machine. A search for each circumstance of each name takes 86,000 steps for each kind of
+    credential that people have, which no rule tells apart.
     """
     others = [
         rule(
@@ -57,7 +57,7 @@ def test_circumstances_that_no_rule_on_a_name_distinguishes_are_searched_once() 
     found = diff(tree(*others, frozen), tree(*others, frozen, added), NOW, budget)
     assert [sorted(map(str, row.who)) for row in found.gains] == [["group:release", "user:ann"]]
     assert found.losses == ()
-    assert whole - budget.left < 37_500
+    assert whole - budget.left < 20_000
 
 
 def test_a_client_with_more_groups_than_another_is_not_listed_although_its_name_is_found_first() -> None:

@@ -14,14 +14,20 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.loading.loader import PolicyLoader, compile_policies, load_policies
 from tokenserver.policy.loading.machines import WorkloadSources
+from tokenserver.policy.machines.claim_names import SourceClaims
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
 from tokenserver.policy.terms import parse_request
 
 SOURCES: WorkloadSources = {
-    "github": frozenset(frozenset({name}) for name in ("repository_id", "repository_owner_id", "repository")),
-    "cluster": frozenset({frozenset({"namespace", "serviceaccount"})}),
-    "open": frozenset(),
+    "github": SourceClaims(
+        frozenset(frozenset({name}) for name in ("repository_id", "repository_owner_id", "repository"))
+    ),
+    "cluster": SourceClaims(
+        frozenset({frozenset({"namespace", "serviceaccount"})}),
+        {"namespace": "kubernetes.io/namespace", "serviceaccount": "kubernetes.io/serviceaccount/name"},
+    ),
+    "open": SourceClaims(frozenset()),
 }
 RULE = 'allow:\n  - {id: r, to: [authenticated], repositories: ["base/**"], role: reader}\n'
 HASH = "sha256:" + "0a" * 32
@@ -142,7 +148,7 @@ def test_a_source_without_anchors_accepts_nothing(tmp_path: Path) -> None:
     """Empty is nothing: neither an empty list of anchors nor an empty anchor pins anything."""
     (found,) = faults(tmp_path, root(workload("open", "sub: x")))
     assert found.startswith(f"{ANYBODY} open")
-    assert faults(tmp_path, root(workload("open", "sub: x")), {"open": frozenset({frozenset()})}) != []
+    assert faults(tmp_path, root(workload("open", "sub: x")), {"open": SourceClaims(frozenset({frozenset()}))}) != []
 
 
 def test_no_sources(tmp_path: Path) -> None:

@@ -11,12 +11,17 @@ from playground_trees import NOW, TREE
 
 from tokenserver.errors import LinkedText
 from tokenserver.identity import NamespaceRule, Namespaces
+from tokenserver.policy.machines.claim_names import SourceClaims
 from tokenserver.policy.playground.question import PlaygroundQuestion, Surroundings
 
 FULL = Surroundings(
     frozenset({"one", "two"}),
     Namespaces(frozenset({None, NamespaceRule.SLUG})),
-    {"github": frozenset({frozenset({"repository_id"}), frozenset({"a", "b"})}), "open": frozenset()},
+    {
+        "github": SourceClaims(frozenset({frozenset({"repository_id"}), frozenset({"a", "b"})})),
+        "cluster": SourceClaims(frozenset({frozenset({"a"})}), {"a": "b/c"}),
+        "open": SourceClaims(frozenset()),
+    },
     False,
     True,
     {"github": "github_actions"},

@@ -226,8 +226,13 @@ def test_files_are_checked_at_the_start(tmp_path: Path) -> None:
     source = settings(keys={"file": wrong})
     assert files_of_workloads(source) == (wrong,)
     assert files_of_workloads(settings(ca_file=tmp_path / "ca.pem")) == (tmp_path / "ca.pem",)
-    with pytest.raises(LoadError, match=r"jwks\.json"):
+    with pytest.raises(LoadError) as caught:
         workload_source(source, "http://localhost")
+    assert str(caught.value).count("jwks.json") == 1
+    wrong.unlink()
+    with pytest.raises(LoadError) as caught:
+        workload_source(source, "http://localhost")
+    assert str(caught.value) == f"{wrong}: cannot be read: No such file or directory"
     with pytest.raises(LoadError, match=r"ca\.pem"):
         workload_source(settings(ca_file=tmp_path / "ca.pem"), "http://localhost")
     assert files_of_workloads(settings()) == ()

@@ -39,5 +39,7 @@ def test_ends(tmp_path: Path) -> None:
     assert ended == {"mine": "gone"}
     openid.end_logins("sso", "ann", "gone")
     assert [sessions.find(cookie) is not None for cookie in cookies] == [False, False, True]
-    assert openid.is_new("https://sso.example.com", "j", NOW + 9)
-    assert not openid.is_new("https://sso.example.com", "j", NOW + 9)
+    assert not openid.seen.is_known("https://sso.example.com", "j")
+    assert openid.seen.is_new("https://sso.example.com", "j", NOW + 9)
+    assert openid.seen.is_known("https://sso.example.com", "j")
+    assert not openid.seen.is_new("https://sso.example.com", "j", NOW + 9)

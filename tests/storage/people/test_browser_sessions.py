@@ -100,6 +100,8 @@ def test_listed_and_ended_by_the_owner_alone(world: World) -> None:
         ({"source": "corp", "sid": "y"}, ["b"]),
         ({"source": "corp", "subject": "bob"}, ["c"]),
         ({"source": "local"}, []),
+        ({"source": "corp", "subject": ""}, []),
+        ({"source": "corp", "sid": ""}, []),
     ],
 )
 def test_all_of_a_kind_end(world: World, wanted: dict[str, str], ended: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
@@ -99,6 +99,20 @@ def test_a_revived_row(world: World) -> None:
     assert world.people.find("sso", "ann") is None
 
 
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["changed", "deleted"])
+def test_an_end_that_was_undone_in_the_database(world: World, is_deleted: bool) -> None:
+    """The next login brings nothing back that had ended: a row that is not ours, or that is new, begins now."""
+    first = world.log_in()
+    world.clock.now += 1
+    world.people.end(first)
+    if is_deleted:
+        world.database.note(lambda connection: connection.execute(delete(people)))
+    else:
+        world.tamper(not_before=first.not_before, state=1)
+    world.clock.now += 1
+    assert world.log_in().proof != first.proof
+
+
 def test_an_end(world: World) -> None:
     """What was made before has another proof, however often that happens within a second."""
     proofs = {world.log_in().proof}
@@ -110,6 +124,16 @@ def test_an_end(world: World) -> None:
         assert found.is_active
         proofs.add(found.proof)
         assert len(proofs) == number + 2
+
+
+def test_a_refusal(world: World) -> None:
+    """It lasts until the next login, and ends nothing: the proof stays."""
+    before = world.log_in(upstream=Secret("up"))
+    refused = world.people.refuse(before)
+    assert (refused.is_active, refused.is_rechecked) == (False, False)
+    assert world.people.find("sso", "ann") == refused
+    found = world.log_in()
+    assert (found.is_active, found.proof) == (True, before.proof)
 
 
 def test_one_claim(world: World) -> None:

@@ -14,7 +14,9 @@ def test_once(tmp_path: Path) -> None:
     """By issuer and `jti`; what has expired is removed."""
     database = new_database(tmp_path)
     seen = SeenTokens(database)
+    assert not seen.is_known("a", "1")
     assert seen.is_new("a", "1", NOW)
+    assert (seen.is_known("a", "1"), seen.is_known("b", "1"), seen.is_known("a", "2")) == (True, False, False)
     assert not seen.is_new("a", "1", NOW + 9)
     assert seen.is_new("b", "1", NOW + 9)
     assert seen.is_new("a", "2", NOW + 9)

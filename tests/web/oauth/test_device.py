@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import canaries
 import pytest
@@ -20,12 +21,14 @@ from tests_web_server import PASSWORDS, Server
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.credentials import AccessKeyForm, Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
+from tokenserver.exchange.outcomes import DEVICE_STEPS
 from tokenserver.exchange.stored.device_logins import PER_SESSION
 from tokenserver.exchange.stored.device_refusals import UnknownUserCode
 from tokenserver.storage.people import flows
 from tokenserver.storage.people.user_codes import LETTERS
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.tables import flows as table
+from tokenserver.web.application import application
 from tokenserver.web.oauth.grants import DEVICE_CODE
 
 PUSH = "repository:team/x:pull,push"
@@ -217,6 +220,24 @@ def test_expired(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
         device.decide(codes["user_code"])
     assert [device.error(codes["device_code"]) for _ in range(2)] == ["expired_token", "invalid_grant"]
     assert device.steps == ["asked", "wrong_code", "expired"]
+
+
+def test_every_step_is_counted(site: StoredSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the audit log, and by a name that the metric has."""
+    counted: list[str] = []
+    meter = SimpleNamespace(count_device_step=counted.append)
+    site.parts = replace(site.parts, meter=meter)  # type: ignore[arg-type]  # counts only these
+    site.client = application(site.parts).test_client()
+    device = Device(site)
+    assert device.poll(device.approved()).status_code == 200
+    assert device.decide(device.ask().get_json()["user_code"], approves=False)
+    monkeypatch.setattr(flows, "LIFETIME_SECONDS", 0)
+    codes = device.ask().get_json()
+    with pytest.raises(UnknownUserCode):
+        device.decide(codes["user_code"])
+    assert device.error(codes["device_code"]) == "expired_token"
+    assert counted == device.steps
+    assert set(counted) == set(DEVICE_STEPS)
 
 
 def test_the_ceiling(device: Device) -> None:

@@ -12,7 +12,9 @@ import pytest
 from tokenserver.authn.oidc import refusals
 from tokenserver.web.pages import login
 from tokenserver.web.pages.account import admin, overview, robots
+from tokenserver.web.pages.account.endings import ENDINGS
 from tokenserver.web.pages.account.secret_form import LIFETIMES, USES
+from tokenserver.web.pages.forms import TYPED
 from tokenserver.web.pages.german import GERMAN
 from tokenserver.web.pages.shell import HOME_PLACES, NAVIGATION
 
@@ -40,6 +42,7 @@ def tables() -> set[str]:
     """The texts in the tables that templates are given."""
     notes = {text for module in (overview, admin, login, robots) for text in module.NOTES.values()}
     rows = {text for _, text in LIFETIMES} | {text for text, _ in USES.values()} | {text for _, text in HOME_PLACES}
+    rows |= {text for ending in ENDINGS for text in ending} | {label for _, label in TYPED}
     refused = {text for name, text in vars(refusals).items() if name.isupper()}
     return notes | refused | rows | {text for _, text, _ in NAVIGATION}
 

@@ -20,7 +20,7 @@ from tokenserver.authn.workload.key_origins import Discovery, KeysNotFetched
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable
 from tokenserver.runtime.http.fetch import fetch
-from tokenserver.runtime.http.response import FetchFailure
+from tokenserver.runtime.http.response import FetchFailure, HttpResponse
 
 DEADLINE = 5.0
 """Seconds for one request at the token endpoint."""
@@ -47,7 +47,7 @@ class ProviderClient:
         self._context = context
         self._secret = secret
         self._metadata: ProviderMetadata | None = None
-        self.keys = make_keys(provider.name, Discovery(provider.issuer, context, read=self._read))
+        self.keys = make_keys(provider.name, self.discovery(self.learn))
 
     @property
     def metadata(self) -> ProviderMetadata:
@@ -62,6 +62,10 @@ class ProviderClient:
             raise BackendUnavailable(self.provider.name, problem, summary=f"{problem}; see the log")
         return found
 
+    def discovery(self, read: Callable[[Mapping[str, Any]], None]) -> Discovery:
+        """The keys of the provider, by its document, which `read` gets first."""
+        return Discovery(self.provider.issuer, self._context, read=read)
+
     def redeem(self, code: str, verifier: str) -> ProviderTokens:
         """The tokens for the code of a login.
 
@@ -69,13 +73,16 @@ class ProviderClient:
             RefusedByProvider: the code was used before, or comes too late.
             BackendUnavailable: the provider does not answer, or not as it should.
         """
-        fields = {
+        return self._ask(self.code_form(code, verifier))
+
+    def code_form(self, code: str, verifier: str) -> dict[str, str]:
+        """The form of a request for the tokens of a code."""
+        return {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self.provider.redirect_uri,
             "code_verifier": verifier,
         }
-        return self._ask(fields)
 
     def refresh(self, token: Secret) -> ProviderTokens:
         """The tokens for a refresh token, which many providers replace.
@@ -87,22 +94,31 @@ class ProviderClient:
         form = {"grant_type": "refresh_token", "refresh_token": token.reveal()}
         return self._ask(form, self.provider.preset.refusals)
 
-    def _read(self, document: Mapping[str, Any]) -> None:
+    def learn(self, document: Mapping[str, Any]) -> None:
+        """Take the endpoints from the provider's discovery document.
+
+        Raises:
+            KeysNotFetched: nobody can log in with it.
+        """
         try:
             self._metadata = read_metadata(document)
         except UnusableProvider as error:
             raise KeysNotFetched(f"the discovery document {error}") from None
 
-    def _ask(self, fields: Mapping[str, str], refusals: Collection[str] = REFUSED_GRANT) -> ProviderTokens:
-        name, client_id = self.provider.name, self.provider.client_id
-        authorization = None
+    def outcome(self, fields: Mapping[str, str]) -> HttpResponse | FetchFailure:
+        """What the token endpoint answers to the form with these fields, sent by this client with its secret.
+
+        Raises:
+            BackendUnavailable: the endpoint is not known yet.
+        """
+        client_id, authorization = self.provider.client_id, None
         if self._secret is None:
             fields = {**fields, "client_id": client_id}
         else:
             # RFC 6749, section 2.3.1: both are encoded as in a form first.
             both = f"{quote_plus(client_id)}:{quote_plus(self._secret.reveal())}"
             authorization = Secret(f"Basic {base64.b64encode(both.encode()).decode()}")
-        outcome = fetch(
+        return fetch(
             self.metadata.token,
             context=self._context,
             deadline=DEADLINE,
@@ -113,6 +129,9 @@ class ProviderClient:
             body=urlencode(fields).encode(),
             content_type=_FORM,
         )
+
+    def _ask(self, fields: Mapping[str, str], refusals: Collection[str] = REFUSED_GRANT) -> ProviderTokens:
+        name, outcome = self.provider.name, self.outcome(fields)
         if isinstance(outcome, FetchFailure):
             raise BackendUnavailable(name, f"its token endpoint: {outcome.reason}: {outcome.detail}")
         if outcome.is_cut:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokenserver.authn.oidc.logout_token import Logout, logout_in
-from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, TokenMemory
 from tokenserver.authn.oidc.refusals import unusable_answer
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.workload.jwt_reader import read_jwt
@@ -33,15 +33,20 @@ class BackChannelLogout:
     """Ends what logout tokens name. `now` is in seconds since the epoch."""
 
     def __init__(
-        self, *, is_new: IsNew, end_session: EndSession, end_logins: EndLoginsOf, now: Callable[[], float] = time.time
+        self,
+        *,
+        seen: TokenMemory,
+        end_session: EndSession,
+        end_logins: EndLoginsOf,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._is_new = is_new
+        self._seen = seen
         self._end_session = end_session
         self._end_logins = end_logins
         self._now = now
 
     def read(self, source: OidcSource, token: Secret) -> EndedByProvider:
-        """What a logout token is about; nothing has ended yet. Each token is accepted once.
+        """What a logout token is about; nothing has ended yet. It is accepted until `end` succeeds with it.
 
         Raises:
             InvalidCredentials: the provider did not make it for this server just now, or it was used before.
@@ -50,13 +55,13 @@ class BackChannelLogout:
         jwt = read_jwt(token.reveal(), types=LOGOUT_TYPES)
         require_signature(jwt, source.keys)
         logout = logout_in(jwt.claims, source.provider, now=self._now())
-        if not self._is_new(source.provider.issuer, logout.jti, logout.ends):
+        if self._seen.is_known(source.provider.issuer, logout.jti):
             raise unusable_answer("the logout token was used before")
         account = None if logout.sub is None else source.account(logout.sub)
         return EndedByProvider(logout, None if account is None else account[1])
 
     def end(self, source: OidcSource, found: EndedByProvider) -> None:
-        """End what `read` has found.
+        """End what `read` has found. If that fails, the provider may send the same token again.
 
         Raises:
             BackendUnavailable: the storage does not answer.
@@ -67,3 +72,4 @@ class BackChannelLogout:
         if found.subject is not None:
             reason = f"{source.name} has logged the person out"
             self._end_logins(accounts, found.subject, reason, sessions=sid is None)
+        self._seen.is_new(source.provider.issuer, found.logout.jti, found.logout.ends)

@@ -37,6 +37,10 @@ class PeopleStore(Protocol):
         """End what was made for the person until now."""
         ...
 
+    def refuse(self, person: OpenIdPerson) -> OpenIdPerson:
+        """Refuse the person until the next login."""
+        ...
+
 
 class EndLoginsOf(Protocol):
     """Ends the refresh tokens of a person, and their browser sessions."""
@@ -62,13 +66,13 @@ class EndSession(Protocol):
         ...
 
 
-class IsNew(Protocol):
-    """Whether a token of an issuer is used for the first time. See `storage.people.seen_tokens.SeenTokens.is_new`."""
+class TokenMemory(Protocol):
+    """The tokens of issuers that were used. See `storage.people.seen_tokens.SeenTokens`, also for what it raises."""
 
-    def __call__(self, issuer: str, jti: str, ends: int, /) -> bool:
-        """Whether it is; from now on, it is not.
+    def is_known(self, issuer: str, jti: str, /) -> bool:
+        """Whether the token was used."""
+        ...
 
-        Raises:
-            BackendUnavailable: the storage does not answer.
-        """
+    def is_new(self, issuer: str, jti: str, ends: int, /) -> bool:
+        """Whether this is its first use; from now on, it is known."""
         ...

@@ -6,6 +6,7 @@ whether they may log in; the provider only says who somebody is.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from tokenserver.credentials import Secret
 from tokenserver.errors import AccountEnded, BackendUnavailable, InvalidCredentials, LoginTooOld
 from tokenserver.identity import Identity, Kind
 from tokenserver.storage.people.openid_person import NotThisPerson, OpenIdPerson
+
+logger = logging.getLogger("tokenserver.oidc")
 
 MAX_ID_TOKEN = 64 * 1024
 """Bytes. It may list a thousand groups, and never travels in a header of a request."""
@@ -63,6 +66,7 @@ class OidcSource:
         self._accounts = accounts
         self._end_logins = end_logins
         self._now = now
+        self._is_warned = False
 
     def verified(self, token: Secret, *, nonce: str | None) -> VerifiedPerson:
         """The person of an ID token.
@@ -86,6 +90,7 @@ class OidcSource:
         if self._accounts is None:
             for other in self._others:
                 self._require_unknown(person.subject, other)
+            self._warn_without_recheck(upstream)
             return self._identity(self._pinned(person, upstream))
         try:
             found = self._accounts.find(person.subject)
@@ -126,6 +131,16 @@ class OidcSource:
     def source_of_accounts(self) -> str:
         """The name of the source whose people log in here."""
         return self.name if self._accounts is None else self._accounts.name
+
+    def _warn_without_recheck(self, upstream: Secret | None) -> None:
+        """Log, once, that the provider gives no refresh token, without which it cannot be asked about anybody."""
+        if self.provider.recheck is not None and upstream is None and not self._is_warned:
+            self._is_warned = True
+            logger.warning(
+                "%s: recheck has no effect, because the provider gave no refresh token; until login_valid is over, nobody"
+                " asks whether the person still exists; fix: allow the client the scope offline_access at the provider",
+                self.name,
+            )
 
     def _require_unknown(self, subject: str, other: KnownUsers) -> None:
         try:
@@ -171,6 +186,8 @@ class OidcSource:
             if is_over:
                 raise
             return person
+        except NotThisPerson:
+            raise AccountEnded(f"the name {person.subject} was freed at {self.name}") from None
         if is_over and found.asked == person.asked:
             raise BackendUnavailable(self.name, f"has not said for too long whether {person.subject} still exists")
         return found
@@ -190,10 +207,16 @@ class OidcSource:
         groups = person.groups
         if answer.id_token is not None:
             try:
-                found = self.verified(answer.id_token, nonce=None)
+                groups = self._groups_now(person, answer.id_token)
             except RefusedJwt as error:  # what comes by a refresh may be an old token, or come from another clock
                 raise BackendUnavailable(self.name, f"its ID token is not accepted: {error.reason}") from None
-            if (found.sub, found.subject) != (person.sub, person.subject):
-                raise InvalidCredentials(f"{self.name} calls {person.subject} another name now")
-            groups = found.groups
+            except InvalidCredentials:  # the next request must not be served by the answer before
+                self._people.store.refuse(person)
+                raise
         return self._people.store.answered(person, groups, answer.refresh_token)
+
+    def _groups_now(self, person: OpenIdPerson, token: Secret) -> frozenset[str]:
+        found = self.verified(token, nonce=None)
+        if (found.sub, found.subject) != (person.sub, person.subject):
+            raise InvalidCredentials(f"{self.name} calls {person.subject} another name now")
+        return found.groups

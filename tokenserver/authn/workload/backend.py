@@ -30,7 +30,7 @@ class WorkloadSource:
         """
         jwt = read_jwt(text.reveal())
         if jwt.issuer != self.trusted.issuer:
-            raise RefusedJwt(_UNKNOWN_ISSUER)
+            raise unknown_issuer(jwt)
         return self.identify(jwt)
 
     def identify(self, jwt: UnverifiedJwt) -> Identity:
@@ -70,11 +70,17 @@ class WorkloadSources:
         jwt = read_jwt(text.reveal())
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
-            raise RefusedJwt(_UNKNOWN_ISSUER)
+            raise unknown_issuer(jwt)
         return sources[by_audience([one.trusted.audiences for one in sources], jwt)].identify(jwt)
 
 
-_UNKNOWN_ISSUER = "has an iss that is no issuer of any workload source"
+def unknown_issuer(jwt: UnverifiedJwt) -> RefusedJwt:
+    """What to raise for a JWT that is of no workload source."""
+    if jwt.has_issuer:
+        return RefusedJwt("has an iss that is no issuer of any workload source")
+    if jwt.issuer:
+        return RefusedJwt("has no iss, and a sub in a trust domain that no workload source without issuer has")
+    return RefusedJwt("has no iss, and no sub in a trust domain")
 
 
 def by_audience(audiences: Sequence[frozenset[str]], jwt: UnverifiedJwt) -> int:

@@ -57,13 +57,6 @@ def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
     return frozenset((path, text) for path, texts in claims.items() for text in texts)
 
 
-def with_aliases(claims: Claims, aliases: Mapping[str, str]) -> Claims:
-    """The claims of somebody who wrote them by alias or by path, in both spellings, as those of a JWT are."""
-    paths = frozenset((aliases[name], value) for name, value in claims if name in aliases)
-    known = claims | paths
-    return known | {(alias, value) for alias, path in aliases.items() for name, value in known if name == path}
-
-
 def _leaves(members: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
     """Each value that is no object, with its path. Names that are empty, unprintable or too long are left out."""
     for name, value in members.items():

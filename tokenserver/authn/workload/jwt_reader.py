@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
+from tokenserver.authn.workload.presets import issuer_of_svid
 from tokenserver.documents.base64url import decode_canonical_base64url
 from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import InvalidCredentials
@@ -31,7 +32,7 @@ class RefusedJwt(InvalidCredentials):
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedJwt:
-    """A JWT in the right form. `issuer` is its `iss`, empty if that is no text; `key_id` is its `kid`.
+    """A JWT in the right form. `issuer` is who it says it is of: see `issuer_in`. `key_id` is its `kid`.
 
     `signed` is what the issuer signed, and `signature` the signature to verify over it.
     """
@@ -43,19 +44,24 @@ class UnverifiedJwt:
     signed: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
+    @property
+    def has_issuer(self) -> bool:
+        """Whether it has an `iss`, of whatever type. JWT-SVIDs need none (JWT-SVID, section 3)."""
+        return "iss" in self.claims
+
 
 def looks_like_jwt(text: str) -> str | None:
     """The unverified issuer of a text that is meant as a JWT; None for any other text, such as a password.
 
     Meant as a JWT is what begins `eyJ`, has two dots, at most `MAX_JWT` bytes, and a header and a payload that are
-    strict JSON objects. The issuer is empty if `iss` is missing or no text.
+    strict JSON objects. See `issuer_in`.
     """
     if not text.startswith(_BEGINNING) or len(text) > MAX_JWT or text.count(".") != 2:
         return None
     header, payload, _ = text.split(".")
     try:
         _object(header, "header")
-        return _issuer(_object(payload, "payload"))
+        return issuer_in(_object(payload, "payload"))
     except RefusedJwt:
         return None
 
@@ -84,7 +90,7 @@ def read_jwt(text: str, *, types: Collection[str] = JWT_TYPES, most: int = MAX_J
     signature = _bytes(parts[2], "signature")
     algorithm, key_id = _checked_header(header, types)
     signed = f"{parts[0]}.{parts[1]}".encode("ascii")
-    return UnverifiedJwt(_issuer(claims), algorithm, key_id, claims, signed, signature)
+    return UnverifiedJwt(issuer_in(claims), algorithm, key_id, claims, signed, signature)
 
 
 def _checked_header(header: Mapping[str, Any], types: Collection[str]) -> tuple[str, str | None]:
@@ -109,9 +115,16 @@ def _checked_header(header: Mapping[str, Any], types: Collection[str]) -> tuple[
     return algorithm, key_id
 
 
-def _issuer(claims: Mapping[str, Any]) -> str:
-    issuer = claims.get("iss")
-    return issuer if isinstance(issuer, str) else ""
+def issuer_in(claims: Mapping[str, Any]) -> str:
+    """The issuer that these claims name: `iss`; without one, the trust domain in `sub`, such as `spiffe://example.org`.
+
+    Empty if `iss` is no text, or is missing and `sub` is in no trust domain.
+    """
+    if "iss" in claims:
+        issuer = claims["iss"]
+        return issuer if isinstance(issuer, str) else ""
+    subject = claims.get("sub")
+    return issuer_of_svid(subject) if isinstance(subject, str) else ""
 
 
 def _object(part: str, name: str) -> dict[str, Any]:

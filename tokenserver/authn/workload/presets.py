@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from types import MappingProxyType
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
@@ -31,12 +30,6 @@ class WorkloadPreset:
     def path(self, claim: str) -> str:
         """The path of a claim that may be named by an alias."""
         return self.aliases.get(claim, claim)
-
-    @property
-    def spelled_anchors(self) -> frozenset[frozenset[str]]:
-        """The anchors in every spelling: each claim by its alias or by its path."""
-        ways = (product(*({claim, self.path(claim)} for claim in anchor)) for anchor in self.anchors)
-        return frozenset(frozenset(way) for found in ways for way in found)
 
     def is_anchored(self, pinned: Collection[str]) -> bool:
         """Whether claims with these names identify whose workload it is. Aliases and paths are the same."""
@@ -87,6 +80,7 @@ PRESETS: Mapping[str, WorkloadPreset] = MappingProxyType(
 
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)
+_SCHEME = "spiffe://"
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 
 
@@ -100,8 +94,20 @@ def is_spiffe_id(text: str, trust_domain: str) -> bool:
 
     The trust domain alone identifies no workload.
     """
-    beginning = f"spiffe://{trust_domain}/"
+    beginning = f"{issuer_of_trust_domain(trust_domain)}/"
     segments = text.removeprefix(beginning).split("/")
     return text.startswith(beginning) and all(
         _SEGMENT.fullmatch(segment) is not None and segment not in (".", "..") for segment in segments
     )
+
+
+def issuer_of_trust_domain(trust_domain: str) -> str:
+    """What stands for the issuer of the JWT-SVIDs of a trust domain, which need no `iss`: the trust domain's own ID."""
+    return _SCHEME + trust_domain
+
+
+def issuer_of_svid(subject: str) -> str:
+    """The same for the trust domain that a subject names, such as `spiffe://example.org`; empty if it names none."""
+    trust_domain = subject.removeprefix(_SCHEME).partition("/")[0]
+    is_named = subject.startswith(_SCHEME) and is_trust_domain(trust_domain)
+    return issuer_of_trust_domain(trust_domain) if is_named else ""

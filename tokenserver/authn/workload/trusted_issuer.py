@@ -14,6 +14,7 @@ DEFAULT_MAX_AGE = 24 * 3600
 class TrustedIssuer:
     """An issuer as configured, under the name of its source.
 
+    `issuer` is compared with `jwt_reader.issuer_in`: for a trust domain without one, it is `spiffe://TRUST_DOMAIN`.
     `audiences`: a JWT is for one or several of them, and for nobody else. `algorithms` are those of the preset, or
     fewer. `trust_domain` is set if the preset needs it. `leeway` and `max_age`, the longest time from `iat` to `exp`,
     are in seconds.

@@ -62,6 +62,9 @@ def verify(jwt: UnverifiedJwt, trusted: TrustedIssuer, keys: KeysOfIssuer, *, no
         RefusedJwt: the issuer does not vouch for it, not any more, not yet, or not for this server.
         BackendUnavailable: the keys of the issuer are not known.
     """
+    # Only where the trust domain is checked does the subject say who has issued a JWT.
+    if not jwt.has_issuer and trusted.trust_domain is None:
+        raise RefusedJwt("has no iss")
     if jwt.algorithm not in trusted.algorithms:
         raise RefusedJwt("has an alg that is not accepted from its issuer")
     require_signature(jwt, keys)

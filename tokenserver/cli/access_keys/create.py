@@ -34,12 +34,10 @@ from tokenserver.management.facts import facts_of, is_live, spell_limits, spelle
 from tokenserver.management.wishes import end_after
 from tokenserver.patterns import Pattern
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 from tokenserver.storage.store import NoSuchCredential, TooManyCredentials
 
 _Made = TypeVar("_Made")
-
-PERSONAL = frozenset({AccessKeyForm.PERSONAL})
 
 
 @click.command("create")
@@ -102,7 +100,7 @@ def access_keys_create(  # noqa: PLR0917 - click passes options by name
         networks=networks,
     )
     key, made = _made(lambda: site.store.create(wanted, at_most=limits.per_user))
-    listed = Listed(made, None, None, None, None)
+    listed = Listed(made)
     print_secret(site.store, key, facts_of(listed, now) if as_json else None)
     if owner.doubt:
         echo(f"warning: {owner.doubt}", fg="yellow", err=True)
@@ -147,7 +145,7 @@ def access_keys_rotate(
             identifier, ends=int(end.timestamp()), overlap=int(pause.total_seconds()), by=by_whom()
         )
     )
-    listed = Listed(made, None, None, None, None)
+    listed = Listed(made)
     old_end = min(found.credential.ends, int(now.timestamp() + pause.total_seconds()))
     facts = {**facts_of(listed, now), "replaced_expires": spelled(old_end)}
     print_secret(site.store, key, facts if as_json else None)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import click
 
-from tokenserver.cli.access_keys.create import PERSONAL
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO
@@ -23,7 +22,7 @@ from tokenserver.cli.stored.secret_output import print_credential
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import BackendUnavailable
 from tokenserver.management.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 
 _HEADS = ("ID", "OWNER", "NAME", "STATE", "ENDS", "LAST USED", "LIMITS")
 

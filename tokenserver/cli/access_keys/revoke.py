@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.access_keys.create import PERSONAL
 from tokenserver.cli.options import config_option
 from tokenserver.cli.stored.ending import end_selected
 from tokenserver.cli.stored.opening import open_site, storage_command
 from tokenserver.cli.stored.options import key_ids
-from tokenserver.storage.selection import Selection
+from tokenserver.storage.selection import PERSONAL, Selection
 
 
 @click.command("revoke")

@@ -69,6 +69,7 @@ def _facts(started: Started, registry: str | None) -> Iterator[tuple[str, str]]:
         yield "password", f"created at the first start; a new one: {renew}"
     else:
         yield "password", f"{started.password}    (not shown again)"
+    yield "pages", f"{started.url}/    (log in there: access keys, logins, what you may do and why)"
     yield "policies", f"{started.policies}    (changes are live within two seconds)"
     yield "stop", "Ctrl-C"
 

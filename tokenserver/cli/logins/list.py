@@ -17,9 +17,7 @@ from tokenserver.cli.stored.options import now_utc
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.management.facts import facts_of, is_live, registries_of, spelled, state_of
-from tokenserver.storage.selection import Listed, Selection
-
-LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
+from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 _KINDS = {AccessKeyForm.REFRESH: "refresh token", AccessKeyForm.SESSION: "session"}
 _HEADS = (

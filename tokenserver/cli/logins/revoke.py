@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.exits import NO
-from tokenserver.cli.logins.list import LOGINS
 from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.policy.options import parsed
 from tokenserver.cli.stored.ending import end_selected
@@ -22,7 +21,7 @@ from tokenserver.policy.machines.workloads import is_declared, membership
 from tokenserver.policy.terms import parse_moment
 from tokenserver.server.startup import configured_policies
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Selection
+from tokenserver.storage.selection import LOGINS, Selection
 
 SESSIONS = frozenset({AccessKeyForm.SESSION})
 

@@ -16,6 +16,7 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.policy.diff_output import spell_markdown, spell_table
 from tokenserver.cli.terminal import echo_text
 from tokenserver.config.load import config_path, load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.policy.budget import TooComplex, command_budget
 from tokenserver.policy.diff.diff import diff
@@ -92,33 +93,43 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
 def _policies(
     folders: Sequence[Path], revisions: str | None, config: Path | None, *, staged: bool
 ) -> tuple[PolicySet, PolicySet]:
+    settings = _settings(config)
+    aliases = None if settings is None else settings.claim_aliases
     if revisions is None and not staged:
         if len(folders) != 2:
             raise click.UsageError("name two folders, OLD and NEW, or with --git a revision or two: main, main..HEAD")
         old, new = folders
-        return _both(lambda: compile_policies(old)[0], lambda: compile_policies(new)[0])
+        return _both(
+            lambda: compile_policies(old, claim_aliases=aliases)[0],
+            lambda: compile_policies(new, claim_aliases=aliases)[0],
+        )
     if len(folders) > 1:
         raise click.UsageError("with --git or --staged, name at most one folder")
-    folder = folders[0] if folders else _configured(config)
+    configured = Path("policies") if settings is None else settings.policies  # the one that `init` creates
+    folder = folders[0] if folders else configured
     of = parse_comparison(revisions or "HEAD", folder, staged=staged)
     return _both(
-        lambda: compile_revision(of.folder, of.old)[0],
-        lambda: compile_policies(folder)[0] if of.new is None else compile_revision(of.folder, of.new)[0],
+        lambda: compile_revision(of.folder, of.old, claim_aliases=aliases)[0],
+        lambda: (
+            compile_policies(folder, claim_aliases=aliases)[0]
+            if of.new is None
+            else compile_revision(of.folder, of.new, claim_aliases=aliases)[0]
+        ),
     )
 
 
 def _with_namespaces(policies: tuple[PolicySet, PolicySet], config: Path | None) -> tuple[PolicySet, PolicySet]:
     """Both policies with what the user sources of the configuration map names to, if there is one."""
-    is_there = config is not None or config_path(config).exists()
-    namespaces = load_settings(config).namespaces if is_there else None
+    settings = _settings(config)
+    namespaces = None if settings is None else settings.namespaces
     old, new = (replace(one, namespaces=namespaces) for one in policies)
     return old, new
 
 
-def _configured(config: Path | None) -> Path:
-    """The policy folder of the configuration; without a configuration, the one that `init` creates."""
+def _settings(config: Path | None) -> Settings | None:
+    """The configuration, if there is one."""
     is_there = config is not None or config_path(config).exists()
-    return load_settings(config).policies if is_there else Path("policies")
+    return load_settings(config) if is_there else None
 
 
 def _both(old: Callable[[], PolicySet], new: Callable[[], PolicySet]) -> tuple[PolicySet, PolicySet]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import wraps
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from tokenserver.cli.options import config_option, exit_with_faults
+from tokenserver.cli.options import config_option, report_errors
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.document import nearest
-from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.errors import TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Namespaces
 from tokenserver.policy.group_names import plain_name, shown_name
 from tokenserver.policy.image_names import RegistryNames
@@ -71,8 +70,7 @@ class Source:
 
     def claim_aliases(self, workload_source: str) -> Mapping[str, str]:
         """Short names of the claims of a workload source -> their paths; a bare folder has none."""
-        sources = () if self.settings is None else self.settings.workload_sources
-        return next((one.kind.aliases for one in sources if one.name == workload_source), {})
+        return {} if self.settings is None else self.settings.claim_aliases.get(workload_source, {})
 
     def revision_facts(self) -> dict[str, str]:
         """The git revision for `--json`; empty without one."""
@@ -106,17 +104,8 @@ class Source:
 
 def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """`--config`, `--policies` and `--json`; faults in files and in arguments end with `WRONG_USE`."""
-
-    @wraps(command)
-    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return command(*args, **kwargs)
-        except LoadError as error:
-            exit_with_faults(error)
-        except TokenserverError as error:
-            raise click.UsageError(str(error)) from error
-
-    decorated: Any = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(wrapped)
+    decorated: Any = report_errors(is_usage=True)(command)
+    decorated = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(decorated)
     decorated = click.option(
         "--policies",
         "folder",
@@ -161,7 +150,7 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
         raise click.UsageError("--config and --policies exclude each other")
     namespaces = None if settings is None else settings.namespaces
     if revision is None:
-        anchors = None if settings is None else settings.workload_anchors
+        anchors = None if settings is None else settings.workload_claims
         compiled = compile_policies(folder, services=services, workload_sources=anchors)
         return _source(compiled, settings, namespaces)
     # Needed only here, and importing it takes a while.
@@ -174,7 +163,8 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
     of = git_folder(folder)
     found = parse_revision(revision, of)
     name = f"{revision} ({found.short})"
-    return _source(compile_revision(of, found, services), settings, namespaces, name)
+    aliases = None if settings is None else settings.claim_aliases
+    return _source(compile_revision(of, found, services, aliases), settings, namespaces, name)
 
 
 def _source(

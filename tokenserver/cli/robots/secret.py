@@ -23,7 +23,7 @@ from tokenserver.cli.stored.options import (
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.management.robot_rules import USUAL_LIFETIME
+from tokenserver.management.robot_rules import secret_lifetimes
 from tokenserver.management.wishes import end_after
 from tokenserver.patterns import Pattern
 from tokenserver.policy.lint.robot_secrets import spelled_lifetime
@@ -63,11 +63,11 @@ def secret_end(expires: str | None, config: Path | None) -> datetime:
     now = now_utc()
     end = None if expires is None else parse_end(expires, now, MAX_LIFETIME)
     is_configured = config is not None or config_path(config).exists()
-    longest = timedelta(seconds=load_settings(config).robots.max_lifetime) if is_configured else MAX_LIFETIME
+    lifetimes = secret_lifetimes(load_settings(config) if is_configured else None)
     if end is None:
-        return end_after(min(USUAL_LIFETIME, longest), now)
-    if end - now > longest + timedelta(minutes=1):
-        text = f"{config_path(config)} allows secrets that are valid for {spelled_lifetime(longest)} at most"
+        return end_after(lifetimes.usual, now)
+    if end - now > lifetimes.most + timedelta(minutes=1):
+        text = f"{config_path(config)} allows secrets that are valid for {spelled_lifetime(lifetimes.most)} at most"
         raise click.UsageError(f"--expires: {text} (robots.max_lifetime)")
     return end
 

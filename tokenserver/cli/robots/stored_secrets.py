@@ -36,9 +36,7 @@ from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+from tokenserver.storage.selection import ROBOT_SECRETS, Listed, Selection
 
 
 class StoredLimits(NamedTuple):
@@ -89,7 +87,7 @@ def store_secret(
         key, made = site.store.create(wanted, at_most=MAX_LIVE - len(declared))
     except TooManyCredentials:
         _refuse_a_third(name)
-    listed = Listed(made, None, None, None, None)
+    listed = Listed(made)
     facts = {"robot": name, "note": note, **facts_of(listed, now)}
     print_secret(site.store, key, facts if as_json else None)
     if not as_json:
@@ -135,7 +133,7 @@ def secret_rotate(name: str, expires: str | None, overlap: timedelta, as_json: b
         exit_with(str(error), NO)
     except TooManyCredentials:
         _refuse_a_third(name)
-    listed = Listed(made, None, None, None, None)
+    listed = Listed(made)
     old_end = spelled(min(old.credential.ends, int(now.timestamp()) + pause))
     facts = {"robot": name, **facts_of(listed, now), "replaced_expires": old_end}
     print_secret(site.store, key, facts if as_json else None)
@@ -194,7 +192,7 @@ def _robots(site: StoredSite) -> Mapping[str, Robot]:
         LoadError: the policies do not load.
     """
     services = frozenset(registry.service for registry in site.settings.registries)
-    anchors = site.settings.workload_anchors
+    anchors = site.settings.workload_claims
     policies, _ = compile_policies(site.settings.policies, services=services, workload_sources=anchors)
     return policies.robots
 

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from tokenserver.cli.exits import NO
-from tokenserver.cli.options import exit_with, exit_with_faults
+from tokenserver.cli.options import report_errors
 from tokenserver.config.settings import Settings
 from tokenserver.config.storage import USUAL_FILE
-from tokenserver.errors import BackendUnavailable, Fault, LoadError
+from tokenserver.errors import Fault, LoadError
 
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
-
-
-def reporting(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """End a command in one line: `WRONG_USE` for faulty files, `NO` where the database does not answer."""
-
-    @wraps(command)
-    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return command(*args, **kwargs)
-        except LoadError as error:
-            exit_with_faults(error)
-        except BackendUnavailable as error:
-            exit_with(f"{error.backend}: {error.reason}", NO)
-
-    return wrapped
+reporting = report_errors(outage="{backend}: {reason}")
+"""A decorator: end a command with `WRONG_USE` for faulty files, with `NO` where the database does not answer."""
 
 
 def file_of(settings: Settings, instead: str) -> Path:

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
-from tokenserver.cli.exits import NO
-from tokenserver.cli.options import exit_with, exit_with_faults
+from tokenserver.cli.options import report_errors
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.errors import BackendUnavailable, LoadError, TokenserverError
 
 if TYPE_CHECKING:
     from tokenserver.storage.store import CredentialStore
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 
 class StoredSite(NamedTuple):
@@ -59,18 +50,5 @@ def by_whom() -> str:
         return f"cli:{number}"
 
 
-def storage_command(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """End a command in one line if files are faulty (`WRONG_USE`), or something does not answer now (`NO`)."""
-
-    @wraps(command)
-    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return command(*args, **kwargs)
-        except LoadError as error:
-            exit_with_faults(error)
-        except BackendUnavailable as error:
-            exit_with(f"{error.backend} cannot be asked: {error.reason}; nothing was changed", NO)
-        except TokenserverError as error:
-            raise click.UsageError(str(error)) from error
-
-    return wrapped
+storage_command = report_errors(outage="{backend} cannot be asked: {reason}; nothing was changed", is_usage=True)
+"""A decorator: end a command if files are faulty (`WRONG_USE`), or something does not answer now (`NO`)."""

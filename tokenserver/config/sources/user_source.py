@@ -80,7 +80,7 @@ def require_issuers_apart(authentication: Sequence[UserSource], server_url: str)
             continue
         for other in before:
             shared = workload.audiences(server_url) & other.audiences(server_url)
-            if workload.issuer == other.issuer and shared:
+            if workload.issuer_name == other.issuer_name and shared:
                 message = f"has the issuer and an audience of {other.name}, so no JWT tells which one is meant"
                 raise PlacedError(("authentication", index, "workload", "audience"), message)
         before.append(workload)

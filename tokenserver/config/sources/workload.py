@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.issuer_urls import require_safe
-from tokenserver.authn.workload.presets import PRESETS, WorkloadPreset, is_trust_domain
+from tokenserver.authn.workload.presets import PRESETS, WorkloadPreset, is_trust_domain, issuer_of_trust_domain
 from tokenserver.authn.workload.trusted_issuer import DEFAULT_LEEWAY, DEFAULT_MAX_AGE, TrustedIssuer
 from tokenserver.config.fields import FilePath, Seconds, Section, SourceName
 from tokenserver.config.protection import Cache
@@ -103,7 +103,7 @@ class WorkloadSettings(Section):
 
     name: SourceName
     preset: Literal["github_actions", "gitlab_ci", "kubernetes", "spiffe", "none"]
-    issuer: Annotated[str, AfterValidator(_name)]
+    issuer: Annotated[str, AfterValidator(_name)] | None = None
     audience: (
         Annotated[
             tuple[Annotated[str, AfterValidator(_name)], ...],
@@ -129,8 +129,17 @@ class WorkloadSettings(Section):
     cache: Cache = 60
 
     @model_validator(mode="after")
+    def _issuer_is_known(self) -> Self:
+        if self.issuer is None and not self.kind.needs_trust_domain:
+            raise PlacedError(("issuer",), f"is missing; preset {self.preset} has none by default")
+        return self
+
+    @model_validator(mode="after")
     def _keys_can_be_found(self) -> Self:
-        if self.keys is None:
+        if self.keys is None and self.issuer is None:
+            message = "is missing; only an issuer has a discovery document: fix: keys: {file: …} or keys: {url: …}"
+            raise PlacedError(("keys",), f"{message}, the bundle of the trust domain")
+        if self.keys is None and self.issuer is not None:
             try:
                 require_safe(self.issuer)
             except ValueError as error:
@@ -157,6 +166,11 @@ class WorkloadSettings(Section):
         """What is known of this kind of issuer."""
         return PRESETS[self.preset]
 
+    @property
+    def issuer_name(self) -> str:
+        """The issuer that its JWTs name: their `iss`, or the trust domain of their subjects if there is no issuer."""
+        return self.issuer or issuer_of_trust_domain(self.trust_domain or "")
+
     def audiences(self, server_url: str) -> frozenset[str]:
         """The accepted audiences; `server_url` is the default."""
         return frozenset(self.audience or (server_url,))
@@ -165,7 +179,7 @@ class WorkloadSettings(Section):
         """What JWTs are verified by. `server_url` is the default audience."""
         return TrustedIssuer(
             self.name,
-            self.issuer,
+            self.issuer_name,
             self.audiences(server_url),
             self.kind,
             frozenset(self.algorithms or self.kind.algorithms),

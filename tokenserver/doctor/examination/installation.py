@@ -1,4 +1,7 @@
-"""Examination of this installation: files, keys, issuers, the storage, the server, each registry that has a `url`."""
+"""Examination of this installation: files, keys, storage, the server, issuers, providers, and the registries.
+
+Only registries that have a `url` are visited.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.commands import check_files
 from tokenserver.doctor.examination.issuers import examine_issuers
+from tokenserver.doctor.examination.providers import examine_providers
 from tokenserver.doctor.examination.storage import examine_stored
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting.requests import Requests, Visit
@@ -42,12 +46,13 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
-    with ThreadPoolExecutor(max_workers=1) as beside:  # so that a silent issuer takes no time from the others
+    with ThreadPoolExecutor(max_workers=2) as beside:  # so that a silent issuer takes no time from the others
         issuers = beside.submit(examine_issuers, settings, ours.config, snapshot.policies)
+        providers = beside.submit(examine_providers, settings, ours.config)
         server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
         others = _visit_registries(baseline, requests, skew)
         stored = examine_stored(settings, ours)
-        found += [*issuers.result(), *stored]
+        found += [*issuers.result(), *providers.result(), *stored]
     found += server_findings
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")

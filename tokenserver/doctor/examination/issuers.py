@@ -10,7 +10,7 @@ from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.workload import WorkloadSettings
-from tokenserver.doctor.checks.issuers import FoundKeys, OurIssuer, check_issuer, fix_of
+from tokenserver.doctor.checks.vouching.issuers import FoundKeys, OurIssuer, check_issuer, fix_of
 from tokenserver.doctor.findings import Finding
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.sources.workload_sources import key_origin
@@ -56,7 +56,7 @@ def _ours(source: WorkloadSettings, server: str, config: str, *, is_declared: bo
     return OurIssuer(
         source.name,
         config,
-        source.issuer,
+        source.issuer_name,
         tuple(sorted(source.audiences(server))),
         source.audiences(server) == {server},
         source.algorithms or source.kind.algorithms,

@@ -42,10 +42,10 @@ EVENT = "device"
 """The value of `event` in audit events about them."""
 
 CLIENTS = frozenset({"tokenserver-helper"})
-"""The programs that may ask."""
+"""The ids of the programs that may ask for a login."""
 
 PER_SESSION, PER_ADDRESS = 5, 50
-"""Wrong user codes within ten minutes."""
+"""How many wrong user codes are accepted within ten minutes."""
 
 MAX_AGENT = 255
 
@@ -83,7 +83,7 @@ class GuessStore(Protocol):
 
 
 class DeviceCaller(NamedTuple):
-    """Who sends a request: `client_id` and `agent` are how a program calls itself."""
+    """The sender of a request. `client_id` and `agent` are what a program says about itself."""
 
     request_id: str
     client: Address | None
@@ -94,7 +94,8 @@ class DeviceCaller(NamedTuple):
 class DeviceLogins:
     """Gives refresh tokens of these `terms` to programs whose users confirm it.
 
-    `record` writes an audit event; `now` gives seconds since the epoch.
+    `record` writes an audit event, after which `count` counts its step, one of `DEVICE_STEPS`. `now` gives seconds
+    since the epoch.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class DeviceLogins:
         snapshot: Callable[[], Snapshot],
         record: Callable[[dict[str, Any]], None],
         now: Callable[[], float],
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._flows = flows
         self._guesses = guesses
@@ -115,6 +117,7 @@ class DeviceLogins:
         self._snapshot = snapshot
         self._record = record
         self._now = now
+        self._count = count
 
     def begin(self, caller: DeviceCaller, services: Sequence[str], scopes: Sequence[str]) -> DeviceCodes:
         """The codes of a new login at these registries, within the ceiling of `scopes`; none: all, and no ceiling.
@@ -152,12 +155,13 @@ class DeviceLogins:
         flow = None if code is None else self._flows.by_user_code(code)
         if flow is None:
             self._record(_event("wrong_code", caller))
+            self._count("wrong_code")
             raise UnknownUserCode
         self._guesses.was_right(guess)
         return flow
 
     def decide(self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool) -> bool:
-        """What the person says; False if somebody has decided before, or it is too late.
+        """Record the person's decision; False if somebody has decided before, or it is too late.
 
         The event comes first: what cannot be recorded is not done.
 
@@ -233,7 +237,7 @@ class DeviceLogins:
         return login
 
     def _person(self, flow: DeviceFlow, approval: DeviceApproval, caller: DeviceCaller) -> Identity | None:
-        """The person as of now; None for one who may not log in any more, after which the login is denied."""
+        """The person as of now; None if they can no longer log in, in which case the login is denied."""
         owners = self._snapshot().owners
         if owners is None:
             return None
@@ -259,6 +263,7 @@ class DeviceLogins:
         ceiling = {} if request.ceiling is None else {"ceiling": spell_ceiling(request.ceiling)}
         asked_by = {"device": request.address or None, "registries": list(request.services), **ceiling}
         self._record({**_event(step, caller), "flow": flow.id[:SHOWN_ID], **asked_by, **facts})
+        self._count(step)
 
 
 def _event(step: str, caller: DeviceCaller) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a device or its user is answered when there is no refresh token, or none yet (RFC 8628, section 3.5)."""
+"""The answers to a device or its user when there is no refresh token, or none yet (RFC 8628, section 3.5)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AuthorizationPending(DeviceRefusal):
 
 
 class SlowDown(DeviceRefusal):
-    """As `AuthorizationPending`, and the device asks too often."""
+    """As `AuthorizationPending`, but the device asks too often."""
 
     code = "slow_down"
 
@@ -39,7 +39,7 @@ class SlowDown(DeviceRefusal):
 
 
 class AccessDenied(DeviceRefusal):
-    """The person said no, or may not log in any more."""
+    """The person denied the login, or can no longer log in."""
 
     code = "access_denied"
 

@@ -1,4 +1,4 @@
-"""Refresh tokens and sessions: which logins are given one, and what it is bound to.
+"""Refresh tokens and sessions: which logins get one, and what it is bound to.
 
 A person who logged in, with a password or by an OpenID provider, is given a refresh token, a workload a session. A
 login by a stored or declared credential is given none: that is a secret already which can be revoked, and no credential
@@ -19,12 +19,12 @@ from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.people.device_flow import DeviceRequest
 
 MAX_SESSIONS = 1000
-"""Live sessions of one workload; of the next one, the one that is unused for longest ends."""
+"""How many live sessions a workload can have; the next one ends the one that was unused for longest."""
 
 MAX_CLIENT = 255
 
 REFRESHED = frozenset({Kind.PASSWORD, Kind.OIDC})
-"""The kinds of logins that are given refresh tokens."""
+"""The kinds of logins that get refresh tokens."""
 
 
 class NewLogin(NamedTuple):

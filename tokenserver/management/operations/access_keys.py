@@ -13,24 +13,21 @@ from tokenserver.identity import Identity, Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.event_facts import made_facts
+from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one, wanted_secret
 from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere
+from tokenserver.management.rights import owns
 from tokenserver.management.wishes import (
     InvalidTerm,
     KeyWish,
     SecretLifetimes,
-    end_of,
     parse_note,
     parse_reason,
     terms_of,
+    wished_end,
 )
 from tokenserver.storage.changes import NoSuchCredential, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-PERSONAL = frozenset({AccessKeyForm.PERSONAL})
-
-BY_OWNER = "ended by its owner"
-"""The reason in the row of a key that its owner ended."""
+from tokenserver.storage.selection import PERSONAL, Listed, Selection
 
 
 class AccessKeyManagement:
@@ -40,7 +37,7 @@ class AccessKeyManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[Listed]:
-        """The keys of the actor, or of `user` for an administrator; the newest first, also those that ended lately.
+        """The keys of the actor, or of `user` for an administrator; newest first, including those that ended recently.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -64,14 +61,14 @@ class AccessKeyManagement:
         """
         self._context.require_manager(actor)
         found = self._context.store.listed(Selection(ids=frozenset({identifier}), forms=PERSONAL))
-        if not found or not (_owns(actor.identity, found[0].credential) or self._context.is_administrator(actor)):
+        if not found or not (owns(actor.identity, found[0].credential) or self._context.is_administrator(actor)):
             raise NotFoundHere("there is no such access key")
         return found[0]
 
     def create(
         self, actor: Actor, wish: KeyWish, user: str | None = None, reason: str | None = None
     ) -> tuple[Secret, StoredCredential]:
-        """A new key of the actor, or of `user` for an administrator with a reason; the secret is kept nowhere.
+        """A new key of the actor, or of `user` for an administrator with a reason; the secret is stored nowhere.
 
         Raises:
             MayNotManage, BackendUnavailable, JumpedClock: see `ManagementContext.require_maker`.
@@ -83,22 +80,16 @@ class AccessKeyManagement:
         context = self._context
         with context.events.change(actor, "create_access_key", **_for(user)) as record:
             context.require_maker(actor)
-            settings = self._settings
+            settings = self.settings
             owner, why = self._owner(actor, user, reason)
             terms = terms_of(wish, context.settings, _lifetimes(settings), context.moment)
-            wanted = StoredCredential(
-                id="",
+            wanted = wanted_secret(
+                actor,
+                terms,
                 form=AccessKeyForm.PERSONAL,
                 owner=owner.subject,
                 sort=Sort.USER,
                 source=owner.source,
-                created=0,
-                created_by=actor.identity.subject,
-                created_from="" if actor.client is None else str(actor.client),
-                ends=terms.ends,
-                name=terms.name,
-                ceiling=terms.ceiling,
-                networks=terms.networks,
             )
             try:
                 key, made = context.store.create(
@@ -109,7 +100,7 @@ class AccessKeyManagement:
         return key.text, made
 
     def rename(self, actor: Actor, identifier: str, name: str) -> Listed:
-        """The actor's own key by another name.
+        """Rename the actor's own key.
 
         Raises:
             MayNotManage: it is somebody else's, or the actor's credential may not manage.
@@ -142,16 +133,13 @@ class AccessKeyManagement:
         context = self._context
         with context.events.change(actor, "rotate_access_key", credential=identifier) as record:
             context.require_maker(actor)
-            settings = self._settings
+            settings = self.settings
             self._own(actor, identifier)
-            try:
-                end = end_of(lifetime, _lifetimes(settings), context.moment)
-            except InvalidTerm as error:
-                raise InvalidWish.of("lifetime", str(error)) from None
+            ends = wished_end(lifetime, _lifetimes(settings), context.moment)
             try:
                 key, made = context.store.rotate(
                     identifier,
-                    ends=int(end.timestamp()),
+                    ends=ends,
                     overlap=settings.rotate_overlap,
                     by=actor.identity.subject,
                     recorded=lambda one: record(**made_facts(one)),
@@ -170,18 +158,18 @@ class AccessKeyManagement:
         context = self._context
         with context.events.change(actor, "end_access_key", credential=identifier) as record:
             credential = self.one(actor, identifier).credential
-            why = BY_OWNER if _owns(actor.identity, credential) and reason is None else parse_reason(reason)
-
-            def recorded(ended: object) -> None:
-                if not ended:
-                    raise Conflict("the access key has ended before")
-                record(credential=identifier, owner=credential.owner, reason=why)
-
+            why = BY_OWNER if owns(actor.identity, credential) and reason is None else parse_reason(reason)
             selection = Selection(ids=frozenset({identifier}), forms=PERSONAL)
-            context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
+            facts = {"credential": identifier, "owner": credential.owner, "reason": why}
+            end_one(context, actor, selection, record, what="access key", **facts)
 
     @property
-    def _settings(self) -> AccessKeySettings:
+    def settings(self) -> AccessKeySettings:
+        """The limits of access keys.
+
+        Raises:
+            NotFoundHere: there are no personal keys.
+        """
         settings = self._context.settings.access_keys
         if settings is None:
             raise NotFoundHere("there are no personal access keys at this server")
@@ -207,7 +195,7 @@ class AccessKeyManagement:
     def _own(self, actor: Actor, identifier: str) -> Listed:
         """The key with this id, which must be the actor's."""
         found = self.one(actor, identifier)
-        if not _owns(actor.identity, found.credential):
+        if not owns(actor.identity, found.credential):
             raise MayNotManage("only its owner may change an access key; fix: end it, and make another one")
         return found
 
@@ -218,10 +206,6 @@ def _lifetimes(settings: AccessKeySettings) -> SecretLifetimes:
 
 def _is(identity: Identity, user: str) -> bool:
     return identity.sort is Sort.USER and identity.subject == unicodedata.normalize("NFC", user)
-
-
-def _owns(identity: Identity, credential: StoredCredential) -> bool:
-    return identity.sort is Sort.USER and (identity.subject, identity.source) == (credential.owner, credential.source)
 
 
 def _for(user: str | None) -> dict[str, str]:

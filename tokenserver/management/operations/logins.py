@@ -12,17 +12,16 @@ from tokenserver.identity import Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.facts import is_live, registries_of
-from tokenserver.management.refusals import Conflict, NotFoundHere
+from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one
+from tokenserver.management.refusals import NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
-from tokenserver.storage.selection import Listed, Selection
+from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 if TYPE_CHECKING:
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
-LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})
 
-BY_OWNER = "ended by its owner"
 BY_ADMINISTRATOR = "ended by an administrator"
 
 _BROWSER_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -35,7 +34,7 @@ class LoginManagement:
         self._context = context
 
     def listed(self, actor: Actor, user: str | None = None) -> list[LoginView]:
-        """The logins of the actor, or of `user` for an administrator, that can be used; the newest first.
+        """The logins of the actor, or of `user` for an administrator, that can be used; newest first.
 
         Raises:
             MayNotManage: the actor's credential may not, or it asks about somebody else and is no administrator.
@@ -72,13 +71,7 @@ class LoginManagement:
             selection = Selection(ids=frozenset({identifier}), forms=LOGINS, owner=subject, source=source)
             if not context.store.listed(selection):
                 raise NotFoundHere("there is no such login")
-
-            def recorded(ended: object) -> None:
-                if not ended:
-                    raise Conflict("the login has ended before")
-                record(**facts)
-
-            context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
+            end_one(context, actor, selection, record, what="login", **facts)
 
     def end_all(self, actor: Actor, subject: str, reason: str | None = None) -> int:
         """End all logins of the actor, whose session in this browser goes on, or for an administrator with a reason
@@ -104,7 +97,7 @@ class LoginManagement:
         return len(ended) + len(sessions)
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
-        """The subject that is meant, and the user source that vouches for it; None: any."""
+        """The subject whose logins are meant, and the user source that vouches for it; None: any."""
         identity = actor.identity
         self._context.require_manager(actor)
         subject = identity.subject if user is None else unicodedata.normalize("NFC", user)

@@ -6,33 +6,31 @@ A robot has two live ones at most, so that one can replace the other; those of p
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
-from tokenserver.config.settings import Settings
 from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.identity import Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.event_facts import made_facts
 from tokenserver.management.facts import state_at, state_of
-from tokenserver.management.refusals import Conflict, InvalidWish, NotFoundHere
+from tokenserver.management.operations.stored_secrets import end_one, wanted_secret
+from tokenserver.management.refusals import Conflict, NotFoundHere
 from tokenserver.management.robot_rules import MAX_LIVE, live_declared, secret_lifetimes, third_secret
 from tokenserver.management.views import RobotView, SecretView
-from tokenserver.management.wishes import InvalidTerm, KeyWish, end_of, terms_of
+from tokenserver.management.wishes import KeyWish, terms_of, wished_end
 from tokenserver.policy.administration import may_manage_robot
 from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.storage.changes import NoSuchCredential, RotatedAlready, TooManyCredentials
 from tokenserver.storage.credential import StoredCredential
-from tokenserver.storage.selection import Listed, Selection
-
-ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
+from tokenserver.storage.selection import ROBOT_SECRETS, Listed, Selection
 
 BY_MANAGER = "ended by an owner of the robot or an administrator"
-"""The reason in the row of a secret."""
+"""The reason in the row of a secret that was ended by management."""
 
 OVERLAP = timedelta(hours=24)
-"""For how long a replaced secret stays valid, unless something else is asked for."""
+"""How long a replaced secret stays valid."""
 
 _Result = TypeVar("_Result")
 
@@ -70,7 +68,7 @@ class RobotManagement:
         return self._view(robot, self._stored(robot))
 
     def create(self, actor: Actor, name: str, wish: KeyWish) -> tuple[Secret, StoredCredential]:
-        """A new stored secret, which is kept nowhere; the name in the wish is a note about where it is used.
+        """A new secret, whose text is stored nowhere; the name in the wish is a note about where it is used.
 
         Raises:
             MayNotManage, BackendUnavailable, JumpedClock: see `ManagementContext.require_maker`.
@@ -84,20 +82,7 @@ class RobotManagement:
             context.require_maker(actor)
             robot = self._robot(actor, name)
             terms = terms_of(wish, context.settings, secret_lifetimes(context.settings), context.moment)
-            wanted = StoredCredential(
-                id="",
-                form=AccessKeyForm.ROBOT,
-                owner=robot.subject,
-                sort=Sort.ROBOT,
-                source="",
-                created=0,
-                created_by=actor.identity.subject,
-                created_from="" if actor.client is None else str(actor.client),
-                ends=terms.ends,
-                name=terms.name,
-                ceiling=terms.ceiling,
-                networks=terms.networks,
-            )
+            wanted = wanted_secret(actor, terms, form=AccessKeyForm.ROBOT, owner=robot.subject, sort=Sort.ROBOT)
             room = MAX_LIVE - len(live_declared(robot, context.moment))
             key, made = _made(
                 robot,
@@ -121,7 +106,7 @@ class RobotManagement:
             context.require_maker(actor)
             robot = self._robot(actor, name)
             self._require_stored(robot, identifier)
-            ends = _end(lifetime, context.settings, context.moment)
+            ends = wished_end(lifetime, secret_lifetimes(context.settings), context.moment)
             room = MAX_LIVE - len(live_declared(robot, context.moment))
             key, made = _made(
                 robot,
@@ -148,14 +133,9 @@ class RobotManagement:
             context.require_manager(actor)
             robot = self._robot(actor, name)
             self._require_stored(robot, identifier)
-
-            def recorded(ended: object) -> None:
-                if not ended:
-                    raise Conflict("the secret has ended before")
-                record(credential=identifier, owner=robot.subject, reason=BY_MANAGER)
-
             selection = Selection(ids=frozenset({identifier}), forms=ROBOT_SECRETS, owner=robot.subject)
-            context.store.end(selection, by=actor.identity.subject, reason=BY_MANAGER, recorded=recorded)
+            facts = {"credential": identifier, "owner": robot.subject, "reason": BY_MANAGER}
+            end_one(context, actor, selection, record, what="secret", **facts)
 
     def _robot(self, actor: Actor, name: str) -> Robot:
         self._context.require_manager(actor)
@@ -199,13 +179,6 @@ class RobotManagement:
             if one.ended is None
         ]
         return RobotView(robot.name, robot.subject, robot.description, robot.owners, (*declared, *kept))
-
-
-def _end(lifetime: int | None, settings: Settings, now: datetime) -> int:
-    try:
-        return int(end_of(lifetime, secret_lifetimes(settings), now).timestamp())
-    except InvalidTerm as error:
-        raise InvalidWish.of("lifetime", str(error)) from None
 
 
 def _made(robot: Robot, work: Callable[[], _Result]) -> _Result:

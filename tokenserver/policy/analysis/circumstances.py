@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import groupby, product
 from typing import Any, TypeVar
 
-from tokenserver.identity import Kind
+from tokenserver.identity import PEOPLE, Kind
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.model import Context, Rule
@@ -47,7 +47,8 @@ class Cell:
 class Circumstances:
     """All cells that a set of rules distinguishes from some moment on. Created by `Circumstances.of`."""
 
-    kinds: tuple[Kind, ...]
+    kinds: Mapping[Kind, tuple[Kind, ...]]
+    """One kind of credential of those that no condition tells apart, with all of them."""
     services: tuple[str, ...]
     moments: tuple[datetime, ...]
     clients: Mapping[Network | None, _Client]
@@ -66,14 +67,16 @@ class Circumstances:
         services: set[str] = set()
         moments = {since}
         networks: set[Network] = set()
+        asked: set[frozenset[Kind]] = set()
         for rule in rules:
             services |= rule.services or set()
             if rule.condition is not None:
+                asked.add(rule.condition.kinds)
                 edges = (rule.condition.since, rule.condition.until)
                 moments |= {edge for edge in edges if edge is not None and edge > since}
                 networks |= {*rule.condition.networks, *rule.condition.outside}
         clients, parents = _clients(networks) if networks else ({None: None}, {})
-        found = cls(tuple(kinds), (*sorted(services), OTHER_SERVICE), tuple(sorted(moments)), clients, parents)
+        found = cls(_alike(kinds, asked), (*sorted(services), OTHER_SERVICE), tuple(sorted(moments)), clients, parents)
         parts = (found.kinds, found.services, found.moments, found.clients)
         (budget or Budget()).spend(math.prod(map(len, parts)) // CELLS_PER_STEP)
         return found
@@ -99,7 +102,7 @@ class Circumstances:
                 cell = by_service[chosen[0]][kinds[0]]
                 facts = {**self._services(chosen), **spelled[key]}
                 if len(kinds) < len(self.kinds):
-                    facts["kind"] = sorted(kinds)
+                    facts["kind"] = sorted(one for kind in kinds for one in self.kinds[kind])
                 pieces.append((facts, cell, found[cell]))
         return pieces
 
@@ -156,6 +159,16 @@ class Circumstances:
         if None not in chosen and not within:
             outside.append(UNKNOWN)
         return {name: listed for name, listed in (("from", within), ("not_from", outside)) if listed}
+
+
+def _alike(kinds: Iterable[Kind], asked: Collection[frozenset[Kind]]) -> dict[Kind, tuple[Kind, ...]]:
+    """The kinds of people that are in the same of these sets, under the first of them; each other kind alone."""
+    found: dict[tuple[object, ...], list[Kind]] = {}
+    for kind in kinds:
+        # Rules tell machines and anonymous clients from people without a condition.
+        other = None if kind in PEOPLE else kind
+        found.setdefault((other, *(kind in one for one in asked)), []).append(kind)
+    return {alike[0]: tuple(alike) for alike in found.values()}
 
 
 def _clients(networks: Iterable[Network]) -> tuple[dict[Network | None, _Client], dict[Network, Network]]:

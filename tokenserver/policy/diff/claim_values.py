@@ -8,13 +8,14 @@ represent all: the workloads of both trees accept no other value less often.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, count, product
+from itertools import count, product
 from math import prod
 
 from tokenserver.identity import Claims
 from tokenserver.patterns import Pattern, SegmentKind
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.machines.claim_globs import FRESH, accepts, is_literal
+from tokenserver.policy.machines.claim_names import with_aliases
 from tokenserver.policy.machines.workloads import Workload, Workloads, shown_workload
 
 MAX_WAYS = 64
@@ -34,9 +35,13 @@ class ClaimValues:
 
     def __init__(self, *tables: Workloads) -> None:
         asked: dict[str, dict[_Globs, None]] = {}
-        for one in chain.from_iterable(table.by_name.values() for table in tables):
+        workloads = [one for table in tables for one in table.by_name.values()]
+        short = {path: alias for one in workloads for alias, path in one.aliases}
+        for one in workloads:
             for name, globs in one.claims:
-                asked.setdefault(name, {})[globs] = None
+                # A value by the one name is a value by the other one, at some of the sources.
+                for spelling in {name, short.get(name, name)}:
+                    asked.setdefault(spelling, {})[globs] = None
         self._asked = {name: _Asked(tuple(found)) for name, found in asked.items()}
         self._values: dict[tuple[str, _Globs], tuple[str, ...]] = {}
         self._ways: dict[Workload, tuple[Claims, ...]] = {}
@@ -53,7 +58,9 @@ class ClaimValues:
         if found is None:
             each = [[(name, one) for one in self._minimal(name, globs, workload)] for name, globs in workload.claims]
             _bound(prod(map(len, each)), MAX_WAYS, workload)
-            found = self._ways[workload] = tuple(dict.fromkeys(map(frozenset, product(*each))))
+            aliases = dict(workload.aliases)
+            ways = (with_aliases(frozenset(way), aliases) for way in product(*each))
+            found = self._ways[workload] = tuple(dict.fromkeys(ways))
         return found
 
     def fewest(self, claims: Claims) -> Claims:

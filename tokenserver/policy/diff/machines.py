@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tokenserver.identity import Identity, Sort
+from tokenserver.identity import Claims, Identity, Sort
 from tokenserver.policy.diff.claim_values import ClaimValues
 from tokenserver.policy.diff.persons import ANYONE, Person
 from tokenserver.policy.groups import Groups
+from tokenserver.policy.machines.claim_names import with_aliases
 from tokenserver.policy.machines.robots import robot_of, subject_of
 from tokenserver.policy.machines.workloads import (
     NO_WORKLOADS,
@@ -89,6 +90,10 @@ class TreeMachines:
                     yield from self._ways_of(workload)
         elif principal.name in self.workloads.by_name:
             yield from self._ways_of(self.workloads.by_name[principal.name])
+
+    def claims_of(self, person: Person) -> Claims:
+        """Some of the claims of this workload with which it is the same workloads, each under all of its names."""
+        return with_aliases(self.values.fewest(person.claims), self.workloads.aliases_of(person.source))
 
     def _ways_of(self, workload: Workload) -> Iterator[Person]:
         groups = frozenset({membership(workload.name)})

@@ -225,7 +225,7 @@ class Search:
         if person.sort is Sort.ROBOT:
             return Identity(person.user, kind)
         if person.sort is Sort.WORKLOAD:
-            return workload_identity(person.source, self._after.machines.values.fewest(person.claims))
+            return workload_identity(person.source, self._after.machines.claims_of(person))
         user, namespace = person.user, None
         if self._namespaces is not None:
             namespace = person.namespace or (self._namespaces.of(user) if user else UNNAMED)

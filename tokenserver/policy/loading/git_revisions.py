@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.folder import SUFFIXES
 from tokenserver.policy.loading.linker import FileTests
 from tokenserver.policy.loading.loader import compile_policies
+from tokenserver.policy.machines.claim_names import Aliases
 from tokenserver.policy.model import PolicySet
 
 STAGED = "staged"
@@ -113,7 +115,10 @@ def parse_comparison(text: str, folder: Path, *, staged: bool = False) -> Compar
 
 
 def compile_revision(
-    folder: GitFolder, revision: Revision, services: frozenset[str] | None = None
+    folder: GitFolder,
+    revision: Revision,
+    services: frozenset[str] | None = None,
+    claim_aliases: Mapping[str, Aliases] | None = None,
 ) -> tuple[PolicySet, tuple[FileTests, ...]]:
     """Like `compile_policies`, for the files of a revision.
 
@@ -125,7 +130,7 @@ def compile_revision(
         place.mkdir(mode=0o700)
         extract(folder, revision, place)
         try:
-            return compile_policies(place, services=services)
+            return compile_policies(place, services=services, claim_aliases=claim_aliases)
         except LoadError as error:
             name = f"{revision.short}:{folder.path}"
             raise LoadError(

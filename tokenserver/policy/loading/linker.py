@@ -24,7 +24,7 @@ from tokenserver.policy.loading.delegation import (
 )
 from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
-from tokenserver.policy.loading.machines import MachineContext, machine_faults, workloads_of
+from tokenserver.policy.loading.machines import MachineContext, machine_faults, tests_in, workloads_of
 from tokenserver.policy.loading.repeated_names import repeated
 from tokenserver.policy.loading.taken_away import taken_away_faults
 from tokenserver.policy.machines.workloads import Workload, Workloads
@@ -112,7 +112,7 @@ class Connector:
                 whole.rules.clear()  # saves memory in a large tree
             kept[name] = known
             service = default_service(_registries(file, mandate), self._services)
-            own = map(homes[name].test, file.tests)
+            own = map(homes[name].test, tests_in(file, self._machines))
             of_file = own if mandate is None else (narrowed(test, mandate) for test in own)
             tests.append(FileTests(file.document, tuple(of_file), service))
         return Connected(kept, groups, known_everywhere, tuple(tests), faults)
@@ -122,7 +122,7 @@ class Connector:
         written = [homes[name].group(group) for name, file in files.items() for _, group in file.groups]
         if not keep_includes:
             written = [replace(group, includes=frozenset()) for group in written]
-        workloads = [*workloads_of(files)]
+        workloads = [*workloads_of(files, self._machines)]
         before = self._memory.groups
         if {group.name: group for group in written} == before.written and _are_same(workloads, before.workloads):
             return before

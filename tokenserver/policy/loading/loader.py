@@ -19,6 +19,7 @@ from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
 from tokenserver.policy.loading.linker import Connector, FileTests, default_service
 from tokenserver.policy.loading.machines import MachineContext, WorkloadSources, robots_of
+from tokenserver.policy.machines.claim_names import Aliases
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.runtime.background_pacing import unpaced
@@ -139,14 +140,18 @@ def compile_policies(
     marked: bool = False,
     now: datetime | None = None,
     workload_sources: WorkloadSources | None = None,
+    claim_aliases: Mapping[str, Aliases] | None = None,
 ) -> tuple[PolicySet, tuple[FileTests, ...]]:
     """Like `load_policies`, but the tests are returned and not run. Without `now`, robots may have any secrets.
+
+    `claim_aliases`: by name of a workload source, short names of its claims -> their paths. They are for policies that
+    were not written for the configured sources, which are then not compared.
 
     Raises:
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        terms = MachineContext(workload_sources, now)
+        terms = MachineContext(workload_sources, now, claim_aliases or {})
         compiled = _compiled(folder, read_folder(folder), services, terms, marked=marked)
     return compiled.policies, tuple(compiled.tests.values())
 

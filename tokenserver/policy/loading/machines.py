@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tokenserver.documents.document import nearest
 from tokenserver.errors import Fault
+from tokenserver.identity import Sort
 from tokenserver.policy.group_names import is_root
 from tokenserver.policy.groups import included
 from tokenserver.policy.loading.delegation import Home, Mandate
 from tokenserver.policy.loading.repeated_names import repeated
 from tokenserver.policy.machines.claim_globs import accepts, is_any
+from tokenserver.policy.machines.claim_names import NO_ALIASES, Aliases, SourceClaims, with_aliases
 from tokenserver.policy.machines.robots import Robot
 from tokenserver.policy.machines.workloads import (
     Workload,
@@ -28,23 +30,31 @@ from tokenserver.policy.machines.workloads import (
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import client_principal, group_of, group_principal, subject_of
 from tokenserver.policy.syntax.file import PolicyFile
+from tokenserver.policy.testing.expectations import Test, WhoTest
 
 MAX_SECRETS = 2
 """How many secrets of a robot may be valid: the one in use, and its successor during a rotation."""
 
-WorkloadSources = Mapping[str, frozenset[frozenset[str]]]
-"""The configured workload sources by name, with the sets of claims of which a workload has to pin one.
-
-An empty set of claims pins nothing; a source without any set accepts no workload.
-"""
+WorkloadSources = Mapping[str, SourceClaims]
+"""The configured workload sources by name, with what is known of their claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineContext:
-    """What is known outside of the policy files: the workload sources (None: unknown), and the time (None: unknown)."""
+    """What is known outside of the policy files: the workload sources (None: unknown), and the time (None: unknown).
+
+    `claim_aliases` are those of the sources that there may be, by name, where `sources` is None.
+    """
 
     sources: WorkloadSources | None = None
     now: datetime | None = None
+    claim_aliases: Mapping[str, Aliases] = field(default_factory=dict)
+
+    def aliases(self, source: str) -> Aliases:
+        """Short names of the claims of a workload source -> their paths; none where the source is unknown."""
+        if self.sources is None:
+            return self.claim_aliases.get(source, NO_ALIASES)
+        return self.sources[source].aliases if source in self.sources else NO_ALIASES
 
 
 def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
@@ -58,9 +68,13 @@ def robots_of(files: Mapping[str, PolicyFile]) -> dict[str, Robot]:
     }
 
 
-def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
+def workloads_of(files: Mapping[str, PolicyFile], context: MachineContext) -> Iterator[Workload]:
     """All declared workloads, and those that stand for the clients of a workload with more claims."""
-    declared = {one.name: replace(one, file=name) for name, file in files.items() for _, one in file.workloads}
+    declared = {
+        one.name: replace(one.spelled(context.aliases(one.source)), file=name)
+        for name, file in files.items()
+        for _, one in file.workloads
+    }
     yield from declared.values()
     seen = set()
     for file in files.values():
@@ -70,6 +84,16 @@ def workloads_of(files: Mapping[str, PolicyFile]) -> Iterator[Workload]:
                 if workload.name not in seen:
                     seen.add(workload.name)
                     yield workload
+
+
+def tests_in(file: PolicyFile, context: MachineContext) -> Iterator[Test]:
+    """The tests of a file. The workloads that they are about have each claim under all of its names, as clients do."""
+    for test in file.tests:
+        if isinstance(test, WhoTest) or test.identity is None or test.identity.sort is not Sort.WORKLOAD:
+            yield test
+            continue
+        claims = with_aliases(test.identity.claims, context.aliases(test.identity.source))
+        yield replace(test, identity=replace(test.identity, claims=claims))
 
 
 def without_ended(live: PolicySet, offered: PolicySet) -> PolicySet:
@@ -113,7 +137,7 @@ def machine_faults(
         yield from _source_faults(files, context.sources)
     for name, mandate in given.items():
         if name in files:
-            yield from _mandate_faults(mandate, files[name])
+            yield from _mandate_faults(mandate, files[name], context)
     yield from _administrator_faults(files)
     if is_whole:
         names = {"robot": {robot.name for _, _, robot in robots}, "workload": {one.name for _, _, one in workloads}}
@@ -147,11 +171,14 @@ def _source_faults(files: Mapping[str, PolicyFile], sources: WorkloadSources) ->
 
 def _unanchored(workload: Workload, sources: WorkloadSources) -> str | None:
     """What is wrong with a workload that anybody's machine of the same issuer could be."""
-    pinned = {name for name, globs in workload.claims if not any(map(is_any, globs))}
-    anchors = sources.get(workload.source)
-    if anchors is None or any(pinned >= anchor for anchor in anchors if anchor):
+    known = sources.get(workload.source)
+    if known is None:
         return None
-    ways = sorted((sorted(anchor) for anchor in anchors), key=lambda anchor: (len(anchor), anchor))
+    spelled = workload.spelled(known.aliases)
+    pinned = {name for name, globs in spelled.claims if not any(map(is_any, globs))}
+    if any(pinned >= anchor for anchor in known.anchors if anchor):
+        return None
+    ways = sorted((sorted(anchor) for anchor in known.anchors), key=lambda anchor: (len(anchor), anchor))
     listed = " or ".join(" and ".join(anchor) for anchor in ways)
     return (
         f"would accept machines of anybody who has tokens of {workload.source}; "
@@ -159,7 +186,7 @@ def _unanchored(workload: Workload, sources: WorkloadSources) -> str | None:
     )
 
 
-def _mandate_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
+def _mandate_faults(mandate: Mandate, file: PolicyFile, context: MachineContext) -> Iterator[Fault]:
     """The robots and workloads that a delegated file declares beyond its mandate."""
     globs, limits = mandate.delegation.robots, mandate.delegation.workloads
     for place, robot in file.robots:
@@ -176,7 +203,8 @@ def _mandate_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
             given = _delegates(mandate, "workloads", sorted(limits.sources), "")
             message = f"workloads of {workload.source!r} are not delegated to this file: {given}"
             yield file.document.fault((*place, "from"), message)
-        lacking = tuple(claim for claim in limits.claims if not requires(workload.claims, (claim,)))
+        known = workload.spelled(context.aliases(workload.source)).known
+        lacking = tuple(claim for claim in limits.claims if not requires(known, (claim,)))
         if lacking:
             message = (
                 f"does not require that {spell_claims(lacking)}, as all workloads of this file must by {mandate.at}"

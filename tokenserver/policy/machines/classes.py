@@ -58,7 +58,7 @@ def workloads_to_try(
     found: dict[tuple[str, frozenset[str], frozenset[Requirement]], str] = {}
     for one in table.by_name.values():
         if is_declared(one.name):
-            met = requirements.met_by(one.claims)
+            met = requirements.met_by(one.known)
             mine = _NO_GROUPS.union(*(held[other.name] for other in requirements.whole(met) if _has_source(one, other)))
             found.setdefault((one.source, mine, frozenset(claim for claim in met if is_open(claim, mine))), one.name)
     return {name: mine for (_, mine, _), name in found.items()}

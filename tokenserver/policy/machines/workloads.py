@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tokenserver.identity import Claims
 from tokenserver.patterns import Pattern
 from tokenserver.policy.machines.claim_globs import accepts, is_accepted, is_literal
+from tokenserver.policy.machines.claim_names import Aliases, short_names
 from tokenserver.policy.machines.literal_heads import LiteralHeads
 
 Required = tuple[tuple[str, tuple[Pattern, ...]], ...]
@@ -36,7 +37,8 @@ def workload_of(group: str) -> str | None:
 class Workload:
     """A declared workload: clients of the source `source` that have all `claims`.
 
-    `source` empty: of any source. `file` and `line` say where it is declared.
+    `source` empty: of any source. `aliases` are short names that its claims have instead of their paths, which clients
+    have as well. `file` and `line` say where it is declared.
     """
 
     name: str
@@ -44,6 +46,23 @@ class Workload:
     claims: Required
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def known(self) -> Required:
+        """All that is known of the claims of its clients: `claims`, and those with short names by their paths, too."""
+        if not self.aliases:
+            return self.claims
+        paths = dict(self.aliases)
+        return (*self.claims, *((paths[name], globs) for name, globs in self.claims if name in paths))
+
+    def spelled(self, aliases: Aliases) -> Workload:
+        """The same workload, with the short names of its claims where there are any."""
+        if not aliases:
+            return self
+        short = short_names(aliases)
+        claims = tuple((short.get(name, name), globs) for name, globs in self.claims)
+        return replace(self, claims=claims, aliases=tuple(sorted(aliases.items())))
 
     def has(self, source: str, claims: Mapping[str, tuple[str, ...]]) -> bool:
         """Whether a client of this source with these claims is the workload."""
@@ -53,7 +72,7 @@ class Workload:
 
     def implies(self, other: Workload) -> bool:
         """Whether every client that is this workload is the other one as well."""
-        return other.source in ("", self.source) and requires(self.claims, other.claims)
+        return other.source in ("", self.source) and requires(self.known, other.claims)
 
 
 def requires(claims: Required, others: Required) -> bool:
@@ -67,7 +86,8 @@ def requires(claims: Required, others: Required) -> bool:
 def where_claims(workload: Workload | None, claims: Required) -> Workload:
     """The clients of a workload (None: of any) that have these claims as well, as a workload without a declaration."""
     base = workload or Workload("", "", ())
-    return Workload(f"{base.name}{_WHERE}{spell_claims(claims)}", base.source, (*base.claims, *claims))
+    name = f"{base.name}{_WHERE}{spell_claims(claims)}"
+    return Workload(name, base.source, (*base.claims, *claims)).spelled(dict(base.aliases))
 
 
 def spell_claims(claims: Required) -> str:
@@ -136,6 +156,10 @@ class Workloads:
             demanded[one.source] = demanded.get(one.source, frozenset()).union(name for name, _ in one.claims)
         return cls(by_name, {pin: tuple(found) for pin, found in by_pin.items()}, tuple(unpinned), demanded)
 
+    def aliases_of(self, source: str) -> Aliases:
+        """Short names of the claims of this source -> their paths, as far as its workloads tell."""
+        return next((dict(one.aliases) for one in self.by_name.values() if one.source == source and one.aliases), {})
+
     def deciding(self, source: str) -> frozenset[str]:
         """The names of the claims that decide which workloads a client of this source is."""
         return self.demanded.get(source, frozenset()) | self.demanded.get("", frozenset())
@@ -170,7 +194,7 @@ class Workloads:
         same source or none. Themselves are included.
         """
         known = [self.by_name[name] for name in names if name in self.by_name]
-        claims = tuple(dict.fromkeys(claim for one in known for claim in one.claims))
+        claims = tuple(dict.fromkeys(claim for one in known for claim in one.known))
         whole = Workload("", max((one.source for one in known), default=""), claims)
         literal = {(claim, glob.text) for claim, globs in claims for glob in globs}
         found = (other for pin in literal if pin in self.by_pin for other in self.by_pin[pin])

@@ -11,6 +11,7 @@ from typing import Any
 from tokenserver.errors import LinkedText
 from tokenserver.identity import NamespaceRule, Namespaces
 from tokenserver.policy.loading.machines import WorkloadSources
+from tokenserver.policy.machines.claim_names import SourceClaims
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ class PlaygroundQuestion:
                 "namespaces": None if of.namespaces is None else sorted(of.namespaces.rules, key=str),
                 "workload_sources": None
                 if sources is None
-                else {name: [sorted(anchor) for anchor in anchors] for name, anchors in sources.items()},
+                else {
+                    name: [[sorted(anchor) for anchor in known.anchors], dict(known.aliases)]
+                    for name, known in sources.items()
+                },
                 "have_groups": of.have_groups,
                 "anonymous": of.anonymous,
                 "presets": None if of.presets is None else dict(of.presets),
@@ -76,7 +80,10 @@ class PlaygroundQuestion:
             None if told["namespaces"] is None else Namespaces(frozenset(map(_rule, told["namespaces"]))),
             None
             if sources is None
-            else {name: frozenset(map(frozenset, anchors)) for name, anchors in sources.items()},
+            else {
+                name: SourceClaims(frozenset(map(frozenset, anchors)), aliases)
+                for name, (anchors, aliases) in sources.items()
+            },
             told["have_groups"],
             told["anonymous"],
             told["presets"],

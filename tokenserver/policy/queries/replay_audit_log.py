@@ -19,6 +19,7 @@ from tokenserver.ceilings import Ceiling
 from tokenserver.identity import ANONYMOUS, MACHINES, Claims, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
+from tokenserver.policy.machines.claim_names import names_with_aliases, with_aliases
 from tokenserver.policy.machines.near_misses import declared_among, mismatches
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.queries.audit_log_parts import EventParts, UnreadablePart
@@ -139,7 +140,10 @@ def _replay_event(
 ) -> None:
     identity = _identity(event)
     claims = event["claims"] if identity.kind is Kind.WORKLOAD else ()
-    is_admitted = admission.admits(identity, frozenset(claims))
+    # A server whose policies spelled a claim otherwise has written that name.
+    aliases = policies.groups.workloads.aliases_of(identity.source)
+    identity = replace(identity, claims=with_aliases(identity.claims, aliases)) if aliases else identity
+    is_admitted = admission.admits(identity, names_with_aliases(claims, aliases))
     moment = _moment(event)
     context = Context(_text(event, "registry"), _client(event), now or moment)
     granted = _scopes(event, "granted")

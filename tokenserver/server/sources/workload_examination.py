@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tokenserver.access_keys import is_marked
 from tokenserver.authn.workload.backend import WorkloadSource, by_audience
-from tokenserver.authn.workload.jwt_reader import RefusedJwt, read_jwt
+from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
 from tokenserver.authn.workload.key_obstacles import Obstacle
 from tokenserver.authn.workload.key_origins import KeyOrigin, KeysNotFetched
 from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, unknown_key
+from tokenserver.authn.workload.presets import issuer_of_trust_domain
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity
@@ -54,18 +56,21 @@ def examine(
     try:
         jwt = read_jwt(text.reveal())
     except RefusedJwt as error:
-        yield ExaminedStep("form", error.reason, "log in with the JWT as it is, without quotes or line breaks")
+        advice = "log in with the JWT as it is, without quotes or line breaks"
+        if is_marked(text.reveal()):
+            advice = (
+                "test the JWT of a job or a pod: this is an access key, of which tokenserver token inspect tells more"
+            )
+        yield ExaminedStep("form", error.reason, advice)
         return
     key = "no kid" if jwt.key_id is None else f"kid {jwt.key_id}"
     yield ExaminedStep("form", f"a JWT signed with {jwt.algorithm}, {key}")
-    candidates = [one for one in sources if one.issuer == jwt.issuer]
+    candidates = [one for one in sources if one.issuer_name == jwt.issuer]
     if not candidates:
-        known = ", ".join(f"{one.name} ({one.issuer})" for one in sources) or "none"
-        advice = f"configure a workload source with this issuer, byte for byte; configured: {known}"
-        yield ExaminedStep("issuer", jwt.issuer or "has no iss", advice)
+        yield _unknown_issuer(jwt, sources)
         return
     chosen = candidates[by_audience([one.audiences(server) for one in candidates], jwt)]
-    yield ExaminedStep("issuer", f"{jwt.issuer}: the source {chosen.name} (preset {chosen.preset})")
+    yield ExaminedStep("issuer", f"{_issuer(jwt)}: the source {chosen.name} (preset {chosen.preset})")
     try:
         keys = origin_of(chosen)().keys
     except KeysNotFetched as error:
@@ -84,6 +89,21 @@ def examine(
         yield _declared(identity, policies)
 
 
+def _issuer(jwt: UnverifiedJwt) -> str:
+    """The issuer of a JWT in words."""
+    if jwt.has_issuer:
+        return jwt.issuer or "has no iss that is text"
+    return f"no iss, and a sub of the trust domain {jwt.issuer}" if jwt.issuer else "has no iss"
+
+
+def _unknown_issuer(jwt: UnverifiedJwt, sources: Sequence[WorkloadSettings]) -> ExaminedStep:
+    known = ", ".join(f"{one.name} ({one.issuer_name})" for one in sources) or "none"
+    advice = "configure a workload source with this issuer, byte for byte"
+    if jwt.issuer and not jwt.has_issuer:
+        advice = "configure a workload source with preset: spiffe, this trust_domain, and no issuer"
+    return ExaminedStep("issuer", _issuer(jwt), f"{advice}; configured: {known}")
+
+
 def _declared(identity: Identity, policies: PolicySet) -> ExaminedStep:
     names = declared_among(policies.groups.holding(identity))
     declared = [one for one in policies.groups.workloads.by_name.values() if is_declared(one.name)]
@@ -100,6 +120,9 @@ def _advice(reason: str, source: WorkloadSettings, server: str) -> str:
     if "audience" in reason or "aud" in reason.split():
         wanted = ", ".join(sorted(source.audiences(server)))
         return f"request the JWT for this audience alone: {wanted}"
+    if source.trust_domain is not None and "trust domain" in reason:
+        beginning = issuer_of_trust_domain(source.trust_domain)
+        return f"compare sub with trust_domain of {source.name}, whose workloads are {beginning}/…"
     if "expired" in reason:
         return "request a new JWT, and log in with it immediately"
     if "future" in reason:

@@ -36,7 +36,8 @@ def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
         try:
             origin()
         except KeysNotFetched as error:
-            raise LoadError([Fault(str(origin.path), 0, "", str(error).removeprefix(f"{origin.path} "))]) from None
+            problem = str(error).removeprefix(str(origin.path)).removeprefix(":").lstrip()
+            raise LoadError([Fault(str(origin.path), 0, "", problem)]) from None
     return WorkloadSource(source.trusted(server), IssuerKeys(source.name, origin))
 
 
@@ -58,7 +59,7 @@ def key_origin(source: WorkloadSettings) -> KeyOrigin:
     context = client_context(source.ca_file)
     if keys is not None and keys.url is not None:
         return KeyUrl(keys.url, context, token_file=keys.token_file)
-    return Discovery(source.issuer, context)
+    return Discovery(source.issuer_name, context)
 
 
 def issuer_keys(sources: Iterable[WorkloadSource | OidcSource]) -> Iterator[IssuerKeys]:

@@ -33,6 +33,7 @@ from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.flows import Flows
 from tokenserver.storage.people.remembered_answers import RememberedAnswers
+from tokenserver.storage.people.seen_tokens import SeenTokens
 from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
@@ -62,7 +63,7 @@ class LiveStorage:
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
         self.sessions = BrowserSessions(database, keys, now=now)
-        self.used_forms = UsedForms(database, now=now)
+        self.used_forms = UsedForms(SeenTokens(database), now=now)
         self.answers = RememberedAnswers(database, keys, now=now)
         self._chores = Chores(
             self.index.uses,

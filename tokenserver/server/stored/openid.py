@@ -38,4 +38,4 @@ def stored_openid(
         browsers.end_all(source=source, sid=sid)
 
     people = KnownPeople(OpenIdPeople(database, keys, now=now), grace=grace)
-    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database).is_new)
+    return StoredOpenId(people, Boxes(keys), end_logins, end_session, SeenTokens(database))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenserver.authn.oidc.known_people import KnownPeople
-from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, IsNew
+from tokenserver.authn.oidc.ports import EndLoginsOf, EndSession, TokenMemory
 from tokenserver.authn.stored.endings import Endings
 from tokenserver.authn.stored.new_networks import Network, NewNetworks
 from tokenserver.authn.stored.ports import Address, Ending, KeyIndex
@@ -35,7 +35,7 @@ class StoredOpenId:
     boxes: Boxes
     end_logins: EndLoginsOf
     end_session: EndSession
-    is_new: IsNew
+    seen: TokenMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ class StoredParts:
         snapshot: Callable[[], Snapshot],
         now: Callable[[], float],
         is_blocked: Callable[[], bool],
+        count: Callable[[str], None],
     ) -> DeviceLogins | None:
-        """The logins on devices by these settings; None where there are no refresh tokens."""
+        """The logins on devices by these settings; None where there are no refresh tokens. For `count` see there."""
         terms = refresh_terms(settings)
         if terms is None:
             return None
         logins = self.given(settings, now=now, is_blocked=is_blocked)
         stores = (self.flows, self.guesses)
-        return DeviceLogins(*stores, logins, terms, snapshot=snapshot, record=self.record, now=now)
+        return DeviceLogins(*stores, logins, terms, snapshot=snapshot, record=self.record, now=now, count=count)
 
     def _report(self, credential: StoredCredential, client: Address, network: Network) -> None:
         self.record(

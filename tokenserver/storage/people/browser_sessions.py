@@ -7,8 +7,6 @@ seal covers all that says whose it is, so that writing to the database is not en
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
+from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import browser_sessions
 
@@ -93,7 +92,7 @@ class BrowserSessions:
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._database = database
-        self._keys = keys
+        self._seals = RowSeals(keys, purpose="browser session", columns=_SEALED)
         self._now = now
         self._random = random
 
@@ -118,7 +117,7 @@ class BrowserSessions:
             StorageUnavailable: nothing was stored.
         """
         cookie = Secret(secrets_text(self._random(COOKIE_BYTES)))
-        now, newest = int(self._now()), self._keys.newest
+        now = int(self._now())
         facts = {"source": source, "subject": subject, "kind": str(kind), "proof": proof, "sub": sub, "sid": sid}
         row = SessionRow(
             id=_id_of(cookie),
@@ -129,10 +128,11 @@ class BrowserSessions:
             seen=now,
             ends=now + lifetime,
             state=ACTIVE,
-            pepper=newest.number,
+            pepper=0,
             seal=b"",
         )
-        row = row._replace(seal=_seal(newest.seal, row))
+        pepper, seal = self._seals.of(row)
+        row = row._replace(pepper=pepper, seal=seal)
         self._database.note(lambda connection: connection.execute(browser_sessions.insert(), row._asdict()))
         return cookie, _opened(row)
 
@@ -146,7 +146,7 @@ class BrowserSessions:
         statement = select(browser_sessions).where(_TABLE.id == identifier, *_live(now))
         found = self._database.read(lambda connection: connection.execute(statement).first())
         row = None if found is None else SessionRow(*found)
-        if row is None or not self._is_genuine(row):
+        if row is None or not self._seals.is_genuine(row):
             return None
         if now - row.seen >= SEEN_SECONDS:
             used = update(browser_sessions).where(_TABLE.id == identifier, _TABLE.seen < now).values(seen=now)
@@ -162,7 +162,7 @@ class BrowserSessions:
         whose = (_TABLE.source == source, _TABLE.subject == subject)
         statement = select(browser_sessions).where(*whose, *_live(int(self._now()))).order_by(_TABLE.made.desc())
         rows = self._database.read(lambda connection: connection.execute(statement).all())
-        return [_opened(row) for row in map(SessionRow._make, rows) if self._is_genuine(row)]
+        return [_opened(row) for row in map(SessionRow._make, rows) if self._seals.is_genuine(row)]
 
     def end(self, identifier: str, *, source: str, subject: str) -> bool:
         """End the session with this id if it is this person's; whether it was.
@@ -183,15 +183,12 @@ class BrowserSessions:
             StorageUnavailable: none was ended.
         """
         wanted = {_TABLE.subject: subject, _TABLE.sub: sub, _TABLE.sid: sid}
-        return self._end(_TABLE.source == source, *(column == value for column, value in wanted.items() if value))
+        whose = [column == value for column, value in wanted.items() if value is not None]
+        return self._end(_TABLE.source == source, *whose)
 
     def _end(self, *where: ColumnElement[bool]) -> int:
         statement = update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)
         return self._database.note(lambda connection: connection.execute(statement).rowcount)
-
-    def _is_genuine(self, row: SessionRow) -> bool:
-        key = self._keys.by_number.get(row.pepper)
-        return key is not None and hmac.compare_digest(_seal(key.seal, row), row.seal)
 
 
 def secrets_text(random: bytes) -> str:
@@ -222,10 +219,3 @@ def _opened(row: SessionRow) -> BrowserSession:
         sub=row.sub,
         sid=row.sid,
     )
-
-
-def _seal(key: bytes, row: SessionRow) -> bytes:
-    """The HMAC-SHA256 of the columns that the seal covers, by name and type. It is no seal of a credential."""
-    values = row._asdict()
-    content = {name: one.hex() if isinstance(one := values[name], bytes) else one for name in _SEALED}
-    return hmac.digest(key, b"browser session\0" + json.dumps(content, sort_keys=True).encode(), "sha256")

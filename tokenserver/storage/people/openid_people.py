@@ -5,7 +5,6 @@ Importing this imports SQLAlchemy, so it is imported only where a storage is con
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from tokenserver.storage.boxes import Boxes, UnreadableBox
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.openid_person import NotThisPerson, OpenIdPerson
+from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import people
 
@@ -55,7 +55,7 @@ class OpenIdPeople:
 
     def __init__(self, database: Database, keys: StateKeys, *, now: Callable[[], float]) -> None:
         self._database = database
-        self._keys = keys
+        self._seals = RowSeals(keys, purpose="openid person", columns=_SEALED)
         self._boxes = Boxes(keys)
         self._now = now
 
@@ -84,7 +84,7 @@ class OpenIdPeople:
         statement = select(people).where(*(() if source is None else (_TABLE.source == source,)))
         ordered = statement.order_by(_TABLE.source, _TABLE.subject)
         rows = self._database.read(lambda connection: connection.execute(ordered).all())
-        return [_opened(row) for row in map(PersonRow._make, rows) if self._is_genuine(row)]
+        return [_opened(row) for row in map(PersonRow._make, rows) if self._seals.is_genuine(row)]
 
     def log_in(
         self, source: str, *, sub: str, subject: str, groups: frozenset[str], upstream: Secret | None = None
@@ -108,7 +108,8 @@ class OpenIdPeople:
             for row in rows:
                 if (row.sub, row.subject) != (sub, subject):
                     raise NotThisPerson(row.subject if row.sub == sub else None)
-            before = rows[0].not_before if rows and self._is_genuine(rows[0]) else 0
+            # Otherwise deleting or changing a row would bring back what the provider has ended.
+            before = rows[0].not_before if rows and self._seals.is_genuine(rows[0]) else now
             wanted = PersonRow(source, sub, subject, _spelled(groups), now, now, before, ACTIVE, box, None, 0, b"", rev)
             return self._put(connection, wanted, is_new=not rows)
 
@@ -166,6 +167,15 @@ class OpenIdPeople:
             lambda row: row._replace(state=ENDED, not_before=max(now, row.not_before + 1), upstream=None, claimed=None),
         )
 
+    def refuse(self, person: OpenIdPerson) -> OpenIdPerson:
+        """Refuse the person until the next login, after which what was made before works again.
+
+        Raises:
+            NotThisPerson: the name has been freed.
+            StorageUnavailable: nothing was changed.
+        """
+        return self._change(person, lambda row: row._replace(state=ENDED, upstream=None, claimed=None))
+
     def unpin(self, source: str, subject: str) -> bool:
         """Forget the person, so that the name can be somebody else's; whether there was one.
 
@@ -181,16 +191,15 @@ class OpenIdPeople:
         def work(connection: Connection, rev: int) -> OpenIdPerson:
             found = connection.execute(select(people).where(*whose)).first()
             row = None if found is None else PersonRow(*found)
-            if row is None or not self._is_genuine(row):
+            if row is None or not self._seals.is_genuine(row):
                 raise NotThisPerson(None)
             return self._put(connection, change(row)._replace(rev=rev), is_new=False)
 
         return self._database.write(work)
 
     def _put(self, connection: Connection, row: PersonRow, *, is_new: bool) -> OpenIdPerson:
-        newest = self._keys.newest
-        row = row._replace(pepper=newest.number)
-        row = row._replace(seal=_seal(newest.seal, row))
+        pepper, seal = self._seals.of(row)
+        row = row._replace(pepper=pepper, seal=seal)
         if is_new:
             connection.execute(people.insert(), row._asdict())
         else:
@@ -202,14 +211,10 @@ class OpenIdPeople:
         statement = select(people).where(*where)  # type: ignore[arg-type]  # comparisons of columns
         found = self._database.read(lambda connection: connection.execute(statement).first())
         row = None if found is None else PersonRow(*found)
-        return None if row is None or not self._is_genuine(row) else _opened(row)
+        return None if row is None or not self._seals.is_genuine(row) else _opened(row)
 
     def _box(self, source: str, sub: str, upstream: Secret) -> bytes:
         return self._boxes.close(upstream.reveal().encode(), about=_about(source, sub))
-
-    def _is_genuine(self, row: PersonRow) -> bool:
-        key = self._keys.by_number.get(row.pepper)
-        return key is not None and hmac.compare_digest(_seal(key.seal, row), bytes(row.seal))
 
 
 def _about(source: str, sub: str) -> bytes:
@@ -226,10 +231,3 @@ def _opened(row: PersonRow) -> OpenIdPerson:
     return OpenIdPerson(
         row.source, row.sub, row.subject, groups, row.seen, row.asked, row.not_before, is_active, is_rechecked
     )
-
-
-def _seal(key: bytes, row: PersonRow) -> bytes:
-    """The HMAC-SHA256 of the columns that the seal covers, by name and type. It is no seal of a credential."""
-    values = row._asdict()
-    content = {name: values[name] for name in _SEALED}
-    return hmac.digest(key, b"openid person\0" + json.dumps(content, sort_keys=True).encode(), "sha256")

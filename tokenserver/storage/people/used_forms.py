@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from sqlalchemy import exists, insert, literal, select
-
-from tokenserver.storage.database import Database
-from tokenserver.storage.tables import seen_jti
+from tokenserver.storage.people.seen_tokens import SeenTokens
 
 ISSUER = "tokenserver:form"
 """No issuer of tokens has this name: it is no URL."""
@@ -18,10 +15,10 @@ KEPT_SECONDS = 86_400
 
 
 class UsedForms:
-    """The forms that were sent to any worker. `now` gives seconds since the epoch."""
+    """The forms that were sent to any worker, kept among the tokens. `now` gives seconds since the epoch."""
 
-    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
-        self._database = database
+    def __init__(self, seen: SeenTokens, *, now: Callable[[], float]) -> None:
+        self._seen = seen
         self._now = now
 
     def use(self, form: str) -> bool:
@@ -31,8 +28,4 @@ class UsedForms:
             StorageUnavailable: nobody can tell, so the form must not be accepted.
         """
         identifier = hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
-        table = seen_jti.c
-        known = exists().where(table.issuer == ISSUER, table.jti == identifier)
-        row = select(literal(ISSUER), literal(identifier), literal(int(self._now()) + KEPT_SECONDS)).where(~known)
-        statement = insert(seen_jti).from_select(["issuer", "jti", "ends"], row)
-        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
+        return self._seen.is_new(ISSUER, identifier, int(self._now()) + KEPT_SECONDS)

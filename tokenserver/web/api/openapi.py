@@ -33,8 +33,8 @@ _HEADERS: dict[str, Any] = {
 }
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The document as JSON values."""
+def document(operations: Sequence[Operation], prefix: str = "") -> dict[str, Any]:
+    """The document as JSON values, of a server whose public URL has the path `prefix`."""
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
@@ -47,7 +47,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": API, "description": "Below the public URL of the server."}],
+        "servers": [{"url": prefix + API, "description": "Below the public URL of the server."}],
         "security": [{"basic": []}, {"session": [], "csrf": []}],
         "paths": paths,
         "components": {
@@ -62,9 +62,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def document_text(operations: Sequence[Operation]) -> str:
-    """The document as it is committed and served."""
-    return json.dumps(document(operations), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+def document_text(operations: Sequence[Operation], prefix: str = "") -> str:
+    """The document as it is committed and served; for `prefix` see `document`."""
+    return json.dumps(document(operations, prefix), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
 
 
 def _operation(one: Operation) -> dict[str, Any]:

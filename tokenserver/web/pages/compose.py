@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Flask, Response
+from flask import Flask
 
 from tokenserver.authn.oidc.login import OidcLogins
 from tokenserver.authn.oidc.logout import BackChannelLogout
@@ -20,13 +20,14 @@ from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.pages.blueprints import blueprints
 from tokenserver.web.pages.cookies import Cookies
 from tokenserver.web.pages.form_tokens import FormTokens
+from tokenserver.web.pages.guard import PagesForPeople
 from tokenserver.web.pages.openid.site import OpenIdSite
 from tokenserver.web.pages.shell import attach
 from tokenserver.web.pages.site import LoginProvider, Site
 
 
-def pages_for(parts: RunningServer) -> Callable[[Flask], Callable[[bool], Response]]:
-    """Adds the pages of this server to an application, and returns the one at `/`."""
+def pages_for(parts: RunningServer) -> Callable[[Flask], PagesForPeople]:
+    """Adds the pages of this server to an application, see `attach`."""
     site = site_of(parts)
     return lambda app: attach(app, site, blueprints(site))
 
@@ -70,7 +71,7 @@ def _openid_of(parts: RunningServer, sign_in: SignIn) -> OpenIdSite | None:
     if parts.stored is None or not parts.settings.oidc_sources:
         return None
     stored = parts.stored.openid
-    logout = BackChannelLogout(is_new=stored.is_new, end_session=stored.end_session, end_logins=stored.end_logins)
+    logout = BackChannelLogout(seen=stored.seen, end_session=stored.end_session, end_logins=stored.end_logins)
     logins = OidcLogins(stored.boxes)
     openid = OpenIdSignIn(parts.live.snapshot, sign_in, logins, logout, parts.trail.record)
     return OpenIdSite(openid, stored.boxes)

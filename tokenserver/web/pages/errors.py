@@ -25,6 +25,14 @@ class FormRefused(RequestError):
     """A form that was not made for this browser, or that another site sent."""
 
 
+class CookieMissing(FormRefused):
+    """A form from a browser that sent no cookie of ours."""
+
+
+class LoginEnded(RequestError):
+    """The login ended while somebody filled in a form."""
+
+
 class FormSentTwice(RequestError):
     """A form that is accepted once, and was."""
 
@@ -35,13 +43,20 @@ class NotAllowed(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class PageProblem:
-    """An error as a page shows it: English texts, and the values for their names."""
+    """An error as a page shows it: English texts, and the values for their names.
+
+    `reason` is one of management, which is translated by itself.
+    `keeps_typed`: nothing was changed, and the page shows what was typed. `needs_login`: a login is what helps.
+    """
 
     status: int
     title: str
     text: str
     values: dict[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    keeps_typed: bool = False
+    needs_login: bool = False
 
 
 _BY_STATUS = {
@@ -50,7 +65,7 @@ _BY_STATUS = {
     413: PageProblem(413, "Too large", "What you sent is too large."),
 }
 _UNREADABLE = PageProblem(400, "Not understood", "The server could not read the request. Go back, and try again.")
-_INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake. Its log says more.")
+_INTERNAL = PageProblem(500, "Something went wrong", "The server made a mistake. Its log says more.", keeps_typed=True)
 
 
 def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for each error
@@ -67,23 +82,30 @@ def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for
             text = "There were too many attempts. Wait {seconds} seconds, then try again."
             headers = (("Retry-After", str(error.retry_after)),)
             return PageProblem(429, "Too many attempts", text, {"seconds": error.retry_after}, headers)
+        case CookieMissing():
+            text = "The browser sent no cookie of this page. Allow cookies for it, then load it again."
+            return PageProblem(403, "Form refused", text, keeps_typed=True)
         case FormRefused():
             text = "This form is too old, or it is from another site. Nothing was changed. Load the page again."
-            return PageProblem(403, "Form refused", text)
+            return PageProblem(403, "Form refused", text, keeps_typed=True)
+        case LoginEnded():
+            text = "Your login ended while you filled in the form. Nothing was changed. Log in, and send it again."
+            return PageProblem(403, "You were logged out", text, keeps_typed=True, needs_login=True)
         case FormSentTwice():
             text = "This form was sent before, and is accepted only once. Nothing was changed this time."
             return PageProblem(409, "Sent before", text)
         case ProofTooOld():
-            text = "Your login is more than an hour old. Log out, log in again, and then make the secret."
-            return PageProblem(403, "Log in again", text)
+            text = "Your login is more than an hour old. Nothing was made. Log in again, and send it once more."
+            return PageProblem(403, "Log in again", text, keeps_typed=True, needs_login=True)
         case MayNotManage():
-            return PageProblem(403, "Not allowed", "You may not do this: {reason}.", {"reason": str(error)})
+            return PageProblem(403, "Not allowed", "You may not do this: {reason}.", reason=str(error))
         case NotFoundHere():
             return PageProblem(404, "Not found", "There is nothing like this that you may see.")
         case Conflict():
-            return PageProblem(409, "Not possible now", "Nothing was changed: {reason}.", {"reason": str(error)})
+            return PageProblem(409, "Not possible now", "Nothing was changed: {reason}.", reason=str(error))
         case InvalidWish():
-            return PageProblem(400, "Not accepted", "Nothing was changed: {reason}.", {"reason": str(error)})
+            fault = error.faults[0]
+            return PageProblem(400, "Not accepted", "Nothing was changed: {reason}.", reason=fault.message)
         case NotAllowed():
             return PageProblem(403, "Not allowed", str(error))
         case PlainHttp():
@@ -98,9 +120,10 @@ def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for
         case BackendUnavailable():
             text = "The server cannot answer now. Wait {seconds} seconds, then try again."
             headers = (("Retry-After", str(error.retry_after)),)
-            return PageProblem(503, "Not available", text, {"seconds": error.retry_after}, headers)
+            return PageProblem(503, "Not available", text, {"seconds": error.retry_after}, headers, keeps_typed=True)
         case ServiceError():
-            return PageProblem(503, "Not available", "The server cannot answer now. Try again later.")
+            text = "The server cannot answer now. Try again later."
+            return PageProblem(503, "Not available", text, keeps_typed=True)
         case MethodNotAllowed():
             allowed = ", ".join(sorted(error.valid_methods or ()))
             found = _BY_STATUS[405]

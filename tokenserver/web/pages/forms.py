@@ -7,12 +7,43 @@ from urllib.parse import urlsplit
 
 from flask import request
 
-from tokenserver.web.pages.errors import FormRefused, FormSentTwice
+from tokenserver.web.pages.errors import CookieMissing, FormRefused, FormSentTwice
+from tokenserver.web.pages.guard import BODY_ERROR
 from tokenserver.web.pages.site import Site
 from tokenserver.web.pages.visits import the_site
 from tokenserver.web.parameters import UnsupportedMediaType
 
 _FORM = "application/x-www-form-urlencoded"
+
+
+TYPED = (
+    ("name", "Name"),
+    ("repositories", "Repositories"),
+    ("networks", "Networks"),
+    ("reason", "Reason"),
+    ("name.new", "Name"),
+    ("text.new", "Text"),
+)
+"""The fields that people type in, besides those of the login, with their labels; the files of a change come on top."""
+
+
+def typed_texts() -> list[tuple[str, str]]:
+    """What somebody typed into the form of this request, each with its label, so that a refusal does not lose it.
+
+    Empty unless the browser says that a page of this server sent the form: others must not choose texts of our pages.
+    """
+    if request.method != "POST" or request.headers.get("Sec-Fetch-Site") != "same-origin":
+        return []
+    if BODY_ERROR in request.environ:
+        return []
+    form = request.form.to_dict()
+    files = [(form.get(f"name.{number}", ""), form.get(f"text.{number}", "")) for number in range(len(form))]
+    return [(label, form.get(name, "")) for name, label in TYPED if form.get(name, "").strip()] + [
+        # A label is a text with values in braces, see `translator`.
+        (name.replace("{", "{{").replace("}", "}}"), text)
+        for name, text in files
+        if text
+    ]
 
 
 def checked_form(*, before_login: bool = False, once: bool = False) -> Mapping[str, str]:
@@ -33,7 +64,9 @@ def checked_form(*, before_login: bool = False, once: bool = False) -> Mapping[s
     form = request.form.to_dict()
     cookie = site.cookies.read(request, site.cookies.visit if before_login else site.cookies.session)
     token = form.pop("form", "")
-    if cookie is None or not site.forms.is_right(cookie, token):
+    if cookie is None:
+        raise CookieMissing("the browser sent no cookie of ours")
+    if not site.forms.is_right(cookie, token):
         raise FormRefused("the form was not made for this browser, or too long ago")
     if once and not site.used_forms.use(token):
         raise FormSentTwice("the form was sent before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tokenserver.web.pages.account.german import GERMAN_OF_ENDINGS
 from tokenserver.web.pages.openid.german import OPENID_GERMAN
 from tokenserver.web.pages.policies.german import GERMAN_OF_POLICIES
 from tokenserver.web.pages.terminal.german import TERMINAL_GERMAN
@@ -11,6 +12,7 @@ from tokenserver.web.pages.terminal.german import TERMINAL_GERMAN
 GERMAN: Mapping[str, str] = {
     **OPENID_GERMAN,
     **GERMAN_OF_POLICIES,
+    **GERMAN_OF_ENDINGS,
     # The shell, and the page at /
     "Skip to the content": "Zum Inhalt springen",
     "Pages": "Seiten",
@@ -54,8 +56,8 @@ GERMAN: Mapping[str, str] = {
     "Password": "Passwort",
     "You were logged out. Log in again.": "Sie wurden abgemeldet. Melden Sie sich wieder an.",
     "You are logged out.": "Sie sind abgemeldet.",
-    "You logged in a while ago. To go on, type your password again.": (
-        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, geben Sie Ihr Passwort noch einmal ein."
+    "You logged in a while ago. To go on, log in again.": (
+        "Ihre Anmeldung liegt eine Weile zurück. Um fortzufahren, melden Sie sich noch einmal an."
     ),
     # The account
     "Your account": "Ihr Konto",
@@ -257,9 +259,19 @@ GERMAN: Mapping[str, str] = {
         "Dieses Formular wurde schon gesendet und wird nur einmal angenommen. Diesmal wurde nichts geändert."
     ),
     "Log in again": "Noch einmal anmelden",
-    "Your login is more than an hour old. Log out, log in again, and then make the secret.": (
-        "Ihre Anmeldung ist mehr als eine Stunde alt. Melden Sie sich ab und wieder an, und erstellen Sie es dann."
+    "Your login is more than an hour old. Nothing was made. Log in again, and send it once more.": (
+        "Ihre Anmeldung ist mehr als eine Stunde alt. Es wurde nichts erstellt."
+        " Melden Sie sich noch einmal an, und senden Sie es dann wieder."
     ),
+    "You were logged out": "Sie wurden abgemeldet",
+    "Your login ended while you filled in the form. Nothing was changed. Log in, and send it again.": (
+        "Ihre Anmeldung endete, während Sie das Formular ausfüllten. Es wurde nichts geändert."
+        " Melden Sie sich an, und senden Sie es noch einmal."
+    ),
+    "The browser sent no cookie of this page. Allow cookies for it, then load it again.": (
+        "Der Browser hat kein Cookie dieser Seite gesendet. Erlauben Sie Cookies für sie, und laden Sie sie dann neu."
+    ),
+    "What you typed, to copy:": "Was Sie eingegeben haben, zum Kopieren:",
     "Not allowed": "Nicht erlaubt",
     "This page is for administrators.": "Diese Seite ist für Administratoren.",
     "You may not do this: {reason}.": "Das dürfen Sie nicht: {reason}.",

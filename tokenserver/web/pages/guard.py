@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from flask import Response, request
 
 from tokenserver.errors import Overloaded
 from tokenserver.exchange.admission import MAX_PAGES, PAGE_QUEUE
@@ -47,6 +49,13 @@ _BUSY_API = (
 "detail":"the service cannot answer now, try again later"}
 """,
 )
+
+
+class PagesForPeople(NamedTuple):
+    """What is no page of a blueprint: the page at `/`, by whether the server is ready, and that about an error."""
+
+    home: Callable[[bool], Response]
+    failed: Callable[[Exception], Response]
 
 
 class GuardedPages:
@@ -100,6 +109,11 @@ def page_limit(page: str) -> BodyLimit:
     """The limit of the bodies of the page at this path."""
     most = LARGE_BODIES.get(page, MIN_BODY)
     return BodyLimit(most, f"the body is larger than {most} bytes")
+
+
+def is_browser() -> bool:
+    """Whether the client of this request names HTML; one that accepts anything, as curl does, gets JSON."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
 def _first(path: str) -> str:

@@ -30,7 +30,7 @@ START = "/account"
 NOTES = {
     "ended": "You were logged out. Log in again.",
     "logged-out": "You are logged out.",
-    "again": "You logged in a while ago. To go on, type your password again.",
+    "again": "You logged in a while ago. To go on, log in again.",
 }
 """Texts that an address may ask for, by `note`."""
 
@@ -45,7 +45,10 @@ def login_blueprint() -> Blueprint:
 
 
 def show() -> Response:
-    """The form; who is logged in already is led on."""
+    """The buttons of providers, and the form for passwords; who is logged in already is led on.
+
+    Nobody is led to a provider without a click, or who logs out would be logged in again.
+    """
     wanted, actor = next_path(request.args.get("next")), current_actor()
     if actor is not None and is_fresh(actor):
         return see_other(wanted or START)
@@ -101,6 +104,7 @@ def _form(
         note=note,
         problem=problem,
         providers=the_site().providers,
+        takes_passwords=the_site().takes_passwords,
     )
     for name, value in () if problem is None else problem.headers:
         response.headers[name] = value

@@ -14,9 +14,9 @@ from flask import Blueprint, Flask, Response, request
 from tokenserver.credentials import Secret
 from tokenserver.management.actors import Actor
 from tokenserver.web.pages.cookies import new_visit
-from tokenserver.web.pages.errors import NotAllowed, page_problem
-from tokenserver.web.pages.forms import checked_form
-from tokenserver.web.pages.guard import BODY_ERROR, page_limit
+from tokenserver.web.pages.errors import LoginEnded, NotAllowed, PageProblem, page_problem
+from tokenserver.web.pages.forms import checked_form, typed_texts
+from tokenserver.web.pages.guard import BODY_ERROR, PagesForPeople, page_limit
 from tokenserver.web.pages.rendering.assets import ICON, STYLE
 from tokenserver.web.pages.rendering.renderer import LANGUAGES, Renderer
 from tokenserver.web.pages.site import Site
@@ -26,6 +26,8 @@ from tokenserver.web.pages.visits import (
     Shell,
     current_actor,
     is_fresh,
+    known_actor,
+    known_path,
     next_path,
     see_other,
     slot_released,
@@ -42,6 +44,7 @@ __all__ = [
     "attach",
     "checked_form",
     "current_actor",
+    "error_page",
     "is_fresh",
     "next_path",
     "page",
@@ -69,14 +72,14 @@ _P = ParamSpec("_P")
 View = Callable[Concatenate[Actor, _P], Response]
 
 
-def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> Callable[[bool], Response]:
-    """Add the pages to an application; returns the page at `/`, by whether the server is ready."""
+def attach(app: Flask, site: Site, blueprints: list[Blueprint]) -> PagesForPeople:
+    """Add the pages to an application; returns those that are at no path of their own."""
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     urls = {"url": lambda path: site.prefix + path, "style": STYLE.path, "icon": ICON.path}
     paths = frozenset(rule.rule for rule in app.url_map.iter_rules())
     app.extensions[SHELL] = Shell(site, Renderer(**urls), paths)
-    return _home
+    return PagesForPeople(_home, lambda error: _finish(_failed(error)))
 
 
 def _home(is_ready: bool) -> Response:
@@ -101,7 +104,7 @@ def signed_in(view: View[_P]) -> Callable[_P, Response]:
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Response:
         actor = current_actor()
         if actor is None:
-            return to_login()
+            return _led_to_login()
         return view(actor, *args, **kwargs)
 
     return wrapped
@@ -114,12 +117,23 @@ def administrators_only(view: View[_P]) -> Callable[_P, Response]:
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Response:
         actor = current_actor()
         if actor is None:
-            return to_login()
+            return _led_to_login()
         if not the_site().is_administrator(actor):
             raise NotAllowed("This page is for administrators.")
         return view(actor, *args, **kwargs)
 
     return wrapped
+
+
+def _led_to_login() -> Response:
+    """Lead somebody to the login, unless that would lose what they have typed.
+
+    Raises:
+        LoginEnded: they have typed something.
+    """
+    if typed_texts():
+        raise LoginEnded("the login ended while a form was filled in")
+    return to_login()
 
 
 def page(
@@ -200,7 +214,20 @@ def _failed(error: Exception) -> Response:
     problem = page_problem(error)
     if problem.status >= 500:
         log_failure(error, visitor().request_id)
-    response = page("error.html", actor=None, status=problem.status, problem=problem, request_id=visitor().request_id)
+    return error_page(problem, visitor().request_id)
+
+
+def error_page(problem: PageProblem, request_id: str) -> Response:
+    """The page about an error, with what was typed if that would be lost."""
+    response = page(
+        "error.html",
+        actor=known_actor(),
+        status=problem.status,
+        problem=problem,
+        request_id=request_id,
+        typed=typed_texts() if problem.keeps_typed else [],
+        wanted=known_path(),
+    )
     for name, value in problem.headers:
         response.headers[name] = value
     return response

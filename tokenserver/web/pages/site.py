@@ -63,6 +63,11 @@ class Site:
     openid: OpenIdSite | None = None
 
     @property
+    def takes_passwords(self) -> bool:
+        """Whether the login page asks for a password: not where every source of people is an OpenID provider."""
+        return bool(self.settings.user_sources) or not self.providers
+
+    @property
     def prefix(self) -> str:
         """The path of the server's public URL, in front of the path of every page."""
         return self.settings.server.path

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request
 
+from tokenserver.management import rights
 from tokenserver.management.actors import Actor
-from tokenserver.management.rights import FRESH_SECONDS
 from tokenserver.management.sign_in import Visitor
 from tokenserver.web.pages.guard import GUARD
 from tokenserver.web.pages.rendering.renderer import Renderer
@@ -80,18 +80,28 @@ def current_actor() -> Actor | None:
     return cast("Actor | None", g.actor)
 
 
+def known_actor() -> Actor | None:
+    """Who is logged in, if that was found out for this request already; it asks nobody."""
+    return cast("Actor | None", g.get("actor"))
+
+
 def is_fresh(actor: Actor) -> bool:
     """Whether this person logged in so recently that changes are accepted."""
-    return the_site().now() - actor.authenticated < FRESH_SECONDS
+    return rights.is_fresh(actor, the_site().now())
 
 
 def to_login() -> Response:
     """Lead to the login, also somebody whose login is too long ago, and from there back to this page."""
     had_session = the_site().cookies.session in request.cookies
     note = "again" if current_actor() is not None else "ended" if had_session else None
-    known = next_path(request.full_path) or next_path(request.path) or next_path("/" + request.path.split("/")[1])
-    values = {"next": known, "note": note}
+    values = {"next": known_path(), "note": note}
     return see_other("/login", **{name: value for name, value in values.items() if value is not None})
+
+
+def known_path() -> str | None:
+    """The page that a login from here may lead to: this one, or the one above."""
+    path = request.path
+    return next_path(request.full_path) or next_path(path) or next_path("/" + path.split("/")[1])
 
 
 def see_other(path: str, **query: str) -> Response:

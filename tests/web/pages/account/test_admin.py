@@ -50,17 +50,18 @@ def test_end_what_belongs_to_others(site: StoredSite, admin: Browser) -> None:
     other = site.stored(AccessKeyForm.REFRESH, "zoë", client="crane")
     page = admin.get(PATHS[1])
     assert admin.submit(page, "/admin/person/end-key", reason="").status == 400
-    answer = admin.submit(page, "/admin/person/end-key", reason="left the company")
+    answer = admin.end(page, "/admin/person/end-key", reason="left the company")
     assert answer.response.headers["Location"] == "/admin/person?user=zo%C3%AB&note=key-ended"
     assert site.get("zoë", key).status_code == 401
     form = next(
         one for one in page.forms if one.action == "/admin/person/end-login" and one.fields["id"] == token[5:17]
     )
-    assert admin.post(form.action, form.fields).status == 303
+    question = admin.post(form.action, form.fields)
+    assert admin.submit(question, form.action).status == 303
     assert [site.refresh(one, service="reg").status_code for one in (token, other)] == [401, 200]
     wrong = admin.submit(page, "/admin/person/end-logins", reason=" ")
     assert (wrong.status, "reason-wrong" in wrong.html) == (400, True)
-    assert admin.submit(page, "/admin/person/end-logins", reason="left the company").status == 303
+    assert admin.end(page, "/admin/person/end-logins", reason="left the company").status == 303
     assert site.refresh(other, service="reg").status_code == 401
     reasons = [one["reason"] for one in site.audit.events if one.get("outcome") == "done"]
     assert reasons == ["left the company", "ended by an administrator", "left the company"]

@@ -114,7 +114,7 @@ def test_end(site: StoredSite, ann: Browser) -> None:
     key = site.stored(AccessKeyForm.PERSONAL, name="gone")
     path = f"/account/keys/{key[5:17]}"
     assert site.get("ann", key).status_code == 200
-    assert ann.submit(ann.get(path), f"{path}/end").response.headers["Location"] == "/account?note=key-ended"
+    assert ann.end(ann.get(path), f"{path}/end").response.headers["Location"] == "/account?note=key-ended"
     assert site.get("ann", key).status_code == 401
     page = ann.get(path)
     assert [form.action for form in page.forms] == ["/logout"]
@@ -137,14 +137,13 @@ def test_a_login_of_an_hour_ago(site: StoredSite, ann: Browser, monkeypatch: pyt
     key = site.stored(AccessKeyForm.PERSONAL)
     path = f"/account/keys/{key[5:17]}"
     page, pages = ann.get("/account/keys/new"), ann.get(path)
-    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
     monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -1)
     answer = ann.get("/account/keys/new")
     assert answer.response.headers["Location"] == "/login?next=%2Faccount%2Fkeys%2Fnew&note=again"
     login = ann.get(answer.response.headers["Location"])
-    assert "type your password again" in login.text
+    assert "To go on, log in again." in login.text
     assert login.form("/login").fields["username"] == "ann"
     refused = ann.submit(page, "/account/keys/new")
     assert (refused.status, KEY.search(refused.text)) == (403, None)
     assert ann.submit(pages, f"{path}/replace").status == 303
-    assert ann.submit(pages, f"{path}/end").status == 303
+    assert ann.end(pages, f"{path}/end").status == 303

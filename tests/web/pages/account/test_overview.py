@@ -40,7 +40,7 @@ def test_end_a_login(site: StoredSite, browser: Browser) -> None:
     page = browser.get("/account")
     ends = [form.action for form in page.forms if form.action.startswith("/account/logins/")]
     assert ends == [f"/account/logins/{token[5:17]}/end", "/account/logins/end-others"]
-    answer = browser.submit(page, ends[0])
+    answer = browser.end(page, ends[0])
     assert answer.response.headers["Location"] == "/account?note=login-ended"
     assert "The login has ended." in browser.get("/account?note=login-ended").text
     assert site.refresh(token, service="reg").status_code == 401
@@ -51,7 +51,7 @@ def test_end_all_other_logins(site: StoredSite, browser: Browser) -> None:
     other = Browser(browser.client.application.test_client())
     other.log_in()
     browser.log_in()
-    browser.submit(browser.get("/account"), "/account/logins/end-others")
+    browser.end(browser.get("/account"), "/account/logins/end-others")
     assert other.get("/account").status == 303
     assert browser.get("/account").status == 200
 

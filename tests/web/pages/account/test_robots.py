@@ -41,7 +41,7 @@ def test_a_life(site: StoredSite, owner: Browser) -> None:
     page = owner.get("/robots/ci")
     assert second not in page.html
     assert "The robot has two secrets." in page.text
-    assert owner.submit(page, f"{path}/end").response.headers["Location"] == "/robots/ci?note=secret-ended"
+    assert owner.end(page, f"{path}/end").response.headers["Location"] == "/robots/ci?note=secret-ended"
     assert [site.get("ci", one).status_code for one in (first, second)] == [401, 200]
     assert "The secret has ended." in owner.get("/robots/ci?note=secret-ended").text
 
@@ -54,11 +54,14 @@ def test_a_wrong_field(owner: Browser) -> None:
 
 
 def test_a_login_of_an_hour_ago(owner: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The form is not shown; one from before leads to the login."""
+    """The form is not shown; one from before leads to the login, with what was typed in it."""
     page = owner.get("/robots/ci")
-    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -1)
+    monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -1)
     assert "log in again" in owner.get("/robots/ci").text
-    assert owner.submit(page, "/robots/ci/secrets").status == 303
+    owner.headers["Sec-Fetch-Site"] = "same-origin"
+    refused = owner.submit(page, "/robots/ci/secrets", name="runner 7")
+    assert (refused.status, "runner 7" in refused.html) == (403, True)
+    assert [one for one in refused.links if one.startswith("/login?note=again")]
 
 
 def test_others_do_not_find_it(browser: Browser) -> None:

@@ -173,7 +173,7 @@ def test_a_file_behind_a_link(site: StoredSite) -> None:
     team.symlink_to(outside)
     live = site.parts.live
     assert [live.look(), live.look()] == [False, True]
-    page = administrator(site).get(f"{PATH}?file=teams/web.yaml")
+    page = administrator(site).get(f"{PATH}?file=teams/web.yaml&file=policy.yaml")
     assert "teams/web.yaml is behind a link, so its text is not shown" in page.text
     assert "web/hidden" not in page.html
     assert page.forms[-1].fields["name.0"] == "policy.yaml"
@@ -187,4 +187,4 @@ def test_surroundings(site: StoredSite) -> None:
     assert (found.anonymous, found.have_groups, found.access_keys) == (False, False, True)
     assert found.presets == {"ci": "github_actions"}
     assert found.workload_sources is not None
-    assert frozenset({"repository_id"}) in found.workload_sources["ci"]
+    assert frozenset({"repository_id"}) in found.workload_sources["ci"].anchors

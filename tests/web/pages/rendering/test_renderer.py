@@ -8,6 +8,7 @@ from markupsafe import escape
 
 from tokenserver.web.pages.errors import PageProblem
 from tokenserver.web.pages.rendering.renderer import Renderer, spell_moment
+from tokenserver.web.pages.site import LoginProvider
 
 RENDERER = Renderer(url=lambda path: path, style="/s", icon="/i")
 
@@ -34,10 +35,27 @@ def test_values_in_sentences_are_escaped(text: str, language: str) -> None:
     assert "<" not in sentence
 
 
+def test_a_login_page_without_passwords() -> None:
+    """One button, and nothing to type a password into."""
+    providers = [LoginProvider("sso", "sso", "/login/with/sso")]
+    values: dict[str, object] = {"actor": None, "navigation": [], "path": "/", "form_token": lambda: "t"}
+    page = RENDERER.render("en", "login.html", values | _login("") | {"providers": providers, "takes_passwords": False})
+    assert page.count('href="/login/with/sso"') == 1
+    assert "<form" not in page
+    assert 'class="or"' not in page
+
+
 def _login(username: str) -> dict[str, object]:
-    return {"wanted": None, "username": username, "note": None, "problem": None, "providers": []}
+    return {
+        "wanted": None,
+        "username": username,
+        "note": None,
+        "problem": None,
+        "providers": [],
+        "takes_passwords": True,
+    }
 
 
 def test_moments() -> None:
     """In UTC, for people and programs."""
-    assert str(spell_moment(0)) == '<time datetime="1970-01-01T00:00Z">1970-01-01 00:00 UTC</time>'
+    assert str(spell_moment(0)) == '<time datetime="1970-01-01T00:00Z">1970-01-01 <span>00:00 UTC</span></time>'

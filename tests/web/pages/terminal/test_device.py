@@ -146,7 +146,7 @@ def test_an_old_session(device: Device, browser: Browser, monkeypatch: pytest.Mo
     browser.log_in()
     codes = device.ask().get_json()
     question = browser.get(complete(codes))
-    monkeypatch.setattr("tokenserver.web.pages.visits.FRESH_SECONDS", -FRESH_SECONDS)
+    monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -FRESH_SECONDS)
     for answer in (browser.get(complete(codes)), decide(browser, question, "confirm"), browser.get("/device")):
         assert answer.status == 303
         assert answer.response.headers["Location"].startswith("/login?next=%2Fdevice")

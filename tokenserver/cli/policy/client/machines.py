@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from tokenserver.authn.workload.claims import as_pairs, flatten, with_aliases
+from tokenserver.authn.workload.claims import as_pairs, flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.cli.exits import NO
 from tokenserver.cli.policy.options import Source
@@ -20,6 +20,7 @@ from tokenserver.documents.document import nearest as did_you_mean
 from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Sort
+from tokenserver.policy.machines.claim_names import with_aliases
 from tokenserver.policy.machines.near_misses import NearMiss, declared_among, nearest
 from tokenserver.policy.machines.robots import parse_machine_name, robot_of
 from tokenserver.policy.machines.workloads import Workload, is_declared

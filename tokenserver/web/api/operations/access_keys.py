@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tokenserver.management.facts import is_live
-from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.selection import Listed
 from tokenserver.web.api.answers import KeyDocument, KeyPage, NewSecretDocument
 from tokenserver.web.api.cursors import MAX_LIMIT, USUAL_LIMIT, SortKey, page_of
@@ -37,7 +36,7 @@ def create_access_key(call: Call) -> Reply:
     """A new key."""
     body: NewAccessKey = call.content()
     secret, made = call.management.create_access_key(call.who, body.wish(), call.query.get("user"), body.reason)
-    listed = just_made(made)
+    listed = Listed(made)
     return Reply(201, new_secret_document(secret, listed, call.moment), f"/access-keys/{made.id}")
 
 
@@ -58,18 +57,13 @@ def rotate_access_key(call: Call) -> Reply:
     """A successor."""
     body: Rotation = call.content()
     secret, made = call.management.rotate_access_key(call.who, call.path["id"], body.lifetime_seconds)
-    return Reply(201, new_secret_document(secret, just_made(made), call.moment), f"/access-keys/{made.id}")
+    return Reply(201, new_secret_document(secret, Listed(made), call.moment), f"/access-keys/{made.id}")
 
 
 def end_access_key(call: Call) -> Reply:
     """The end of a key."""
     call.management.end_access_key(call.who, call.path["id"], call.query.get("reason"))
     return Reply(204, None)
-
-
-def just_made(credential: StoredCredential) -> Listed:
-    """A credential that nobody has used yet."""
-    return Listed(credential, None, None, None, None)
 
 
 def _newest_first(listed: Listed) -> SortKey:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tokenserver.storage.selection import Listed
 from tokenserver.web.api.answers import NewSecretDocument, RobotDocument, RobotPage
 from tokenserver.web.api.cursors import USUAL_LIMIT, page_of
 from tokenserver.web.api.documents import new_secret_document, robot_document
 from tokenserver.web.api.operation import Call, Operation, Reply
-from tokenserver.web.api.operations.access_keys import PAGING, just_made
+from tokenserver.web.api.operations.access_keys import PAGING
 from tokenserver.web.api.requests import Rotation, SecretWish
 
 
@@ -31,7 +32,7 @@ def create_robot_secret(call: Call) -> Reply:
     body: SecretWish = call.content()
     name = call.path["name"]
     secret, made = call.management.create_robot_secret(call.who, name, body.wish())
-    return Reply(201, new_secret_document(secret, just_made(made), call.moment), f"/robots/{name}")
+    return Reply(201, new_secret_document(secret, Listed(made), call.moment), f"/robots/{name}")
 
 
 def rotate_robot_secret(call: Call) -> Reply:
@@ -39,7 +40,7 @@ def rotate_robot_secret(call: Call) -> Reply:
     body: Rotation = call.content()
     name = call.path["name"]
     secret, made = call.management.rotate_robot_secret(call.who, name, call.path["id"], body.lifetime_seconds)
-    return Reply(201, new_secret_document(secret, just_made(made), call.moment), f"/robots/{name}")
+    return Reply(201, new_secret_document(secret, Listed(made), call.moment), f"/robots/{name}")
 
 
 def end_robot_secret(call: Call) -> Reply:

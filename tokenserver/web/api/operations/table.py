@@ -29,14 +29,14 @@ def explain(call: Call) -> Reply:
     return Reply(200, ExplanationDocument.model_validate(content))
 
 
-def openapi(_: Call) -> Reply:
+def openapi(call: Call) -> Reply:
     """The document of the API."""
-    return Reply(200, _document())
+    return Reply(200, _document(call.management.context.settings.server.path))
 
 
 @cache
-def _document() -> bytes:
-    return document_text(OPERATIONS).encode("utf-8")
+def _document(prefix: str) -> bytes:
+    return document_text(OPERATIONS, prefix).encode("utf-8")
 
 
 OPERATIONS = (

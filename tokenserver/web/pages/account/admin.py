@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response, request
 
 from tokenserver.management.actors import Actor
-from tokenserver.management.facts import is_live, state_of
+from tokenserver.management.facts import LIVE_STATES, is_live, state_of
 from tokenserver.management.refusals import InvalidWish
-from tokenserver.web.pages.account.robots import LIVE
+from tokenserver.management.wishes import parse_reason
+from tokenserver.web.pages.account.endings import ALL_LOGINS, KEY, LOGIN, ask_first, is_sure, login_name
 from tokenserver.web.pages.shell import administrators_only, checked_form, page, pages_blueprint, see_other, the_site
 
 NOTES = {
@@ -33,9 +36,10 @@ def admin_blueprint() -> Blueprint:
 def show(actor: Actor) -> Response:
     """Robots, and who is logged in."""
     management = the_site().management
-    robots = [(one, sum(each.state in LIVE for each in one.secrets)) for one in management.robots(actor)]
-    holders = management.holders(actor)
-    return page("admin.html", actor=actor, robots=robots, holders=holders)
+    with management.reading():
+        robots, holders = management.robots(actor), management.holders(actor)
+    valid = [(one, sum(each.state in LIVE_STATES for each in one.secrets)) for one in robots]
+    return page("admin.html", actor=actor, robots=valid, holders=holders)
 
 
 @administrators_only
@@ -51,6 +55,9 @@ def end_logins(actor: Actor) -> Response:
     form = checked_form()
     user = form.get("user", "")
     try:
+        parse_reason(form.get("reason", ""))
+        if not is_sure(form):
+            return ask_first(actor, form, ALL_LOGINS, back=_address_of(user), name=user)
         the_site().management.end_logins_of(actor, user, form.get("reason", ""))
     except InvalidWish as error:
         return _person_page(actor, user, status=400, wrong=error.faults[0].message, reason=form.get("reason", ""))
@@ -61,8 +68,12 @@ def end_logins(actor: Actor) -> Response:
 def end_login(actor: Actor) -> Response:
     """End one login of a person."""
     form = checked_form()
-    the_site().management.end_login(actor, form.get("id", ""), form.get("user", ""))
-    return see_other("/admin/person", user=form.get("user", ""), note="login-ended")
+    identifier, user, management = form.get("id", ""), form.get("user", ""), the_site().management
+    if not is_sure(form):
+        name = login_name(management.logins(actor, user), identifier)
+        return ask_first(actor, form, LOGIN, back=_address_of(user), name=name)
+    management.end_login(actor, identifier, user)
+    return see_other("/admin/person", user=user, note="login-ended")
 
 
 @administrators_only
@@ -70,11 +81,20 @@ def end_key(actor: Actor) -> Response:
     """End a key of a person."""
     form = checked_form()
     user, reason = form.get("user", ""), form.get("reason", "")
+    management = the_site().management
     try:
-        the_site().management.end_access_key(actor, form.get("id", ""), reason)
+        parse_reason(reason)
+        if not is_sure(form):
+            key = management.access_key(actor, form.get("id", "")).credential
+            return ask_first(actor, form, KEY, back=_address_of(user), name=key.name or key.id)
+        management.end_access_key(actor, form.get("id", ""), reason)
     except InvalidWish as error:
         return _person_page(actor, user, status=400, wrong=error.faults[0].message, reason=reason)
     return see_other("/admin/person", user=user, note="key-ended")
+
+
+def _address_of(user: str) -> str:
+    return f"/admin/person?{urlencode({'user': user})}"
 
 
 def _person_page(
@@ -82,14 +102,15 @@ def _person_page(
 ) -> Response:
     management = the_site().management
     moment = management.context.moment
-    keys = management.access_keys(actor, user)
+    with management.reading():
+        keys, logins = management.access_keys(actor, user), management.logins(actor, user)
     return page(
         "person.html",
         actor=actor,
         status=status,
         user=user,
         keys=[(one, state_of(one, moment)) for one in keys if is_live(one, moment)],
-        logins=management.logins(actor, user),
+        logins=logins,
         note=note,
         wrong=wrong,
         reason=reason,

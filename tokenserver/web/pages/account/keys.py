@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from flask import Blueprint, Response
 
-from tokenserver.config.credentials import AccessKeySettings
-from tokenserver.credentials import Secret
 from tokenserver.management.actors import Actor
 from tokenserver.management.facts import is_live, state_of
 from tokenserver.management.refusals import InvalidWish, NotFoundHere
-from tokenserver.storage.credential import StoredCredential
-from tokenserver.web.pages.account.secret_form import SecretForm, login_commands, secret_form, wish_of, wrong_fields
+from tokenserver.management.rights import owns
+from tokenserver.management.wishes import SecretLifetimes
+from tokenserver.storage.selection import Listed
+from tokenserver.web.pages.account.endings import KEY, ask_first, is_sure
+from tokenserver.web.pages.account.secret_form import SecretForm, secret_form, wish_of, wrong_fields
+from tokenserver.web.pages.account.secret_page import secret_page
 from tokenserver.web.pages.shell import (
     checked_form,
     is_fresh,
@@ -24,6 +27,9 @@ from tokenserver.web.pages.shell import (
     the_site,
     to_login,
 )
+
+SUGGESTED_LIFETIME = timedelta(hours=12)
+"""How long a key is valid that is made on the page, unless another lifetime is chosen."""
 
 
 def keys_blueprint() -> Blueprint:
@@ -51,10 +57,10 @@ def make(actor: Actor) -> Response:
     """Make a key, and show its secret."""
     sent = checked_form(once=True)
     try:
-        secret, made = the_site().management.create_access_key(actor, wish_of(sent))
+        made = the_site().management.create_access_key(actor, wish_of(sent))
     except InvalidWish as error:
         return _new_page(actor, replace(_form(sent), wrong=wrong_fields(error.faults)), status=400)
-    return _made(actor, secret, made, sent.get("service", ""))
+    return secret_page(actor, made, back="/account", service=sent.get("service", ""))
 
 
 @signed_in
@@ -80,39 +86,41 @@ def rotate(actor: Actor, identifier: str) -> Response:
     if not is_fresh(actor):
         return to_login()
     checked_form(once=True)
-    secret, made = the_site().management.rotate_access_key(actor, identifier)
-    return _made(actor, secret, made)
+    made = the_site().management.rotate_access_key(actor, identifier)
+    return secret_page(actor, made, back="/account")
 
 
 @signed_in
 def end(actor: Actor, identifier: str) -> Response:
     """End a key."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        key = _own_key(actor, identifier).credential
+        return ask_first(actor, form, KEY, back=f"/account/keys/{identifier}", name=key.name or key.id)
     the_site().management.end_access_key(actor, identifier)
     return see_other("/account", note="key-ended")
 
 
 def _form(typed: Mapping[str, str] | None = None) -> SecretForm:
-    return secret_form(the_site().settings, _settings().max_lifetime, typed=typed)
-
-
-def _settings() -> AccessKeySettings:
-    settings = the_site().settings.access_keys
-    if settings is None:
-        raise NotFoundHere("there are no personal access keys at this server")
-    return settings
+    site = the_site()
+    most = timedelta(seconds=site.management.access_key_settings.max_lifetime)
+    return secret_form(site.settings, SecretLifetimes(SUGGESTED_LIFETIME, most), typed=typed)
 
 
 def _new_page(actor: Actor, form: SecretForm, *, status: int = 200) -> Response:
     return page("new_key.html", actor=actor, status=status, form=form)
 
 
+def _own_key(actor: Actor, identifier: str) -> Listed:
+    found = the_site().management.access_key(actor, identifier)
+    if not owns(actor.identity, found.credential):
+        raise NotFoundHere("there is no such access key")
+    return found
+
+
 def _key_page(actor: Actor, identifier: str, *, name: str | None = None, wrong: str | None = None) -> Response:
     management = the_site().management
-    found, moment = management.access_key(actor, identifier), management.context.moment
-    is_own = found.credential.owner == actor.identity.subject and found.credential.source == actor.identity.source
-    if not is_own:
-        raise NotFoundHere("there is no such access key")
+    found, moment = _own_key(actor, identifier), management.context.moment
     return page(
         "key.html",
         actor=actor,
@@ -122,18 +130,5 @@ def _key_page(actor: Actor, identifier: str, *, name: str | None = None, wrong: 
         is_live=is_live(found, moment),
         name=found.credential.name if name is None else name,
         wrong=wrong,
-        overlap=_settings().rotate_overlap // 3600,
-    )
-
-
-def _made(actor: Actor, secret: Secret, made: StoredCredential, service: str = "") -> Response:
-    commands = login_commands(the_site().settings, actor.identity.subject, service)
-    return page(
-        "secret.html",
-        actor=actor,
-        secret=secret.reveal(),
-        made=made,
-        commands=commands,
-        back="/account",
-        robot=None,
+        overlap=management.access_key_settings.rotate_overlap // 3600,
     )

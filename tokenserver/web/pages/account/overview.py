@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from tokenserver.management.actors import Actor
 from tokenserver.management.facts import is_live, state_of
+from tokenserver.web.pages.account.endings import LOGIN, OTHER_LOGINS, ask_first, is_sure, login_name
 from tokenserver.web.pages.shell import checked_form, page, pages_blueprint, see_other, signed_in, the_site
 
 NOTES = {
@@ -31,7 +32,9 @@ def show(actor: Actor) -> Response:
     """The page."""
     site = the_site()
     management, moment = site.management, site.management.context.moment
-    keys = management.access_keys(actor) if site.settings.access_keys is not None else None
+    with management.reading():
+        keys = management.access_keys(actor) if site.settings.access_keys is not None else None
+        robots, logins = management.robots(actor), management.logins(actor)
     live = None if keys is None else [(one, state_of(one, moment)) for one in keys if is_live(one, moment)]
     return page(
         "account.html",
@@ -39,8 +42,8 @@ def show(actor: Actor) -> Response:
         me=management.whoami(actor),
         keys=live,
         ended=[(one, state_of(one, moment)) for one in keys or () if not is_live(one, moment)][:MAX_ENDED],
-        robots=management.robots(actor),
-        logins=management.logins(actor),
+        robots=robots,
+        logins=logins,
         note=NOTES.get(request.args.get("note", "")),
     )
 
@@ -52,7 +55,10 @@ MAX_ENDED = 10
 @signed_in
 def end_login(actor: Actor, identifier: str) -> Response:
     """End one login."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        name = login_name(the_site().management.logins(actor), identifier)
+        return ask_first(actor, form, LOGIN, back="/account", name=name)
     the_site().management.end_login(actor, identifier)
     return see_other("/account", note="login-ended")
 
@@ -60,6 +66,8 @@ def end_login(actor: Actor, identifier: str) -> Response:
 @signed_in
 def end_others(actor: Actor) -> Response:
     """End all logins but this one."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        return ask_first(actor, form, OTHER_LOGINS, back="/account")
     the_site().management.end_logins_of(actor, actor.identity.subject)
     return see_other("/account", note="logins-ended")

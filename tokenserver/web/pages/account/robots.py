@@ -7,19 +7,13 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from tokenserver.credentials import Secret
 from tokenserver.management.actors import Actor
-from tokenserver.management.refusals import InvalidWish
-from tokenserver.management.robot_rules import MAX_LIVE
-from tokenserver.storage.credential import StoredCredential
-from tokenserver.web.pages.account.secret_form import (
-    DAY,
-    SecretForm,
-    login_commands,
-    secret_form,
-    wish_of,
-    wrong_fields,
-)
+from tokenserver.management.facts import LIVE_STATES
+from tokenserver.management.refusals import InvalidWish, NotFoundHere
+from tokenserver.management.robot_rules import MAX_LIVE, secret_lifetimes
+from tokenserver.web.pages.account.endings import SECRET, ask_first, is_sure
+from tokenserver.web.pages.account.secret_form import SecretForm, secret_form, wish_of, wrong_fields
+from tokenserver.web.pages.account.secret_page import secret_page
 from tokenserver.web.pages.shell import (
     checked_form,
     is_fresh,
@@ -54,14 +48,12 @@ def show(actor: Actor, name: str) -> Response:
 @signed_in
 def make(actor: Actor, name: str) -> Response:
     """Make a secret, and show it."""
-    if not is_fresh(actor):
-        return to_login()
     sent = checked_form(once=True)
     try:
-        secret, made = the_site().management.create_robot_secret(actor, name, wish_of(sent))
+        made = the_site().management.create_robot_secret(actor, name, wish_of(sent))
     except InvalidWish as error:
         return _robot_page(actor, name, replace(_form(sent), wrong=wrong_fields(error.faults)), status=400)
-    return _made(actor, name, secret, made, sent.get("service", ""))
+    return secret_page(actor, made, back=f"/robots/{name}", robot=name, service=sent.get("service", ""))
 
 
 @signed_in
@@ -70,26 +62,32 @@ def rotate(actor: Actor, name: str, identifier: str) -> Response:
     if not is_fresh(actor):
         return to_login()
     checked_form(once=True)
-    secret, made = the_site().management.rotate_robot_secret(actor, name, identifier)
-    return _made(actor, name, secret, made)
+    made = the_site().management.rotate_robot_secret(actor, name, identifier)
+    return secret_page(actor, made, back=f"/robots/{name}", robot=name)
 
 
 @signed_in
 def end(actor: Actor, name: str, identifier: str) -> Response:
     """End a secret."""
-    checked_form()
+    form = checked_form()
+    if not is_sure(form):
+        secrets = the_site().management.robot(actor, name).secrets
+        notes = [one.note or one.id for one in secrets if one.id == identifier]
+        if not notes:
+            raise NotFoundHere("the robot has no such secret")
+        return ask_first(actor, form, SECRET, back=f"/robots/{name}", name=notes[0])
     the_site().management.end_robot_secret(actor, name, identifier)
     return see_other(f"/robots/{name}", note="secret-ended")
 
 
 def _form(typed: Mapping[str, str] | None = None) -> SecretForm:
     settings = the_site().settings
-    return secret_form(settings, settings.robots.max_lifetime, usual=90 * DAY, typed=typed)
+    return secret_form(settings, secret_lifetimes(settings), typed=typed)
 
 
 def _robot_page(actor: Actor, name: str, form: SecretForm, *, status: int = 200) -> Response:
     robot = the_site().management.robot(actor, name)
-    live = [one for one in robot.secrets if one.state in LIVE]
+    live = [one for one in robot.secrets if one.state in LIVE_STATES]
     return page(
         "robot.html",
         actor=actor,
@@ -100,21 +98,4 @@ def _robot_page(actor: Actor, name: str, form: SecretForm, *, status: int = 200)
         is_fresh=is_fresh(actor),
         form=form,
         note=NOTES.get(request.args.get("note", "")),
-    )
-
-
-LIVE = ("active", "expires soon")
-"""The states of secrets that can be used."""
-
-
-def _made(actor: Actor, name: str, secret: Secret, made: StoredCredential, service: str = "") -> Response:
-    commands = login_commands(the_site().settings, name, service)
-    return page(
-        "secret.html",
-        actor=actor,
-        secret=secret.reveal(),
-        made=made,
-        commands=commands,
-        back=f"/robots/{name}",
-        robot=name,
     )

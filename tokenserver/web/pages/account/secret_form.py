@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.management.refusals import InvalidWish, WishFault
-from tokenserver.management.wishes import KeyWish
+from tokenserver.management.wishes import KeyWish, SecretLifetimes
 
 HOUR, DAY = 3600, 86_400
 
@@ -50,15 +50,16 @@ class SecretForm:
 
 
 def secret_form(
-    settings: Settings, most: int, *, usual: int = 12 * HOUR, typed: Mapping[str, str] | None = None
+    settings: Settings, lifetimes: SecretLifetimes, *, typed: Mapping[str, str] | None = None
 ) -> SecretForm:
-    """The form for secrets that are valid for `most` seconds at most."""
-    lifetimes = tuple(one for one in LIFETIMES if one[0] <= most) or ((most, "As long as possible"),)
-    chosen = max((seconds for seconds, _ in lifetimes if seconds <= usual), default=lifetimes[0][0])
+    """The form for secrets that are valid for so long. `typed` has what was filled in, by the names of the fields."""
+    most, usual = int(lifetimes.most.total_seconds()), lifetimes.usual.total_seconds()
+    offered = tuple(one for one in LIFETIMES if one[0] <= most) or ((most, "As long as possible"),)
+    chosen = max((seconds for seconds, _ in offered if seconds <= usual), default=offered[0][0])
     services = tuple(registry.service for registry in settings.registries)
     empty = {"name": "", "use": "all", "repositories": "", "service": "", "networks": "", "lifetime": str(chosen)}
     uses = tuple((value, text) for value, (text, _) in USES.items())
-    return SecretForm(empty | dict(typed or {}), lifetimes, services, uses)
+    return SecretForm(empty | dict(typed or {}), offered, services, uses)
 
 
 def wish_of(form: Mapping[str, str]) -> KeyWish:

@@ -23,6 +23,7 @@ from tokenserver.web.pages.login import START
 from tokenserver.web.pages.openid.site import OpenIdSite
 from tokenserver.web.pages.shell import (
     current_actor,
+    error_page,
     next_path,
     page,
     pages_blueprint,
@@ -91,7 +92,7 @@ def failed() -> Response:
     except (ValueError, UnreadableBox):
         return see_other("/login")
     problem = PageProblem(found["status"], found["title"], found["text"], found["values"])
-    response = page("error.html", actor=None, status=problem.status, problem=problem, request_id=found["request_id"])
+    response = error_page(problem, found["request_id"])
     site.cookies.drop(response, site.cookies.failure)
     return response
 

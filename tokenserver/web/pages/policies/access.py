@@ -10,9 +10,8 @@ from tokenserver.errors import TokenserverError
 from tokenserver.management.actors import Actor
 from tokenserver.policy.answers.access import AccessAnswer, access_answer, asked_scope
 from tokenserver.policy.model import Context
-from tokenserver.scopes import REPOSITORY_ACTIONS
-from tokenserver.web.pages.policies.questions import asked_question
-from tokenserver.web.pages.shell import page, pages_blueprint, signed_in, the_site, visitor
+from tokenserver.web.pages.policies.questions import asked_question, question_page
+from tokenserver.web.pages.shell import pages_blueprint, signed_in, the_site, visitor
 
 
 def access_blueprint() -> Blueprint:
@@ -36,14 +35,5 @@ def show(actor: Actor) -> Response:
             )
         except TokenserverError as error:
             problem = str(error)
-    return page(
-        "access.html",
-        actor=actor,
-        status=400 if problem is not None or asked.is_elsewhere else 200,
-        asked=asked,
-        actions=REPOSITORY_ACTIONS,
-        services=[one.service for one in site.settings.registries],
-        answer=answer,
-        problem=problem,
-        is_administrator=site.management.context.is_administrator(actor),
-    )
+    is_administrator = site.management.context.is_administrator(actor)
+    return question_page("access.html", actor, asked, problem, answer=answer, is_administrator=is_administrator)

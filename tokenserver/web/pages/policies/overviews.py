@@ -9,9 +9,8 @@ from tokenserver.management.actors import Actor
 from tokenserver.policy.answers.access import asked_scope
 from tokenserver.policy.answers.overviews import MatrixTable, WhoCanAnswer, matrix_table, who_can_answer
 from tokenserver.policy.queries.matrix import LEGEND
-from tokenserver.scopes import REPOSITORY_ACTIONS
-from tokenserver.web.pages.policies.questions import asked_question
-from tokenserver.web.pages.shell import administrators_only, page, pages_blueprint, the_site
+from tokenserver.web.pages.policies.questions import asked_question, question_page
+from tokenserver.web.pages.shell import administrators_only, pages_blueprint, the_site
 
 
 def overviews_blueprint() -> Blueprint:
@@ -35,16 +34,7 @@ def who_can(actor: Actor) -> Response:
             )
         except TokenserverError as error:
             problem = str(error)
-    return page(
-        "who_can.html",
-        actor=actor,
-        status=400 if problem is not None or asked.is_elsewhere else 200,
-        asked=asked,
-        actions=REPOSITORY_ACTIONS,
-        services=[one.service for one in site.settings.registries],
-        answer=answer,
-        problem=problem,
-    )
+    return question_page("who_can.html", actor, asked, problem, answer=answer)
 
 
 @administrators_only
@@ -58,13 +48,4 @@ def show_matrix(actor: Actor) -> Response:
             table = matrix_table(site.management.context.policies, asked.service)
         except TokenserverError as error:
             problem = str(error)
-    return page(
-        "matrix.html",
-        actor=actor,
-        status=400 if problem is not None or asked.is_elsewhere else 200,
-        asked=asked,
-        services=[one.service for one in site.settings.registries],
-        table=table,
-        problem=problem,
-        legend=LEGEND.splitlines(),
-    )
+    return question_page("matrix.html", actor, asked, problem, table=table, legend=LEGEND.splitlines())

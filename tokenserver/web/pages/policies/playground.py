@@ -49,8 +49,9 @@ def show(actor: Actor) -> Response:
     """The files, with those open that are chosen."""
     texts = shown_texts(the_site().management.context.policies.texts)
     chosen = request.args.getlist("file")
-    is_small = sum(map(len, texts.values())) <= OPEN_AT_ONCE
-    return _form(actor, [OpenFile(name, text) for name, text in texts.items() if name in chosen or is_small])
+    if not chosen and sum(map(len, texts.values())) <= OPEN_AT_ONCE:
+        chosen = [*texts]
+    return _form(actor, [OpenFile(name, text) for name, text in texts.items() if name in chosen])
 
 
 @administrators_only
@@ -84,7 +85,7 @@ def surroundings_of(settings: Settings) -> Surroundings:
     return Surroundings(
         services=frozenset(one.service for one in settings.registries),
         namespaces=settings.namespaces,
-        workload_sources=settings.workload_anchors,
+        workload_sources=settings.workload_claims,
         have_groups=any(one.htpasswd is None for one in settings.user_sources),
         anonymous=settings.anonymous,
         presets=settings.workload_presets,

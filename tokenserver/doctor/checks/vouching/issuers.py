@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from tokenserver.authn.workload.key_obstacles import Obstacle
+from tokenserver.doctor.checks.vouching.reaching import ConfiguredServer
 from tokenserver.doctor.findings import Finding, failed, note, passed
 from tokenserver.runtime.http.response import FailureReason
 
@@ -117,21 +117,8 @@ def _fix_of_status(ours: OurIssuer, obstacle: Obstacle, status: int) -> str:
 
 
 def _fix_of_failure(ours: OurIssuer, obstacle: Obstacle, failure: FailureReason) -> str:
-    host = urlsplit(obstacle.url).netloc
-    match failure:
-        case FailureReason.NAME:
-            fix = f"correct {ours.setting}, or the DNS of this machine"
-        case FailureReason.REFUSED:
-            fix = f"start the issuer at {host}, or correct {ours.setting}"
-        case FailureReason.CERTIFICATE if ours.ca_file is not None:
-            fix = f"put the CA that issued the certificate of {host} into {ours.ca_file}, or renew the certificate"
-        case FailureReason.CERTIFICATE:
-            fix = f"set ca_file: FILE for {ours.source} in {ours.config} to the CA of {host}, or renew its certificate"
-        case FailureReason.PLAIN | FailureReason.TLS:
-            fix = f"configure TLS at {host}, or correct {ours.setting}"
-        case _:
-            fix = f"let this machine reach {host} directly; no proxy is used"
-    return f"{fix}; {_copy(ours)}"
+    server = ConfiguredServer("issuer", ours.source, ours.config, ours.setting, ours.ca_file)
+    return f"{server.fix(obstacle.url, failure)}; {_copy(ours)}"
 
 
 def _copy(ours: OurIssuer) -> str:

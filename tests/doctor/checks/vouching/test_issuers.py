@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tokenserver.authn.workload.key_obstacles import Obstacle
-from tokenserver.doctor.checks.issuers import FoundKeys, OurIssuer, check_issuer
+from tokenserver.doctor.checks.vouching.issuers import FoundKeys, OurIssuer, check_issuer
 from tokenserver.doctor.findings import exit_code
 from tokenserver.runtime.http.response import FailureReason
 
