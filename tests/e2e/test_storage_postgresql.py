@@ -37,7 +37,7 @@ from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
 
-pytestmark = [pytest.mark.real("postgresql"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("postgresql"), pytest.mark.waits]
 
 LIMIT = 5.0
 """Seconds for what has to end within about two, on a busy machine."""
