@@ -46,7 +46,7 @@ from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
 
-pytestmark = [pytest.mark.real("postgresql"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("postgresql"), pytest.mark.waits]
 
 T = TypeVar("T")
 

@@ -39,5 +39,5 @@ def _template(environment: Environment, source: str, *names: str | None) -> Any:
 @cache
 def compile_once() -> None:
     """Let all applications of this process share them."""
-    Rule._compile_builder = _route  # type: ignore[method-assign, assignment]
-    Environment.compile = _template  # type: ignore[method-assign, assignment]
+    Rule._compile_builder = _route  # type: ignore[method-assign,assignment]
+    Environment.compile = _template  # type: ignore[method-assign,assignment]
