@@ -66,6 +66,7 @@ ELSEWHERE: dict[str, str] = {
     "server/stored/examination.py": "its findings in cli/storage/test_check.py and doctor/examination/test_storage.py",
     "server/sources/workload_examination.py": "the steps that cli/test_workload.py goes through, and their advice",
     "storage/people/flow_limits.py": "the limits that storage/people/test_flows.py reaches",
+    "web/pages/account/german.py": "texts, whose completeness web/pages/rendering/test_reasons.py checks",
     "web/pages/terminal/german.py": "the texts that web/pages/test_german.py compares with the templates",
     "management/openid/openid_sign_in.py": "the logins and logouts of web/pages/openid/test_pages.py",
     "web/pages/openid/german.py": "texts, whose completeness web/pages/test_german.py checks",

@@ -17,26 +17,30 @@ SURE = "sure"
 """The field of the answer."""
 
 
-class Ending(NamedTuple):
+class EndingQuestion(NamedTuple):
     """What is asked and what follows from it: English texts, in which `{name}` is what ends, or whose it is."""
 
     question: str
     text: str
 
 
-KEY = Ending(
+KEY = EndingQuestion(
     "End the access key {name}?",
     "The key stops working within two seconds, everywhere, and never comes back."
     " Tokens that were issued already work until they expire, a few minutes later.",
 )
-SECRET = Ending(
+SECRET = EndingQuestion(
     "End the secret {name}?",
     "The secret stops working within two seconds, everywhere, and never comes back."
     " Tokens that were issued already work until they expire, a few minutes later.",
 )
-LOGIN = Ending("End the login {name}?", "The browser or the program must log in again. This cannot be undone.")
-OTHER_LOGINS = Ending("End all other logins?", "The browsers and programs must log in again. This cannot be undone.")
-ALL_LOGINS = Ending("End all logins of {name}?", "The browsers and programs must log in again. This cannot be undone.")
+LOGIN = EndingQuestion("End the login {name}?", "The browser or the program must log in again. This cannot be undone.")
+OTHER_LOGINS = EndingQuestion(
+    "End all other logins?", "The browsers and programs must log in again. This cannot be undone."
+)
+ALL_LOGINS = EndingQuestion(
+    "End all logins of {name}?", "The browsers and programs must log in again. This cannot be undone."
+)
 
 ENDINGS = (KEY, SECRET, LOGIN, OTHER_LOGINS, ALL_LOGINS)
 
@@ -58,7 +62,7 @@ def login_name(logins: Iterable[LoginView], identifier: str) -> str:
     return spell_program(found.client) or identifier[:12]
 
 
-def ask_first(actor: Actor, form: Mapping[str, str], ending: Ending, *, back: str, name: str = "") -> Response:
+def ask_first(actor: Actor, form: Mapping[str, str], ending: EndingQuestion, *, back: str, name: str = "") -> Response:
     """The question, whose button sends the form again with the answer; `back` leads on without it."""
     fields = [(field, value) for field, value in form.items() if field != SURE]
     return page("ending.html", actor=actor, ending=ending, name=name, fields=fields, target=request.path, back=back)
