@@ -37,8 +37,8 @@ test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers
 	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 
-quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet $(QUICK)
+quick: $(VENV)/.installed-dev ## run the tests that need no real program, without the longest, on all cores: under two minutes
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet -m "not nightly and not long" $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)
@@ -56,7 +56,7 @@ coverage: test ## run all tests; fails where a line or a branch of the pure core
 real-servers: ## install the registries, clients and directories of tests/e2e (Debian packages, released Go tools)
 	scripts/real-servers
 
-real-servers-nightly: ## install also what `make nightly` needs and is slow to build: cosign, BuildKit, containerd 2, helm 4, Keycloak, Kubernetes
+real-servers-nightly: ## install also what `make nightly` needs and is slow to build: cosign, BuildKit, containerd 2, docker 28, helm 4, Keycloak, Kubernetes
 	scripts/real-servers --nightly
 
 bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour
@@ -86,7 +86,7 @@ bench-compare: $(VENV)/.installed-dev ## measure this tree and another revision 
 	$(BIN)/python -m bench.compare $(REV)
 
 bench-history: $(VENV)/.installed-dev ## measure the shares of the yardstick for this release, and write them to bench/history/
-	$(BIN)/python -m bench --only work --only sweeps --json bench/results/history.json
+	$(BIN)/python -m bench --only work --only sweeps --only logins --json bench/results/history.json
 	$(BIN)/python -m bench.history --record bench/results/history.json
 
 # One example of some properties is thousands of questions; those try 5,000 new ones.

@@ -177,8 +177,12 @@ def sweeps(bench: Bench) -> dict[str, Any]:
     rows = [Row("bare", bare), Row("bare, a connection for each", bare, closing)]
     rows.append(Row("a connection for each request", small.url, closing, yardstick="bare, a connection for each"))
     secure = bench.server(tls=True)
-    rows.append(Row("bare, TLS", bench.yardstick("bare", tls=True)))
+    bare_secure = bench.yardstick("bare", tls=True)
+    rows.append(Row("bare, TLS", bare_secure))
     rows.append(Row("TLS", secure.url, yardstick="bare, TLS"))
+    rows.append(Row("bare, TLS, a connection for each", bare_secure, closing))
+    title = "TLS, a connection for each request"
+    rows.append(Row(title, secure.url, closing, yardstick="bare, TLS, a connection for each"))
     rows.append(Row("POST, the same user again", small.url, load.post()))
     rows += [Row(f"{count} scopes", small.url, load.scopes(count)) for count in (1, 4, 16, 64)]
     for count in (1, 4, 64, 256):
@@ -193,9 +197,14 @@ def sweeps(bench: Bench) -> dict[str, Any]:
 
 
 def logins(bench: Bench) -> dict[str, Any]:
-    """Repeated logins of machines, beside those by password with the same method."""
-    server = bench.server(users=1, cost=4, sources=machine_logins.SOURCE, files=machine_logins.files())
-    rows = [Row(one.title, server.url, one.work, one.goal, one.compared_with) for one in machine_logins.logins()]
+    """Repeated logins of machines and by stored credentials, beside those by password with the same method."""
+    texts: list[str] = []
+    server = bench.server(
+        users=1, cost=4, sources=machine_logins.SOURCE, files=machine_logins.files(), more=machine_logins.STORAGE,
+        prepare=lambda config: texts.extend(machine_logins.stored_logins(config)),
+    )  # fmt: skip
+    found = machine_logins.logins(*texts)
+    rows = [Row(one.title, server.url, one.work, one.goal, one.compared_with) for one in found]
     return bench.table("the same login again; shares of the password's", rows)
 
 

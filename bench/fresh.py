@@ -190,7 +190,8 @@ class _Measuring:
                 "CONTENT_TYPE": "application/x-www-form-urlencoded",
                 "CONTENT_LENGTH": str(len(form)),
                 "wsgi.input": io.BytesIO(form),
-                "tokenserver.body_is_read": True,
+                "tokenserver.body": form,
+                "tokenserver.body_is_read": True,  # for older revisions, as the input is
             }
         if row.user:
             environ["HTTP_AUTHORIZATION"] = basic("u0")

@@ -70,7 +70,15 @@ def login(user: str) -> Work:
 
 def post(user: str = "u0", password: str = PASSWORD) -> Work:
     """The OAuth form of an OCI client; of a password without reserved characters."""
-    body = f"grant_type=password&username={user}&password={password}&client_id=bench&{QUERY}"
+    return _form(f"grant_type=password&username={user}&password={password}&client_id=bench&{QUERY}")
+
+
+def post_refresh(token: str) -> Work:
+    """The OAuth form of a client that keeps a refresh token."""
+    return _form(f"grant_type=refresh_token&refresh_token={token}&client_id=bench&{QUERY}")
+
+
+def _form(body: str) -> Work:
     return Work(
         path="/token",
         lua=f'wrk.method = "POST"\nwrk.body = "{body}"\n'

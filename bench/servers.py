@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +77,19 @@ def tokenserver(
     files: Mapping[str, str] | None = None,
     output: Path | None = None,
     code: Path | None = None,
+    prepare: Callable[[Path], None] | None = None,
 ) -> Iterator[Running]:
     """A running server with anonymous access and that many rules and users; `more` and `sources` are YAML.
 
     `files` are further ones, by their path below `folder`. `code` is a folder with another `tokenserver` to run.
+    `prepare` is called with the configuration before the start.
     """
     config = write(
         folder, workers=workers, algorithm=algorithm, rules=rules, users=users, cost=cost, tls=tls, more=more,
         sources=sources, files=files, code=code,
     )  # fmt: skip
+    if prepare is not None:
+        prepare(config)
     scheme = "https" if tls else "http"
     command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
     with running(command, port_of(config), scheme=scheme, path=PATH, output=output, code=code) as server:

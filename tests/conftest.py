@@ -1,6 +1,6 @@
 """For all tests: how many examples Hypothesis tries, that no secret shows, and what was skipped for a missing program.
 
-`HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100; `quick` tries 25, for
+`HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100; `quick` tries 10, for
 `make quick`; `mutants` tries 30, for `make mutants`, which runs each property hundreds of times.
 
 Under `coverage run`, the workers of `--numprocesses` are measured too. `--missing-programs FILE` lets the last line of

@@ -57,6 +57,7 @@ def python(project: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_workers_are_measured(project: Path) -> None:
     """`coverage run` with several workers reaches what their tests reach together, lines of imports included."""
     python(project, "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "--numprocesses=2")
@@ -65,6 +66,7 @@ def test_workers_are_measured(project: Path) -> None:
     python(project, "coverage", "report", "--fail-under=100")
 
 
+@pytest.mark.long
 def test_the_last_line_counts_the_skips_of_all_parts(project: Path) -> None:
     """The file carries them from one run to the next, whether that has workers or not."""
     command = ("pytest", "-p", "no:cacheprovider", "--missing-programs=missing")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.credentials import MalformedCredentials, NoCredentials, Password, Secret, UnreadSecret
+from tokenserver.credentials import MalformedCredentials, NoCredentials, Password, RefreshToken, Secret, UnreadSecret
 
 CANARY = "canary-5f1c"
 
@@ -96,13 +96,15 @@ def test_a_secret_is_not_copied() -> None:
 def test_credentials_do_not_become_a_dictionary() -> None:
     """`asdict`, the usual way into a JSON log, is refused rather than served."""
     with pytest.raises(TypeError):
-        dataclasses.asdict(Password("ann", Secret(CANARY)))
+        dataclasses.asdict(RefreshToken(Secret(CANARY)))
 
 
 def test_a_secret_is_not_json() -> None:
     """JSON does not know it."""
     with pytest.raises(TypeError):
         json.dumps({"password": Secret(CANARY)})
+    with pytest.raises(TypeError):
+        json.dumps(Password("ann", Secret(CANARY)))
 
 
 def test_a_secret_has_no_dictionary() -> None:
@@ -181,5 +183,5 @@ def test_kinds_of_credentials_differ() -> None:
 )
 def test_credentials_are_frozen(value: object, field: str) -> None:
     """What a client brought cannot be changed on the way."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         setattr(value, field, "other")

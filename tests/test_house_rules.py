@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syntax_trees import modules
+from syntax_trees import modules, walk
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tokenserver"
@@ -45,7 +45,7 @@ Rule = Callable[[ast.Module], list[str]]
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """The full names of what a module imports, wherever in it, with their lines."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -85,7 +85,7 @@ def _dotted(node: ast.AST) -> str:
 def impure(tree: ast.Module) -> list[str]:
     """Files, sockets, clocks, environment, loggers, printing (docs/architecture.md#house-rule-2)."""
     found = [f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in IMPURE]
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "print", "input"):
             found.append(f"line {node.lineno}: calls {_dotted(node.func)}")
         if isinstance(node, ast.Call) and _name(node.func) in ("now", "utcnow", "today"):
@@ -101,7 +101,7 @@ def reads_environment(tree: ast.Module) -> list[str]:
     ]
     found.extend(
         f"line {node.lineno}: {_dotted(node)}"
-        for node in ast.walk(tree)
+        for node in walk(tree)
         if isinstance(node, ast.Attribute) and _dotted(node) in {f"os.{word}" for word in words}
     )
     return found
@@ -129,7 +129,7 @@ def compares_secrets(tree: ast.Module) -> list[str]:
     See docs/design/threats.md#threat-105.
     """
     found: list[str] = []
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Compare) and any(isinstance(op, COMPARISONS) for op in node.ops):
             sides = (node.left, *node.comparators)
         elif isinstance(node, ast.Match) and any(isinstance(case.pattern, ast.MatchValue) for case in node.cases):
@@ -161,7 +161,7 @@ def unsafe(tree: ast.Module) -> list[str]:
     found = [
         f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in UNSAFE_IMPORTS
     ]
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call):
             if _dotted(node.func) in UNSAFE_CALLS:
                 found.append(f"line {node.lineno}: calls {_dotted(node.func)}")

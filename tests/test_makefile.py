@@ -46,6 +46,23 @@ def test_make_test_runs_every_test_once() -> None:
         assert sum(chosen) == (not marks["nightly"]), marks
 
 
+def test_make_quick_leaves_out_what_is_listed() -> None:
+    """Only `make quick` does, and CONTRIBUTING.md names each test, so that their number does not grow unseen."""
+    command = ["make", "--dry-run", "--no-print-directory", "quick"]
+    recipe = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True).stdout
+    (words,) = map(shlex.split, re.findall(r" -m pytest (.+)$", recipe, re.MULTILINE))
+    assert words[words.index("-m") + 1] == "not nightly and not long"
+    marked = re.compile(r"^@pytest\.mark\.long\n(?:(?!def ).*\n)*?def (\w+)", re.MULTILINE)
+    found = {
+        f"{path.relative_to(ROOT)}::{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in marked.findall(path.read_text("utf-8"))
+    }
+    contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(tests/.+)` \| \w.+ \|$", contributing, re.MULTILINE)) == found
+    assert contributing.count("\n| `tests/") == len(found) <= 15
+
+
 def test_the_readme_names_the_loop_of_a_developer() -> None:
     """The quick tests, all tests, the linters and the real programs."""
     text = (ROOT / "README.md").read_text("utf-8").partition("## Develop")[2]

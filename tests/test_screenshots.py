@@ -20,6 +20,7 @@ def screenshots() -> ModuleType:
     return load_script("screenshots")
 
 
+@pytest.mark.long
 def test_they_are_up_to_date(screenshots: ModuleType) -> None:
     """All of them, and there are no others; after a change: `.venv/bin/python scripts/screenshots`."""
     committed = {path.name: path.read_text("utf-8") for path in IMAGES.glob("*.svg")}

@@ -90,6 +90,7 @@ OPTIONAL = {"pygments"}
 """Packages that others use only where they are: Mako, which Alembic requires, for templates that nobody renders."""
 
 
+@pytest.mark.long
 def test_the_server_imports_only_what_it_declares() -> None:
     """The production server loads no package that nobody declared, such as one of the tests'.
 
@@ -122,6 +123,7 @@ def build_wheel(folder: Path, source: Path = ROOT) -> Path:
     return wheel
 
 
+@pytest.mark.long
 def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -> None:
     """Built twice it is the same, byte for byte, and nothing but the package, samples and pages is in it.
 
@@ -213,6 +215,7 @@ def test_an_installation_has_the_credential_helper(installed: Path) -> None:
     assert shown.stdout.startswith("docker-credential-tokenserver v")
 
 
+@pytest.mark.long
 def test_a_wheel_can_be_built_from_the_source_distribution(tmp_path: Path) -> None:
     """It has what deploys the server and checks policies in CI, and builds the same wheel as the repository."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]

@@ -174,8 +174,11 @@ def inspect_key(text: str) -> InspectedKey:
 
 
 def digest_of(text: Secret) -> bytes:
-    """The SHA-256 of the text in UTF-8."""
-    return hashlib.sha256(text.reveal().encode("utf-8", "surrogatepass")).digest()
+    """The SHA-256 of the text in UTF-8, computed once for each `Secret`."""
+    digest = text.digest
+    if digest is None:
+        digest = text.digest = hashlib.sha256(text.reveal().encode("utf-8", "surrogatepass")).digest()
+    return digest
 
 
 def hash_line(key: AccessKey) -> str:

@@ -10,13 +10,17 @@ from typing import NamedTuple
 
 
 class Secret:
-    """Text that does not print: its `repr`, `str` and `format` show dots. Only `reveal()` returns it."""
+    """Text that does not print: its `repr`, `str` and `format` show dots. Only `reveal()` returns it.
 
-    __slots__ = ("_text", "tag")
+    `digest` is for `access_keys.digest_of`, which one request may ask for twice.
+    """
+
+    __slots__ = ("_text", "digest", "tag")
 
     def __init__(self, text: str, tag: bytes | None = None) -> None:
         self._text = text
         self.tag = tag
+        self.digest: bytes | None = None
 
     def reveal(self) -> str:
         """The plain text, for the one place that needs it."""
@@ -80,8 +84,7 @@ class MalformedCredentials:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Password:
+class Password(NamedTuple):
     """A user name as typed (NFC) and its password as typed. The name is not an identity yet."""
 
     username: str

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key
+from tokenserver.authn import classification
 from tokenserver.authn.classification import MAX_JWT_BYTES, MAX_PASSWORD_BYTES, classify, password_problem
 from tokenserver.credentials import (
     AccessKeyForm,
@@ -113,6 +114,27 @@ def test_every_key_is_recognized(name: str, form: AccessKeyForm, random: bytes) 
     """With its form, its id and the name as typed."""
     key = compose_key(form, random)
     assert classify(as_sent(key.text.reveal(), name)) == Key(form, key.id, key.text, name)
+
+
+def test_recognized_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten, and read again when they come again."""
+    monkeypatch.setattr(classification, "MAX_RECOGNIZED", 3)
+    classification._well_formed.clear()
+    keys = [compose_key(AccessKeyForm.ROBOT, bytes([number]) * RANDOM_BYTES) for number in range(5)]
+    for key in (*keys, keys[0]):
+        assert classify(as_sent(key.text.reveal())) == Key(AccessKeyForm.ROBOT, key.id, key.text, "ann")
+        assert len(classification._well_formed) <= 3
+
+
+@given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(0, 65), st.sampled_from("0Aa_é"))
+def test_a_key_that_was_seen_vouches_for_no_other_text(random: bytes, place: int, typed: str) -> None:
+    """The key is recognized again, and still no text that differs from it in one character."""
+    text = compose_key(AccessKeyForm.ROBOT, random).text.reveal()
+    first = classify(as_sent(text))
+    assert isinstance(first, Key)
+    assert classify(as_sent(text)) == first
+    changed = text[:place] + typed + text[place + 1 :]
+    assert changed == text or not isinstance(classify(as_sent(changed)), Key)
 
 
 @given(names, texts.filter(lambda text: "tkn" not in text))

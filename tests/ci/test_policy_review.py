@@ -108,6 +108,7 @@ def test_a_change(
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", [ALL, FAULTY], ids=["everything", "faulty"])
 def test_the_command_on_the_path(
     text: str, checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -137,6 +137,7 @@ def hostile_registry() -> Iterator[str]:
         yield f"http://localhost:{registry.port}"
 
 
+@pytest.mark.long
 def test_nothing_from_elsewhere_controls_the_terminal(tmp_path: Path) -> None:
     """Names of files, keys of YAML, users, revisions, tokens and registries: each is shown as escapes."""
     config, users = site(tmp_path), tmp_path / f"u{NAME}"
@@ -187,6 +188,7 @@ def test_nothing_from_elsewhere_controls_the_terminal(tmp_path: Path) -> None:
     assert any("\x1b[32m" in text for text in shown)  # it was a terminal, and has our colours
 
 
+@pytest.mark.long
 def test_commands_that_are_printed_are_ready_for_a_shell(tmp_path: Path) -> None:
     """What is said to be typed next does what it says, whatever a file is called."""
     folder = tmp_path / f"a folder's {NAME}"

@@ -20,6 +20,8 @@ from tokenserver.errors import LoadError
 ENVIRONMENT = {
     "TOKENSERVER_ISSUER": "auth.example.com",
     "TOKENSERVER_SERVER_LISTEN": "127.0.0.1:5001",
+    "TOKENSERVER_SERVER_MANAGEMENT": "127.0.0.1:5003",
+    "TOKENSERVER_SERVER_MANAGEMENT_URL": "https://account.example.com",
     "TOKENSERVER_SERVER_METRICS": "127.0.0.1:9090",
     "TOKENSERVER_SERVER_URL": "https://auth.example.com/registry",
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "tls.pem",
@@ -237,12 +239,12 @@ def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 12, id="in-a-section"),
-        pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 21, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 28, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 32, id="in-a-source"),
-        pytest.param(REFERENCE.replace("https://auth", "http://auth"), 5, id="url-that-does-not-fit-tls"),
+        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 14, id="in-a-section"),
+        pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 10, id="two-sections-down"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 23, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 30, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 34, id="in-a-source"),
+        pytest.param(REFERENCE.replace("https://auth", "http://auth"), 7, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), line_of("anonymous"), id="at-the-top"),
     ],
 )
@@ -265,9 +267,9 @@ def test_all_faults_at_once(folder: Path) -> None:
     assert [fault.partition(" ")[0] for fault in faults_of(folder, text, environment)] == [
         "tokenserver.yaml:1:",  # isuer
         "tokenserver.yaml:1:",  # issuer is missing
-        "tokenserver.yaml:9:",
-        "tokenserver.yaml:12:",
-        "tokenserver.yaml:21:",
+        "tokenserver.yaml:11:",
+        "tokenserver.yaml:14:",
+        "tokenserver.yaml:23:",
         f"tokenserver.yaml:{line_of('anonymous')}:",
         "environment",
         "environment",
@@ -415,6 +417,8 @@ def test_the_environment_alone_will_do(folder: Path) -> None:
 OTHER_VALUES = {
     "TOKENSERVER_ISSUER": "other",
     "TOKENSERVER_SERVER_LISTEN": "127.0.0.2:5002",
+    "TOKENSERVER_SERVER_MANAGEMENT": "[::1]:5012",
+    "TOKENSERVER_SERVER_MANAGEMENT_URL": "https://account.example.org",
     "TOKENSERVER_SERVER_METRICS": "[::1]:9191",
     "TOKENSERVER_SERVER_URL": "https://other.example.com",
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "/other.pem",

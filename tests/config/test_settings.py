@@ -24,6 +24,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "url": "https://auth.example.com/registry",
             "tls": {"certificate": folder / "tls.pem", "key": folder / "tls.key"},
             "trusted_proxies": (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
+            "management": "127.0.0.1:5003",
+            "management_url": "https://account.example.com",
             "metrics": "127.0.0.1:9090",
             "require_https": False,
             "cors": ("https://ui.example.com",),
@@ -257,6 +259,38 @@ LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
             with_server("metrics: 0.0.0.0:5001"),
             "server.metrics: has the port of listen (127.0.0.1:5001)",
             id="metrics-port",
+        ),
+        pytest.param(
+            with_server("management: 127.0.0.1:5002"),
+            "server.management: needs management_url, by which browsers",
+            id="management-without-url",
+        ),
+        pytest.param(
+            with_server("management_url: 'https://a.example.com'"),
+            "server.management_url: is for the listener management, which is missing; fix: add management: 127.0.0.1",
+            id="management-url-alone",
+        ),
+        pytest.param(
+            with_server("management: 127.0.0.1:5001, management_url: 'https://a.example.com'"),
+            "server.management: has the port of listen (127.0.0.1:5001); management needs a different one",
+            id="management-on-the-port-of-listen",
+        ),
+        pytest.param(
+            with_server("metrics: 127.0.0.1:9090, management: 127.0.0.1:9090, management_url: 'https://a.example.com'"),
+            "server.management: has the port of metrics (127.0.0.1:9090); management needs a different one",
+            id="management-on-the-port-of-metrics",
+        ),
+        pytest.param(
+            with_server("management: 127.0.0.1:5002, management_url: 'https://a.example.com'"),
+            "server.management: needs a storage, without which there is nothing to manage; fix: add storage: state/",
+            id="management-without-storage",
+        ),
+        pytest.param(
+            with_server(
+                "management: 127.0.0.1:5002, management_url: 'http://a.example.com', tls: {certificate: a, key: b}"
+            ),
+            "server.management_url: begins with http:// although tls is configured; use https://",
+            id="management-url-without-tls",
         ),
         pytest.param(
             with_server("workers: many"), "server.workers: input should be a valid integer", id="workers-text"

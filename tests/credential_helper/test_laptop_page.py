@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
-from syntax_trees import modules
+from syntax_trees import modules, nodes
 
 from tokenserver.credential_helper.people import _configured, _parser
 from tokenserver.credential_helper.program import USAGE
@@ -51,16 +52,19 @@ def test_commands() -> None:
     assert {"version", "login", "status", "logout"} <= set(re.findall(r"\w+", USAGE))
 
 
-PRINTED = "\0".join(
-    "".join(str(part.value) if isinstance(part, ast.Constant) else "\1" for part in node.values)
-    if isinstance(node, ast.JoinedStr)
-    else str(node.value)
-    for module, tree in modules().items()
-    if module.startswith("credential_helper/")
-    for node in ast.walk(tree)
-    if isinstance(node, ast.JoinedStr | ast.Constant)
-)
-"""Every text in the helper."""
+@cache
+def printed() -> str:
+    """Every text in the helper."""
+    return "\0".join(
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "\1" for part in node.values)
+        if isinstance(node, ast.JoinedStr)
+        else str(node.value)
+        for module in modules()
+        if module.startswith("credential_helper/")
+        for node in nodes(module)
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    )
+
 
 LINES = re.findall(
     r"^\| `([^`]*)` \| [^|]+ \| [^|]+ \|$", PAGE.partition("| line |")[2].partition("## ")[0], re.MULTILINE
@@ -71,7 +75,7 @@ LINES = re.findall(
 def test_lines(line: str) -> None:
     """What the page quotes is in the helper, word for word."""
     parts = [part for piece in line.split("…") for part in re.split(r"(?<=:) |; (?=fix)", piece.strip(" :;."))]
-    assert [part for part in parts if len(part) > 3 and part not in PRINTED] == []
+    assert [part for part in parts if len(part) > 3 and part not in printed()] == []
 
 
 def test_the_lines_are_found() -> None:

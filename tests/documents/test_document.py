@@ -7,21 +7,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from tokenserver.documents.document import Document, PlacedError, nearest, parse, validate, validation_faults
+from tokenserver.documents.document import Document, PlacedError, parse, validate, validation_faults
 from tokenserver.errors import LoadError
-
-
-@pytest.mark.parametrize(
-    ("word", "known", "expected"),
-    [
-        pytest.param("acitons", ["actions", "allow"], "did you mean 'actions'?", id="typo"),
-        pytest.param("zzz", ["b", "a"], "known here: a, b", id="nothing-near"),
-        pytest.param("zzz", [], "nothing is allowed here", id="nothing-known"),
-    ],
-)
-def test_nearest(word: str, known: list[str], expected: str) -> None:
-    """The nearest known word, else all of them in order."""
-    assert nearest(word, iter(known)) == expected
 
 
 class Strict(BaseModel):

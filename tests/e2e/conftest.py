@@ -178,8 +178,9 @@ def _remove(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def daemon_clients(stack: ExitStack, short_folder: Callable[[], Path]) -> Callable[[type[Client]], Client]:
-    """Clients with a daemon start once; between tests they only forget their credentials."""
+    """Clients with a daemon start once; their machine loses all credentials and variables of the test before."""
     known: dict[type[Client], Client] = {}
+    environments: dict[type[Client], dict[str, str]] = {}
 
     def start(daemon: Daemon, ready: Callable[[], bool]) -> None:
         stack.callback(daemon.stop)
@@ -188,7 +189,11 @@ def daemon_clients(stack: ExitStack, short_folder: Callable[[], Path]) -> Callab
     def client(kind: type[Client]) -> Client:
         if kind not in known:
             known[kind] = kind(Machine(short_folder()), start)
-        known[kind].machine.sign_out()
+            environments[kind] = dict(known[kind].machine.environment)
+        machine = known[kind].machine
+        machine.environment.clear()
+        machine.environment.update(environments[kind])
+        machine.sign_out()
         return known[kind]
 
     return client

@@ -25,6 +25,7 @@ from harness.page_browser import PageBrowser
 from harness.processes import run
 from harness.programs import ROOT, need
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import until
 
 from tokenserver.exchange.stored.device_refusals import (
     AccessDenied,
@@ -267,10 +268,10 @@ def test_an_account_that_ends_in_between(server: TokenServer) -> None:
     typed = server.people["gone"] = password()
     canaries.know(typed, user="gone")
     server.run("users", "set", "gone", "--weak", "--file", server.folder / "users.htpasswd", stdin=typed)
-    time.sleep(2)
+    until(lambda: server.ask(SERVICE, person="gone").status == 200, in_a_row=20)
     browser = PageBrowser(server, terminal.address)
     browser.submit(browser.log_in("gone", link(codes, server)), "/device", decision="confirm")
     server.run("users", "disable", "gone", "--file", server.folder / "users.htpasswd")
-    time.sleep(2)
+    until(lambda: server.ask(SERVICE, person="gone").status == 401, in_a_row=20)
     assert terminal.poll(codes).json()["error"] == "access_denied"
     assert events(server, "denied")[-1]["subject"] == "gone"

@@ -6,8 +6,7 @@ every later request.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,6 +15,7 @@ from harness import registries, web
 from harness.images import MANIFEST_TYPE, Image
 from harness.registries import KEEPER, Registry
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
+from harness.waiting import until
 
 HELD, ASKED = "registry2.test", "registry3.test"
 """The same kind of registry twice; only one has `grant: held`."""
@@ -99,10 +99,10 @@ def test_a_change_of_the_key_takes_effect(server: TokenServer) -> None:
     settings["registries"][1]["grant"] = "held"
     try:
         replace_text(server, yaml.safe_dump(settings))
-        eventually(held_now)
+        until(held_now, in_a_row=8)
     finally:
         replace_text(server, before)
-    eventually(lambda: not held_now())
+    until(lambda: not held_now(), in_a_row=8)
 
 
 def replace_text(server: TokenServer, text: str) -> None:
@@ -111,11 +111,3 @@ def replace_text(server: TokenServer, text: str) -> None:
     new.write_text(text)
     new.chmod(0o600)
     new.rename(server.config)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds; a change takes effect within two seconds, and this machine may be busy."""
-    end = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < end, "the change has had no effect"
-        time.sleep(0.1)

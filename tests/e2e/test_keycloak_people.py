@@ -60,7 +60,7 @@ def trusting(running: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield site
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until this holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -69,13 +69,13 @@ def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
 
 
 def test_the_doctor(site: KeycloakSite) -> None:
-    """It finds nothing to fix, and says which of the two an administrator forgot: the client, or its redirect URI."""
-    good = [("provider", True), ("provider client", True), ("provider login", True), ("provider logout", None)]
+    """It finds nothing to fix, and tells a redirect URI that is not registered from a wrong secret."""
+    good = {"provider": True, "provider client": True, "provider login": True, "provider logout": None}
     assert site.examined() == good
     site.amend(redirectUris=["https://elsewhere.example.com/"])
-    assert site.examined() == [("provider", True), ("provider client", True), ("provider login", False), good[-1]]
+    assert site.examined() == {**good, "provider login": False}
     site.amend(secret="another-secret")
-    assert site.examined() == [("provider", True), ("provider client", False), good[-1]]
+    assert site.examined() == {**good, "provider client": False}
     site.amend()
     assert site.examined() == good
 
@@ -197,6 +197,6 @@ def test_rotated_keys(site: KeycloakSite) -> None:
     key = site.key("ivo")
     site.add_keys()
     site.add("jan", "reg-web")
-    eventually(lambda: site.is_logged_in(site.log_in("jan")[0]), seconds=90)
+    eventually(lambda: site.is_logged_in(site.log_in("jan")[0]), seconds=180)
     site.age("ivo", 600)
     assert site.granted("ivo", key, *BOTH) == {"web/x"}

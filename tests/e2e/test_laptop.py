@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 import canaries
 import pytest
 from harness import registries
-from harness.clients import Client, Dockerd
+from harness.clients import Dockerd
 from harness.credential_helper import NAME, HelperOnMachine, TerminalOutput
 from harness.machine import Machine
 from harness.page_browser import PageBrowser
@@ -76,18 +75,6 @@ def ann(server: TokenServer) -> Person:
     return Person("ann", server)
 
 
-@pytest.fixture
-def engine(scene: Scene) -> Iterator[Client]:
-    """docker with its engine, on a machine that other tests use afterwards."""
-    client = scene.client(Dockerd)
-    before = dict(client.machine.environment)
-    yield client
-    client.machine.environment.clear()
-    client.machine.environment.update(before)
-    client.machine.sign_out()
-    shutil.rmtree(client.machine.folder / ".config" / "tokenserver")
-
-
 def known(helper: HelperOnMachine) -> dict[str, str]:
     """The secrets that the helper has, by registry."""
     found = {name: login["secret"] for name, login in helper.stored().items()}
@@ -103,9 +90,9 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Person) -> None:
+def test_the_page(scene: Scene, mirror: Registry, ann: Person) -> None:
     """Every command, with the names of this test's registries and program."""
-    client = engine
+    client = scene.client(Dockerd)
     repository = scene.stored("web")
     names = {
         "registry.example.com": scene.registry.host,
@@ -136,12 +123,12 @@ def test_the_page(scene: Scene, engine: Client, mirror: Registry, ann: Person) -
 
 
 @pytest.mark.real("docker", "dockerd")
-def test_docker_login_by_browser(scene: Scene, engine: Client, ann: Person) -> None:
+def test_docker_login_by_browser(scene: Scene, ann: Person) -> None:
     """`docker login` without a name asks the helper, which asks the person; the second time nobody is asked.
 
     docker takes no identity token there, so that the helper has to answer it as a password.
     """
-    client = engine
+    client = scene.client(Dockerd)
     settings = {"registries": [scene.registry.host], "asPassword": True}
     helper = HelperOnMachine(client.machine, scene.registry.host, **settings)
     command = [str(client.file), "login", scene.registry.host]

@@ -32,10 +32,10 @@ def _works_again(site: ProviderSite) -> Iterator[None]:
 
 def test_the_doctor(site: ProviderSite) -> None:
     """It finds nothing to fix at this provider, and that it is down."""
-    good = [("provider", True), ("provider client", True), ("provider login", True)]
-    assert site.examined() == [*good, ("provider scopes", None), ("provider logout", None)]
+    good = {"provider": True, "provider client": True, "provider login": True}
+    assert site.examined() == {**good, "provider scopes": None, "provider logout": None}
     site.provider.proxy.mode = Mode.REFUSE
-    assert site.examined() == [("provider", False)]
+    assert site.examined() == {"provider": False}
 
 
 def test_the_login_page(site: ProviderSite) -> None:

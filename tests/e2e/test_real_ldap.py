@@ -597,7 +597,7 @@ def test_a_broken_server_is_503(make: Make, server: Slapd, mode: Mode, is_warm: 
             start = time.monotonic()
             found = login(source, "alice")
             assert str(found).startswith("503 "), found
-            assert time.monotonic() - start < 1.5
+            assert time.monotonic() - start < 2  # another try would take as long again
         proxy.mode = Mode.PASS
         assert subject(source, "alice") == "alice"
     del source
@@ -614,7 +614,7 @@ def test_a_dripping_server_is_bounded_in_total(make: Make, server: Slapd) -> Non
         source = make(**plain(proxy, deadline=1))
         start = time.monotonic()
         assert str(login(source, "alice")).startswith("503 ")
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 2  # another try would take as long again
     assert [thread.name for thread in threading.enumerate() if thread.name == "resolve"] == []
 
 

@@ -33,7 +33,7 @@ from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Throttle
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
 
-pytestmark = [pytest.mark.real("redis-server"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("redis-server"), pytest.mark.waits]
 
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
 LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))
@@ -316,6 +316,7 @@ def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCapture
     assert [(one, two)[number % 2].attempt("eve") for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "mode",
     [
@@ -344,6 +345,7 @@ def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None
         until(one.is_well)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("mode", "seconds"),
     [
@@ -373,6 +375,7 @@ def test_a_dripping_redis(redis: RedisServer, mode: Mode, seconds: float, is_new
         until(one.is_well)
 
 
+@pytest.mark.alone
 def test_a_dripping_tls_handshake(tmp_path: Path) -> None:
     """The same before there is a connection at all (docs/design/threats.md#fault-32)."""
     authority = Authority(tmp_path, "the company")
@@ -384,6 +387,7 @@ def test_a_dripping_tls_handshake(tmp_path: Path) -> None:
         until(one.is_well)
 
 
+@pytest.mark.alone
 def test_a_name_that_is_not_resolved(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent name server is waited for no longer than a silent Redis."""
     real = socket.getaddrinfo
@@ -408,6 +412,7 @@ def test_a_unix_socket(redis: RedisServer) -> None:
     assert one.is_well()
 
 
+@pytest.mark.alone
 def test_a_slow_redis(redis: RedisServer) -> None:
     """Answers that come in time, each of them, and are too slow together: as good as down.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
+from typing import TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -25,12 +27,17 @@ from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.connections.failures import StorageUnavailable
 from tokenserver.storage.database import GENERATION, Database
 from tokenserver.storage.engines import engine_for
+from tokenserver.storage.following.packed_rows import packed
+from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import PostgresqlSignal
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
 from tokenserver.storage.people.flow_limits import KEPT_SECONDS, LIFETIME_SECONDS
 from tokenserver.storage.people.flows import Flows
+from tokenserver.storage.people.remembered_answers import RememberedAnswer, RememberedAnswers
+from tokenserver.storage.people.seen_tokens import SeenTokens
+from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
@@ -39,7 +46,11 @@ from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
 from tokenserver.storage.upkeep.restoring import end_restored
 
-pytestmark = [pytest.mark.real("postgresql"), pytest.mark.alone]
+pytestmark = [pytest.mark.real("postgresql"), pytest.mark.waits]
+
+T = TypeVar("T")
+
+ROUNDS = 5
 
 LIMIT = 5.0
 """Seconds for what has to end within about two, on a busy machine."""
@@ -90,6 +101,18 @@ def test_the_schema_is_that_of_the_code(engine: Engine) -> None:
         "credentials_form",
         "credentials_state",
     }
+
+
+def test_packed_rows(store: CredentialStore) -> None:
+    """The database packs rows as the program does."""
+    odd = replace(FULL, name="é%s\\'\n", created_from="", client="%", ceiling=None, proof=b"", idle=0)
+    for one in (FULL, odd, PLAIN):
+        store.create(one, at_most=9)
+    store.end(Selection(ids=frozenset({store.create(PLAIN, at_most=9)[0].id})), by="ops", reason="lost")
+    reader = CredentialReader(store.database)
+    rows = [row for page in reader.changed(0) for row in page]
+    assert reader.everything(lambda: None) == {row.id: packed(row) for row in rows}
+    assert len(rows) == 4
 
 
 def test_many_replicas_make_the_tables_once(engine: Engine) -> None:
@@ -175,6 +198,39 @@ def test_limits_hold_over_replicas(engine: Engine, store: CredentialStore) -> No
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(create, range(16))) == 3
     stores[1].database.close()
+
+
+def test_a_request_is_begun_once(engine: Engine, store: CredentialStore) -> None:
+    """Of 16 clients that send the same request to two replicas, one does it; the others hear that it is in progress."""
+    databases = [store.database, Database(engine_for(engine.url.render_as_string(hide_password=False)))]
+    answers = [RememberedAnswers(database, STATE_KEYS, now=lambda: float(NOW)) for database in databases]
+    for round_ in range(ROUNDS):
+        request, together = b"ann POST /access-keys %d" % round_, Barrier(16)
+        began = at_once(together, lambda number: answers[number % 2].begin(request, b"{}"))  # noqa: B023 - called here
+        assert sorted(began, key=lambda one: one is None) == [RememberedAnswer(is_same=True, answer=None)] * 15 + [None]
+    databases[1].close()
+
+
+def test_a_form_is_used_once(engine: Engine, store: CredentialStore) -> None:
+    """Of 16 clients that send the same form to two replicas, one is let in, and no other gets a 503."""
+    databases = [store.database, Database(engine_for(engine.url.render_as_string(hide_password=False)))]
+    forms = [UsedForms(SeenTokens(database), now=lambda: float(NOW)) for database in databases]
+    for round_ in range(ROUNDS):
+        together = Barrier(16)
+        used = at_once(together, lambda number: forms[number % 2].use(f"form {round_}"))  # noqa: B023 - called here
+        assert sum(used) == 1
+    databases[1].close()
+
+
+def at_once(together: Barrier, work: Callable[[int], T]) -> list[T]:
+    """What `work` gives to each thread, all of which begin together."""
+
+    def begin(number: int) -> T:
+        together.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        return list(pool.map(begin, range(together.parties)))
 
 
 def test_a_failing_change_undoes_nothing_of_the_others(store: CredentialStore) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness import web
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import until
 from policy_files import COMPANY, company_deny, team_file
 
 SERVICE = "registry.test"
@@ -34,15 +34,6 @@ def actions(server: TokenServer, person: str) -> set[str]:
     return {action for entry in access for action in entry["actions"]}
 
 
-def wait_for(condition: Callable[[], bool], server: TokenServer, *, in_a_row: int = 10) -> None:
-    """Until it is so that many times in a row, each time on a new connection, and so of any worker."""
-    end, found = time.monotonic() + 20, 0
-    while found < in_a_row:
-        found = found + 1 if condition() else 0
-        assert time.monotonic() < end, server.daemon.log[-3000:]
-        time.sleep(0.02)
-
-
 def noted(server: TokenServer) -> str | None:
     """What `/readyz` notes about policies, of a server that is ready."""
     answer = server.request("GET", "/readyz")
@@ -63,7 +54,7 @@ def test_a_company_s_deny_holds_whatever_a_team_s_test_says(server: TokenServer)
     assert (actions(server, "mallory"), noted(server)) == ({"pull", "push"}, None)
 
     write(policies / "company.yaml", COMPANY + DENY)
-    wait_for(lambda: actions(server, "mallory") == {"pull"} and noted(server) is not None, server)
+    until(lambda: actions(server, "mallory") == {"pull"} and noted(server) is not None, in_a_row=10)
     assert noted(server) == (
         "tests of delegated files fail (policies/teams/web.yaml:5); see the log, or run: policy test"
     )
@@ -71,7 +62,7 @@ def test_a_company_s_deny_holds_whatever_a_team_s_test_says(server: TokenServer)
     assert "web.yaml:5: tests[0].can[0]: test failed: expected that user mallory can push web/x" in server.daemon.log
 
     write(policies / "teams" / "web.yaml", WEB.replace(', "user:ann"', ""))
-    wait_for(lambda: actions(server, "ann") == set(), server)
+    until(lambda: actions(server, "ann") == set(), in_a_row=10)
 
     server.daemon.stop()
     server.daemon.start(server.is_ready)
@@ -79,4 +70,4 @@ def test_a_company_s_deny_holds_whatever_a_team_s_test_says(server: TokenServer)
     assert "policies/teams/web.yaml:5" in str(noted(server))
 
     write(policies / "teams" / "web.yaml", WEB.replace("can:", "cannot:"))
-    wait_for(lambda: noted(server) is None and actions(server, "ann") == {"pull", "push"}, server)
+    until(lambda: noted(server) is None and actions(server, "ann") == {"pull", "push"}, in_a_row=10)

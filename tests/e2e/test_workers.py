@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from harness.processes import free_port, run
 from harness.registries import KEEPER
 from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 
 from tokenserver.process.process_limits import FILES_KEPT_BACK
 from tokenserver.process.respawn_policy import HANG_SECONDS, HOPELESS
@@ -57,14 +58,6 @@ def workers(server: TokenServer) -> list[int]:
     return [int(number) for number in text.split()]
 
 
-def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
     """Killed again and again, also one that has just come; a client that tries again never fails.
 
@@ -94,7 +87,7 @@ def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> 
     arrive(server.port, [tokens], 3.0)
     # The kernel gives each worker its part of the connections; those of the hanging one wait until it is ended.
     assert tokens.statuses[200] > 30
-    until(lambda: victim not in workers(server), HANG_SECONDS + 10)
+    until(lambda: victim not in workers(server), seconds=HANG_SECONDS + 10)
     assert HANG_SECONDS / 2 < time.monotonic() - start < 30
     until(lambda: len(workers(server)) == WORKERS)
     assert "gave no sign of life" in server.daemon.log
@@ -165,7 +158,7 @@ def test_workers_end_with_their_master(server: TokenServer, number: signal.Signa
     orphans = workers(server)
     assert len(orphans) == WORKERS
     server.daemon.signal(number)
-    until(lambda: not any(is_alive(worker) for worker in orphans), 10)
+    until(lambda: not any(is_alive(worker) for worker in orphans), seconds=10)
     server.daemon.stop()
     server.daemon.start(server.is_ready)
     assert server.request("GET", TARGET).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from policy_folders import GOOD, NOW, write
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.administration import (
     AdministratorChange,
+    OwnerChange,
     administrators_including,
     changed_administrators,
+    changed_owners,
     is_administrator,
     may_manage_robot,
 )
 from tokenserver.policy.loading.loader import PolicyLoader, compile_policies, load_policies
-from tokenserver.policy.machines.robots import subject_of
+from tokenserver.policy.machines.robots import Robot, subject_of
 from tokenserver.policy.model import Group, Groups, PolicySet, Principal, Principals
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.machines import robot_identity, workload_identity
@@ -194,10 +197,13 @@ def trees(draw: st.DrawFn) -> PolicySet:
     entries = draw(
         st.lists(st.builds(Principal, st.sampled_from(["user", "robot"]), st.sampled_from(NAMES)), max_size=2)
     ) + [Principal("group", one) for one in sorted(draw(names))]
-    return PolicySet("", (), (), Groups.of_all(groups), {}, administrators=principals_of(entries))
+    owners = st.lists(st.sampled_from(["user:ann", "user:ben", *(f"group:{one}" for one in GROUPS)]), max_size=3)
+    robots = {name: Robot(name, owners=tuple(draw(owners))) for name in draw(st.frozensets(st.sampled_from(NAMES)))}
+    policies = PolicySet("", (), (), Groups.of_all(groups), {}, administrators=principals_of(entries))
+    return replace(policies, robots=robots)
 
 
-def is_about(change: AdministratorChange, client: Identity) -> bool:
+def is_about(change: AdministratorChange | OwnerChange, client: Identity) -> bool:
     """Whether the client is among those of the row."""
     who = change.who
     return {
@@ -219,6 +225,25 @@ def test_changes_are_complete_and_right(before: PolicySet, after: PolicySet) -> 
         client = robot_identity(who.name) if who.sort == "robot" else client
         assert (is_administrator(before, client), is_administrator(after, client)) == (False, True)
         assert row.entries == administrators_including(after, client)
+
+
+@given(trees(), trees())
+def test_changed_owners_are_complete_and_right(before: PolicySet, after: PolicySet) -> None:
+    """Each client that comes to manage a robot is in a row of it or of administrators, and each row has such a client.
+
+    See docs/design/threats.md#threat-218.
+    """
+    rows, administrators = changed_owners(before, after), changed_administrators(before, after)
+    for robot in NAMES:
+        new = [
+            one for one in CLIENTS if may_manage_robot(after, one, robot) and not may_manage_robot(before, one, robot)
+        ]
+        found: list[AdministratorChange | OwnerChange] = [*administrators, *(row for row in rows if row.robot == robot)]
+        assert [one for one in new if not any(is_about(row, one) for row in found)] == []
+    for row in rows:
+        client = person("zoe", row.who.name) if row.who.sort == "directory" else person(row.who.name)
+        managed = [may_manage_robot(tree, client, row.robot) for tree in (before, after)]
+        assert (managed, row.entries != ()) == ([False, True], True)
 
 
 WORKLOADS = """\

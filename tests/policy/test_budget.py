@@ -232,7 +232,7 @@ def test_diff_with_many_globs_under_conditions_is_not_decided() -> None:
 
 def test_diff_never_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is not decided whether somebody gains, there is no answer; the rule in question is named."""
-    monkeypatch.setattr(budget, "COMMAND_STEPS", 2 * budget.QUESTION_STEPS)
+    monkeypatch.setattr(budget, "COMMAND_STEPS", budget.QUESTION_STEPS // 4)
     with pytest.raises(TooComplex, match=r"not decided within .* \(\*/.*/p by r\d+ \(root.yaml:\d+\)\)"):
         diff(policies(*(one.text for one in OUTER)), policies(*(one.text for one in OUTER), INNER.text), NOW)
     old = f"allow:\n  - {{id: wide, to: [authenticated], actions: [pull], repositories: [{WIDE}]}}\n"

@@ -113,7 +113,7 @@ def test_close_queued(listener: socket.socket, connect: Connect) -> None:
 def test_without_descriptors(listener: socket.socket, connect: Connect) -> None:
     """A process that has none left closes the queue by its own check."""
     queued = connect(3)
-    overload = Overload(listener.getsockname()[1])
+    overload = Overload((listener.getsockname()[1],))
     assert without_descriptors(lambda: overload.is_relieved(100.0) and overload.is_exhausted)
     assert [ends(client) for client in queued] == [True] * 3
 
@@ -121,7 +121,7 @@ def test_without_descriptors(listener: socket.socket, connect: Connect) -> None:
 def test_with_descriptors(listener: socket.socket, connect: Connect) -> None:
     """Nothing is closed."""
     queued = connect(1)
-    overload = Overload(listener.getsockname()[1])
+    overload = Overload((listener.getsockname()[1],))
     assert (overload.is_relieved(100.0), overload.is_exhausted) == (True, False)
     assert not ends(queued[0])
 
@@ -131,7 +131,7 @@ def test_how_long(listener: socket.socket, monkeypatch: pytest.MonkeyPatch, capl
     caplog.set_level(logging.ERROR)
     has_some = iter([False, False, True, False, False, False])
     monkeypatch.setattr("tokenserver.process.overload.has_descriptor", lambda: next(has_some))
-    overload = Overload(listener.getsockname()[1])
+    overload = Overload((listener.getsockname()[1],))
     moments = [0.0, EXHAUSTED_SECONDS - 1.0, EXHAUSTED_SECONDS + 1.0, 20.0, 20.0 + EXHAUSTED_SECONDS - 0.1, 35.0]
     assert [overload.is_relieved(moment) for moment in moments] == [True, True, True, True, True, False]
     assert [record.message.partition(";")[0] for record in caplog.records] == [
@@ -144,7 +144,7 @@ def test_a_worker_whose_connections_end_goes_on(
 ) -> None:
     """Out of descriptors for long, since connections come as fast as others end: that is no reason to end them all."""
     monkeypatch.setattr("tokenserver.process.overload.has_descriptor", lambda: False)
-    overload = Overload(listener.getsockname()[1])
+    overload = Overload((listener.getsockname()[1],))
     connect(2)
     first, second = listener.accept()[0], listener.accept()[0]
     with second:
@@ -162,8 +162,8 @@ def test_connections_at(listener: socket.socket, connect: Connect) -> None:
     accepted, _ = listener.accept()
     with accepted, socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX):
         expected = {os.fstat(one.fileno()).st_ino for one in (listener, accepted)}
-        assert connections_at(port) == expected
-        assert without_descriptors(lambda: connections_at(port) == expected)
+        assert connections_at({port}) == expected
+        assert without_descriptors(lambda: connections_at({port}) == expected)
 
 
 def test_drop_arrivals(listener: socket.socket, connect: Connect) -> None:
@@ -189,7 +189,7 @@ def test_the_listener_sees_the_empty_queue(listener: socket.socket, connect: Con
     spare descriptor is there again for the next time.
     """
     listener.setblocking(False)
-    overload = Overload(listener.getsockname()[1])
+    overload = Overload((listener.getsockname()[1],))
     assert overload.is_relieved(0.0)
     connect(2)
 

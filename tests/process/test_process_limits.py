@@ -13,6 +13,7 @@ import pytest
 
 from tokenserver.process.process_limits import (
     FILES_KEPT_BACK,
+    FILES_OF_LISTENER,
     MAX_CONNECTIONS,
     MAX_FILES,
     connections_for,
@@ -71,6 +72,13 @@ def test_take_files(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expec
 def test_connections(files: int, is_tls: bool, connections: int) -> None:
     """Some descriptors are kept back, and one connection is always possible. With TLS, descriptors run out first."""
     assert connections_for(files, is_tls=is_tls) == connections
+
+
+def test_two_listeners_share_the_descriptors() -> None:
+    """Each has half of those that are left; with TLS as many as there are descriptors."""
+    each = connections_for(1024, is_tls=False, listeners=2)
+    assert 2 * each + FILES_KEPT_BACK + FILES_OF_LISTENER == 1024
+    assert connections_for(1024, is_tls=True, listeners=2) == 1024
 
 
 def test_has_descriptor() -> None:

@@ -50,7 +50,7 @@ def test_the_thread_beats() -> None:
     beats = Heartbeats(1)
     child = os.fork()
     if not child:
-        beats.start_beating(0, 0)
+        beats.start_beating(0, ())
         end = time.monotonic() + 5
         while not beats.last[0] and time.monotonic() < end:
             time.sleep(0.01)
@@ -64,7 +64,7 @@ def test_a_worker_ends_with_its_master() -> None:
     beats.master = 0  # never the parent of a process
     child = os.fork()
     if not child:
-        beats.start_beating(0, 0)
+        beats.start_beating(0, ())
         time.sleep(30)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM

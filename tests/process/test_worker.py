@@ -39,7 +39,7 @@ def test_files_that_no_longer_load(
     monkeypatch.setattr(worker, "harden_process", lambda: None)
     monkeypatch.setattr("tokenserver.web.application.load_application", refused)
     (tmp_path / "c.yaml").write_text(CONFIG)
-    setup = WorkerSetup(tmp_path / "c.yaml", None, WorkerCores(1), NOTHING_SHARED, None, None, 0)
+    setup = WorkerSetup(tmp_path / "c.yaml", None, WorkerCores(1), NOTHING_SHARED, None, None, ())
     with (tmp_path / "audit").open("w") as audit:
         monkeypatch.setattr(sys, "stdout", audit)
         with pytest.raises(SystemExit) as left:

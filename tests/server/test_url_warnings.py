@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tokenserver.config.registries import RegistrySettings
-from tokenserver.config.settings import ServerSettings, Settings
+from tokenserver.config.server import ServerSettings
+from tokenserver.config.settings import Settings
 from tokenserver.server.url_warnings import MAX_NAMED, url_warnings
 
 

@@ -255,6 +255,19 @@ def test_known_credentials_work_for_the_grace(site: Site, grace: float, after: f
     assert copy.verified(used) is not None
 
 
+def test_without_grace_a_failed_look_ends_them(site: Site) -> None:
+    """Immediately, and until the next good one."""
+    used = site.make(PLAIN)
+    copy = loaded(site, grace=0.0)
+    assert copy.verified(used) is not None
+    site.monotonic.now += 1.0
+    copy.index.failed("refused")
+    with pytest.raises(StorageUnavailable, match="refused"):
+        copy.verified(used)
+    assert copy.look()
+    assert copy.verified(used) is not None
+
+
 def test_the_age_is_that_of_the_last_good_look(site: Site) -> None:
     """None before the first one."""
     copy = site.copy()
@@ -348,7 +361,7 @@ def test_a_row_of_an_older_state_key_works(site: Site) -> None:
 def test_a_row_that_cannot_be_read_ends_nothing_else(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in a load nor in a change; it is refused and counted."""
     broken, other, third = site.make(PLAIN), site.make(PLAIN), site.make(PLAIN)
-    site.sql("UPDATE credentials SET digest = 5 WHERE id = :id", id=broken.id)
+    site.sql("UPDATE credentials SET ends = 'soon' WHERE id = :id", id=broken.id)
     copy = loaded(site)
     assert (copy.verified(broken), copy.index.refused_rows) == (None, 1)
     assert copy.verified(other) is not None

@@ -16,6 +16,8 @@ REFERENCE = """\
 issuer: auth.example.com
 server:
   listen: 127.0.0.1:5001
+  management: 127.0.0.1:5003
+  management_url: https://account.example.com
   metrics: 127.0.0.1:9090
   url: https://auth.example.com/registry
   tls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from copied_storages import copied_storage
 from users_commands import hashed
 
 from tokenserver.access_keys import AccessKey
@@ -68,6 +70,8 @@ class StoredSite:
         self.write("others.htpasswd", f"eve:{hashed()}\n")
         assert CliRunner().invoke(main, ["keys", "init", "--config", self.config]).exit_code == 0
         init_state_keys(folder / "keys")
+        (folder / "state").mkdir(mode=0o700)
+        copied_storage(load_settings(Path(self.config), {}))
 
     @property
     def config(self) -> str:
@@ -86,6 +90,10 @@ class StoredSite:
         text = path.read_text()
         assert text.count(old) == 1
         path.write_text(text.replace(old, new))
+
+    def remove_storage(self) -> None:
+        """Let it be a site whose storage nobody has made."""
+        shutil.rmtree(self.folder / "state")
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
         """The command's result."""

@@ -19,6 +19,11 @@ def modules() -> dict[str, ast.Module]:
 
 
 @cache
+def walk(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Every node of a tree, found once for all tests that look at each."""
+    return tuple(ast.walk(tree))
+
+
 def nodes(module: str) -> tuple[ast.AST, ...]:
-    """Every node of a module, as `ast.walk` finds them."""
-    return tuple(ast.walk(modules()[module]))
+    """Every node of a module."""
+    return walk(modules()[module])

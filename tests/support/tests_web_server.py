@@ -10,7 +10,7 @@ from typing import Any
 import bcrypt
 import canaries
 import pytest
-from compiled_routes import share_compiled_routes
+from compiled_once import compile_once
 from flask.testing import FlaskClient
 
 from tokenserver.config.load import load_settings
@@ -20,7 +20,7 @@ from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application
 
-share_compiled_routes()
+compile_once()
 
 POLICY = """\
 version: 1

@@ -136,9 +136,12 @@ def test_a_jwt_that_comes_again_is_not_decoded(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(authorization_header, "_decode", counting)
     header = basic(f"e\u0301:{JWT}")
-    assert parse_authorization([header]) == password("é", JWT)
+    first = parse_authorization([header])
+    assert first == password("é", JWT)
     again = parse_authorization([header])
+    assert isinstance(first, Password)
     assert isinstance(again, Password)
+    assert first.password.tag == again.password.tag is not None
     assert (again.username, type(again.password), len(decoded)) == ("é", UnreadSecret, 1)
     assert again == password("é", JWT)
     assert len(decoded) == 2

@@ -15,6 +15,7 @@ from tokenserver.scopes import ScopeLimits
 from tokenserver.web.parameters import (
     BYTES_PER_FIELD,
     MIN_BODY,
+    READ_BODY,
     SECRETS,
     SINGLE,
     Parameters,
@@ -185,6 +186,12 @@ def test_a_body_that_was_cut_off_is_refused(cut: int) -> None:
     environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(len(whole)), "wsgi.input": Trickle(whole[:-cut])}
     with pytest.raises(InvalidRequest, match="shorter than Content-Length"):
         parse_form(environ)
+
+
+def test_a_body_that_the_server_has_read_is_not_read_again() -> None:
+    """Its headers were checked before it was read; those of a chunked one have no length."""
+    environ = {READ_BODY: b"service=a", "wsgi.input": Trickle(b"service=b")}
+    assert parse_form(environ).get("service") == "a"
 
 
 def test_without_length_and_end_a_body_is_empty() -> None:

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests_web_server import PASSWORDS, Server
 
-from tokenserver.web.application import other_pages, token_endpoint
-from tokenserver.web.routes import PAGE_PATHS, TOKEN_PATHS, TokenFront, create_app
+from tokenserver.web.application import status_of, token_endpoint
+from tokenserver.web.routes import TOKEN_PATHS, TokenFront, create_app
+from tokenserver.web.status.endpoints import STATUS_PATHS
 
 
 def test_healthz_is_cheap_and_well(server: Server) -> None:
@@ -34,7 +35,7 @@ def test_other_pages_are_read_only(server: Server, path: str) -> None:
 def test_there_is_no_debug_mode(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """FLASK_DEBUG=1 changes nothing; an error shows no traceback and no console (docs/design/threats.md#threat-101)."""
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    broken = replace(other_pages(server.parts), ca_pem=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]  # it never returns
+    broken = replace(status_of(server.parts), ca_pem=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]  # it never returns
     app = create_app(token_endpoint(server.parts), broken)
     assert not app.debug
     response = app.test_client().get("/ca.pem")
@@ -63,10 +64,10 @@ def test_only_the_token_paths_give_tokens(server: Server, path: str, agent: str)
 @pytest.fixture
 def kept(server: Server) -> FlaskClient:
     """A server whose proxy keeps the path of its public URL, /registry-auth."""
-    return create_app(token_endpoint(server.parts), other_pages(server.parts), prefix="/registry-auth").test_client()
+    return create_app(token_endpoint(server.parts), status_of(server.parts), prefix="/registry-auth").test_client()
 
 
-EVERY_PATH = sorted(TOKEN_PATHS | PAGE_PATHS)
+EVERY_PATH = sorted(TOKEN_PATHS | STATUS_PATHS)
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
@@ -122,7 +123,7 @@ def test_a_post_below_the_prefix(kept: FlaskClient) -> None:
 @pytest.mark.parametrize("prefix", ["/auth", "/token", "/healthz", "/auth/token"])
 def test_a_prefix_that_is_a_path_itself(server: Server, prefix: str) -> None:
     """What the path means at the root comes first, and everything is answered below it."""
-    client = create_app(token_endpoint(server.parts), other_pages(server.parts), prefix=prefix).test_client()
+    client = create_app(token_endpoint(server.parts), status_of(server.parts), prefix=prefix).test_client()
     at_root = client.get(f"{prefix}?service=reg").get_json()
     assert ("token" in at_root) == (prefix in TOKEN_PATHS)
     assert "token" in client.get(f"{prefix}/token?service=reg").get_json()
@@ -132,7 +133,7 @@ def test_a_prefix_that_is_a_path_itself(server: Server, prefix: str) -> None:
 
 def test_a_changed_url_changes_the_paths(server: Server) -> None:
     """While the server runs: the old prefix is gone, and the new one is there."""
-    apps = [create_app(token_endpoint(server.parts), other_pages(server.parts), prefix=one) for one in ("/old", "/new")]
+    apps = [create_app(token_endpoint(server.parts), status_of(server.parts), prefix=one) for one in ("/old", "/new")]
     fronts = [app.wsgi_app for app in apps]
     assert all(isinstance(front, TokenFront) for front in fronts)
     client = apps[0].test_client()

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tokenserver.access_keys import MalformedAccessKey, key_parts
-from tokenserver.credentials import Credentials, Jwt, Key, MalformedCredentials, Password, RefreshToken, Secret
+from tokenserver.access_keys import KEY_LENGTH, MalformedAccessKey, digest_of, key_parts
+from tokenserver.credentials import (
+    AccessKeyForm,
+    Credentials,
+    Jwt,
+    Key,
+    MalformedCredentials,
+    Password,
+    RefreshToken,
+    Secret,
+)
 
 MAX_PASSWORD_BYTES = 1024
 """In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
@@ -19,6 +28,9 @@ MAX_JWT_BYTES = 8192
 
 MALFORMED_KEY = "malformed access key"
 """The reason why a text that begins like an access key is rejected."""
+
+MAX_RECOGNIZED = 4096
+"""Keys that are recognized by their digests, until more have come."""
 
 IssuerOf = Callable[[str], str | None]
 """The issuer that a text names if it has the form of a JWT, and None if it has not. Nothing is verified."""
@@ -38,13 +50,34 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
     name = credentials.username if isinstance(credentials, Password) else ""
     text = secret.reveal()
     try:
-        parts = key_parts(text)
+        parts = _key_parts(secret, text)
     except MalformedAccessKey:
         return MalformedCredentials(MALFORMED_KEY)
     if parts is not None:
         return Key(*parts, secret, name)
     issuer = issuer_of(text) if issuer_of is not None and may_be_jwt(text) else None
     return credentials if issuer is None else Jwt(secret, issuer, name)
+
+
+def _key_parts(secret: Secret, text: str) -> tuple[AccessKeyForm, str] | None:
+    """As `key_parts`. Well-formed keys are recognized by their digests, which takes less time than their checksums.
+
+    Their verification needs the digest anyway. This says nothing about whether a key is anybody's.
+    """
+    if len(text) != KEY_LENGTH or not text.startswith("tkn"):
+        return key_parts(text)
+    digest = digest_of(secret)
+    parts = _well_formed.get(digest)
+    if parts is None:
+        parts = key_parts(text)
+        if parts is not None:
+            if len(_well_formed) >= MAX_RECOGNIZED:
+                _well_formed.clear()
+            _well_formed[digest] = parts
+    return parts
+
+
+_well_formed: dict[bytes, tuple[AccessKeyForm, str]] = {}
 
 
 def sent_secret(credentials: Credentials) -> Secret | None:

@@ -116,11 +116,13 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
         yield "workloads", f"{workload.name}: JWTs of {workload.issuer_name} for {audiences}; not contacted"
     for provider in settings.oidc_sources:
-        redirect = provider.redirect_uri(settings.server.url)
+        redirect = provider.redirect_uri(settings.server.pages_url)
         yield "provider", f"{provider.name} at {provider.issuer_url}; not contacted; its redirect URI: {redirect}"
     for active in (ring.active for ring in snapshot.rings):
         yield "keys", f"{active.algorithm} until {active.not_after:%Y-%m-%d}"
     yield "realm", settings.server.realm
+    if settings.server.management is not None:
+        yield "management", f"{settings.server.pages_url}, served at {settings.server.management}"
     if settings.server.metrics is not None:
         yield "metrics", str(settings.server.metrics_url)
     for registry in settings.registries:

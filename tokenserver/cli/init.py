@@ -48,6 +48,9 @@ server:
   # Clients on other machines need TLS, here or at a proxy in front; over plain HTTP they get nothing:
   # tls: {{certificate: tls.pem, key: tls.key}}
   # trusted_proxies: [10.0.0.0/8]
+  # With a storage: pages and the API for management on a separate listener, and the URL by which people reach it.
+  # management: 127.0.0.1:5002
+  # management_url: https://account.example.com
   # Prometheus metrics, on a separate listener; off by default.
   # metrics: 127.0.0.1:9090
 

@@ -15,12 +15,12 @@ from tokenserver.cli.options import config_option, exit_with_faults, fault_lines
 from tokenserver.cli.terminal import echo_text
 from tokenserver.config.load import config_path, log_format
 from tokenserver.config.settings import Settings
-from tokenserver.errors import BackendUnavailable, Fault, LoadError
+from tokenserver.errors import BackendUnavailable, LoadError
 from tokenserver.process.json_log import JsonFormatter, logging_config
 from tokenserver.process.outputs import appearance, check_output
 from tokenserver.process.process_limits import harden_process
 from tokenserver.server.compose import warnings
-from tokenserver.server.start_checks import listening_refused, reason
+from tokenserver.server.start_checks import address_fault, listening_refused
 from tokenserver.server.startup import load_all
 from tokenserver.server.stored.opening import prepare_storage
 
@@ -65,6 +65,8 @@ def _serve(config: Path | None, *, migrate: bool) -> None:
     # Here and not above, because granian takes a while to import and faults should be reported first.
     from tokenserver.process.listener import run, start_metrics  # noqa: PLC0415
 
+    if settings.server.management is not None:
+        logger.info("management and pages at %s, not at the realm's address", settings.server.pages_url)
     board = start_metrics(settings)
     if board is not None:
         logger.info("metrics at %s", settings.server.metrics_url)
@@ -85,17 +87,16 @@ def _prepare_storage(settings: Settings, *, migrate: bool) -> None:
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:
-    """Listen for a moment, so that an unavailable address is reported like any other fault.
+    """Listen at each address for a moment, so that an unavailable one is reported like any other fault.
 
     Raises:
         LoadError: with the system's reason; an `_AddressInUse` if another process listens there.
     """
-    error = listening_refused(settings.server.address)
-    if error is None:
-        return
-    message = f"cannot listen on {settings.server.listen}: {reason(error)}"
-    kind = _AddressInUse if error.errno == errno.EADDRINUSE else LoadError
-    raise kind([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
+    for key, address in settings.server.addresses.items():
+        error = listening_refused(address)
+        if error is not None:
+            kind = _AddressInUse if error.errno == errno.EADDRINUSE else LoadError
+            raise kind([address_fault(settings, str(config_path(config)), key, error)]) from error
 
 
 def _not_started(error: LoadError, config: Path | None, *, code: int) -> NoReturn:

@@ -10,7 +10,8 @@ from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettin
 from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
-from tokenserver.config.settings import LogSettings, ServerSettings, Settings, Tls
+from tokenserver.config.server import ServerSettings, Tls
+from tokenserver.config.settings import LogSettings, Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
@@ -39,7 +40,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
         "storage": "Where credentials are stored: the path of an SQLite file, or the URL of a PostgreSQL database that"
         " replicas share. It brings pages such as `/account`; without it, nothing is stored.",
-        "storage_grace": "For how long credentials that are known here stay valid while the storage does not answer.",
+        "storage_grace": "For how long credentials that are known here stay valid while the storage does not answer;"
+        " `0s`: not at all.",
         "access_keys": "Personal access keys, which people use in place of their passwords; none without this section."
         " Needs `storage`.",
         "refresh_tokens": "Refresh tokens, which clients such as docker keep in place of a password; none without this"
@@ -47,6 +49,10 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     },
     ServerSettings: {
         "listen": "The address and the port of the server. Without `tls`, listen on a loopback address behind a proxy.",
+        "management": "The address and the port of a separate listener for pages and the API for management, which are"
+        " at `listen` by default. Needs `storage`.",
+        "management_url": "The URL by which browsers and programs reach the listener `management`. It may be that of"
+        " `url`, if a proxy sends requests there by their paths.",
         "metrics": "The address and the port of the Prometheus metrics; there are none by default.",
         "url": "The URL by which clients reach the server. With `/token` appended, it is the realm of the registries.",
         "tls": "The server's own certificate; without it, the server speaks plain HTTP.",

@@ -31,8 +31,9 @@ from tokenserver.config.referenced_files import SettingsRefused, referenced_file
 from tokenserver.config.registries_folder import WHAT, RegistryEntry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
-from tokenserver.documents.document import Document, nearest, parse, spell, validation_faults
+from tokenserver.documents.document import Document, parse, spell, validation_faults
 from tokenserver.documents.files import read_text
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault, LoadError
 
 PREFIX = "TOKENSERVER_"
@@ -170,6 +171,7 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
     """The overrides from the environment, path -> (variable, value), and faults of variables that set nothing."""
     found: dict[Path_, tuple[str, Any]] = {}
     faults: list[Fault] = []
+    hints = Hints()
     for name, text in sorted(variables.items()):
         if _NOT_SETTINGS.fullmatch(f"{name}={text}"):
             continue
@@ -184,7 +186,9 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
                 entry = re.search(r"_[0-9]+_", name)
                 known = [PREFIX + spell_variable(path) for path in paths(Settings)]
                 known = [one.replace("_0_", entry[0]) if entry else one for one in known]
-                faults.append(Fault(f"environment variable {name}", 0, "", f"sets nothing; {nearest(name, known)}"))
+                faults.append(
+                    Fault(f"environment variable {name}", 0, "", f"sets nothing; {hints.nearest(name, known)}")
+                )
                 continue
             path, annotation = target
             if path in found:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,20 +16,11 @@ from tokenserver.config.credentials import (
     AccessKeySettings,
     RefreshTokenSettings,
 )
-from tokenserver.config.fields import (
-    MAX_TOKEN_REUSE,
-    FilePath,
-    Listen,
-    NameText,
-    NetworkText,
-    Origin,
-    PublicUrl,
-    Section,
-    TokenReuse,
-)
+from tokenserver.config.fields import MAX_TOKEN_REUSE, FilePath, NameText, Section, TokenReuse
 from tokenserver.config.keys import Keys, KeySet
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
+from tokenserver.config.server import ServerSettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.oidc import OidcSettings
 from tokenserver.config.sources.user_source import UserSource, require_issuers_apart, require_known_accounts
@@ -40,71 +30,7 @@ from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.policy.machines.claim_names import Aliases, SourceClaims
 
-__all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls"]
-
-MAX_WORKERS = 256
-
-
-class Tls(Section):
-    """The server's certificate (chain) and key, as PEM files."""
-
-    certificate: FilePath
-    key: FilePath
-
-
-class ServerSettings(Section):
-    """The addresses of the server, its public URL, TLS, and the proxies whose X-Forwarded-For it trusts.
-
-    With `require_https`, token requests from other machines over plain http are rejected. Pages of the origins in
-    `cors` may ask for tokens. Metrics have a separate address, or are off.
-    """
-
-    listen: Listen = "127.0.0.1:5001"
-    metrics: Listen | None = None
-    url: PublicUrl
-    tls: Tls | None = None
-    trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
-    require_https: bool = True
-    cors: tuple[Origin, ...] = Field(default=(), strict=False)
-    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
-
-    @model_validator(mode="after")
-    def _tls_and_url_agree(self) -> Self:
-        if self.tls is not None and self.url.startswith("http://"):
-            raise PlacedError(("url",), "begins with http:// although tls is configured; use https://")
-        return self
-
-    @model_validator(mode="after")
-    def _metrics_have_a_separate_port(self) -> Self:
-        if self.metrics is not None and address_of(self.metrics)[1] == self.address[1]:
-            raise PlacedError(("metrics",), f"has the port of listen ({self.listen}); metrics need a different one")
-        return self
-
-    @property
-    def realm(self) -> str:
-        """The token endpoint as registries announce it to clients."""
-        return f"{self.url}/token"
-
-    @property
-    def path(self) -> str:
-        """The path of the public URL, without a slash at the end; empty if it has none."""
-        return urlsplit(self.url).path
-
-    @property
-    def metrics_url(self) -> str | None:
-        """The URL of the metrics; None if they are off."""
-        return None if self.metrics is None else f"http://{self.metrics}/metrics"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address and the port to listen on."""
-        return address_of(self.listen)
-
-
-def address_of(listen: str) -> tuple[str, int]:
-    """The address and the port that `ADDRESS:PORT` names."""
-    host, _, port = listen.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+__all__ = ["KeySet", "RegistrySettings", "Settings"]
 
 
 class LogSettings(Section):
@@ -201,6 +127,13 @@ class Settings(Section):
         if self._sections_of_credentials and self.storage is None:
             message = f"needs a storage; fix: add storage: {USUAL_FILE}"
             raise PlacedError((self._sections_of_credentials[0],), message)
+        return self
+
+    @model_validator(mode="after")
+    def _management_is_of_a_storage(self) -> Self:
+        if self.server.management is not None and self.storage is None:
+            message = f"needs a storage, without which there is nothing to manage; fix: add storage: {USUAL_FILE}"
+            raise PlacedError(("server", "management"), message)
         return self
 
     @model_validator(mode="after")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from tokenserver.documents.hints import nearest
 from tokenserver.documents.strict_yaml import Path, Step, read_yaml, spell
 from tokenserver.errors import Fault, LinkedText, LoadError, is_full, note, redacted
 
-__all__ = ["Document", "Path", "PlacedError", "Step", "nearest", "parse", "spell", "validate", "validation_faults"]
+__all__ = ["Document", "Path", "PlacedError", "Step", "parse", "spell", "validate", "validation_faults"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -90,15 +90,6 @@ def validation_faults(document: Document, model: type[BaseModel], error: Validat
         place = (*_place_in(document, item["loc"]), *below)
         note(faults, document.fault(place, _message(model, item)))
     return faults
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint with the known word nearest to `word`, or with all known words if none is near."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "known here: " + ", ".join(known) if known else "nothing is allowed here"
 
 
 def _place_in(document: Document, location: tuple[Step, ...]) -> Path:

@@ -48,6 +48,11 @@ def threads_for(logins: int) -> int:
     return CONCURRENCY + QUEUE_SIZE + logins + MAX_PAGES + PAGE_QUEUE + MAX_PROVIDER_LOGINS + SPARE_THREADS
 
 
+def page_threads_for(logins: int) -> int:
+    """The threads for pages and the API that one worker process needs if these have a listener of their own."""
+    return MAX_PAGES + PAGE_QUEUE + logins + MAX_PROVIDER_LOGINS + SPARE_THREADS
+
+
 class AdmissionControl(Bulkhead):
     """The bulkhead around whole token requests.
 

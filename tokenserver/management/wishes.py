@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from tokenserver.ceilings import Bound, Ceiling
 from tokenserver.config.protection import MIN_SECRET_LIFETIME
 from tokenserver.config.settings import Settings
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.management.facts import EVERYTHING
 from tokenserver.management.refusals import InvalidWish, WishFault

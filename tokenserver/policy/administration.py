@@ -5,7 +5,7 @@ Whether the credential of a request may manage anything at all, such as an acces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tokenserver.identity import Identity, Kind, Sort
@@ -38,14 +38,19 @@ def may_manage_robot(policies: PolicySet, identity: Identity, robot_name: str) -
     """
     if is_administrator(policies, identity):
         return True
-    robot = policies.robots.get(robot_name)
-    if robot is None or identity.is_anonymous or identity.sort is not Sort.USER:
+    if identity.is_anonymous or identity.sort is not Sort.USER:
         return False
-    if is_administrator(policies, Identity(robot.subject, Kind.ROBOT)):
-        return False
-    owners = [owner.partition(":") for owner in robot.owners]
-    users, groups = (frozenset(name for sort, _, name in owners if sort == wanted) for wanted in ("user", "group"))
+    owners = _owners(policies, robot_name)
+    users, groups = (frozenset(one.name for one in owners if one.sort == wanted) for wanted in ("user", "group"))
     return Principals(users=users, groups=groups).include(identity, policies.groups.holding(identity))
+
+
+def _owners(policies: PolicySet, robot_name: str) -> tuple[Principal, ...]:
+    """The owners who manage a robot; none if administrators alone do."""
+    robot = policies.robots.get(robot_name)
+    if robot is None or is_administrator(policies, Identity(robot.subject, Kind.ROBOT)):
+        return ()
+    return tuple(Principal(sort, name) for sort, _, name in (owner.partition(":") for owner in robot.owners))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +78,39 @@ def changed_administrators(before: PolicySet, after: PolicySet) -> tuple[Adminis
     )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class OwnerChange:
+    """People who come to manage the secrets of a robot as its owners, or no longer do: a user or a directory group.
+
+    `entries` are the principals among its `owners` that have them, in the tree by which they manage it.
+    """
+
+    robot: str
+    who: Principal
+    entries: tuple[Principal, ...]
+
+
+def changed_owners(before: PolicySet, after: PolicySet) -> tuple[OwnerChange, ...]:
+    """Who manages which robot by `after` as an owner, and not at all by `before`.
+
+    Everybody who comes to manage a robot is in some row, or in one of `changed_administrators`.
+    """
+    administrators = _administering(before).keys()
+    return tuple(
+        OwnerChange(robot, who, entries)
+        for robot in sorted(after.robots)
+        for old in [_owning(before, robot).keys() | administrators]
+        for who, entries in sorted(_owning(after, robot).items())
+        if who not in old
+    )
+
+
+def _owning(policies: PolicySet, robot_name: str) -> Mapping[Principal, tuple[Principal, ...]]:
+    """The people who own a robot, with the entries that have them."""
+    everybody = _by_member(policies, _owners(policies, robot_name))
+    return {who: entries for who, entries in everybody.items() if who.sort in {"user", "directory"}}
+
+
 def _was_one(before: PolicySet, after: PolicySet, name: str, workloads: list[str]) -> bool:
     """Whether each client that is this workload was one of `workloads`."""
     now, known = after.groups.workloads.by_name[name], before.groups.workloads.by_name
@@ -81,8 +119,12 @@ def _was_one(before: PolicySet, after: PolicySet, name: str, workloads: list[str
 
 def _administering(policies: PolicySet) -> Mapping[Principal, tuple[Principal, ...]]:
     """Those who administer, with the entries that have them; groups of the tree are their members."""
+    return _by_member(policies, listed(policies.administrators))
+
+
+def _by_member(policies: PolicySet, entries: Iterable[Principal]) -> Mapping[Principal, tuple[Principal, ...]]:
     found: dict[Principal, tuple[Principal, ...]] = {}
-    for entry in listed(policies.administrators):
+    for entry in entries:
         for one in _members(policies, entry):
             found[one] = (*found.get(one, ()), entry)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 
 SETS = ("everyone", "authenticated", "anonymous", "robots", "workloads")
 """The sets of clients. No user or group can have one of these names."""

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.patterns import Pattern

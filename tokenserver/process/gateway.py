@@ -8,7 +8,6 @@ while a body arrives, its request holds no thread (`process/body_reader.py`).
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 import sys
@@ -17,19 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from granian._granian import CallbackScheduler, RSGIWorker
-from granian._signals import set_loop_signals
-from granian.server.common import WORKERS_METHODS
-from granian.server.mp import WorkerProcess
-
 from tokenserver.errors import RequestError, TokenserverError
 from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
 from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
 from tokenserver.web.pages.guard import BODY_ERROR
-from tokenserver.web.parameters import BodyLimit, form_limit
+from tokenserver.web.parameters import READ_BODY, BodyLimit, form_limit
 from tokenserver.web.routes import TokenFront, wants_body
-from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
+from tokenserver.web.token_endpoint import TokenAnswer
 
 logger = logging.getLogger("tokenserver")
 
@@ -152,7 +146,7 @@ class Gateway:
             if isinstance(outcome, RequestError):
                 _send(proto, self._front.give_up(environ, outcome))
                 return
-            environ |= {"wsgi.input": io.BytesIO(outcome), "CONTENT_LENGTH": str(len(outcome)), BODY_IS_READ: True}
+            environ[READ_BODY] = outcome
             self._token(environ, proto)
         except Exception as error:
             _fail(proto, error)
@@ -174,54 +168,3 @@ def _fail(proto: Any, error: Exception) -> None:
 
 def _no_write(_data: bytes) -> None:
     raise NotImplementedError("WSGI's write is not offered")
-
-
-class _Direct(CallbackScheduler):
-    """Calls `handle` where granian would schedule a coroutine: in its blocking thread, with the request."""
-
-    def __new__(cls, loop: asyncio.AbstractEventLoop, handle: Callable[[Any], None]) -> _Direct:
-        new: Callable[..., _Direct] = super().__new__  # granian's stubs know no arguments of it
-        return new(cls, loop, handle, None, None, None)
-
-    def __init__(self, _loop: asyncio.AbstractEventLoop, handle: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._schedule_fn = handle
-
-
-@WorkerProcess.wrap_target  # type: ignore[untyped-decorator]
-def run_worker(
-    worker_id: int,
-    application: Any,
-    sock: Any,
-    ipc: Any,
-    given_loop: asyncio.AbstractEventLoop,
-    *settings: Any,
-) -> None:
-    """The main function of a worker process, in place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
-
-    `application` comes from `web.application.load_application`; `settings` are in the order of
-    `MPServer._spawn_worker`.
-    """
-    given_loop.close()
-    loop = WorkerLoop()
-    asyncio.set_event_loop(loop)
-    front = application.flask.wsgi_app
-    assert isinstance(front, TokenFront)  # noqa: S101 - see web/routes.py
-    runtime_mode, *threads_and_places, _task_impl = settings[:7]
-    http_mode, http1, http2, websockets, static_path, _log_format, tls, _scope_options, metrics = settings[7:]
-    blocking_threads = threads_and_places[2]
-    stopped = asyncio.Event()
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    signals = set_loop_signals(loop)  # type: ignore[no-untyped-call]
-    signals.add_cb(lambda: loop.call_soon_threadsafe(stopped.set))
-    new_worker: Any = RSGIWorker
-    worker = new_worker(
-        worker_id, sock, ipc, *threads_and_places, http_mode, http1, http2, websockets, static_path, *tls, metrics
-    )
-    serve = getattr(worker, WORKERS_METHODS[runtime_mode][(sock[0] or sock[1]).is_uds()])
-    serve(_Direct(loop, Gateway(front, loop, threads=blocking_threads)), loop, signals)
-    loop.run_until_complete(until_stopped())
-    application.finish()

@@ -16,14 +16,15 @@ from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from tokenserver.config.settings import Settings, address_of
-from tokenserver.exchange.admission import threads_for
+from tokenserver.config.server import address_of
+from tokenserver.config.settings import Settings
+from tokenserver.exchange.admission import page_threads_for, threads_for
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
-from tokenserver.process.gateway import run_worker
 from tokenserver.process.json_log import logging_config
 from tokenserver.process.outputs import Appearance, Outputs, shared_outputs
 from tokenserver.process.process_limits import connections_for, take_files
+from tokenserver.process.serving import BACKLOG, ManagementListener, run_worker
 from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
@@ -39,10 +40,6 @@ HEADER_SECONDS = 5
 """How long a client may take for its request line and headers, and how long an idle connection is kept. At most as many
 connections again wait to be accepted while all slots are taken, so each is closed within twice this time. With TLS
 there are always slots, and a handshake may take granian's ten seconds."""
-
-BACKLOG = 2048
-"""How many connections may wait to be accepted. With TLS they wait only while the worker is out of descriptors, which
-closes them."""
 
 
 def start_metrics(settings: Settings) -> Board | None:
@@ -72,20 +69,20 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
         LoadError: there is no memory for what the processes share.
     """
     address, port = settings.server.address
-    tls = settings.server.tls
+    tls, addresses = settings.server.tls, settings.server.addresses
     workers = worker_count(settings)
     if sys.platform == "linux":  # Python 3.14 would start workers as new programs, without the memory that they share
         multiprocessing.set_start_method("fork", force=True)
     outputs = shared_outputs() if is_forking() else Outputs()
-    connections = connections_for(take_files(), is_tls=tls is not None)
-    scheme, host = "http" if tls is None else "https", f"[{address}]" if ":" in address else address
+    connections = connections_for(take_files(), is_tls=tls is not None, listeners=len(addresses))
+    logins = provisioned(login_plan(settings)).threads
     server = Supervisor(
         "tokenserver",
         address=address,
         port=port,
         interface=Interfaces.WSGI,  # for granian's own checks; process/gateway.py takes requests by RSGI
         workers=workers,
-        blocking_threads=threads_for(provisioned(login_plan(settings)).threads),
+        blocking_threads=threads_for(logins),
         loop=Loops.asyncio,
         http=HTTPModes.http1,  # HTTP/2 has none of the limits below
         websockets=False,
@@ -103,16 +100,26 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     # A worker inherits the master's handlers, which stop only the master. Until granian has set the worker's own, a
     # signal must end it immediately; otherwise a stop right after the start would take the whole grace period.
     os.register_at_fork(after_in_child=_default_signals)
-    server.listens_at = f"{scheme}://{host}:{port}"
+    server.listens_at = " and ".join(_url(each, is_tls=tls is not None) for each in addresses.values())
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
     configuration = watch_configuration(config, settings, shared, board)
     server.on_hangup = configuration.hangup
     threading.Thread(target=configuration.watch, args=(threading.Event(),), name="configuration", daemon=True).start()
     orders = (lambda: configuration.orders) if is_forking() else None
-    setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, port, look)
-    server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
+    ports = tuple(port for _, port in addresses.values())
+    setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, ports, look)
+    management = None
+    if "management" in addresses:
+        management = ManagementListener(addresses["management"], connections, page_threads_for(logins))
+    worker = partial(run_worker, management=management)
+    server.serve(spawn_target=worker, target_loader=partial(load_worker, setup), wrap_loader=False)
     logger.info("stopped")
+
+
+def _url(address: tuple[str, int], *, is_tls: bool) -> str:
+    host, port = address
+    return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _default_signals() -> None:

@@ -17,7 +17,7 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from tokenserver.process.process_limits import has_descriptor
@@ -46,11 +46,11 @@ _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class Overload:
-    """Watches the descriptors of this process, and keeps the queue of its listener at `port` short without any."""
+    """Watches the descriptors of this process, and keeps the queues of its listeners at `ports` short without any."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._listener: int | None = None
+    def __init__(self, ports: tuple[int, ...]) -> None:
+        self._ports = ports
+        self._listeners: dict[int, int] = {}
         self._since: float | None = None
         self._connections: frozenset[int] = frozenset()
         self._spares: list[int] = []
@@ -66,43 +66,50 @@ class Overload:
             False if the process has been without descriptors for `EXHAUSTED_SECONDS` and holds all connections that it
             held before, so that it should be replaced.
         """
-        if self._listener is None:
-            self._listener = find_listener(self._port)
-            if self._listener is not None:
-                accept_arrivals(self._listener)  # a worker before this one may have been killed between the two
+        self._find_listeners()
         if has_descriptor():
             self._since = None
             self._take_spares()
             return True
         if self._since is None:
-            self._since, self._connections = now, connections_at(self._port)
+            self._since, self._connections = now, connections_at(self._ports)
             logger.error(
                 "a worker is out of descriptors, and closes new connections;"
                 " fix: raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of a container)"
             )
-        if self._listener is not None:
-            self._relieve(self._listener, now)
+        self._relieve(now)
         if now - self._since < EXHAUSTED_SECONDS:
             return True
-        before, self._since, self._connections = self._connections, now, connections_at(self._port)
+        before, self._since, self._connections = self._connections, now, connections_at(self._ports)
         return not before <= self._connections
 
-    def _relieve(self, listener: int, now: float) -> None:
-        """Close what is queued, and let the listener see that nothing is left. A connection that arrives meanwhile
+    def _find_listeners(self) -> None:
+        for port in self._ports:
+            listener = None if port in self._listeners else find_listener(port)
+            if listener is not None:
+                self._listeners[port] = listener
+                accept_arrivals(listener)  # a worker before this one may have been killed between the two
+
+    def _relieve(self, now: float) -> None:
+        """Close what is queued, and let the listeners see that nothing is left. A connection that arrives meanwhile
         would take the spare descriptor, so none may.
         """
+        listeners = self._listeners.values()
         if not self._spares or now - self._paused < _PAUSE_EVERY:
-            close_queued(listener)
+            for listener in listeners:
+                close_queued(listener)
             self._take_spares()
             return
         try:
-            close_queued(listener, drop_arrivals=True)
+            for listener in listeners:
+                close_queued(listener, drop_arrivals=True)
             os.close(self._spares.pop())
             time.sleep(_PAUSE_SECONDS)
             self._paused = now
             self._take_spares()
         finally:
-            accept_arrivals(listener)
+            for listener in listeners:
+                accept_arrivals(listener)
 
     def _take_spares(self) -> None:
         while len(self._spares) < _SPARES and (spare := spare_descriptor()) is not None:
@@ -149,8 +156,8 @@ def find_listener(port: int) -> int | None:
     return None
 
 
-def connections_at(port: int) -> frozenset[int]:
-    """The inodes of this process's TCP sockets at a local port. No two sockets of a system have had the same lately.
+def connections_at(ports: Collection[int]) -> frozenset[int]:
+    """The inodes of this process's TCP sockets at local ports. No two sockets of a system have had the same lately.
 
     Needs no free descriptor.
     """
@@ -158,7 +165,7 @@ def connections_at(port: int) -> frozenset[int]:
     for descriptor in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
         with suppress(OSError):
             status = os.fstat(descriptor)
-            if stat.S_ISSOCK(status.st_mode) and _port_of(descriptor) == port:
+            if stat.S_ISSOCK(status.st_mode) and _port_of(descriptor) in ports:
                 found.add(status.st_ino)
     return frozenset(found)
 

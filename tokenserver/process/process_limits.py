@@ -15,7 +15,11 @@ FILES_KEPT_BACK = 56
 """Descriptors that are not available to connections: about forty that a worker always has open, and some for
 policies, users, keys, directories and the log."""
 
+FILES_OF_LISTENER = 8
+"""Descriptors that each further listener always has open."""
+
 MAX_CONNECTIONS = 4096
+"""The most connections of one listener of a worker."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -51,14 +55,16 @@ def take_files() -> int:
     return wanted
 
 
-def connections_for(files: int, *, is_tls: bool) -> int:
+def connections_for(files: int, *, is_tls: bool, listeners: int = 1) -> int:
     """The number of connection slots of one worker: without TLS, few enough that it never runs out of descriptors.
+    Each of its `listeners` has as many.
 
     With TLS, there are as many as descriptors, so that it never runs out of slots. Without a free slot, granian's
     listener neither accepts connections nor ends handshakes that take too long, so a client that is silent in its
     handshake could stay for the time of a slot and the time of a handshake together.
     """
-    return files if is_tls else max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
+    kept_back = FILES_KEPT_BACK + (listeners - 1) * FILES_OF_LISTENER
+    return files if is_tls else max(1, min(MAX_CONNECTIONS, (files - kept_back) // listeners))
 
 
 def has_descriptor() -> bool:

@@ -67,13 +67,13 @@ class Heartbeats:
         """Record that the server is stopping. Called by the master."""
         self._moments[self._workers] = 1.0
 
-    def start_beating(self, worker: int, port: int) -> None:
-        """Start the heartbeat thread of a worker that listens on `port`. It also deals with a lack of descriptors,
+    def start_beating(self, worker: int, ports: tuple[int, ...]) -> None:
+        """Start the heartbeat thread of a worker that listens on `ports`. It also deals with a lack of descriptors,
         and ends the worker when the master is gone.
         """
 
         def run() -> None:
-            overload, orphaned = Overload(port), 0.0
+            overload, orphaned = Overload(ports), 0.0
             while True:
                 self.beat(worker)
                 if not overload.is_relieved(time.monotonic()):

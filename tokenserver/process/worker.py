@@ -36,7 +36,7 @@ _REFUSED = 2
 
 class WorkerSetup(NamedTuple):
     """What the master hands to each worker. `audit` and `board` are None where there is nothing to share;
-    `port` is where the worker listens.
+    `ports` are where the worker listens.
 
     A forked worker is given the settings in force by `orders`, so that a replacement has them too, whatever `config`
     contains by then. A spawned one reads them from there: secrets are not pickled.
@@ -48,7 +48,7 @@ class WorkerSetup(NamedTuple):
     shared: SharedState
     audit: SinkState | None
     board: Board | None
-    port: int
+    ports: tuple[int, ...]
     appearance: Appearance = Appearance()
 
 
@@ -85,5 +85,5 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     setup.cores.claim()  # before the server starts its threads, which inherit the affinity of this one
-    heartbeats.start_beating(worker, setup.port)
+    heartbeats.start_beating(worker, setup.ports)
     return application

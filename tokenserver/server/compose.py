@@ -155,7 +155,7 @@ def watched_parts(
     """
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
     workloads = [watched_workloads(source, settings.server.url) for source in settings.workload_sources]
-    providers = [watched_provider(source, settings.server.url) for source in settings.oidc_sources]
+    providers = [watched_provider(source, settings.server.pages_url) for source in settings.oidc_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
     policies = [_watched_policies(settings, PoliciesPart, "policies", settings.policies, marked)]
     if settings.shadow_policies is not None:

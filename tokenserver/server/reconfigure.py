@@ -77,7 +77,7 @@ def definitions(settings: Settings) -> dict[tuple[str, str], object]:
     for workload in settings.workload_sources:
         found["workloads", workload.name] = (workload, workload.audiences(settings.server.url))
     for provider in settings.oidc_sources:
-        found["oidc", provider.name] = (provider, settings.server.url)
+        found["oidc", provider.name] = (provider, settings.server.pages_url)
     for keys in settings.key_sets():
         verifiers = [(registry.service, registry.compat, registry.algorithm) for registry in keys.registries]
         found["keys", str(KeyFolder(keys.folder).path)] = verifiers

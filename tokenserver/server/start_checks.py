@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from tokenserver.config.settings import Settings, address_of
+from tokenserver.config.server import address_of
+from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.server.login_plan import worker_count
 from tokenserver.server.shared_state import shared_counters
@@ -30,9 +31,10 @@ def start_faults(settings: Settings, file: str) -> list[Fault]:
     """Everything that would stop a worker or the server right after its start; `file` is the configuration file."""
     found = [*_counter_faults(settings, file), *_file_limit(file)]
     found.extend(_address_faults(settings, file))
-    if settings.server.metrics is not None and not is_forking():
+    wanted = {"metrics": settings.server.metrics, "management": settings.server.management}
+    if not is_forking():
         problem = "needs forked worker processes, which this platform does not support; leave it out"
-        found.append(Fault(file, 0, "server.metrics", problem))
+        found += [Fault(file, 0, f"server.{key}", problem) for key, address in wanted.items() if address is not None]
     return found
 
 
@@ -66,15 +68,21 @@ def _file_limit(file: str) -> Iterator[Fault]:
 def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
     """Addresses that cannot be listened on. If the server is running already, its addresses are in use; `check` may
     run next to it."""
-    listen, metrics = settings.server.listen, settings.server.metrics
-    error = listening_refused(address_of(listen))
-    if error is not None and error.errno != errno.EADDRINUSE:
-        yield Fault(file, 0, "server.listen", f"cannot listen on {listen}: {reason(error)}")
+    for key, address in settings.server.addresses.items():
+        error = listening_refused(address)
+        if error is not None and error.errno != errno.EADDRINUSE:
+            yield address_fault(settings, file, key, error)
+    metrics = settings.server.metrics
     if metrics is None:
         return
     error = listening_refused(address_of(metrics))
     if error is not None and not (error.errno == errno.EADDRINUSE and _is_ours(address_of(metrics))):
-        yield Fault(file, 0, "server.metrics", f"cannot listen on {metrics}: {reason(error)}")
+        yield address_fault(settings, file, "metrics", error)
+
+
+def address_fault(settings: Settings, file: str, key: str, error: OSError) -> Fault:
+    """The fault that the server cannot listen on the address at a key of `server`."""
+    return Fault(file, 0, f"server.{key}", f"cannot listen on {getattr(settings.server, key)}: {reason(error)}")
 
 
 def listening_refused(address: tuple[str, int]) -> OSError | None:

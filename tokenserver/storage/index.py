@@ -29,7 +29,7 @@ logger = logging.getLogger("tokenserver.storage")
 Address = IPv4Address | IPv6Address
 
 LEAST_GRACE = 5.0
-"""Seconds without a good look that are no outage: a look every second, of which one may run into its limits."""
+"""Seconds without any look that are no outage: there is one every second, and it may run into its limits."""
 
 MAX_OPENED = 20_000
 """How many credentials stay opened; opening one again takes some 20 microseconds."""
@@ -44,14 +44,21 @@ class HeldCredential(NamedTuple):
     """A stored credential whose secret was presented; its seal is right.
 
     `version` changes whenever the row does. `ended` is why it has been ended, None while it is active; whether it has
-    expired is the caller's business. `used` is its last use in seconds since the epoch, None if it was never used: the
-    last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+    expired is the caller's business.
     """
 
     credential: StoredCredential
     version: bytes
     ended: str | None
-    used: int | None
+    uses: LastUses
+
+    @property
+    def used(self) -> int | None:
+        """Its last use as of now in seconds since the epoch; None if it was never used.
+
+        The last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+        """
+        return self.uses.last(self.credential.id)
 
 
 class _Opened(NamedTuple):
@@ -61,9 +68,7 @@ class _Opened(NamedTuple):
     """
 
     hash: bytes
-    credential: StoredCredential | None
-    version: bytes
-    ended: str | None
+    held: HeldCredential | None
 
 
 class CredentialIndex:
@@ -122,15 +127,6 @@ class CredentialIndex:
         """Seconds since the last good look at the database; None if there was none."""
         return None if self._good_at is None else self._monotonic() - self._good_at
 
-    @property
-    def grace(self) -> float:
-        """Seconds for which known credentials work after the last good look; at least `LEAST_GRACE`."""
-        return self._tolerated
-
-    @grace.setter
-    def grace(self, seconds: float) -> None:
-        self._tolerated = max(seconds, LEAST_GRACE)
-
     def verified(self, key: Key) -> HeldCredential | None:
         """The credential of this key, None if its id is unknown or its secret wrong, which takes the same work.
 
@@ -144,7 +140,7 @@ class CredentialIndex:
         if found is None or not hmac.compare_digest(digest_of(key.text), found.hash):
             return self._first_use(key)
         self._require_current()
-        return self._held(key.id, found)
+        return found.held
 
     def apply(self, rows: Iterable[CredentialRow]) -> None:
         """Take over rows that are in the database, such as those that this process has written; older ones are left."""
@@ -196,7 +192,7 @@ class CredentialIndex:
                 self._opened[key.id] = found
                 if len(self._opened) > MAX_OPENED:
                     self._opened.popitem(last=False)
-        return self._held(key.id, found)
+        return found.held
 
     def _looked_up(self, identifier: str) -> bytes | None:
         """The row of an id that is missing here, from the database."""
@@ -213,13 +209,10 @@ class CredentialIndex:
         return self._rows.get(identifier)
 
     def _require_current(self) -> None:
-        if self._good_at is None or self._monotonic() - self._good_at > self._tolerated:
+        # A look that is late is no outage yet; one that failed is, whatever the age of the last good one.
+        grace = max(self.grace, LEAST_GRACE) if self._outage is None else self.grace
+        if self._good_at is None or self._monotonic() - self._good_at > grace:
             raise StorageUnavailable(self._outage or "has not been looked at for too long")
-
-    def _held(self, identifier: str, found: _Opened) -> HeldCredential | None:
-        if found.credential is None:
-            return None
-        return HeldCredential(found.credential, found.version, found.ended, self._uses.last(identifier))
 
     def _put(self, row: CredentialRow) -> None:
         self._opened.pop(row.id, None)
@@ -246,10 +239,10 @@ class CredentialIndex:
         state_key = self._keys.by_number.get(row.pepper, self._keys.newest)
         ended = None if row.state == ACTIVE else row.reason or "ended"
         version = row.seal + f"{row.rev} {row.state}".encode()
-        credential: StoredCredential | None = None
+        held: HeldCredential | None = None
         if is_sealed(state_key.seal, row):
             try:
-                credential = opened(row)
+                held = HeldCredential(opened(row), version, ended, self._uses)
             except UnreadableCredential as error:
                 self.unreadable(error)
         else:
@@ -258,7 +251,7 @@ class CredentialIndex:
                 f" state.key has written it; fix: tokenserver storage check",
                 mark=row.seal,
             )
-        return _Opened(text_hash, credential, version, ended)
+        return _Opened(text_hash, held)
 
     def unreadable(self, error: UnreadableCredential) -> None:
         """Report a row that cannot be read, and so is refused."""

@@ -23,7 +23,7 @@ from tokenserver.storage.credential import (
     row_of,
 )
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import end_logins_until, of_subject, require_later
+from tokenserver.storage.people.epochs import end_logins_until, require_later
 from tokenserver.storage.seals import is_sealed, new_row, sealed
 from tokenserver.storage.selection import Listed, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
@@ -91,7 +91,7 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> _Made:
-            require_later(connection, verified, of_subject(wanted.source, wanted.owner))
+            require_later(connection, verified, source=wanted.source, subject=wanted.owner)
             self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
             recorded(made.credential)
@@ -112,7 +112,7 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
-            require_later(connection, verified, of_subject(wanted.source, wanted.owner))
+            require_later(connection, verified, source=wanted.source, subject=wanted.owner)
             live = live_of(connection, wanted, now=int(self._now()))
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
             return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, by, reason)
@@ -147,7 +147,7 @@ class CredentialStore:
         def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
             table, now = credentials.c, int(self._now())
             row = self._live(connection, identifier)
-            require_later(connection, verified, of_subject(row.source, row.owner))
+            require_later(connection, verified, source=row.source, subject=row.owner)
             live = (table.replaces == identifier, table.state == ACTIVE, table.ends > now)
             if connection.execute(select(table.id).where(*live)).first() is not None:
                 raise RotatedAlready(f"{identifier} is being rotated already; fix: revoke the newer one first")

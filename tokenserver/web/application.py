@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from flask import Flask
 
-from tokenserver.config.settings import ServerSettings, Settings
+from tokenserver.config.settings import Settings
 from tokenserver.exchange.audit import Sink
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
@@ -24,7 +25,8 @@ from tokenserver.web.client_address import finder
 from tokenserver.web.cors import VARY, AllowedOrigins
 from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.oauth.device import DeviceEndpoint
-from tokenserver.web.routes import Pages, TokenFront, create_app
+from tokenserver.web.routes import TokenFront, create_app
+from tokenserver.web.status.endpoints import Status
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 
 MAX_JWKS_SECONDS = 300
@@ -33,20 +35,34 @@ FINISH_SECONDS = 5.0
 """How long the end of a worker may take after its last answer; a storage that hangs is given up before."""
 
 
+class ListenerApps(NamedTuple):
+    """The applications of listeners: of the public one and, if there is one for management, of that."""
+
+    public: Flask
+    management: Flask | None
+
+
 def application(parts: RunningServer) -> Flask:
-    """The application for parts that are already built."""
-    return _app(parts, token_endpoint(parts))
+    """The public application for parts that are already built."""
+    return listener_apps(parts, token_endpoint(parts)).public
 
 
-def _app(parts: RunningServer, endpoint: TokenEndpoint) -> Flask:
-    server = parts.settings.server
+def listener_apps(parts: RunningServer, endpoint: TokenEndpoint) -> ListenerApps:
+    """The applications of all listeners. Pages and the API are in a single one of them."""
+    server, status = parts.settings.server, status_of(parts)
     cors = AllowedOrigins(server.cors) if server.cors else None
     extend = None
     if parts.storage is not None:
         from tokenserver.web.pages.compose import pages_for  # noqa: PLC0415 - only a server with a storage has pages
 
         extend = pages_for(parts)
-    return create_app(endpoint, other_pages(parts), prefix=server.path, cors=cors, extend=extend)
+    if server.management is None:
+        return ListenerApps(create_app(endpoint, status, prefix=server.path, cors=cors, extend=extend), None)
+    beside = replace(endpoint, headers=_headers(server.pages_url, has_cors=False))
+    return ListenerApps(
+        create_app(endpoint, status, prefix=server.path, cors=cors),
+        create_app(beside, status, prefix=server.pages_path, extend=extend, tokens=False),
+    )
 
 
 def token_endpoint(parts: RunningServer) -> TokenEndpoint:
@@ -57,7 +73,7 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
         https_only=HttpsOnly(settings.server.trusted_proxies).check if settings.server.require_https else None,
-        headers=_headers(settings.server),
+        headers=_headers(settings.server.url, has_cors=bool(settings.server.cors)),
         new_id=new_id,
         monotonic=time.perf_counter,
         admission=parts.admission,
@@ -69,22 +85,23 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
 
 def _device_endpoint(parts: RunningServer) -> DeviceEndpoint | None:
     logins = parts.device_logins
-    return None if logins is None else DeviceEndpoint(logins, parts.exchange, f"{parts.settings.server.url}/device")
+    page = f"{parts.settings.server.pages_url}/device"
+    return None if logins is None else DeviceEndpoint(logins, parts.exchange, page)
 
 
-def _headers(server: ServerSettings) -> tuple[tuple[str, str], ...]:
-    """The headers of every answer of the token endpoint."""
+def _headers(url: str, *, has_cors: bool) -> tuple[tuple[str, str], ...]:
+    """The headers of every answer of the token endpoint of a listener with this public URL."""
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
-    if server.cors:
+    if has_cors:
         headers = tuple(VARY if name == "Vary" else (name, value) for name, value in headers)
-    return (*headers, HSTS) if server.url.startswith("https://") else headers
+    return (*headers, HSTS) if url.startswith("https://") else headers
 
 
-def other_pages(parts: RunningServer) -> Pages:
-    """The other endpoints: health, readiness, JWKS and the CA certificate."""
+def status_of(parts: RunningServer) -> Status:
+    """The contents of health, readiness, JWKS and the CA certificate."""
     settings = parts.settings
     ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
-    return Pages(
+    return Status(
         readiness=parts.readiness,
         notes=parts.notes,
         jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
@@ -108,10 +125,11 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
 
 
 class ReconfigurableApplication:
-    """An application that is served while its settings change. `flask` is what a server calls."""
+    """The applications of a server's listeners, which are served while its settings change. `flask` is the public one,
+    `management` that of the listener for management, if there is one."""
 
     def __init__(self, parts: RunningServer) -> None:
-        self.flask = application(parts)
+        self.flask, self.management = listener_apps(parts, token_endpoint(parts))
         self.parts = parts
         """The current server."""
         self._stop = threading.Event()
@@ -119,6 +137,11 @@ class ReconfigurableApplication:
         self.threads: list[threading.Thread] = []
         """The background threads of these settings."""
         self._writers: list[threading.Thread] = []
+
+    @property
+    def fronts(self) -> tuple[TokenFront, ...]:
+        """What answers at each listener: at the public one, then at that for management if there is one."""
+        return tuple(_front(app) for app in (self.flask, self.management) if app is not None)
 
     def start(self) -> None:
         """Start the background threads."""
@@ -150,7 +173,9 @@ class ReconfigurableApplication:
                 self._stop = threading.Event()
                 self.threads = self.parts.tend(self._stop)
         endpoint = replace(token_endpoint(self.parts), places=_front(self.flask).endpoint.places)
-        _front(self.flask).replace(_front(_app(self.parts, endpoint)))
+        apps = listener_apps(self.parts, endpoint)
+        for live, app in zip(self.fronts, (app for app in apps if app is not None), strict=True):
+            live.replace(_front(app))  # which listeners there are changes at a restart only
 
     def _quiesce(self) -> None:
         self._stop.set()

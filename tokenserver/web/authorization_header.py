@@ -66,6 +66,7 @@ def _parse_long(value: str) -> Credentials:
     found = _parse(value)
     if isinstance(found, Password) and len(found.username) <= MAX_USERNAME and may_be_jwt(found.password.reveal()):
         _names_beside_jwts.offer(tag, found.username)
+        found.password.tag = tag
     return found
 
 

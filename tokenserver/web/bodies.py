@@ -6,11 +6,9 @@ A body that arrives slowly costs its client nothing, so it must not cost other c
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable
 from types import TracebackType
 
-from tokenserver.authn.protection.throttle import place_of
+from tokenserver.authn.protection.places import place_of
 from tokenserver.errors import Overloaded
 from tokenserver.exchange.admission import MAX_BODIES, MAX_BODIES_PER_CLIENT
 from tokenserver.web.client_address import Address
@@ -24,16 +22,17 @@ RETRY_AFTER = 1
 class Place:
     """The right to read one body, until `leave`; also a context manager."""
 
-    __slots__ = ("_leave",)
+    __slots__ = ("_client", "_places")
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave: Callable[[], None] | None = leave
+    def __init__(self, places: BodyPlaces, client: str) -> None:
+        self._places: BodyPlaces | None = places
+        self._client = client
 
     def leave(self) -> None:
         """Release the place; further calls do nothing."""
-        leave, self._leave = self._leave, None
-        if leave is not None:
-            leave()
+        places, self._places = self._places, None
+        if places is not None:
+            places.release(self._client)
 
     def __enter__(self) -> Place:
         return self
@@ -54,7 +53,7 @@ class BodyPlaces:
     def __init__(self, *, total: int = MAX_BODIES, each: int = MAX_BODIES_PER_CLIENT) -> None:
         self._total = total
         self._each = each
-        self._taken: Counter[str] = Counter()
+        self._taken: dict[str, int] = {}  # no entry for 0
         self._all = 0
         self._lock = threading.Lock()
 
@@ -66,11 +65,12 @@ class BodyPlaces:
         """
         client = place_of(address)
         with self._lock:
-            if self._taken[client] >= self._each or self._all >= self._total:
+            taken = self._taken.get(client, 0)
+            if taken >= self._each or self._all >= self._total:
                 raise Overloaded("requests", "too many bodies in transit", RETRY_AFTER)
-            self._taken[client] += 1
+            self._taken[client] = taken + 1
             self._all += 1
-        return Place(lambda: self._leave(client))
+        return Place(self, client)
 
     @property
     def taken(self) -> int:
@@ -78,9 +78,10 @@ class BodyPlaces:
         with self._lock:
             return self._all
 
-    def _leave(self, client: str) -> None:
+    def release(self, client: str) -> None:
+        """Count one body of this client less; see `Place.leave`."""
         with self._lock:
             self._all -= 1
-            self._taken[client] -= 1
-            if not self._taken[client]:
-                del self._taken[client]
+            taken = self._taken.pop(client)
+            if taken > 1:
+                self._taken[client] = taken - 1

@@ -94,9 +94,9 @@ def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]
         "wsgi.url_scheme": scope.scheme,
         "wsgi.input_terminated": True,
     }
-    for name, variable in DECISIVE:
-        value = sent.get(name)
-        if value is not None:
+    for name, value in sent.items():
+        variable = DECISIVE.get(name)
+        if variable is not None:
             environ[variable] = value
     return environ
 
@@ -131,11 +131,11 @@ def _bare(host: str) -> str:
     return host[1:-1] if host.startswith("[") else host
 
 
-DECISIVE = tuple(
-    (name, _variable(name))
+DECISIVE = {
+    name: _variable(name)
     for name in (
         *("authorization", "x-forwarded-for", "x-forwarded-proto"),
         *("content-type", "content-length", "transfer-encoding"),
         *("user-agent", "origin"),
     )
-)
+}

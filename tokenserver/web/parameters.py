@@ -2,13 +2,13 @@
 
 A query or form may have twice the bytes of scope text (`limits.scope_bytes`), since percent-encoding makes it longer.
 
-Credentials are never read from a query. The body is read from the WSGI input directly, at most one byte more than
-allowed, because a chunked body has no length to check beforehand.
+Credentials are never read from a query. A body that the server has not read yet is read from the WSGI input directly,
+at most one byte more than allowed, because a chunked body has no length to check beforehand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,7 +16,10 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest
+
+READ_BODY = "tokenserver.body"
+"""In the environ, a form that the server itself read into memory within its limit; see `TokenEndpoint.admit_body`."""
 
 MIN_BODY = 64 * 1024
 """Bytes that a form may always have, however small `limits.scope_bytes` is: a password is in it, too."""
@@ -70,6 +73,9 @@ class UnsupportedMediaType(RequestError):
     """The body is not a form."""
 
 
+ScopeParser = Callable[[tuple[str, ...], ScopeLimits], ScopeRequest]
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once.
@@ -86,15 +92,15 @@ class Parameters:
         """The value of a single-valued parameter; an empty one counts as absent."""
         return self.single.get(name) or None
 
-    def asked(self, limits: ScopeLimits) -> ScopeRequest:
-        """The values of `scope`, parsed once, as long as these parameters are cached.
+    def asked(self, limits: ScopeLimits, parse: ScopeParser) -> ScopeRequest:
+        """The values of `scope`, parsed once by `parse`, as long as these parameters are cached.
 
         Raises:
             TooManyScopes: see `parse_scopes`.
         """
         found = self._asked.get(limits)
         if found is None:
-            found = self._asked[limits] = parse_scopes(self.scopes, limits)
+            found = self._asked[limits] = parse(self.scopes, limits)
         return found
 
 
@@ -145,39 +151,39 @@ def parse_parameters(
     fields = text.split("&", most)
     if len(fields) > most:
         raise InvalidRequest(f"more than {most} parameters")
-    try:
-        pairs = [_decoded_field(field) for field in fields if field]
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("the parameters are not UTF-8") from error
     single: dict[str, str] = {}
     scopes: list[str] = []
     services: list[str] = []
-    for name, value in pairs:
-        if name in forbidden:
-            raise InvalidRequest(f"{name}: secrets do not belong in a URL; fix: send them in the header or the form")
-        if name == "scope":
-            scopes.append(value)
-        elif many_services and name == "service":
-            services.append(value)
-        elif name in SINGLE:
-            if name in single:
+    try:
+        for one in fields:
+            name, value = _decoded_field(one)
+            if name == "scope":
+                scopes.append(value)
+            elif name in forbidden:
+                raise InvalidRequest(f"{name}: {_NOT_IN_A_URL}")
+            elif name in single:
                 raise InvalidRequest(f"{name}: is given twice")
-            single[name] = value
-    return Parameters(single, tuple(scopes), tuple(filter(None, services)))
+            elif many_services and name == "service":
+                services.append(value)
+            elif name in SINGLE:
+                single[name] = value
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the parameters are not UTF-8") from error
+    return Parameters(single, tuple(scopes), tuple(filter(None, services)) if services else ())
 
 
-def _decoded_field(field: str) -> tuple[str, str]:
-    """Name and value, as `parse_qsl` decodes them, in a third of the time."""
-    name, _, value = field.partition("=")
-    return _decoded(name), _decoded(value)
+_NOT_IN_A_URL = "secrets do not belong in a URL; fix: send them in the header or the form"
 
 
-def _decoded(text: str) -> str:
-    if "%" not in text and "+" not in text:
-        return text
-    # The only escapes that the scopes of nearly all clients have. If there are others, all are decoded from the start.
-    plain = text.replace("%3A", ":").replace("%2F", "/")
-    return plain if "%" not in plain and "+" not in plain else unquote_plus(text, errors="strict")
+def _decoded_field(text: str) -> tuple[str, str]:
+    """Name and value, as `parse_qsl` decodes them, in a fraction of the time."""
+    # The only escapes that the scopes of nearly all clients have. If there are others, all are decoded by unquote.
+    plain = text.replace("%3A", ":").replace("%2F", "/") if "%" in text else text
+    if "%" in plain or "+" in plain:
+        name, _, value = text.partition("=")
+        return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+    name, _, value = plain.partition("=")
+    return name, value
 
 
 def parse_query(query: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
@@ -254,7 +260,9 @@ def parse_form(
         UnreadableForm: for the reasons of `parse_parameters`.
         InvalidRequest: the body is incomplete.
     """
-    body = _read_body(environ, announced_form(environ, limits), limits)
+    body = environ.get(READ_BODY)
+    if body is None:
+        body = _read_body(environ, announced_form(environ, limits), limits)
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -20,7 +20,7 @@ MAX_ASKED = 16
 """Scopes of a refused request that its event quotes; the rest is only counted."""
 
 _LONGEST_CACHED = 4000
-"""Longer scopes in forms are not cached."""
+"""Longer scopes are not cached."""
 
 
 def token_request(
@@ -41,8 +41,9 @@ def token_request(
     credentials = parse_authorization(() if header is None else (header,))
     parameters, grant = query, GrantPurpose.USUAL
     if form is not None:
-        for name in query.single.keys() & form.single.keys():
-            raise InvalidRequest(f"{name}: is given in both the query and the form")
+        for name in query.single:
+            if name in form.single:
+                raise InvalidRequest(f"{name}: is given in both the query and the form")
         credentials, grant = granted_by(form, credentials)
         parameters = form
     single = parameters.single
@@ -50,7 +51,7 @@ def token_request(
         request_id,
         str(environ["REQUEST_METHOD"]),
         single.get("service") or None,
-        query.asked(limits) if form is None else _asked_by_form(form.scopes, limits),
+        query.asked(limits, _parsed_scopes) if form is None else _parsed_scopes(form.scopes, limits),
         refresh_token_in(credentials),
         single.get("account") or None,
         client,
@@ -63,8 +64,8 @@ def token_request(
     )
 
 
-def _asked_by_form(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
-    """As `parse_scopes`, with a cache: clients repeat the same scopes, and forms are not cached, unlike queries."""
+def _parsed_scopes(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
+    """As `parse_scopes`, with a cache: clients repeat the same scopes, in forms as well, which are not cached."""
     length = sum(map(len, values))
     if length > _LONGEST_CACHED:
         return parse_scopes(values, limits)

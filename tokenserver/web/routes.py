@@ -5,24 +5,22 @@ The token endpoint needs nothing that Flask offers and gets nearly all of the lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
-from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
 from tokenserver.web.oauth.device import DEVICE_PATH
 from tokenserver.web.oauth.revocation import REVOKE_PATH
 from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages, PagesForPeople, is_browser
 from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length
 from tokenserver.web.problems import Problem
+from tokenserver.web.status.endpoints import STATUS_PATHS, Status, add_keys, add_status
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
 
 if TYPE_CHECKING:
@@ -31,27 +29,8 @@ if TYPE_CHECKING:
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 """The endpoint; the registries' autoredirect path; the path in the realm of existing installations."""
 
-PAGE_PATHS = frozenset({"/", "/healthz", "/readyz", "/.well-known/jwks.json", "/ca.pem"})
-"""The other endpoints."""
-
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
-
-
-@dataclass(frozen=True, slots=True)
-class Pages:
-    """The contents of the other endpoints. Each is called per request.
-
-    `readiness` returns for each part None if it is ready, else what is wrong; `notes` what is degraded but harmless so
-    far. `jwks` and `ca_pem` are called with the service whose keys are wanted, None for those of all; they return None
-    if there is no such registry. Readers may cache the JWKS for `jwks_seconds`.
-    """
-
-    readiness: Callable[[], Mapping[str, str | None]]
-    notes: Callable[[], Mapping[str, str]]
-    jwks: Callable[[str | None], str | None]
-    ca_pem: Callable[[str | None], str | None]
-    jwks_seconds: int = 300
 
 
 class TokenFront:
@@ -60,7 +39,7 @@ class TokenFront:
     `prefix` is the path of the server's public URL. Every path is answered at the root, for proxies that strip the
     prefix, and below the prefix, for those that keep it. Paths are compared as a whole: one with a further slash, or
     with the prefix twice, is none of them. `cors` has the origins whose pages may ask for tokens, if there are any, and
-    `guarded` the pages for people, if there are any.
+    `guarded` the pages for people, if there are any. Without `tokens`, no path is a token path.
     """
 
     def __init__(
@@ -71,18 +50,20 @@ class TokenFront:
         prefix: str = "",
         cors: AllowedOrigins | None = None,
         guarded: GuardedPages | None = None,
+        tokens: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._guarded = guarded
         self._others = others
         self._cors = cors
         revocation = {} if endpoint.revocation is None else {REVOKE_PATH: endpoint.revoke}
-        posts = {DEVICE_PATH: endpoint.device_codes, **revocation}
+        posts = {DEVICE_PATH: endpoint.device_codes, **revocation} if tokens else {}
+        token_paths = TOKEN_PATHS if tokens else frozenset()
         self._posts = posts | {prefix + path: answer for path, answer in posts.items()}
-        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS} | self._posts.keys()
-        below = {prefix: "/"} | {prefix + path: path for path in PAGE_PATHS} if prefix else {}
+        self._paths = token_paths | {prefix + path for path in token_paths} | self._posts.keys()
+        below = {prefix: "/"} | {prefix + path: path for path in STATUS_PATHS} if prefix else {}
         # What a path means at the root comes first: below /auth, /auth itself is a token path.
-        self._pages = {path: page for path, page in below.items() if path not in PAGE_PATHS | self._paths}
+        self._pages = {path: page for path, page in below.items() if path not in STATUS_PATHS | self._paths}
 
     def replace(self, other: TokenFront) -> None:
         """Answer as the other one from the next request on; requests in progress end as they began."""
@@ -187,13 +168,14 @@ def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
 
 def create_app(
     endpoint: TokenEndpoint,
-    pages: Pages,
+    status: Status,
     *,
     prefix: str = "",
     cors: AllowedOrigins | None = None,
     extend: Callable[[Flask], PagesForPeople] | None = None,
+    tokens: bool = True,
 ) -> Flask:
-    """The WSGI application; for `prefix` and `cors` see `TokenFront`.
+    """The WSGI application of one listener; for `prefix`, `cors` and `tokens` see `TokenFront`.
 
     `extend` adds the pages for people, which `GuardedPages` guards then.
     """
@@ -205,51 +187,6 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False
-
-    @app.get("/", provide_automatic_options=False)
-    def front_page() -> Response:
-        if request.environ.get("PATH_INFO") != "/":  # an empty path, which a strict rule would redirect to this one
-            raise NotFound
-        # Links are relative, so the page depends on whether its own address ends with a slash.
-        base = f"{request.environ.get(ASKED_PATH, '/').rpartition('/')[2]}/".removeprefix("/")
-        is_ready = all(problem is None for problem in pages.readiness().values())
-        if is_browser():
-            if people is not None:
-                return people.home(is_ready)
-            response = Response(as_html(is_ready=is_ready, base=base))
-            response.headers.update(HTML_HEADERS)
-            return response
-        response = Response(as_json(is_ready=is_ready, base=base))
-        response.headers.update(JSON_HEADERS)
-        response.headers["Vary"] = "Accept"
-        return response
-
-    @app.get("/healthz", provide_automatic_options=False)
-    def healthz() -> Response:
-        return _json(200, {"status": "ok"})
-
-    @app.get("/readyz", provide_automatic_options=False)
-    def readyz() -> Response:
-        parts = pages.readiness()
-        ready = all(problem is None for problem in parts.values())
-        content: dict[str, object] = {
-            "ready": ready,
-            "parts": {name: problem or "ok" for name, problem in parts.items()},
-        }
-        notes = pages.notes()
-        if notes:
-            content["notes"] = notes
-        return _json(200 if ready else 503, content)
-
-    @app.get("/.well-known/jwks.json", provide_automatic_options=False)
-    def jwks() -> Response:
-        response = _published(pages.jwks, "application/json")
-        response.headers["Cache-Control"] = f"public, max-age={pages.jwks_seconds}"
-        return response
-
-    @app.get("/ca.pem", provide_automatic_options=False)
-    def ca_pem() -> Response:
-        return _published(pages.ca_pem, "application/x-pem-file")
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -275,24 +212,14 @@ def create_app(
     if extend is not None:
         people = extend(app)
         guarded = GuardedPages(app.wsgi_app, _first_segments(app), prefix=prefix)
-    app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded)  # type: ignore[method-assign]  # Flask's own way to wrap it
+    add_status(app, status, None if people is None else people.home, tokens=tokens)
+    if tokens:
+        add_keys(app, status)
+    front = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded, tokens=tokens)
+    app.wsgi_app = front  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app
 
 
 def _first_segments(app: Flask) -> frozenset[str]:
     """How the paths begin that blueprints have added."""
     return frozenset(rule.rule.split("/")[1] for rule in app.url_map.iter_rules() if "." in rule.endpoint)
-
-
-def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:
-    """A page for all keys or, with `?service=NAME`, for those of one registry."""
-    text = page(request.args.get("service"))
-    if text is None:
-        raise NotFound
-    return Response(text, content_type=content_type)
-
-
-def _json(status: int, content: Mapping[str, object]) -> Response:
-    response = Response(json.dumps(content) + "\n", status=status)
-    response.headers.update(JSON_HEADERS)
-    return response

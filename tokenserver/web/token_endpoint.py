@@ -32,7 +32,7 @@ from tokenserver.web.client_address import Address
 from tokenserver.web.oauth.device import NOT_HERE, DeviceEndpoint
 from tokenserver.web.oauth.grants import DEVICE_CODE, TOKEN_EXCHANGE
 from tokenserver.web.oauth.revocation import Revoke, revocation_request
-from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
+from tokenserver.web.parameters import READ_BODY, Parameters, announced_form, parse_form, parse_query
 from tokenserver.web.payloads import exchange_body, explanation_body, token_body
 from tokenserver.web.problems import Problem, problem_for
 from tokenserver.web.request_reader import token_request, unparsed
@@ -47,9 +47,6 @@ JSON_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
-
-BODY_IS_READ = "tokenserver.body_is_read"
-"""Set in the environ by a server that has read the whole body into memory before the call; see `admit_body`."""
 
 BYTES_OF_A_BODY = 8 * 1024
 """A larger response counts as several in the cache of responses."""
@@ -171,13 +168,13 @@ class TokenEndpoint:
         return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
 
     def _query(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
-        # First of all, so that nothing of what was sent is read, least of all the password.
-        if self.https_only is not None:
+        # First of all, so that nothing of what was sent is read, least of all the password; `admit_body` has done so.
+        if self.https_only is not None and READ_BODY not in environ:
             self.https_only(environ, client)
         return parse_query(environ.get("QUERY_STRING") or "", self.limits)
 
     def _form(self, environ: Mapping[str, Any], client: Address | None, *, many_services: bool = False) -> Parameters:
-        if BODY_IS_READ in environ:
+        if READ_BODY in environ:
             return parse_form(environ, self.limits, many_services=many_services)
         with self.places.take(client), self.admission.slot_released():
             return parse_form(environ, self.limits, many_services=many_services)
@@ -222,13 +219,12 @@ class TokenEndpoint:
         """A place to read a POST's form, for a server that reads bodies by itself; or the answer that needs no body.
 
         Such a server reads the body within `BODY_SECONDS` of its headers, calls `Place.leave`, and then `answer` with
-        `BODY_IS_READ` in the environ and the body in `wsgi.input`; or it answers with `give_up`.
+        the body as `READ_BODY` in the environ; or it answers with `give_up`.
         """
         try:
-            if self.https_only is not None:
-                self.https_only(environ, self._client(environ))
+            client = self._protected_client(environ)
             announced_form(environ, self.limits)
-            return self.place(environ)
+            return self.places.take(client)
         except TokenserverError as error:
             return self.give_up(environ, error)
 
@@ -239,10 +235,13 @@ class TokenEndpoint:
             PlainHttp: it came over the network without TLS.
             Overloaded: there is no place.
         """
+        return self.places.take(self._protected_client(environ))
+
+    def _protected_client(self, environ: Mapping[str, Any]) -> Address | None:
         client = self._client(environ)
         if self.https_only is not None:
             self.https_only(environ, client)
-        return self.places.take(client)
+        return client
 
     def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> TokenAnswer:
         """The answer to a POST whose body was not read to its end, with its audit event; never raises.

@@ -234,6 +234,7 @@ def test_the_stamp_changes_at_the_end() -> None:
     assert backend.stamp("unknown") == b""
 
 
+@pytest.mark.long
 def test_a_limited_account_costs_what_a_wrong_password_costs() -> None:
     """In the processor's time, with the right password and with a wrong one, beside a user who is not limited.
 

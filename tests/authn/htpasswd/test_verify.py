@@ -44,6 +44,7 @@ def test_an_unknown_user_costs_a_wrong_password(text: str, kinds: set[str], hash
         assert sorted(hashes) == sorted(kinds)
 
 
+@pytest.mark.long
 def test_the_time_is_the_same_too() -> None:
     """Of 200 samples each, in the processor's time, the medians differ by less than 5 %, and by less than half
     a millisecond. The clock on the wall would measure what else the machine does; a rank test finds any microsecond.

@@ -76,7 +76,9 @@ def test_a_sorted_word_list(directories: tuple[str, ...]) -> None:
     assert sum(len(worker.checked) for worker in workers) == 5
 
 
-CHOSEN = st.one_of(st.text(min_size=1), st.sampled_from(words_of_one_tag("ann", 12)), st.from_regex(r"[a-b]{1,4}"))
+CHOSEN = st.one_of(
+    st.text(min_size=1), st.deferred(lambda: st.sampled_from(words_of_one_tag("ann", 12))), st.from_regex(r"[a-b]{1,4}")
+)
 
 
 @settings(deadline=None)

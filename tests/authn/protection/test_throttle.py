@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limit, Limits, growing
-from tokenserver.authn.protection.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle, place_of
+from tokenserver.authn.protection.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
@@ -136,21 +136,6 @@ def test_stuffing_from_everywhere() -> None:
     world = World()
     outcomes = [world.attempt(f"user-{number}", address=f"10.0.{number}.1") for number in range(110)]
     assert outcomes == ["wrong"] * 100 + ["wait 300"] * 10
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        pytest.param("192.0.2.1", "192.0.2.1", id="IPv4"),
-        pytest.param("2001:db8::1", "2001:db8::/64", id="IPv6"),
-        pytest.param("2001:db8::2:0:0:1", "2001:db8::/64", id="the same /64"),
-        pytest.param("2001:db8:0:1::1", "2001:db8:0:1::/64", id="another /64"),
-        pytest.param("::ffff:192.0.2.1", "192.0.2.1", id="IPv4 in IPv6"),
-    ],
-)
-def test_place(address: str, expected: str) -> None:
-    """A client with one address of a /64 has all of them (docs/design/threats.md#threat-22)."""
-    assert place_of(ip_address(address)) == expected
 
 
 def test_without_an_address() -> None:
@@ -375,6 +360,7 @@ def resident() -> int:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.long
 def test_a_million_random_names() -> None:
     """They take less than 20 MB, evict no other counter, and do not lock out all other users.
 

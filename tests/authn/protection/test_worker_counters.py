@@ -204,6 +204,7 @@ def test_as_one_process_counts(tries: list[tuple[int, float]]) -> None:
         assert next(sides).attempt(f"user-{user}") == alone.attempt(f"user-{user}")
 
 
+@pytest.mark.long
 def test_a_million_random_names_and_addresses() -> None:
     """Less than 20 MB, for all workers together, and no counter of a real user is pushed out.
 

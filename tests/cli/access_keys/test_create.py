@@ -257,6 +257,7 @@ def test_no_file_has_the_secret(site: StoredSite) -> None:
 
 def test_without_a_storage(site: StoredSite) -> None:
     """The commands say how to get one."""
+    site.remove_storage()
     site.configure("storage: state/tokenserver.db\n", "")
     site.configure("access_keys: {per_user: 3, max_lifetime: 180d}\n", "")
     site.configure("refresh_tokens: {}\n", "")

@@ -99,6 +99,7 @@ def test_json(tmp_path: Path) -> None:
         "losses": [],
         "lifetimes": [],
         "administrators": [],
+        "owners": [],
     }
 
 
@@ -400,6 +401,7 @@ def test_staged(repository: Path) -> None:
     assert "with --staged, name one revision" in run("--staged", "--git", "main..HEAD").stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("linked", [False, True], ids=["repository", "linked-worktree"])
 def test_a_hook(repository: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
     """The hook of the page stops a commit that grants access, also in a linked worktree, where git sets GIT_DIR."""
@@ -641,6 +643,30 @@ def test_administrators(tmp_path: Path) -> None:
         {"change": "added", "who": "user:nina", "entries": ["group:ops"]},
         {"change": "removed", "who": "user:otto", "entries": ["group:ops"]},
     ]
+
+
+def test_owners_of_robots(tmp_path: Path) -> None:
+    """Whoever comes to manage a robot's secrets is new access, and named in each form."""
+    text = READER + 'groups: {web: {users: [otto]}}\nrobots: {ci: {owners: ["group:web"]}}\n'
+    both = (folder(tmp_path / "old", text), folder(tmp_path / "new", text.replace("otto", "nina")))
+    shown = run(*both)
+    assert shown.exit_code == 4
+    assert [re.split(r"\s{2,}", line) for line in shown.stdout.splitlines()] == [
+        ["owners of robots"],
+        ["change", "robot", "who", "by"],
+        ["added", "ci", "user:nina", "group:web"],
+        ["removed", "ci", "user:otto", "group:web"],
+        [""],
+        ["new access (1 gained, 1 lost)"],
+    ]
+    assert "| `added` | `ci` | `user:nina` | `group:web` |" in run(*both, "--markdown").stdout
+    assert json.loads(run(*both, "--json").stdout)["owners"] == [
+        {"change": "added", "robot": "ci", "who": "user:nina", "entries": ["group:web"]},
+        {"change": "removed", "robot": "ci", "who": "user:otto", "entries": ["group:web"]},
+    ]
+    ownerless = folder(tmp_path / "none", READER + "groups: {web: {users: [otto]}}\nrobots: {ci: {description: x}}\n")
+    assert run(both[0], ownerless).exit_code == 3
+    assert run(ownerless, both[0], "--fail-on", "new-access").exit_code == 4
 
 
 def test_fewer_administrators(tmp_path: Path) -> None:

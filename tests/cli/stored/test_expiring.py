@@ -20,6 +20,7 @@ def notes(site: StoredSite) -> list[str]:
 
 def test_none(site: StoredSite) -> None:
     """A look makes no storage; refresh tokens and keys with time left are not counted."""
+    site.remove_storage()
     assert notes(site) == []
     assert not (site.folder / "state").exists()
     site.stored()

@@ -30,6 +30,7 @@ def test_a_storage_that_is_broken(site: StoredSite) -> None:
 
 def test_no_state_key(site: StoredSite) -> None:
     """Nothing can be verified without it, so nothing is made."""
+    site.remove_storage()
     os.unlink(site.folder / "keys" / "state.key")
     result = site.run("access-keys", "create", "--user", "ann")
     assert (result.exit_code, result.stdout) == (2, "")

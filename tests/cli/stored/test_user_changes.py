@@ -87,6 +87,7 @@ def test_a_storage_that_does_not_answer(site: StoredSite) -> None:
 
 def test_a_storage_that_is_not_made_yet(site: StoredSite) -> None:
     """Users are set before the server has started for the first time, and no state key is needed for it."""
+    site.remove_storage()
     (site.folder / "keys" / "state.key").unlink()
     result = site.run("users", "set", "ann", "--weak", "--source", "staff", stdin="a password\n")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -95,6 +96,7 @@ def test_a_storage_that_is_not_made_yet(site: StoredSite) -> None:
 
 def test_without_a_storage(site: StoredSite) -> None:
     """Nothing is opened, and nothing is made."""
+    site.remove_storage()
     for line in ("storage: state/tokenserver.db\n", "access_keys: {per_user: 3, max_lifetime: 180d}\n"):
         site.configure(line, "")
     site.configure("refresh_tokens: {}\n", "")

@@ -14,6 +14,7 @@ from tokenserver.config.settings import Settings
 STORAGE = 'storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}\n'
 KEYS = "access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_overlap: 12h}\n"
 TOKENS = "refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}\n"
+MANAGEMENT = "  management: 127.0.0.1:5003\n  management_url: https://account.example.com\n"
 TLS = "  tls:\n    certificate: tls.pem\n    key: tls.key\n"
 
 
@@ -116,9 +117,10 @@ def test_a_storage_that_is_removed_waits(folder: Path) -> None:
     """What needed it is gone immediately."""
     sources = REFERENCE[REFERENCE.index("  - oidc:") : REFERENCE.index("anonymous:")]
     new = REFERENCE.replace(STORAGE, "").replace(KEYS, "").replace(TOKENS, "").replace(sources, "")
-    now, waiting, found = effect(folder, REFERENCE, new)
+    now, waiting, found = effect(folder, REFERENCE, new.replace(MANAGEMENT, ""))
     removed = ["authentication[sso] (removed)", "authentication[google] (removed)"]
-    assert (now, waiting) == ([*removed, "access_keys", "refresh_tokens"], ["storage"])
+    listener = ["server.management", "server.management_url"]
+    assert (now, waiting) == ([*removed, "access_keys", "refresh_tokens"], [*listener, "storage"])
     assert found.in_force.storage is not None
 
 

@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import termios
@@ -88,7 +87,6 @@ class HelperOnMachine:
         machine.environment["PATH"] = f"{programs}:{machine.environment['PATH']}"
         self.file = programs / NAME
         self.folder = machine.folder / ".config" / "tokenserver"
-        shutil.rmtree(self.folder, ignore_errors=True)  # what an earlier test on this machine has stored
         if settings:
             self.folder.mkdir(mode=0o700)
             (self.folder / "helper.json").write_text(json.dumps(settings))

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import yaml
 
-from harness.clients import Client, Crane, Credentials, Ctr, Start
+from harness.clients import Client, Crane, Credentials, Ctr, Docker, Start
 from harness.images import Image
 from harness.processes import Daemon, Output
 from harness.programs import TOOLS, need
@@ -152,6 +152,14 @@ class CtrHosts(Ctr):
             f'server = "{address}"\n[host."{address}"]\ncapabilities = ["pull", "resolve", "push"]\n'
         )
         return "--hosts-dir", hosts
+
+
+class Docker28(Docker):
+    """A docker command of today, which logs in by itself where no engine answers, and only with TLS."""
+
+    name = "docker28"
+    program = "docker28"
+    nightly = True
 
 
 class Ctr2(Ctr):

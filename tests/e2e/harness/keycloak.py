@@ -18,6 +18,9 @@ from harness.programs import need
 START_SECONDS = 600.0
 """Keycloak creates its tables in each start: seconds on an idle machine, and minutes on a busy one."""
 
+REQUEST_SECONDS = 180.0
+"""For one answer: it makes a realm in a second on an idle machine, and in half a minute on a busy one."""
+
 REALM = "builds"
 _CLIENTS = f"/admin/realms/{REALM}/clients"
 
@@ -90,7 +93,9 @@ class Keycloak:
     def token(self, realm: str, **fields: str) -> str:
         """The access token for a form at the token endpoint of a realm."""
         target = f"/realms/{realm}/protocol/openid-connect/token"
-        answer = web.request(self.port, "POST", target, headers=web.FORM, body=web.form(**fields))
+        answer = web.request(
+            self.port, "POST", target, headers=web.FORM, body=web.form(**fields), seconds=REQUEST_SECONDS
+        )
         assert answer.status == 200, answer
         token = str(answer.json()["access_token"])
         canaries.know(token)
@@ -102,7 +107,7 @@ class Keycloak:
         bearer = self.token("master", grant_type="password", client_id="admin-cli", **password)
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         body = None if content is None else json.dumps(content).encode()
-        answer = web.request(self.port, method, target, headers=headers, body=body)
+        answer = web.request(self.port, method, target, headers=headers, body=body, seconds=REQUEST_SECONDS)
         assert answer.status in (200, 201, 204), answer
         return json.loads(answer.body) if answer.body else None
 

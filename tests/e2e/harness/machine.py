@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -77,9 +78,10 @@ class Machine:
             path.chmod(0o600)
 
     def sign_out(self) -> None:
-        """Forget all credentials."""
+        """Forget all credentials, those of the credential helper too."""
         self.docker_config.unlink(missing_ok=True)
         self.auth_file.write_text("{}")
+        shutil.rmtree(self.folder / ".config" / "tokenserver", ignore_errors=True)
 
     def user(self, host: str) -> tuple[str, str] | None:
         """The user and the password that lie ready for this registry."""

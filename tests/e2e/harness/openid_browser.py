@@ -30,9 +30,8 @@ class OpenIdBrowser:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         body = None if fields is None else urlencode(fields).encode()
         self.visited.append(url)
-        answer = web.request(
-            parts.port or 80, method, target, headers=headers | (web.FORM if fields is not None else {}), body=body
-        )
+        sent = headers | (web.FORM if fields is not None else {})
+        answer = web.request(parts.port or 80, method, target, headers=sent, body=body, seconds=60)
         for cookie in answer.headers.get("set-cookie", []):
             name, _, rest = cookie.partition("=")
             value = rest.partition(";")[0]

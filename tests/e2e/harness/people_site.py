@@ -43,7 +43,7 @@ class PeopleSite:
     def start(self) -> None:
         """Start the server, and wait until every worker has fetched the provider's document."""
         self.server.daemon.start(self.server.is_ready)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while {self.server.request("GET", f"/login/with/{self.source}").status for _ in range(8)} != {303}:
             assert time.monotonic() < end
             time.sleep(0.2)
@@ -106,13 +106,13 @@ class PeopleSite:
         assert answer.status == 200, answer
         return {entry["name"] for entry in web.claims(answer.json()["token"])["access"]}
 
-    def examined(self) -> list[tuple[str, bool | None]]:
+    def examined(self) -> dict[str, bool | None]:
         """What `tokenserver doctor` finds out about the provider: checks, and whether they passed."""
         command = self.server.command("doctor", "--json", "--config", self.server.config)
         output = run(command, environment=self.server.environment, folder=self.server.folder)
         canaries.watch(output.text, "the output of doctor")
         found = [one for one in json.loads(output.stdout) if one["check"].startswith("provider")]
-        return [(one["check"], one["ok"]) for one in found]
+        return {one["check"]: one["ok"] for one in found}
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The audit events of this kind."""

@@ -23,6 +23,7 @@ _NIGHTLY = frozenset(
         "containerd2",
         "cosign",
         "ctr2",
+        "docker28",
         "etcd",
         "helm4",
         "jib",

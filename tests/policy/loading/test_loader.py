@@ -223,6 +223,7 @@ def test_every_misspelt_key_is_refused(folder: Path, place: tuple[Any, ...], spo
         assert any("unknown key" in fault or "did you mean" in fault for fault in found), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["company.yaml", "team.yaml"])
 def test_a_file_cut_anywhere_is_refused_or_means_the_same(folder: Path, name: str) -> None:
     """With the end marker in the folder, truncation at any byte is detected if it loses a rule."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import declared_machines as machines
 import pytest
 from declared_machines import client, workload
@@ -41,6 +43,20 @@ RELEASE = workload("release", repo="1", env="production live", ref="refs/tags/*"
 def test_mismatches(identity: Identity, expected: list[str]) -> None:
     """Each claim that differs, in words that can be printed."""
     assert list(mismatches(RELEASE, identity.claims)) == expected
+
+
+def test_how_many_are_compared() -> None:
+    """Those of other sources do not count. Of a thousand workloads, those beyond the bound are not even looked at."""
+    looked_at: list[str] = []
+
+    def declared() -> Iterator[Workload]:
+        for number in range(1_000):
+            looked_at.append(str(number))
+            yield workload(f"w{number}", "github" if number % 2 else "gitlab", repo="2")
+
+    found = nearest(declared(), "github", client(repo="1").claims, among=10)
+    assert [one.workload.name for one in found] == ["w1", "w11", "w13"]
+    assert len(looked_at) == 20
 
 
 def test_nearest() -> None:

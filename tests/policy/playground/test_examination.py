@@ -25,7 +25,15 @@ LINE = DiffLine("user:ann", "pull", "web/**", "", "web/x as ann", "web (a.yaml:3
 WHOLE = Examination(
     tests=TreeTests(3, 1, (FailedTest("a.yaml", 7, "expected"),), 2, True, ("teams/a.yaml",)),
     lint=LintReport((LintFinding("a.yaml", 3, "TS104", "push without pull"),), 1),
-    difference=DiffReport("new access", (LINE,), (LINE, LINE), (("added", "user:ann", "group:ops"),), (), 4),
+    difference=DiffReport(
+        "new access",
+        (LINE,),
+        (LINE, LINE),
+        (("added", "user:ann", "group:ops"),),
+        (),
+        4,
+        (("added", "ci", "user:ann", "group:ops"),),
+    ),
     unfinished=("lint",),
 )
 FAULTY = Examination(faults=(Fault("a.yaml", 3, "allow[0]", "is wrong"),), more_faults=5)

@@ -138,7 +138,8 @@ class OidcSource:
             self._is_warned = True
             logger.warning(
                 "%s: recheck has no effect, because the provider gave no refresh token; until login_valid is over,"
-                " nobody asks whether the person still exists; fix: allow the client the scope offline_access at the provider",
+                " nobody asks whether the person still exists; fix: allow the client the scope offline_access at the"
+                " provider",
                 self.name,
             )
 

@@ -16,6 +16,7 @@ from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
 from tokenserver.authn.protection.login_cache import LoginKey, RecalledTokens, VerifiedLogins, key_of_token
+from tokenserver.authn.protection.places import Address, place_of
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
     DIRECTORY_QUEUE,
@@ -27,7 +28,7 @@ from tokenserver.authn.protection.plan import (
     Plan,
 )
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
-from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
+from tokenserver.authn.protection.throttle import Throttle, Together
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
@@ -67,7 +68,7 @@ class Protection:
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
-        self._recalled = RecalledTokens(self._key, self._remembered)
+        self._recalled = RecalledTokens(self._remembered)
         self._throttle = None
         if plan.limits is not None:
             self._throttle = Throttle(
@@ -79,12 +80,10 @@ class Protection:
         self._hashes_all = not plan.directories
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
-        self._calls = {
-            name: Bulkhead(
-                name, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
-            )
-            for name in plan.directories
-        }
+        calls = partial(
+            Bulkhead, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
+        )
+        self._calls = {name: calls(name) for name in plan.directories}
         self.hashing = Bulkhead(
             "hashing",
             workers=plan.hashers,
@@ -215,11 +214,14 @@ class Protection:
 
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
+        key = key_of_token(self._key, token)
         try:
-            return self._cached(key_of_token(self._key, token), lambda: check(token))
+            identity = self._cached(key, lambda: check(token))
         except InvalidCredentials:
             self.count_unknown(token, client)
             raise
+        self._recalled.learn(token, key)
+        return identity
 
     def recall(self, token: Secret) -> Identity | None:
         """See `Guard.recall`."""

@@ -164,21 +164,17 @@ def key_of_token(key: LoginKey, token: Secret) -> bytes:
 
 
 class RecalledTokens:
-    """Finds verified tokens by their tags. Keys of those that were found are kept, since deriving one takes longer."""
+    """Finds verified tokens by their tags. Their keys are kept, since deriving one takes longer."""
 
-    def __init__(self, key: LoginKey, logins: VerifiedLogins) -> None:
-        self._key = key
+    def __init__(self, logins: VerifiedLogins) -> None:
         self._logins = logins
         self._keys: BoundedCache[bytes, bytes] = BoundedCache(SIZE)
 
     def get(self, token: Secret) -> Identity | None:
         """The identity verified with this token, or None if it has to be checked (again)."""
-        tag = token.tag or tag_of(token.reveal())
-        key = self._keys.get(tag)
-        if key is not None:
-            return self._logins.get(key)
-        key = key_of_token(self._key, token)
-        identity = self._logins.get(key)
-        if identity is not None:
-            self._keys.put(tag, key)
-        return identity
+        key = self._keys.get(token.tag or tag_of(token.reveal()))
+        return None if key is None else self._logins.get(key)
+
+    def learn(self, token: Secret, key: bytes) -> None:
+        """Find this token, which was verified just now, by its tag from now on; its `key` is that of `key_of_token`."""
+        self._keys.put(token.tag or tag_of(token.reveal()), key)

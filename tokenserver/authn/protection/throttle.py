@@ -15,15 +15,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Protocol
 
 from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limits, forgotten_after, halved
+from tokenserver.authn.protection.places import Address, place_of
 from tokenserver.authn.usernames import canonical
 from tokenserver.errors import InvalidCredentials, Throttled
-
-Address = IPv4Address | IPv6Address
 
 REMEMBERED = 10_000
 """Pairs of a user and a place with a successful login; the oldest is evicted first."""
@@ -288,12 +286,3 @@ class Throttle:
                 self._good.popitem(last=False)
         if self._together is not None:
             self._together.succeeded(counted)
-
-
-def place_of(address: Address | None) -> str:
-    """The address that failures are counted for: the /64 of IPv6, which belongs to one customer; empty: unknown."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ip_network((address.packed[:8] + bytes(8), 64)))
-    return "" if address is None else str(address)

@@ -85,7 +85,7 @@ class StoredCredentials:
                 self._built.put(key.id, built)
             if owner.source not in self._uncached:
                 built.until = moment + RECENT_SECONDS
-        if client != built.client:
+        if client is not built.client and client != built.client:  # comparing addresses takes time
             self._networks.note(credential, client)
             built.client = client
         self._index.touch(key.id, now, client)

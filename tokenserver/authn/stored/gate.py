@@ -56,8 +56,9 @@ def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> N
 
 def idle_end(held: VerifiedKey) -> float:
     """The first moment at which the credential is unused for too long, as far as its uses are known here."""
-    begin = held.credential.created if held.used is None else held.used
-    return float("inf") if held.credential.idle is None else begin + held.credential.idle
+    credential, used = held.credential, held.used
+    begin = credential.created if used is None else used
+    return float("inf") if credential.idle is None else begin + credential.idle
 
 
 def fits(credential: StoredCredential, name: str) -> bool:

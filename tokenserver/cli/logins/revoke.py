@@ -15,7 +15,7 @@ from tokenserver.cli.stored.ending import end_selected
 from tokenserver.cli.stored.opening import StoredSite, open_site, storage_command
 from tokenserver.cli.stored.options import key_ids, now_utc
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.identity import WORKLOAD_PREFIX
 from tokenserver.policy.machines.workloads import is_declared, membership
 from tokenserver.policy.terms import parse_moment

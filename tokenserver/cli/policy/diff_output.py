@@ -8,7 +8,14 @@ from tokenserver.cli.console.table import table
 from tokenserver.cli.terminal import style
 from tokenserver.policy.diff.changed_names import Who
 from tokenserver.policy.diff.diff import Difference
-from tokenserver.policy.diff.report import DIFF_HEADS, administrator_changes, diff_lines, spell_limit, summary_of
+from tokenserver.policy.diff.report import (
+    DIFF_HEADS,
+    administrator_changes,
+    diff_lines,
+    owner_changes,
+    spell_limit,
+    summary_of,
+)
 from tokenserver.policy.diff.rows import DiffRow, spell_one
 
 
@@ -20,6 +27,8 @@ def spell_table(found: Difference) -> str:
             parts += [style(title, fg=colour, bold=True), _table(rows, found.parts), ""]
     if any(administrator_changes(found)):
         parts += [style("administrators", bold=True), table(_ADMINISTRATOR_HEADS, _administrator_cells(found)), ""]
+    if any(owner_changes(found)):
+        parts += [style("owners of robots", bold=True), table(_OWNER_HEADS, _owner_cells(found)), ""]
     if found.lifetimes:
         parts += [style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
     return "\n".join([*parts, summary_of(found)])
@@ -43,6 +52,10 @@ def spell_markdown(found: Difference) -> str:
         parts += ["**Administrators**", "", f"| {' | '.join(_ADMINISTRATOR_HEADS)} |", "|---|---|---|"]
         parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _administrator_cells(found)]
         parts.append("")
+    if any(owner_changes(found)):
+        parts += ["**Owners of robots**", "", f"| {' | '.join(_OWNER_HEADS)} |", f"|{'---|' * len(_OWNER_HEADS)}"]
+        parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _owner_cells(found)]
+        parts.append("")
     if found.lifetimes:
         parts += ["**Lifetimes**", "", f"| {' | '.join(_LIFETIME_HEADS)} |", f"|{'---|' * len(_LIFETIME_HEADS)}"]
         parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _lifetime_cells(found)]
@@ -55,6 +68,14 @@ _ADMINISTRATOR_HEADS = ("change", "who", "by")
 def _administrator_cells(found: Difference) -> Iterator[list[str]]:
     for change, one in administrator_changes(found):
         yield [change, spell_one(one.who), ", ".join(map(str, one.entries))]
+
+
+_OWNER_HEADS = ("change", "robot", "who", "by")
+
+
+def _owner_cells(found: Difference) -> Iterator[list[str]]:
+    for change, one in owner_changes(found):
+        yield [change, one.robot, spell_one(one.who), ", ".join(map(str, one.entries))]
 
 
 _LIFETIME_HEADS = ("tokens by the rules of", "lived at most", "live at most")

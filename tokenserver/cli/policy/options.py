@@ -15,7 +15,7 @@ from tokenserver.cli.options import config_option, report_errors
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Namespaces
 from tokenserver.policy.group_names import plain_name, shown_name

@@ -23,7 +23,7 @@ from tokenserver.cli.policy.options import (
 )
 from tokenserver.cli.policy.who_can_below import groups_in, holdings_as_facts, spell_holdings
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name

@@ -19,7 +19,7 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.options import exit_with
 from tokenserver.cli.policy.options import Source, policy_command, read_source, revision_option
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import BackendUnavailable
 from tokenserver.management.facts import spell_limits, spelled, state_at, state_of
 from tokenserver.policy.analysis.conditions import spell_moment

@@ -26,7 +26,7 @@ from tokenserver.cli.terminal import echo
 from tokenserver.config.credentials import MAX_OVERLAP
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import LoadError
 from tokenserver.identity import ROBOT_PREFIX, Sort
 from tokenserver.management.facts import facts_of, is_live, spell_limits, spelled

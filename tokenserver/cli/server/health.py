@@ -12,7 +12,7 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.referenced_files import SettingsRefused
-from tokenserver.config.settings import address_of
+from tokenserver.config.server import address_of
 from tokenserver.doctor.examination.health import ask_server
 from tokenserver.doctor.http import FetchFailure, HttpAnswer, ready_parts
 

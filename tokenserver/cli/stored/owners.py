@@ -15,7 +15,7 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.options import exit_with
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.oidc import OidcSettings
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import AccountEnded, BackendUnavailable, Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
 from tokenserver.server.compose import user_source

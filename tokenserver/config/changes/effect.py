@@ -15,6 +15,8 @@ RESTART = frozenset(
     {
         "log.format",
         "server.listen",
+        "server.management",
+        "server.management_url",
         "server.metrics",
         "server.tls",
         "server.tls.certificate",

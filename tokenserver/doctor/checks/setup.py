@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from urllib.parse import SplitResult, urlsplit
 
 from tokenserver.doctor.checks.values import difference
 from tokenserver.doctor.commands import print_section, sign_with
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
+from tokenserver.documents.hints import Hints
 from tokenserver.documents.urls import address_problem, host_of, is_address, is_local, port_of, split_url
 
 RESTART = "and restart the registry"
@@ -87,7 +87,7 @@ def check_service(theirs: str | None, ours: Ours, meant: OurRegistry | None, pla
     if theirs in (services if meant is None else meant.names):
         return passed("service", "the registry's service is one of ours", ours=theirs, theirs=theirs)
     alike = next((one for one in services if theirs is not None and difference(theirs, one) is not None), None)
-    close = get_close_matches((theirs or "").lower(), services, n=1, cutoff=0.6)
+    close = Hints().closest((theirs or "").lower(), services, most=1)
     wanted = meant.service if meant is not None else alike or (close[0] if close else None)
     message = "the registry has no service" if theirs is None else "the registry's service is not one of ours"
     if theirs in services:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from tokenserver.doctor.client.stored_logins import (
 )
 from tokenserver.doctor.findings import Finding, failed, note, passed, warning
 from tokenserver.doctor.http import HttpAnswer, Outcome
+from tokenserver.documents.hints import Hints
 from tokenserver.printable import shell_word
 
 HELPER_SECONDS = 10.0
@@ -158,7 +158,7 @@ def check_missing(
             return failed("stored login", message, fix, ours=target.host, theirs=key)
     kind = next((file.kind for file in files), ClientKind.DOCKER)
     names = sorted({without_scheme(key).partition("/")[0] for key, _ in keys})
-    close = get_close_matches(target.host, names, n=1, cutoff=0.85)
+    close = Hints().closest(target.host, names, most=1, cutoff=0.85)
     message = f"neither docker nor podman nor helm has a login for {target.host}"
     if close:
         message += f"; there is one for {close[0]}: check which of the two names is right"

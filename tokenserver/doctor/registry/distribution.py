@@ -14,7 +14,8 @@ from typing import Any
 
 from tokenserver.doctor.facts import Mirror, Setup, Uses
 from tokenserver.doctor.registry.misplaced import other_document, stray_settings
-from tokenserver.documents.document import Document, nearest, parse
+from tokenserver.documents.document import Document, parse
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault, LoadError
 
 MAX_TEXT = 256 * 1024
@@ -211,7 +212,8 @@ class _ConfigReading:
         if ways != ["token"]:
             return replace(found, remark=_SEVERAL if len(ways) > 1 else _SILLY if ways == ["silly"] else "")
         options = self.auth["token"]
-        unknown_keys = [(key, nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
+        hints = Hints()
+        unknown_keys = [(key, hints.nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
         return replace(
             found,
             realm=self._text("realm"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenserver.doctor.facts import Setup, Uses
 from tokenserver.doctor.registry.misplaced import other_document, stray_settings
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault, LoadError
 
 MAX_TEXT = 256 * 1024
@@ -51,7 +51,7 @@ def read_zot(text: str, file: str) -> Setup:
     ]
     if faults:
         raise LoadError(faults)
-    known = {*_KEYS, *_MORE_KEYS}
+    known, hints = {*_KEYS, *_MORE_KEYS}, Hints()
     is_complete = _is_complete(section)
     return Setup(
         is_zot=True,
@@ -59,7 +59,7 @@ def read_zot(text: str, file: str) -> Setup:
         realm=section.get("realm") or None,
         service=section.get("service") or None,
         bundle=section.get("cert") or None,
-        unknown_keys=tuple((key, nearest(key, known)) for key in section if key not in known),
+        unknown_keys=tuple((key, hints.nearest(key, known)) for key in section if key not in known),
         https=isinstance(http.get("tls"), dict),
         empty=() if bearer is None or is_complete else tuple(key for key in _KEYS if not section.get(key)),
         remark="" if is_complete else _remark(http, has_section=bearer is not None),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple, Protocol
 
-from tokenserver.authn.protection.throttle import place_of
+from tokenserver.authn.protection.places import place_of
 from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest, OutdatedLogin

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 
 from tokenserver.patterns import Pattern
-from tokenserver.policy.administration import AdministratorChange, changed_administrators
+from tokenserver.policy.administration import AdministratorChange, OwnerChange, changed_administrators, changed_owners
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.changed_names import Who, changed_names
@@ -47,7 +47,7 @@ class Difference:
     """Everything that two policy trees grant differently, and the files whose token lifetime limit differs.
 
     `parts` are the principals that `everyone` means in these trees. `new_administrators` administer by the new tree
-    only, `former_administrators` by the old one only.
+    only, `former_administrators` by the old one only; and so do `new_owners` and `former_owners` manage robots.
     """
 
     gains: tuple[DiffRow, ...]
@@ -56,16 +56,18 @@ class Difference:
     parts: Who = frozenset({ANONYMOUS, AUTHENTICATED})
     new_administrators: tuple[AdministratorChange, ...] = ()
     former_administrators: tuple[AdministratorChange, ...] = ()
+    new_owners: tuple[OwnerChange, ...] = ()
+    former_owners: tuple[OwnerChange, ...] = ()
 
     @property
     def adds(self) -> bool:
         """Whether somebody can do more than before."""
-        return bool(self.gains or self.new_administrators)
+        return bool(self.gains or self.new_administrators or self.new_owners)
 
     @property
     def removes(self) -> bool:
         """Whether somebody can do less than before."""
-        return bool(self.losses or self.former_administrators)
+        return bool(self.losses or self.former_administrators or self.former_owners)
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
@@ -93,6 +95,8 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
         frozenset({ANONYMOUS, AUTHENTICATED, *parts}),
         changed_administrators(old, new),
         changed_administrators(new, old),
+        changed_owners(old, new),
+        changed_owners(new, old),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenserver.identity import Identity, Sort, spell_group
-from tokenserver.policy.administration import AdministratorChange
+from tokenserver.policy.administration import AdministratorChange, OwnerChange
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.diff.changed_names import Who
@@ -27,6 +27,10 @@ def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
         "administrators": [
             {"change": change, "who": spell_one(one.who), "entries": list(map(str, one.entries))}
             for change, one in administrator_changes(found)
+        ],
+        "owners": [
+            {"change": change, "robot": one.robot, "who": spell_one(one.who), "entries": list(map(str, one.entries))}
+            for change, one in owner_changes(found)
         ],
     }
 
@@ -152,12 +156,19 @@ def administrator_changes(found: Difference) -> Iterator[tuple[str, Administrato
     yield from (("removed", one) for one in found.former_administrators)
 
 
+def owner_changes(found: Difference) -> Iterator[tuple[str, OwnerChange]]:
+    """Every change of robots' owners, with `added` or `removed`."""
+    yield from (("added", one) for one in found.new_owners)
+    yield from (("removed", one) for one in found.former_owners)
+
+
 def summary_of(found: Difference) -> str:
     """The whole difference in a few words."""
     if not found.adds and not found.removes:
         return "the same access as before"
     gains, losses = (len(list(diff_lines(rows, found.parts))) for rows in (found.gains, found.losses))
-    gains, losses = gains + len(found.new_administrators), losses + len(found.former_administrators)
+    gains += len(found.new_administrators) + len(found.new_owners)
+    losses += len(found.former_administrators) + len(found.former_owners)
     if not gains:
         return f"only less access ({losses} lost)"
     return f"new access ({gains} gained, {losses} lost)"

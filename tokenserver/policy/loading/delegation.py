@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tokenserver.documents.document import Path, nearest
+from tokenserver.documents.document import Path
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
@@ -54,6 +55,7 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
     """
     found: dict[str, Mandate] = {}
     faults: list[Fault] = []
+    hints = Hints()
     below = [name for name in files if not is_root(name)]
     for name, file in files.items():
         if not is_root(name):
@@ -75,7 +77,7 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
                 continue
             found[delegation.file] = Mandate(delegation, at, tuple(file.registries))
             if is_whole and delegation.file not in files:
-                hint = nearest(delegation.file, below) if below else "no sub-folder holds a policy file"
+                hint = hints.nearest(delegation.file, below) if below else "no sub-folder holds a policy file"
                 message = f"there is no file {delegation.file!r} in the policy folder; {hint}"
                 faults.append(file.document.fault(place, message))
     are_all_known = is_whole and not any(file.delegates_unknown for file in files.values())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tokenserver.documents.document import Document, nearest
+from tokenserver.documents.document import Document
 from tokenserver.documents.document import Path as Place
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault
 from tokenserver.policy.group_names import is_root, shown_name
 from tokenserver.policy.groups import Group, included
@@ -51,6 +52,7 @@ def include_faults(files: Mapping[str, PolicyFile], *, is_whole: bool) -> list[F
 
 
 def _undefined(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
+    hints = Hints()
     of_roots = {group.name for name, file in files.items() if is_root(name) for _, group in file.groups}
     for name, file in files.items():
         known = of_roots if is_root(name) else of_roots.union(group.name for _, group in file.groups)
@@ -58,7 +60,7 @@ def _undefined(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
         for place, group in file.groups:
             for missing in sorted(group.includes - known):
                 others = known - {group.name}
-                hint = f"{nearest(missing, others)}; " if others else ""
+                hint = f"{hints.nearest(missing, others)}; " if others else ""
                 message = f"{where} defines a group {missing!r}; {hint}fix: put a directory group under groups: instead"
                 yield file.document.fault((*place, "includes"), message)
 

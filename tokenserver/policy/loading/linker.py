@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tokenserver.documents.document import Document, nearest
+from tokenserver.documents.document import Document
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault
 from tokenserver.policy.budget import file_budget
 from tokenserver.policy.group_names import is_root, plain_name
@@ -228,10 +229,11 @@ def _connection_faults(
     yield from repeated("group", ((file.document, place, one.name) for file in roots for place, one in file.groups))
     yield from repeated("role", ((file.document, place, name) for file in roots for place, name, _ in file.roles))
     yield from name_faults(files)
+    hints = Hints()
     for file in _paced(files.values(), pace):
         for place, service in file.services:
             if services is not None and service not in services:
-                message = f"no registry with the service {service!r} is configured; {nearest(service, services)}"
+                message = f"no registry with the service {service!r} is configured; {hints.nearest(service, services)}"
                 yield file.document.fault(place, message)
 
 
@@ -244,7 +246,9 @@ def _paced(items: Iterable[_Item], pace: Callable[[], None]) -> Iterator[_Item]:
 def _unknown_roles(
     files: Mapping[str, PolicyFile], roles: Mapping[str, Mapping[str, frozenset[str]]]
 ) -> Iterator[Fault]:
+    hints = Hints()
     for name, file in files.items():
         for place, role in file.roles_used:
             if role not in roles[name]:
-                yield file.document.fault((*place, "role"), f"unknown role {role!r}; {nearest(role, roles[name])}")
+                message = f"unknown role {role!r}; {hints.nearest(role, roles[name])}"
+                yield file.document.fault((*place, "role"), message)

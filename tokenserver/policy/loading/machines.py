@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from tokenserver.documents.document import nearest
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import Fault
 from tokenserver.identity import Sort
 from tokenserver.policy.group_names import is_root
@@ -158,10 +158,11 @@ def _too_many_secrets(robot: Robot, now: datetime | None) -> str | None:
 
 def _source_faults(files: Mapping[str, PolicyFile], sources: WorkloadSources) -> Iterator[Fault]:
     """Workload sources that are not configured, and workloads of a source that pin none of its sets of claims."""
+    hints = Hints()
     for file in files.values():
         for place, source in file.sources_used:
             if source not in sources:
-                known = nearest(source, sources) if sources else "no workload source is configured"
+                known = hints.nearest(source, sources) if sources else "no workload source is configured"
                 yield file.document.fault(place, f"no workload source {source!r} is configured; {known}")
         for place, workload in file.workloads:
             message = _unanchored(workload, sources)
@@ -249,12 +250,13 @@ def _administrator_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
 
 def _undeclared(files: Mapping[str, PolicyFile], names: Mapping[str, set[str]]) -> Iterator[Fault]:
     """Robots and workloads that a file names and none declares."""
+    hints = Hints()
     for file in files.values():
         for place, machine in file.machines_used:
             if machine.name not in names[machine.sort]:
-                yield file.document.fault(place, _unknown(machine, names[machine.sort]))
+                yield file.document.fault(place, _unknown(machine, names[machine.sort], hints))
 
 
-def _unknown(machine: Principal, known: set[str]) -> str:
-    hint = nearest(machine.name, known) if known else f"fix: declare it under {machine.sort}s"
+def _unknown(machine: Principal, known: set[str], hints: Hints) -> str:
+    hint = hints.nearest(machine.name, known) if known else f"fix: declare it under {machine.sort}s"
     return f"no file declares the {machine.sort} {machine.name!r}; {hint}"

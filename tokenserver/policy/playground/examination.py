@@ -50,14 +50,15 @@ class LintReport:
 
     findings: tuple[LintFinding, ...] = ()
     more: int = 0
+    owners: tuple[tuple[str, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DiffReport:
     """Who gains and loses what, each line with an example; `more` lines are not listed.
 
-    `administrators` are `added` or `removed`, with who and by which entries; `lifetimes` are files, with the limits of
-    their tokens before and after.
+    `administrators` are `added` or `removed`, with who and by which entries; `owners` have the robot after that.
+    `lifetimes` are files, with the limits of their tokens before and after.
     """
 
     summary: str
@@ -66,6 +67,7 @@ class DiffReport:
     administrators: tuple[tuple[str, str, str], ...] = ()
     lifetimes: tuple[tuple[str, str, str], ...] = ()
     more: int = 0
+    owners: tuple[tuple[str, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _lint(found: Mapping[str, Any]) -> LintReport:
 
 
 def _difference(found: Mapping[str, Any]) -> DiffReport:
-    texts = {name: tuple(map(tuple, found[name])) for name in ("administrators", "lifetimes")}
+    texts = {name: tuple(map(tuple, found[name])) for name in ("administrators", "owners", "lifetimes")}
     return DiffReport(**{**found, "gains": _lines(found["gains"]), "losses": _lines(found["losses"]), **texts})
 
 

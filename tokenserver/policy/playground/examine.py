@@ -9,7 +9,14 @@ from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.diff.diff import Difference, diff
-from tokenserver.policy.diff.report import DiffLine, administrator_changes, diff_lines, spell_limit, summary_of
+from tokenserver.policy.diff.report import (
+    DiffLine,
+    administrator_changes,
+    diff_lines,
+    owner_changes,
+    spell_limit,
+    summary_of,
+)
 from tokenserver.policy.diff.rows import spell_one
 from tokenserver.policy.group_names import is_root
 from tokenserver.policy.lint.lint import LintedFile, lint
@@ -109,9 +116,13 @@ def _difference(found: Difference) -> DiffReport:
         (change, spell_one(one.who), cut(", ".join(map(str, one.entries)), MAX_TEXT))
         for change, one in administrator_changes(found)
     )
+    owners, more_owners = first(
+        (change, one.robot, spell_one(one.who), cut(", ".join(map(str, one.entries)), MAX_TEXT))
+        for change, one in owner_changes(found)
+    )
     lifetimes, more_lifetimes = first((one.file, spell_limit(one.old), spell_limit(one.new)) for one in found.lifetimes)
-    more = more_gains + more_losses + more_administrators + more_lifetimes
-    return DiffReport(summary_of(found), gains, losses, administrators, lifetimes, more)
+    more = more_gains + more_losses + more_administrators + more_owners + more_lifetimes
+    return DiffReport(summary_of(found), gains, losses, administrators, lifetimes, more, owners)
 
 
 def _shortened(line: DiffLine) -> DiffLine:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from tokenserver.documents.document import Document, Path, nearest
+from tokenserver.documents.document import Document, Path
+from tokenserver.documents.hints import nearest
 from tokenserver.errors import Fault, TokenserverError, is_full, note
 
 _Term = TypeVar("_Term")

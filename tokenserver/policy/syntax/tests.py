@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenserver.documents.document import Path, nearest
+from tokenserver.documents.document import Path
+from tokenserver.documents.hints import nearest
 from tokenserver.identity import ANONYMOUS, MACHINES, PEOPLE, Identity, Kind, Sort
 from tokenserver.patterns import PatternError, parse_pattern
 from tokenserver.policy.model import Principal

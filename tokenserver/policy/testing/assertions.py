@@ -40,6 +40,9 @@ from tokenserver.policy.testing.spans import difference as differing_name
 from tokenserver.policy.testing.who_can import run_exactly, run_some
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
 
+COMPARED_WORKLOADS = 100
+"""Declared workloads that a failed test compares its own with. A file may have thousands of both."""
+
 
 def run_test(
     policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
@@ -204,7 +207,7 @@ def _is_refused(policies: PolicySet, identity: Identity) -> bool:
 
 def _refusal(policies: PolicySet, identity: Identity) -> str:
     declared = (one for one in policies.groups.workloads.by_name.values() if is_declared(one.name))
-    near = nearest(declared, identity.source, identity.claims, most=1)
+    near = nearest(declared, identity.source, identity.claims, most=1, among=COMPARED_WORKLOADS)
     return "; ".join(["no declared workload matches, so such a client is refused", *map(str, near)])
 
 

@@ -26,8 +26,8 @@ def files_of_provider(source: OidcSettings) -> tuple[Path, ...]:
     return tuple(file for file in (source.ca_file, source.client_secret_file) if file is not None)
 
 
-def provider_client(source: OidcSettings, server_url: str) -> ProviderClient:
-    """The client of this provider, for a server with this public URL. Nothing is fetched yet.
+def provider_client(source: OidcSettings, pages_url: str) -> ProviderClient:
+    """The client of this provider, for a server whose pages have this public URL. Nothing is fetched yet.
 
     Raises:
         LoadError: every fault of its files.
@@ -44,13 +44,13 @@ def provider_client(source: OidcSettings, server_url: str) -> ProviderClient:
         faults += error.faults
     if faults or context is None:
         raise LoadError(faults)
-    return ProviderClient(source.provider(server_url), context, secret=secret)
+    return ProviderClient(source.provider(pages_url), context, secret=secret)
 
 
-def watched_provider(source: OidcSettings, server_url: str) -> FilesPart:
+def watched_provider(source: OidcSettings, pages_url: str) -> FilesPart:
     """The client of this provider as a part that is loaded again when its files change."""
     files = files_of_provider(source)
-    return FilesPart("oidc", source.name, lambda _: provider_client(source, server_url), lambda: files)
+    return FilesPart("oidc", source.name, lambda _: provider_client(source, pages_url), lambda: files)
 
 
 def oidc_sources(
@@ -62,7 +62,7 @@ def oidc_sources(
         OidcSource(
             clients[source.name],
             stored.people,
-            login_page=f"{settings.server.url}{LOGIN_PATH}",
+            login_page=f"{settings.server.pages_url}{LOGIN_PATH}",
             others=users,
             accounts=None if source.accounts is None else by_name[source.accounts],
             end_logins=stored.end_logins,

@@ -109,7 +109,7 @@ class StorageFollower:
     def _load(self, pace: Callable[[], None]) -> None:
         newest = self._reader.revision()
         self._index.begin_load()
-        rows = self._reader.everything(pace, self._index.unreadable)
+        rows = self._reader.everything(pace)
         self._index.replace(rows, newest)
         self._index.uses.forget_but(rows)
         self._reload_at = self._monotonic() + RELOAD_SECONDS

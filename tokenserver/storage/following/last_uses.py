@@ -26,24 +26,39 @@ class NotedUse(NamedTuple):
     times: int
 
 
+class _Noted:
+    """Uses of one credential. Changed in place, since each request notes one."""
+
+    __slots__ = ("first_from", "last", "last_from", "times")
+
+    def __init__(self, moment: float, client: Address | None) -> None:
+        self.last = moment
+        self.last_from = self.first_from = client
+        self.times = 1
+
+
 class LastUses:
     """The uses that are not in the database yet, and the last ones that are. Safe for concurrent use by threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: dict[str, tuple[float, Address | None, Address | None, int]] = {}
+        self._noted: dict[str, _Noted] = {}
         self._waiting: dict[str, NotedUse] = {}
         self._known: dict[str, int] = {}
 
     def touch(self, identifier: str, now: float, client: Address | None) -> None:
         """Note a use at `now` (seconds since the epoch) from this address; None if it is unknown."""
         before = self._noted.get(identifier)
-        self._noted[identifier] = (now, client, client, 1) if before is None else (now, client, *_more(before))
+        if before is None:
+            self._noted[identifier] = _Noted(now, client)
+        else:
+            before.last, before.last_from = now, client
+            before.times += 1
 
     def last(self, identifier: str) -> int | None:
         """The last use that is known here, in seconds since the epoch."""
         noted = self._noted.get(identifier)
-        return self._known.get(identifier) if noted is None else int(noted[0])
+        return self._known.get(identifier) if noted is None else int(noted.last)
 
     def learn(self, uses: Mapping[str, int]) -> None:
         """Take over last uses from the database; later ones that are known are left."""
@@ -60,14 +75,15 @@ class LastUses:
         with self._lock:
             noted, self._noted = self._noted, {}
             uses = list(noted.items())  # a thread may still hold the old dictionary
-            for identifier, (now, client, first, times) in uses:
+            for identifier, one in uses:
                 before = self._waiting.get(identifier)
                 if before is not None:
-                    merged = NotedUse(int(now), _text(client), before.first_from, before.times + times)
-                    self._waiting[identifier] = merged
+                    times = before.times + one.times
+                    self._waiting[identifier] = NotedUse(int(one.last), _text(one.last_from), before.first_from, times)
                 elif len(self._waiting) < MAX_WAITING:
-                    self._waiting[identifier] = NotedUse(int(now), _text(client), _text(first), times)
-            self.learn({identifier: int(now) for identifier, (now, *_) in uses})
+                    use = NotedUse(int(one.last), _text(one.last_from), _text(one.first_from), one.times)
+                    self._waiting[identifier] = use
+            self.learn({identifier: int(one.last) for identifier, one in uses})
             return dict(self._waiting)
 
     def written(self, uses: Mapping[str, NotedUse]) -> None:
@@ -76,10 +92,6 @@ class LastUses:
             for identifier, use in uses.items():
                 if self._waiting.get(identifier) == use:
                     del self._waiting[identifier]
-
-
-def _more(before: tuple[float, Address | None, Address | None, int]) -> tuple[Address | None, int]:
-    return before[2], before[3] + 1
 
 
 def _text(client: Address | None) -> str:

@@ -11,10 +11,41 @@ from typing import Any
 
 from tokenserver.storage.credential import CredentialRow, UnreadableCredential
 
-_BETWEEN = "\0"
-"""Between the columns, since no text of PostgreSQL has it, and no JSON. The first is the id, the second `rev`."""
+_BETWEEN = "\x1f"
+"""Between the columns: the unit separator, which no JSON has. A row with another one in a text is unreadable."""
 
+_REQUIRED = (
+    "id", "rev", "form", "owner", "sort", "source", "name", "digest", "pepper", "created", "created_by",
+    "created_from", "client", "ends", "state", "seal",
+)  # fmt: skip
+_NULLABLE = (
+    "idle", "ceiling", "networks", "services", "proof", "claims", "ended", "ended_by", "reason", "replaces",
+)  # fmt: skip
+_BYTES = frozenset({"digest", "seal", "proof"})
 _COLUMNS = len(CredentialRow._fields)
+
+
+def _sqlite() -> str:
+    """`printf` prints NULL as nothing; `hex` of it would be an empty text."""
+    values = [f"hex({name})" if name in _BYTES else name for name in _REQUIRED]
+    values += [f"'.' || {name}" for name in _NULLABLE]
+    listed = ", ".join(values).replace("'.' || proof", "iif(proof IS NULL, '', '.' || hex(proof))")
+    return f"CAST(printf('{_BETWEEN.join(['%s'] * _COLUMNS)}', {listed}) AS BLOB)"
+
+
+def _postgresql() -> str:
+    values = [f"upper(encode({name}, 'hex'))" if name in _BYTES else name for name in _REQUIRED]
+    for name in _NULLABLE:
+        value = f"upper(encode({name}, 'hex'))" if name in _BYTES else name
+        values.append(f"coalesce('.' || {value}, '')")
+    return f"concat_ws('{_BETWEEN}', {', '.join(values)})"
+
+
+PACKED = {"sqlite": _sqlite(), "postgresql": _postgresql()}
+"""The expression that packs a row of `credentials` in the database, by dialect: reading 26 columns takes twice as long.
+
+It yields bytes or text with what `packed` returns.
+"""
 
 
 def packed(row: Sequence[Any]) -> bytes:
@@ -28,12 +59,12 @@ def packed(row: Sequence[Any]) -> bytes:
         idle, ceiling, networks, services, proof, claims, state, ended, ended_by, reason, replaces, seal, rev,
     ) = row  # fmt: skip
     try:
-        proof = None if proof is None else proof.hex()
+        proof = None if proof is None else proof.hex().upper()
         nullable = (idle, ceiling, networks, services, proof, claims, ended, ended_by, reason, replaces)
         text = _BETWEEN.join(
             (
-                identifier, f"{rev:d}", form, owner, sort, source, name, digest.hex(), f"{pepper:d}", f"{created:d}",
-                created_by, created_from, client, f"{ends:d}", f"{state:d}", seal.hex(),
+                identifier, f"{rev:d}", form, owner, sort, source, name, digest.hex().upper(), f"{pepper:d}",
+                f"{created:d}", created_by, created_from, client, f"{ends:d}", f"{state:d}", seal.hex().upper(),
                 *["" if value is None else f".{value}" for value in nullable],
             )
         )  # fmt: skip
@@ -50,11 +81,17 @@ def unpacked(data: bytes) -> CredentialRow:
     Raises:
         UnreadableCredential: a column has a value that this program does not write.
     """
+    try:
+        columns = data.decode("utf-8", "surrogatepass").split(_BETWEEN)
+    except ValueError as error:
+        raise _unreadable("?") from error
+    if len(columns) != _COLUMNS:
+        raise _unreadable(columns[0])
     (
         identifier, rev, form, owner, sort, source, name, digest, pepper, created,
         created_by, created_from, client, ends, state, seal,
         idle, ceiling, networks, services, proof, claims, ended, ended_by, reason, replaces,
-    ) = data.decode("utf-8", "surrogatepass").split(_BETWEEN)  # fmt: skip
+    ) = columns  # fmt: skip
     try:
         return CredentialRow(
             id=identifier,
@@ -89,8 +126,11 @@ def unpacked(data: bytes) -> CredentialRow:
 
 
 def revision_of(data: bytes) -> int:
-    """The revision of a packed row."""
-    return int(data.split(b"\0", 2)[1])
+    """The revision of a packed row; -1 if it has none, since something else has written it."""
+    try:
+        return int(data.split(b"\x1f", 2)[1])
+    except (ValueError, IndexError):
+        return -1
 
 
 def _text(value: str) -> str | None:

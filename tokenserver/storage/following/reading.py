@@ -9,10 +9,10 @@ from sqlalchemy import Connection, and_, func, literal, not_, select, text, tupl
 from sqlalchemy.exc import SQLAlchemyError
 
 from tokenserver.storage.connections.failures import unavailable
-from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential
+from tokenserver.storage.credential import ACTIVE, CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.following.last_uses import NotedUse
-from tokenserver.storage.following.packed_rows import packed
+from tokenserver.storage.following.packed_rows import PACKED
 from tokenserver.storage.tables import credentials, uses
 
 PAGE = 500
@@ -70,14 +70,12 @@ class CredentialReader:
                 return
             at = (rows[-1].rev, rows[-1].id)
 
-    def everything(
-        self, pace: Callable[[], None], unreadable: Callable[[UnreadableCredential], None]
-    ) -> dict[str, bytes]:
+    def everything(self, pace: Callable[[], None]) -> dict[str, bytes]:
         """All rows as of one moment, packed, by id. `pace` is called after every few rows."""
         try:
             # Not by `read`, which limits the whole; here each wait for the database is limited.
             with self._database.engine.connect() as connection:
-                return _packed_rows(connection, pace, unreadable)
+                return _packed_rows(connection, pace)
         except SQLAlchemyError as error:
             raise unavailable(error) from error
 
@@ -130,22 +128,20 @@ _USE = text(
 )
 
 
-def _packed_rows(
-    connection: Connection, pace: Callable[[], None], unreadable: Callable[[UnreadableCredential], None]
-) -> dict[str, bytes]:
-    """All rows, by a cursor of the driver itself: making rows of SQLAlchemy would take longer than all the rest."""
+def _packed_rows(connection: Connection, pace: Callable[[], None]) -> dict[str, bytes]:
+    """All rows, by a cursor of the driver itself: making rows of SQLAlchemy would take longer than all the rest.
+
+    What cannot be read is found out at the first use of a row.
+    """
     found: dict[str, bytes] = {}
     dialect, driver = connection.dialect, connection.connection
     # A named cursor is one on the server; without a name, the driver of PostgreSQL would fetch all rows first.
     cursor: Any = driver.cursor("credentials") if dialect.name == "postgresql" else driver.cursor()
     try:
-        cursor.execute(str(select(credentials).compile(dialect=dialect)))
+        cursor.execute(f"SELECT id, {PACKED[dialect.name]} FROM credentials")  # noqa: S608 - constants of ours
         while rows := cursor.fetchmany(BATCH):
-            for row in rows:
-                try:
-                    found[row[0]] = packed(row)
-                except UnreadableCredential as error:
-                    unreadable(error)
+            for identifier, row in rows:
+                found[identifier] = row if isinstance(row, bytes) else row.encode()
             pace()
     except dialect.loaded_dbapi.Error as error:
         raise unavailable(error) from error

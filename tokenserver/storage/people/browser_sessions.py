@@ -18,7 +18,7 @@ from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import Whose, end_logins_until, of_subject, require_later
+from tokenserver.storage.people.epochs import Whose, end_logins_until, require_later
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import browser_sessions, revision
@@ -140,10 +140,9 @@ class BrowserSessions:
         )
         pepper, seal = self._seals.of(row)
         row = row._replace(pepper=pepper, seal=seal)
-        whose = [*of_subject(source, subject), Whose(source, "sub", sub or ""), Whose(source, "sid", sid or "")]
 
         def work(connection: Connection, _: int) -> None:
-            require_later(connection, verified, [one for one in whose if one.name])
+            require_later(connection, verified, source=source, subject=subject, sub=sub, sid=sid)
             connection.execute(browser_sessions.insert(), row._asdict())
 
         self._database.write(work)  # in one order with what ends logins

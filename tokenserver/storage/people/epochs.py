@@ -6,15 +6,11 @@ its verification began, and whatever stores it compares that with the epoch, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, func, select, text, tuple_
+from sqlalchemy import Connection, text
 
 from tokenserver.errors import OutdatedLogin
-from tokenserver.storage.tables import epochs
-
-_TABLE = epochs.c
 
 
 class Whose(NamedTuple):
@@ -36,27 +32,40 @@ def end_logins_until(connection: Connection, rev: int, whose: Whose, *, now: int
     connection.execute(_END, {**whose._asdict(), "rev": rev, "made": now})
 
 
-def require_later(connection: Connection, verified: int | None, whose: Iterable[Whose]) -> None:
+def require_later(
+    connection: Connection,
+    verified: int | None,
+    *,
+    source: str,
+    subject: str,
+    sub: str | None = None,
+    sid: str | None = None,
+) -> None:
     """Check that a login of this person was verified after the last end. The caller's transaction is `Database.write`.
 
     `verified` is the revision that was known when its verification began; None: no login vouched for what is stored.
+    `sub` and `sid` are what an OpenID provider calls the person and its own session, if one did.
 
     Raises:
         OutdatedLogin: it was not.
     """
     if verified is None:
         return
-    names = {EVERYBODY, *whose}
-    newest = select(func.max(_TABLE.rev)).where(tuple_(_TABLE.source, _TABLE.kind, _TABLE.name).in_(sorted(names)))
-    found = connection.execute(newest).scalar_one()
+    values = {"source": source, "subject": subject, "sub": sub, "sid": sid}
+    found = connection.execute(_NEWEST, values).scalar_one()
     if found is not None and found > verified:
         raise OutdatedLogin(int(found))
 
 
-def of_subject(source: str, subject: str) -> tuple[Whose, Whose]:
-    """The epochs of a person of this source."""
-    return Whose(source, "subject", subject), Whose("", "subject", subject)
-
+# Written out, since composing it would take longer than the question.
+_NEWEST = text(
+    """
+    SELECT max(rev) FROM epochs
+    WHERE (source IN ('', :source) AND kind = 'subject' AND name IN ('', :subject))
+      OR (source = :source AND kind = 'sub' AND name = :sub)
+      OR (source = :source AND kind = 'sid' AND name = :sid)
+    """
+)
 
 _END = text(
     """

@@ -11,9 +11,10 @@ import hmac
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from tokenserver.storage.boxes import Boxes, UnreadableBox
+from tokenserver.storage.connections.upsert import insert_if_new
 from tokenserver.storage.database import Database
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import flows
@@ -59,14 +60,14 @@ class RememberedAnswers:
         identifier, digest, now = _id_of(request), hashlib.sha256(content).digest(), int(self._now())
         box = self._boxes.close(digest, about=identifier)
         values = {"id": identifier, "kind": KIND, "payload": box, "state": _OPEN, "ends": now + OPEN_SECONDS}
-        is_known = exists().where(_TABLE.id == identifier)
-        row = select(*map(literal, values.values())).where(~is_known)
 
         def work(connection: Connection) -> RememberedAnswer | None:
             connection.execute(delete(flows).where(_TABLE.id == identifier, _TABLE.ends <= now))
-            if connection.execute(insert(flows).from_select(list(values), row)).rowcount == 1:
+            if insert_if_new(connection, flows, values):
                 return None
-            found = connection.execute(select(_TABLE.payload, _TABLE.state).where(_TABLE.id == identifier)).one()
+            found = connection.execute(select(_TABLE.payload, _TABLE.state).where(_TABLE.id == identifier)).first()
+            if found is None:  # another process has just dropped it
+                return RememberedAnswer(is_same=True, answer=None)
             return self._remembered(identifier, digest, found.payload, is_done=found.state == _DONE)
 
         return self._database.note(work)

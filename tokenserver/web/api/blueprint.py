@@ -93,7 +93,7 @@ def _answered(site: Site, router: Router, path: str, request_id: str) -> Respons
     if sent.status == 204:
         del response.headers["Content-Type"]
     if sent.location is not None:
-        response.headers["Location"] = f"{site.settings.server.url}{API}{sent.location}"
+        response.headers["Location"] = f"{site.settings.server.pages_url}{API}{sent.location}"
     if sent.was_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     if actor is not None and actor.session is not None and operation.name == "whoAmI":

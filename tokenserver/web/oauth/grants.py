@@ -64,16 +64,17 @@ def is_offline(parameters: Parameters, grant: GrantPurpose, *, is_query: bool) -
 
 
 def _password(form: Parameters, header: Credentials) -> Credentials:
-    for name in ("username", "password"):
-        if name not in form.single:
-            raise InvalidRequest(f"{name}: is missing")
+    single = form.single
+    typed, password = single.get("username"), single.get("password")
+    if typed is None or password is None:
+        raise InvalidRequest(f"{'username' if typed is None else 'password'}: is missing")
     if isinstance(header, MalformedCredentials):
         return header
     try:
-        username = normalize_username(form.single["username"])
+        username = normalize_username(typed)
     except InvalidCredentials as error:
         return MalformedCredentials(error.reason)
-    credentials = Password(username, Secret(form.single["password"]))
+    credentials = Password(username, Secret(password))
     if not isinstance(header, NoCredentials) and header != credentials:
         return MalformedCredentials(_TWO_CREDENTIALS)
     return credentials

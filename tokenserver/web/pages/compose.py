@@ -51,7 +51,7 @@ def site_of(parts: RunningServer) -> Site:
         answers=storage.answers,
         snapshot=parts.live.snapshot,
         refused=parts.exchange.refused,
-        cookies=Cookies(secure=urlsplit(server.url).scheme == "https"),
+        cookies=Cookies(secure=urlsplit(server.pages_url).scheme == "https"),
         forms=FormTokens(),
         client_of=finder(server.trusted_proxies),
         https_only=HttpsOnly(server.trusted_proxies).check if server.require_https else None,

@@ -84,6 +84,6 @@ def _require_same_origin(site: Site) -> None:
         raise FormRefused("another site sent the form")
     if origin is None or origin == "null":
         return
-    own = urlsplit(site.settings.server.url)
+    own = urlsplit(site.settings.server.pages_url)
     if origin != f"{own.scheme}://{own.netloc}" and urlsplit(origin).netloc != request.headers.get("Host"):
         raise FormRefused("another site sent the form")

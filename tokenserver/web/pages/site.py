@@ -69,5 +69,5 @@ class Site:
 
     @property
     def prefix(self) -> str:
-        """The path of the server's public URL, in front of the path of every page."""
-        return self.settings.server.path
+        """The path of the public URL of pages, in front of the path of every page."""
+        return self.settings.server.pages_path

@@ -16,7 +16,7 @@ from tokenserver.authn.workload.jwt_reader import RefusedJwt
 from tokenserver.cli.exits import NO
 from tokenserver.cli.policy.options import Source
 from tokenserver.cli.terminal import echo_text
-from tokenserver.documents.document import nearest as did_you_mean
+from tokenserver.documents.hints import nearest as did_you_mean
 from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Sort

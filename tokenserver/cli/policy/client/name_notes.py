@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from tokenserver.authn.namespaces import FileNamespaces
@@ -14,6 +13,7 @@ from tokenserver.cli.policy.options import Source
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.names import rule_of
+from tokenserver.documents.hints import Hints
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, NamespaceRule, Namespaces
 from tokenserver.patterns import SegmentKind
@@ -36,20 +36,21 @@ MAX_GROUPS = 10
 
 def notes_on_client(source: Source, identity: Identity, service: str) -> list[str]:
     """What is noteworthy about the names of a client: of the user, and of the groups that the user brings."""
-    notes = []
+    notes, hints = [], Hints()
     if not identity.is_anonymous and not is_unnamed(identity):
         notes += _notes_on_user(source, identity, service)
     return [
         *notes,
-        *(note for name in sorted(identity.groups) for note in _unknown_group(source, name, is_brought=True)),
+        *(note for name in sorted(identity.groups) for note in _unknown_group(source, name, hints, is_brought=True)),
     ]
 
 
 def notes_on_principal(source: Source, principal: Principal, groups: Collection[str], service: str) -> list[str]:
     """The same for a principal that a question is about, with groups from a directory."""
-    notes = [note for name in sorted(set(groups)) for note in _unknown_group(source, name, is_brought=True)]
+    hints = Hints()
+    notes = [note for name in sorted(set(groups)) for note in _unknown_group(source, name, hints, is_brought=True)]
     if principal.sort == "group":
-        notes = [*_unknown_group(source, principal.name, is_brought=False), *notes]
+        notes = [*_unknown_group(source, principal.name, hints, is_brought=False), *notes]
     if principal.sort == "user":
         user = user_identity(source.policies, principal.name, groups)
         notes = [*_notes_on_user(source, user, service), *notes]
@@ -121,7 +122,7 @@ def _unfit(policies: PolicySet, identity: Identity, service: str | None) -> Iter
         )
 
 
-def _unknown_group(source: Source, name: str, *, is_brought: bool) -> Iterator[str]:
+def _unknown_group(source: Source, name: str, hints: Hints, *, is_brought: bool) -> Iterator[str]:
     """That no rule and no group of the policies names the group, with the nearest names.
 
     One that the client brings from a directory can only be a directory's group. Where a rule has `${group}`, it can be
@@ -131,7 +132,7 @@ def _unknown_group(source: Source, name: str, *, is_brought: bool) -> Iterator[s
     if name in named or name in tree:
         return
     groups = sorted(map(shown_name, named if is_brought else named.union(tree)))
-    close = get_close_matches(name, groups, n=3) or get_close_matches(name.lower(), groups, n=3)
+    close = hints.closest(name, groups, most=3) or hints.closest(name.lower(), groups, most=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else _listed(groups)
     if source.have_groups and not close and is_path_component(name) and _any_group_will_do(source.policies):
         return

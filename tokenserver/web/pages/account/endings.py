@@ -17,28 +17,28 @@ SURE = "sure"
 """The field of the answer."""
 
 
-class EndingQuestion(NamedTuple):
+class EndQuestion(NamedTuple):
     """What is asked and what follows from it: English texts, in which `{name}` is what ends, or whose it is."""
 
     question: str
     text: str
 
 
-KEY = EndingQuestion(
+KEY = EndQuestion(
     "End the access key {name}?",
     "The key stops working within two seconds, everywhere, and never comes back."
     " Tokens that were issued already work until they expire, a few minutes later.",
 )
-SECRET = EndingQuestion(
+SECRET = EndQuestion(
     "End the secret {name}?",
     "The secret stops working within two seconds, everywhere, and never comes back."
     " Tokens that were issued already work until they expire, a few minutes later.",
 )
-LOGIN = EndingQuestion("End the login {name}?", "The browser or the program must log in again. This cannot be undone.")
-OTHER_LOGINS = EndingQuestion(
+LOGIN = EndQuestion("End the login {name}?", "The browser or the program must log in again. This cannot be undone.")
+OTHER_LOGINS = EndQuestion(
     "End all other logins?", "The browsers and programs must log in again. This cannot be undone."
 )
-ALL_LOGINS = EndingQuestion(
+ALL_LOGINS = EndQuestion(
     "End all logins of {name}?", "The browsers and programs must log in again. This cannot be undone."
 )
 
@@ -62,7 +62,7 @@ def login_name(logins: Iterable[LoginView], identifier: str) -> str:
     return spell_program(found.client) or identifier[:12]
 
 
-def ask_first(actor: Actor, form: Mapping[str, str], ending: EndingQuestion, *, back: str, name: str = "") -> Response:
+def ask_first(actor: Actor, form: Mapping[str, str], ending: EndQuestion, *, back: str, name: str = "") -> Response:
     """The question, whose button sends the form again with the answer; `back` leads on without it."""
     fields = [(field, value) for field, value in form.items() if field != SURE]
     return page("ending.html", actor=actor, ending=ending, name=name, fields=fields, target=request.path, back=back)

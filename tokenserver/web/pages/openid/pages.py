@@ -100,7 +100,7 @@ def failed() -> Response:
 def logged_out(name: str) -> Response:
     """That the person is logged out here, and where they can log out at the provider."""
     site, openid = the_site(), _openid()
-    url = openid.sign_in.logout_url(name, f"{site.settings.server.url}/login")
+    url = openid.sign_in.logout_url(name, f"{site.settings.server.pages_url}/login")
     if url is None:
         return see_other("/login", note="logged-out")
     return page("logged_out.html", actor=None, name=name, url_of_provider=url)

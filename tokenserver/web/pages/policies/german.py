@@ -110,6 +110,11 @@ GERMAN_OF_POLICIES: Mapping[str, str] = {
     "Rules": "Regeln",
     "Administrators": "Administratoren",
     "{who} becomes an administrator, by {entries}": "{who} wird Administrator, durch {entries}",
+    "Owners of robots": "Besitzer von Robotern",
+    "{who} becomes an owner of {robot}, by {entries}": "{who} wird Besitzer von {robot}, durch {entries}",
+    "{who} is no longer an owner of {robot}, by {entries}": (
+        "{who} ist nicht mehr Besitzer von {robot}, durch {entries}"
+    ),
     "{who} is no longer an administrator, by {entries}": "{who} ist nicht mehr Administrator, durch {entries}",
     "Lifetimes of tokens": "Lebensdauer von Tokens",
     "{file}: {old} before, {new} after": "{file}: vorher {old}, nachher {new}",

@@ -34,6 +34,8 @@ _PLACES = (
 
 _WHAT = "This server issues short-lived tokens for container registries."
 
+_MANAGEMENT = "Here people and programs manage credentials for container registries. Tokens are issued elsewhere."
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -105,8 +107,11 @@ def as_html(*, is_ready: bool, base: str = "") -> str:
     )
 
 
-def as_json(*, is_ready: bool, base: str = "") -> str:
-    """The same for programs."""
+def as_json(*, is_ready: bool, base: str = "", tokens: bool = True) -> str:
+    """The same for programs; without `tokens`, at a listener that issues none."""
+    if not tokens:
+        content = {"name": "tokenserver", "about": _MANAGEMENT, "ready": is_ready, "api": f"./{base}api/v1"}
+        return json.dumps(content) + "\n"
     content = {
         "name": "tokenserver",
         "about": _WHAT,

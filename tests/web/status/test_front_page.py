@@ -12,9 +12,9 @@ import pytest
 from tests_web_server import POLICY, Server
 
 from tokenserver import __version__
-from tokenserver.web.application import other_pages, token_endpoint
-from tokenserver.web.front_page import as_html
+from tokenserver.web.application import status_of, token_endpoint
 from tokenserver.web.routes import create_app
+from tokenserver.web.status.front_page import as_html
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
@@ -111,7 +111,7 @@ def test_it_says_nothing_that_is_not_public(server: Server, accept: str) -> None
 @pytest.mark.parametrize(("accept", "words"), [(FIREFOX, "Up, but not ready; see /readyz"), ("*/*", '"ready": false')])
 def test_a_server_that_is_not_ready_says_so(server: Server, accept: str, words: str) -> None:
     """With 200: the page is there, and `/readyz` is what is to be asked by programs."""
-    broken = replace(other_pages(server.parts), readiness=lambda: {"keys": None, "policies": "secret detail"})
+    broken = replace(status_of(server.parts), readiness=lambda: {"keys": None, "policies": "secret detail"})
     response = create_app(token_endpoint(server.parts), broken).test_client().get("/", headers={"Accept": accept})
     text = response.get_data(as_text=True)
     assert (response.status_code, words in text, "secret" in text) == (200, True, False)
