@@ -72,7 +72,6 @@ ELSEWHERE: dict[str, str] = {
     "web/pages/account/german.py": "texts, whose completeness web/pages/rendering/test_reasons.py checks",
     "web/pages/terminal/german.py": "the texts that web/pages/test_german.py compares with the templates",
     "management/openid/openid_sign_in.py": "the logins and logouts of web/pages/openid/test_pages.py",
-    "web/pages/account/german.py": "texts, whose completeness web/pages/test_german.py checks",
     "web/pages/openid/german.py": "texts, whose completeness web/pages/test_german.py checks",
     "web/pages/openid/site.py": "the site of every login in web/pages/openid/test_pages.py",
     "management/sign_in.py": "the logins of web/pages/test_login.py",
