@@ -254,6 +254,10 @@ def test_a_closed_output(name: str, ending: Callable[..., Ended]) -> None:
     assert "Traceback" not in ended.stderr
 
 
+UNTOUCHED = {"__del__", "__exit__", "release", "_releaseLock"}
+"""Functions in which Ctrl-C is not pressed."""
+
+
 class CtrlC:
     """Presses Ctrl-C when so many functions have been called by the command; None: never, only counts."""
 
@@ -268,8 +272,9 @@ class CtrlC:
         if frame.f_code is RootGroup.invoke.__code__:
             self._is_inside = True
         self.calls += self._is_inside
-        # Not while the collector closes a generator: Python drops what is raised there.
-        may_raise = not frame.f_code.co_flags & inspect.CO_GENERATOR and frame.f_code.co_name != "__del__"
+        # Not while the collector closes a generator: Python drops what is raised there. Nor just before a lock is
+        # released, as that of `logging`: unlike a command's own process, this one goes on, and its threads would wait.
+        may_raise = not frame.f_code.co_flags & inspect.CO_GENERATOR and frame.f_code.co_name not in UNTOUCHED
         if self.at is not None and self.calls >= self.at and may_raise:
             sys.setprofile(None)
             raise KeyboardInterrupt
