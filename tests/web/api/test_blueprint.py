@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from api_calls import ApiSite
 
+from tokenserver.web.api.operation import Operation
 from tokenserver.web.api.operations.table import OPERATIONS
 
 
@@ -82,7 +83,28 @@ def test_unknown_paths(site: ApiSite, path: str) -> None:
     assert site.problem("GET", path)[:2] == (404, "unknown_path")
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v2/whoami"])
+UNUSUAL_IDS = ["a%0Ab", "%0A", "%0D%0A", "a%0A", "%00", "%E2%80%A8", "%C2%85", "%85"]
+
+
+@pytest.mark.parametrize("identifier", UNUSUAL_IDS)
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.parameters], ids=lambda one: one.name)
+def test_line_breaks_in_ids(site: ApiSite, operation: Operation, identifier: str) -> None:
+    """No id of anything: a problem, and never the answer of the token endpoint. Any text is a name of somebody."""
+    path = operation.path.replace("/robots/{name}/secrets/{id}", "/robots/ci/secrets/{id}")
+    for parameter in operation.parameters:
+        path = path.replace(f"{{{parameter}}}", identifier)
+    body = None if operation.body is None else {"name": "x"} if operation.method == "PATCH" else {}
+    if operation.name == "endLogins":
+        answer = site.call("POST", path, {"reason": "lost laptop"}, user="root-ann")
+        assert (answer.status_code, answer.get_json()) == (200, {"ended": 0})
+    else:
+        assert site.problem(operation.method, path, body, user="root-ann")[:2] == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api", "/api/", "/api/v1", "/api/v2/whoami", "/api//v1/whoami", "/api/%0A", "/api/x%0A", "/api/%0D%0A", "/api//"],
+)
 def test_beside_the_api(site: ApiSite, path: str) -> None:
     """A problem as well."""
     answer = site.stored.client.get(path, environ_overrides={"wsgi.url_scheme": "https"})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
+from flask.sansio.blueprints import BlueprintSetupState
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import PathConverter
 
 from tokenserver.errors import RequestError
 from tokenserver.web.api.authentication import CSRF_HEADER, authenticated
@@ -34,6 +36,14 @@ HEADERS = {
 }
 
 
+class RestOfPath(PathConverter):
+    """Any rest of a path. Werkzeug's `path` matches no line break and no leading slash, and a path that no rule of the
+    API matches is answered as the token endpoint answers."""
+
+    regex = r"[\s\S]*?"
+    part_isolating = False
+
+
 def api_blueprint(site: Site) -> Blueprint:
     """The API of this site."""
     blueprint = Blueprint("api", __name__)
@@ -54,9 +64,14 @@ def api_blueprint(site: Site) -> Blueprint:
             response.headers["Connection"] = "close"  # nothing more is read from it
         return response
 
-    for path in ("/api", "/api/<path:rest>"):
+    blueprint.record(_know_rest)
+    for path in ("/api", "/api/<rest:rest>"):
         blueprint.add_url_rule(path, view_func=answer, methods=METHODS, provide_automatic_options=False)
     return blueprint
+
+
+def _know_rest(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["rest"] = RestOfPath
 
 
 def _answered(site: Site, router: Router, path: str, request_id: str) -> Response:
