@@ -16,11 +16,13 @@ from users_commands import hashed
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.cli import main
+from tokenserver.cli.stored.opening import open_site
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
 from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.selection import Listed, Selection
 from tokenserver.storage.state_keys import init_state_keys
 from tokenserver.storage.store import CredentialStore
@@ -110,6 +112,11 @@ class StoredSite:
     def store(self) -> CredentialStore:
         """The storage, opened as the commands open it."""
         return open_store(load_settings(Path(self.config), {}))
+
+    @property
+    def browsers(self) -> BrowserSessions:
+        """Logins in browsers, as the commands open them."""
+        return open_site(Path(self.config)).browsers
 
     def stored(self, **changes: Any) -> tuple[AccessKey, StoredCredential]:
         """A new credential: by default a key of ann for 90 days."""

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from stored_credentials import STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import Secret
+from tokenserver.errors import OutdatedLogin
 from tokenserver.identity import Kind
 from tokenserver.storage.people.browser_sessions import (
     IDLE_SECONDS,
@@ -113,6 +114,29 @@ def test_all_of_a_kind_end(world: World, wanted: Whose, ended: list[str]) -> Non
     }
     assert world.sessions.end_all(wanted) == len(ended)
     assert [name for name, cookie in cookies.items() if world.sessions.find(cookie) is None] == ended
+
+
+def test_everybody_before_a_moment(world: World) -> None:
+    """Sessions of all sources that began before it end, and no login in flight begins one; later ones go on."""
+    older = [world.begin()[0], world.begin(source="corp", sub="1", subject="bob")[0]]
+    verified = world.sessions.revision()
+    world.clock.now += 1
+    newer, session = world.begin()
+    assert world.sessions.end_everybody(before=session.made) == 2
+    assert [world.sessions.find(cookie) for cookie in older] == [None, None]
+    assert world.sessions.find(newer) is not None
+    assert world.sessions.end_everybody(before=session.made) == 0
+    with pytest.raises(OutdatedLogin):
+        world.begin(verified=verified)
+
+
+def test_expired_sessions_end_and_do_not_count(world: World) -> None:
+    """They are over for their browsers, and stay so if the clock is set back."""
+    cookie, _ = world.begin()
+    world.clock.now += IDLE_SECONDS
+    assert world.sessions.end_all(Whose("", "subject", "ann")) == 0
+    world.clock.now -= IDLE_SECONDS
+    assert world.sessions.find(cookie) is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
-"""`tokenserver logins revoke`: by id, by person, by workload, or all that are older than a moment."""
+"""`tokenserver logins revoke`: by id, by person, by workload, or all that are older than a moment; browsers, too."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,6 +23,7 @@ from tokenserver.policy.machines.workloads import is_declared, membership
 from tokenserver.policy.terms import parse_moment
 from tokenserver.server.startup import configured_policies
 from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import LOGINS, Selection
 
 SESSIONS = frozenset({AccessKeyForm.SESSION})
@@ -28,16 +31,21 @@ SESSIONS = frozenset({AccessKeyForm.SESSION})
 
 @click.command("revoke")
 @click.argument("identifiers", metavar="[ID]...", nargs=-1, callback=key_ids)
-@click.option("--user", metavar="NAME", help="All refresh tokens of this user.")
+@click.option("--user", metavar="NAME", help="All refresh tokens of this user, and logins in browsers.")
 @click.option("--workload", metavar="NAME", help="All sessions of this declared workload.")
 @click.option(
     "--all-before",
     "before",
     metavar="MOMENT",
     callback=parsed(parse_moment),
-    help="All that were made before: 2027-01-31, or 2027-01-31T18:00:00Z.",
+    help="All that were made before, also in browsers: 2027-01-31, or 2027-01-31T18:00:00Z.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the ids of what was ended as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the ids of what was ended as JSON, and how many browsers.",
+)
 @config_option
 @storage_command
 def logins_revoke(  # noqa: PLR0917 - click passes options by name
@@ -48,7 +56,7 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """End refresh tokens and sessions; the clients have to log in again. They never come back.
+    """End refresh tokens, sessions and logins in browsers; the clients have to log in again. They never come back.
 
     Exit code 1: one of the IDs is not there, or has ended before; the others are ended.
     """
@@ -57,14 +65,19 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
         raise click.UsageError("name them by their IDs, or with one of --user, --workload and --all-before")
     site = open_site(config)
     selection = Selection(ids=frozenset(identifiers), forms=LOGINS)
+    end_browsers: Callable[[], int] | None = None
     if user is not None:
-        selection = Selection(forms=LOGINS, owner=unicodedata.normalize("NFC", user))
+        owner = unicodedata.normalize("NFC", user)
+        selection = Selection(forms=LOGINS, owner=owner)
+        end_browsers = partial(site.browsers.end_all, Whose("", "subject", owner))
     if workload is not None:
         selection = Selection(ids=_sessions_of(site, workload), forms=SESSIONS)
     if before is not None:
-        selection = Selection(forms=LOGINS, before=int(before.timestamp()))
+        moment = int(before.timestamp())
+        selection = Selection(forms=LOGINS, before=moment)
+        end_browsers = partial(site.browsers.end_everybody, before=moment)
     what = "refresh token or session" if workload is None else f"session of the workload {workload}"
-    end_selected(site.store, selection, what=what, named=identifiers, as_json=as_json)
+    end_selected(site.store, selection, what=what, named=identifiers, as_json=as_json, end_browsers=end_browsers)
 
 
 def _sessions_of(site: StoredSite, name: str) -> frozenset[str]:

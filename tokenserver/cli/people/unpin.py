@@ -25,16 +25,14 @@ def people_unpin(user: str, source: str, config: Path | None) -> None:
 
     The person's access keys, refresh tokens and browser sessions end.
     """
-    from tokenserver.storage.people.browser_sessions import BrowserSessions  # noqa: PLC0415 - as below
     from tokenserver.storage.people.epochs import Whose  # noqa: PLC0415 - as below
     from tokenserver.storage.people.openid_people import OpenIdPeople  # noqa: PLC0415 - needs the storage's engine
 
     site, subject = open_site(config), unicodedata.normalize("NFC", user)
-    database, keys = site.store.database, site.store.keys
     # First what the person has, so that nobody inherits it.
     selection = Selection(owner=subject, source=source)
     ended = site.store.end(selection, by=by_whom(), reason="the name was freed for somebody else")
-    BrowserSessions(database, keys, now=time.time).end_all(Whose(source, "subject", subject))
-    if not OpenIdPeople(database, keys, now=time.time).unpin(source, subject):
+    site.browsers.end_all(Whose(source, "subject", subject))
+    if not OpenIdPeople(site.store.database, site.store.keys, now=time.time).unpin(source, subject):
         exit_with(f"nobody of {source} has logged in as {subject!r}", NO)
     echo(f"{subject} of {source} is free; {len(ended)} access keys and refresh tokens have ended.", fg="green")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 
 if TYPE_CHECKING:
+    from tokenserver.storage.people.browser_sessions import BrowserSessions
     from tokenserver.storage.store import CredentialStore
 
 
@@ -21,6 +23,13 @@ class StoredSite(NamedTuple):
     settings: Settings
     store: CredentialStore
     config: str
+
+    @property
+    def browsers(self) -> BrowserSessions:
+        """Logins in browsers."""
+        from tokenserver.storage.people.browser_sessions import BrowserSessions  # noqa: PLC0415 - as in `site_of`
+
+        return BrowserSessions(self.store.database, self.store.keys, now=time.time)
 
 
 def open_site(config: Path | None) -> StoredSite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from tokenserver.cli.stored.opening import by_whom, site_of
@@ -31,20 +30,19 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
     if storage is None or source is None or (storage.file is not None and not storage.file.exists()):
         return
     # Needed only with a storage, whose engines take a while to import.
-    from tokenserver.storage.people.browser_sessions import BrowserSessions  # noqa: PLC0415 - see above
     from tokenserver.storage.people.epochs import Whose  # noqa: PLC0415 - see above
     from tokenserver.storage.selection import Selection  # noqa: PLC0415 - see above
 
     try:
-        store = site_of(settings, str(config_path(config))).store
+        site = site_of(settings, str(config_path(config)))
         for form, kind in _KINDS.items():
             if keep_keys and form is AccessKeyForm.PERSONAL:
                 continue
             selection = Selection(forms=frozenset({form}), owner=name, source=source)
-            count = len(store.end(selection, by=by_whom(), reason=reason))
+            count = len(site.store.end(selection, by=by_whom(), reason=reason))
             if count:
                 echo(f"Ended {count} {kind}{'' if count == 1 else 's'} of {name}.")
-        BrowserSessions(store.database, store.keys, now=time.time).end_all(Whose(source, "subject", name))
+        site.browsers.end_all(Whose(source, "subject", name))
     except TokenserverError as error:
         text = f"warning: the access keys and refresh tokens of {name} were not ended: {error}"
         who = shell_word(name)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Update, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import Whose, end_logins_until, require_later
+from tokenserver.storage.people.epochs import EVERYBODY, Whose, end_logins_until, require_later
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import browser_sessions, revision
@@ -61,6 +61,7 @@ class SessionRow(NamedTuple):
 
 _SEALED = ("id", "source", "subject", "kind", "proof", "sub", "sid", "made", "ends")
 _TABLE = browser_sessions.c
+_ACTIVE = update(browser_sessions).where(_TABLE.state == ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +195,13 @@ class BrowserSessions:
             StorageUnavailable: it was not ended.
         """
         whose = (_TABLE.source == source, _TABLE.subject == subject)
-        statement = _ended(_TABLE.id == bytes.fromhex(identifier), *whose)
+        statement = _ACTIVE.where(_TABLE.id == bytes.fromhex(identifier), *whose).values(state=ENDED)
         return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
 
     def end_all(self, whose: Whose, *, but: str | None = None) -> int:
-        """End all live sessions of somebody, and logins in flight, which cannot begin any; how many were live.
+        """End all sessions of somebody, and logins in flight, which cannot begin any; how many sessions were live.
 
-        `but` is the id of one that goes on.
+        `but` is the id of one that goes on. An empty name is nobody's.
 
         Raises:
             StorageUnavailable: none was ended.
@@ -211,16 +212,26 @@ class BrowserSessions:
             wanted.append(_TABLE.source == whose.source)
         if but is not None:
             wanted.append(_TABLE.id != bytes.fromhex(but))
+        return self._end_all(whose, *wanted)
+
+    def end_everybody(self, *, before: int) -> int:
+        """End the sessions of everybody that began before this moment, and logins in flight; how many were live.
+
+        Raises:
+            StorageUnavailable: none was ended.
+        """
+        return self._end_all(EVERYBODY, _TABLE.made < before)
+
+    def _end_all(self, whose: Whose, *wanted: ColumnElement[bool]) -> int:
+        now = int(self._now())
 
         def work(connection: Connection, rev: int) -> int:
-            end_logins_until(connection, rev, whose, now=int(self._now()))
-            return connection.execute(_ended(*wanted)).rowcount
+            end_logins_until(connection, rev, whose, now=now)
+            count = connection.execute(select(func.count()).where(*wanted, *_live(now))).scalar_one()
+            connection.execute(_ACTIVE.where(*wanted).values(state=ENDED))
+            return count
 
         return self._database.write(work)
-
-
-def _ended(*where: ColumnElement[bool]) -> Update:
-    return update(browser_sessions).where(_TABLE.state == ACTIVE, *where).values(state=ENDED)
 
 
 def secrets_text(random: bytes) -> str:
