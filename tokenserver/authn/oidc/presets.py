@@ -1,4 +1,4 @@
-"""Presets: what is known of Keycloak, Entra, Okta, Google and dex as OpenID providers. Pure."""
+"""Presets of OpenID providers: Keycloak, Entra, Okta, Google and dex. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ REFUSED_GRANT = frozenset({"invalid_grant"})
 class OidcPreset:
     """One kind of provider.
 
-    `subject` is the claim that names the person, `groups` the one that lists their groups (None: it has none), and
-    `strip` what is removed from the beginning of a group's name. `scopes` are asked for besides `openid`.
-    `is_rechecked`: it gives refresh tokens for the scope `offline_access`; `refusals` are the errors by which it says
-    that one has ended. `needs_hosted_domain`: anybody has an account there, so people are told apart by the domain of
-    their organization.
+    `subject` is the claim with the person's name, `groups` the claim with their groups (None: there is no such claim),
+    and `strip` the prefix that is removed from each group. `scopes` are requested besides `openid`. `is_rechecked`: the
+    provider issues refresh tokens for the scope `offline_access`, and rejects one that has ended with one of the errors
+    `refusals`. `needs_hosted_domain`: anybody can have an account there, so only the domain of the organization
+    identifies its people.
     """
 
     name: str

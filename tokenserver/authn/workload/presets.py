@@ -102,12 +102,12 @@ def is_spiffe_id(text: str, trust_domain: str) -> bool:
 
 
 def issuer_of_trust_domain(trust_domain: str) -> str:
-    """What stands for the issuer of the JWT-SVIDs of a trust domain, which need no `iss`: the trust domain's own ID."""
+    """The stand-in for the issuer of a trust domain's JWT-SVIDs, which need no `iss`: the ID of the trust domain."""
     return _SCHEME + trust_domain
 
 
 def issuer_of_svid(subject: str) -> str:
-    """The same for the trust domain that a subject names, such as `spiffe://example.org`; empty if it names none."""
+    """The stand-in for the trust domain in a subject, such as `spiffe://example.org`; empty if there is none in it."""
     trust_domain = subject.removeprefix(_SCHEME).partition("/")[0]
     is_named = subject.startswith(_SCHEME) and is_trust_domain(trust_domain)
     return issuer_of_trust_domain(trust_domain) if is_named else ""

@@ -45,9 +45,9 @@ def login_blueprint() -> Blueprint:
 
 
 def show() -> Response:
-    """The buttons of providers, and the form for passwords; who is logged in already is led on.
+    """The buttons of providers, and the form for passwords. Somebody who is logged in is redirected.
 
-    Nobody is led to a provider without a click, or who logs out would be logged in again.
+    There is no redirect to a provider without a click: it would log people in again right after a logout.
     """
     wanted, actor = next_path(request.args.get("next")), current_actor()
     if actor is not None and is_fresh(actor):

@@ -68,7 +68,7 @@ def visitor() -> Visitor:
 
 
 def current_actor() -> Actor | None:
-    """Who is logged in in this browser; None: nobody.
+    """The person who is logged in with this browser; None if nobody is.
 
     Raises:
         BackendUnavailable: the storage or the user source cannot tell.
@@ -81,7 +81,7 @@ def current_actor() -> Actor | None:
 
 
 def known_actor() -> Actor | None:
-    """Who is logged in, if that was found out for this request already; it asks nobody."""
+    """The person who is logged in, if this request has looked them up already; no source is asked."""
     return cast("Actor | None", g.get("actor"))
 
 
@@ -91,7 +91,7 @@ def is_fresh(actor: Actor) -> bool:
 
 
 def to_login() -> Response:
-    """Lead to the login, also somebody whose login is too long ago, and from there back to this page."""
+    """A redirect to the login page, also for a login that is not fresh, and from there back to this page."""
     had_session = the_site().cookies.session in request.cookies
     note = "again" if current_actor() is not None else "ended" if had_session else None
     values = {"next": known_path(), "note": note}
@@ -105,7 +105,7 @@ def known_path() -> str | None:
 
 
 def see_other(path: str, **query: str) -> Response:
-    """Lead to another page with a GET."""
+    """A redirect to another page, which the browser loads by GET."""
     target = the_site().prefix + path + (f"?{urlencode(query)}" if query else "")
     return Response("", 303, headers={"Location": target})
 
