@@ -89,18 +89,26 @@ def test_the_keyboard_is_enough(visit: dict[str, Any]) -> None:
 def test_every_form_is_sent_by_the_keyboard(visit: dict[str, Any]) -> None:
     """In a browser that runs no script."""
     assert visit["met"]["forms"] == {
+        "wrong password": "The user name or the password is wrong.",
+        "wrong pattern": "No key was made. Correct the marked fields, then try again.",
+        "what is wrong": "'[a]': a segment consists of a-z 0-9 . _ - and the wildcards * and **",
         "rename": "The access key has its new name.",
         "replace": "Your new key",
         "secret": "The new secret of ci",
+        "replace secret": "The new secret of ci",
         "end secret": "The secret has ended. Nobody can use it any more.",
         "end login": "The login has ended.",
         "end others": "All other logins have ended.",
         "access": "Answer",
         "who can": "Who can pull web/app",
+        "wrong code": "There is no login with this code. It may have expired: start it again in your terminal.",
         "question": "Did you start this login yourself, just now?",
         "device": "You confirmed the login. Go back to your terminal: it goes on in a few seconds.",
         "person": "ann",
         "end key of somebody": "The access key has ended. Nobody can use it any more.",
+        "end login of somebody": "The login has ended.",
+        "end logins of somebody": "All logins of this person have ended.",
+        "file": "root.yaml",
         "change": "What would happen",
     }
 

@@ -45,13 +45,19 @@ async function activate(page, wanted, key = "Enter") {
   await Promise.all([page.waitForNavigation(), page.keyboard.press(key)]);
 }
 
-async function logIn(page) {
+async function logIn(page, typed = password) {
   await page.goto(`${base}/login`);
   await tabTo(page, "username");
   await page.keyboard.type(user);
   await tabTo(page, "password");
-  await page.keyboard.type(password);
+  await page.keyboard.type(typed);
   await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+}
+
+async function logInElsewhere() {
+  const other = await browser.newContext();
+  await logIn(await other.newPage());
+  await other.close();
 }
 
 async function type(page, field, text) {
@@ -64,7 +70,16 @@ async function type(page, field, text) {
 async function everyForm(page) {
   const met = {};
   const told = async (name, place = "[role=status]") => { met[name] = (await page.innerText(place)).trim(); };
+  await logIn(page, "wrong");
+  await told("wrong password", "[role=alert]");
   await logIn(page);
+  await page.goto(`${base}/account/keys/new`);
+  await tabTo(page, "Narrow it further");
+  await page.keyboard.press("Enter");
+  await type(page, "repositories", "web/[a]");
+  await activate(page, "Make a key");
+  await told("wrong pattern", "[role=alert]");
+  met["what is wrong"] = (await page.innerText("#repositories-wrong")).trim();
   await page.goto(`${base}/account/keys/new`);
   await type(page, "name", "second");
   await activate(page, "Make a key");
@@ -80,6 +95,9 @@ async function everyForm(page) {
   await type(page, "name", "runner");
   await activate(page, "Make a secret");
   await told("secret", "h1");
+  await page.goto(`${base}/robots/ci`);
+  await activate(page, "Replace runner");
+  await told("replace secret", "h1");
   await page.goto(`${base}/robots/ci`);
   await activate(page, "End runner");
   await activate(page, "Yes, end it");
@@ -98,6 +116,9 @@ async function everyForm(page) {
     await told(name, "#answer");
   }
   await page.goto(`${base}/device`);
+  await type(page, "user_code", "BCDF-GHJK");
+  await activate(page, "Go on");
+  await told("wrong code", "[role=alert]");
   await type(page, "user_code", await askForCode());
   await activate(page, "Go on");
   await told("question", "h1");
@@ -111,7 +132,23 @@ async function everyForm(page) {
   await activate(page, "End *");
   await activate(page, "Yes, end it");
   await told("end key of somebody");
-  await page.goto(`${base}/admin/policies?file=root.yaml`);
+  await logInElsewhere();
+  await page.reload();
+  await activate(page, "End Mozilla*");
+  await activate(page, "Yes, end it");
+  await told("end login of somebody");
+  await logInElsewhere();
+  await page.reload();
+  await tabTo(page, "End Mozilla*");
+  await type(page, "reason", "lost");
+  await activate(page, "End all logins");
+  await activate(page, "Yes, end it");
+  await told("end logins of somebody");
+  await page.goto(`${base}/admin/policies`);
+  await tabTo(page, "file");
+  await page.keyboard.press("Space");
+  await activate(page, "Open the chosen files");
+  await told("file", "label[for='text.0']");
   await tabTo(page, "text.0");
   await page.keyboard.type("# by the keyboard\n");
   await activate(page, "Examine");
@@ -195,9 +232,7 @@ found.met.back = await page.innerText("h1");
 
 // Two other logins, which are ended below.
 for (let count = 0; count < 2; count += 1) {
-  const other = await browser.newContext();
-  await logIn(await other.newPage());
-  await other.close();
+  await logInElsewhere();
 }
 
 // Again in a browser that runs no script of a page; axe is one, so it is left out.
