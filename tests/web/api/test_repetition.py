@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from api_calls import ApiSite
 
+from tokenserver.management.rights import FRESH_SECONDS
+
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
@@ -51,6 +53,21 @@ def test_the_answer_is_for_the_same_kind_of_credential(site: ApiSite) -> None:
     key = site.new_key()["secret"]
     answer = site.call("POST", "/access-keys", {}, password=key, headers=KEY)
     assert answer.status_code == 403
+
+
+def test_a_login_that_is_not_fresh_gets_no_secret_again(site: ApiSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would get none by a new request, either. What has no secret is repeated."""
+    first = made(site)
+    body = {"reason": "lost laptop"}
+    ended = made(site, body, path="/people/ann/end-logins")
+    monkeypatch.setattr("tokenserver.management.rights.FRESH_SECONDS", -FRESH_SECONDS)
+    refused = made(site)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "login_too_old")
+    assert first.get_json()["secret"] not in refused.get_data(as_text=True)
+    again = made(site, body, path="/people/ann/end-logins")
+    assert (again.get_data(), again.headers["Idempotent-Replayed"]) == (ended.get_data(), "true")
+    monkeypatch.undo()
+    assert made(site).get_data() == first.get_data()
 
 
 def test_another_path_is_another_request(site: ApiSite) -> None:

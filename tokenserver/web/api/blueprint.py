@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
@@ -103,7 +104,8 @@ def _answered(site: Site, router: Router, path: str, request_id: str) -> Respons
     else:
         target = f"{path}?{environ.get('QUERY_STRING') or ''}"
         key = request.headers.get(IDEMPOTENCY_KEY)
-        sent = once(site.answers, key, actor, target=target, content=content, work=work)
+        require_maker = partial(site.management.context.require_maker, actor)
+        sent = once(site.answers, key, actor, target=target, content=content, work=work, require_maker=require_maker)
     response = Response(sent.body, sent.status, content_type=JSON)
     if sent.status == 204:
         del response.headers["Content-Type"]

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokenserver.errors import BackendUnavailable
@@ -43,8 +44,12 @@ def once(
     target: str,
     content: bytes,
     work: Callable[[], SentAnswer],
+    require_maker: Callable[[], None],
 ) -> SentAnswer:
     """The answer of `work`, or the one that it had for the same request with the same key. None: always do it.
+
+    `require_maker` raises if the actor may not get a secret now. `work` checks that by itself; an answer that has a
+    secret is not repeated without it.
 
     Raises:
         BadRequest: it is no key.
@@ -66,6 +71,8 @@ def once(
     if known.answer is None:
         raise StillInProgress("the request is in progress; try again in a moment")
     status, location, body = json.loads(known.answer)
+    if status == HTTPStatus.CREATED:
+        require_maker()
     return SentAnswer(status, base64.b64decode(body), location, was_repeated=True)
 
 
