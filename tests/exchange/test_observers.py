@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -25,12 +26,16 @@ class Service:
 
     def __init__(self, outcome: TokenResult | Exception) -> None:
         self.outcome = outcome
+        self.withdrawn: list[TokenResult] = []
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         assert request is REQUEST
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
+
+    def withdraw(self, result: TokenResult) -> None:
+        self.withdrawn.append(result)
 
 
 class Notes:
@@ -79,6 +84,24 @@ def test_no_result_leaves_if_an_observer_fails() -> None:
     with pytest.raises(AuditUnavailable):
         exchange.exchange(REQUEST)
     assert [(name, outcome) for name, _, outcome, _ in notes] == [("a", RESULT), ("b", RESULT), ("c", LOST)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "errors", "withdrawn"),
+    [
+        pytest.param(RESULT, [None, None], [], id="recorded"),
+        pytest.param(RESULT, [None, LOST], [RESULT], id="not recorded"),
+        pytest.param(RESULT, [LOST, LOST], [RESULT], id="once"),
+        pytest.param(REFUSED, [LOST], [], id="nothing to undo"),
+    ],
+)
+def test_what_was_given_is_withdrawn(outcome: Any, errors: list[Exception | None], withdrawn: list[Any]) -> None:
+    """If no answer leaves, nobody has it."""
+    exchange, _ = observed(outcome, *errors)
+    with suppress(AuditUnavailable, InvalidCredentials):
+        exchange.exchange(REQUEST)
+    service: Any = exchange.service
+    assert service.withdrawn == withdrawn
 
 
 def test_an_error_that_cannot_be_recorded_is_replaced_as_well() -> None:

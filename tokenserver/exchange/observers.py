@@ -57,14 +57,17 @@ class ObservedExchange:
         self._monotonic = monotonic
 
     def exchange(self, request: TokenRequest) -> TokenResult:
-        """As `TokenService.exchange`; if an observer fails, its error (`AuditUnavailable`) and no token."""
+        """As `TokenService.exchange`; if an observer fails, its error (`AuditUnavailable`) and no token or login."""
         start = self._monotonic()
         remaining = iter(self.observers)
+        result: TokenResult | None = None
         try:
             result = self.service.exchange(request)
             for observer in remaining:
                 observer.observe(request, result, self._monotonic() - start)
         except Exception as error:
+            if result is not None:
+                self.service.withdraw(result)
             self._report(request, error, start, remaining)
             raise
         return result

@@ -134,6 +134,11 @@ class TokenService:
             token = self._reuse.token(ruling if ruling.is_kept else None, sign, weight=ruling.weight)
         return TokenResult(token, ruling, login=self._login(request, identity, ruling) if request.offline else None)
 
+    def withdraw(self, result: TokenResult) -> None:
+        """Undo an exchange whose result reaches nobody: its refresh token or session ends, if the storage answers."""
+        if result.login is not None and self._logins is not None:
+            self._logins.withdraw(result.login)
+
     def _login(self, request: TokenRequest, identity: Identity, ruling: Ruling) -> NewLogin | None:
         """The refresh token or session that the client is given; `identity` is that of this login.
 

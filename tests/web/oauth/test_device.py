@@ -26,7 +26,7 @@ from tokenserver.exchange.stored.device_logins import PER_SESSION
 from tokenserver.exchange.stored.device_refusals import UnknownUserCode
 from tokenserver.storage.people import flows
 from tokenserver.storage.people.user_codes import LETTERS
-from tokenserver.storage.selection import Selection
+from tokenserver.storage.selection import Listed, Selection
 from tokenserver.storage.tables import flows as table
 from tokenserver.web.application import application
 from tokenserver.web.oauth.grants import DEVICE_CODE
@@ -372,7 +372,7 @@ def test_what_cannot_be_stored_is_not_lost(device: Device, monkeypatch: pytest.M
 
 
 def test_what_cannot_be_recorded_is_not_done(device: Device) -> None:
-    """No codes and no approval without their events; a token without one is not given, nor a second one made."""
+    """No codes and no approval without their events. A token without one ends, and the device asks again later."""
     device.site.audit.broken = True
     assert device.ask().status_code == 503
     device.site.audit.broken = False
@@ -386,7 +386,36 @@ def test_what_cannot_be_recorded_is_not_done(device: Device) -> None:
     device.site.audit.broken = True
     assert device.poll(codes["device_code"]).status_code == 503
     device.site.audit.broken = False
-    assert device.error(codes["device_code"]) == "invalid_grant"
+    (withdrawn,) = refresh_tokens(device)
+    assert (withdrawn.ended is None, withdrawn.reason) == (False, "its audit event could not be written")
+    assert device.poll(codes["device_code"]).status_code == 200
+    assert [one.ended is None for one in refresh_tokens(device)].count(True) == 1
+    assert device.steps == ["asked", "approved", "given"]
+
+
+def test_a_token_that_cannot_be_withdrawn_is_the_only_one(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither recorded nor ended: the approval stays used."""
+    code = device.approved()
+    stored = device.site.parts.stored
+    assert stored is not None
+
+    def down(*_: object) -> None:
+        raise BackendUnavailable("storage", "down")
+
+    device.site.audit.broken = True
+    with monkeypatch.context() as patched:
+        patched.setattr(type(stored.logins), "end", down)
+        assert device.poll(code).status_code == 503
+    device.site.audit.broken = False
+    assert device.error(code) == "invalid_grant"
+    assert len(refresh_tokens(device)) == 1
+
+
+def refresh_tokens(device: Device) -> list[Listed]:
+    """Those of ann, also those that have ended."""
+    storage = device.site.parts.storage
+    assert storage is not None
+    return storage.store.listed(Selection(owner="ann", forms=frozenset({AccessKeyForm.REFRESH})))
 
 
 def test_where_there_are_no_refresh_tokens(server_folder: Path, tmp_path: Path, server: Server) -> None:

@@ -13,6 +13,7 @@ from stored_logins_server import StoredSite, claims_of, message, stored_site
 from tests_web_server import PASSWORDS
 
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.exchange.stored.logins import UNRECORDED
 from tokenserver.storage.selection import Selection
 from tokenserver.web.oauth.grants import ACCESS_TOKEN, REFRESH_TOKEN, TOKEN_EXCHANGE
 from tokenserver.web.problems import RETRY_AFTER
@@ -289,6 +290,17 @@ def test_subjects_that_are_no_good(site: StoredSite, change: dict[str, object]) 
     answer = site.post(grant_type=TOKEN_EXCHANGE, subject_token=site.jwt(**change), subject_token_type=JWT_TYPE)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
     assert "WWW-Authenticate" not in answer.headers
+
+
+def test_a_login_that_cannot_be_recorded(site: StoredSite) -> None:
+    """Neither a refresh token nor a session stays behind that nobody has."""
+    assert site.parts.storage is not None
+    store, jwt = site.parts.storage.store, site.jwt()
+    site.audit.broken = True
+    assert [site.login().status_code, site.get("ci", jwt, "&offline_token=true").status_code] == [503, 503]
+    site.audit.broken = False
+    assert {(one.ended is None, one.reason) for one in store.listed(Selection())} == {(False, UNRECORDED)}
+    assert len(store.listed(Selection())) == 2
 
 
 @pytest.mark.parametrize(

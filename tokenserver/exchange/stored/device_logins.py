@@ -57,7 +57,6 @@ UNCERTAIN = "does not say whether the user may log in now"
 APPROVING = PEOPLE - {Kind.KEY}
 """The kinds of logins that approve: no access key makes another credential."""
 
-
 Waiting = Callable[[], AbstractContextManager[None]]
 
 
@@ -175,8 +174,7 @@ class DeviceLogins:
             raise InvalidCredentials(f"{person.subject} cannot approve the login of a device by this login")
         if person.stale:
             raise BackendUnavailable(person.source, UNCERTAIN)
-        facts = {"subject": person.subject, "source": person.source}
-        self._tell("approved" if approves else "denied", caller, flow, **facts)
+        self._tell("approved" if approves else "denied", caller, flow, subject=person.subject, source=person.source)
         if not approves:
             return self._flows.deny(flow)
         approval = DeviceApproval(person.source, person.subject, person.kind, person.proof, person.verified)
@@ -233,20 +231,27 @@ class DeviceLogins:
     ) -> NewLogin:
         if not self._flows.take(flow):
             raise UnknownDeviceCode
+        who = {"subject": person.subject, "source": person.source}
         try:
             login = self._logins.begin_on_device(person, flow.request, services, self._terms, approved=approved)
         except OutdatedLogin as error:
-            facts = {"subject": person.subject, "source": person.source, "reason": cut(error.reason)}
-            self._tell("denied", caller, flow, **facts)
+            self._tell("denied", caller, flow, **who, reason=cut(error.reason))
             raise AccessDenied from None
         except Exception:
-            with suppress(BackendUnavailable):
-                self._flows.give_back(flow)
+            self._give_back(flow)
             raise
         displaced = {"displaced": list(login.displaced)} if login.displaced else {}
-        facts = {"subject": person.subject, "source": person.source, "issued": login.id}
-        self._tell("given", caller, flow, **facts, **displaced)
+        try:
+            self._tell("given", caller, flow, **who, issued=login.id, **displaced)
+        except Exception:
+            if self._logins.withdraw(login):  # else a second poll would make a second one
+                self._give_back(flow)
+            raise
         return login
+
+    def _give_back(self, flow: DeviceFlow) -> None:
+        with suppress(BackendUnavailable):
+            self._flows.give_back(flow)
 
     def _person(self, flow: DeviceFlow, approval: DeviceApproval, caller: DeviceCaller) -> Identity | None:
         """The person as of now; None if they can no longer log in, in which case the login is denied."""
@@ -256,8 +261,8 @@ class DeviceLogins:
         try:
             person = owners.person(approval.source, approval.subject, approval.proof)
         except InvalidCredentials as error:
-            facts = {"subject": approval.subject, "source": approval.source, "reason": cut(error.reason)}
-            self._tell("denied", caller, flow, **facts)
+            who = {"subject": approval.subject, "source": approval.source}
+            self._tell("denied", caller, flow, **who, reason=cut(error.reason))
             self._flows.deny(flow)
             return None
         if person.stale:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import AccessKeyForm, Secret
-from tokenserver.errors import ServiceError
+from tokenserver.errors import BackendUnavailable, ServiceError
 from tokenserver.identity import Identity, Kind, Sort
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.people.device_flow import DeviceRequest
@@ -22,6 +22,9 @@ MAX_SESSIONS = 1000
 """How many live sessions a workload can have; the next one ends the one that was unused for longest."""
 
 MAX_CLIENT = 255
+
+UNRECORDED = "its audit event could not be written"
+"""The reason for the end of a login that was given to nobody."""
 
 REFRESHED = frozenset({Kind.PASSWORD, Kind.OIDC})
 """The kinds of logins that get refresh tokens."""
@@ -53,6 +56,14 @@ class LoginStore(Protocol):
         Raises:
             OutdatedLogin: all logins of the owner were ended after this one was verified.
             BackendUnavailable: nothing was stored.
+        """
+        ...
+
+    def end(self, identifier: str, reason: str) -> None:
+        """End a credential.
+
+        Raises:
+            BackendUnavailable: it was not ended.
         """
         ...
 
@@ -153,6 +164,17 @@ class Logins:
             proof=person.proof,
         )
         return self._store(wanted, terms.per_user, approved)
+
+    def withdraw(self, login: NewLogin) -> bool:
+        """End a login whose text reaches nobody, since its audit event could not be written; whether it has ended.
+
+        What it displaced does not come back.
+        """
+        try:
+            self.store.end(login.id, UNRECORDED)
+        except BackendUnavailable:
+            return False
+        return True
 
     def _refresh_token(self, wanted: StoredCredential, identity: Identity, service: str | None) -> NewLogin | None:
         terms = self.refresh
