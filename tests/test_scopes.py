@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -304,6 +305,7 @@ RESOURCES = [f"repository:r{index}:pull" for index in range(1000)]
         pytest.param([" ".join([*RESOURCES, "repository:one-more:pull"])], id="as-one-list"),
         pytest.param([*RESOURCES[:999], "repository:a(b):pull", "x"], id="one-of-them-malformed"),
         pytest.param([" ".join(f"x{index}" for index in range(1001))], id="all-of-them-malformed"),
+        pytest.param([f"repository:a:{index}" for index in range(1001)], id="malformed-actions-of-one"),
     ],
 )
 def test_one_resource_more_is_too_much(values: list[str]) -> None:
@@ -318,6 +320,7 @@ def test_one_resource_more_is_too_much(values: list[str]) -> None:
         pytest.param(["repository:same:pull"] * 2000, id="the-same-one"),
         pytest.param([*RESOURCES, *RESOURCES], id="each-twice"),
         pytest.param([" ".join(RESOURCES), *(one.replace(":pull", ":push") for one in RESOURCES)], id="other-actions"),
+        pytest.param([*RESOURCES, *(one.replace("y:", "y(plugin):") for one in RESOURCES)], id="with-a-class"),
         pytest.param(["x"] * 2000, id="the-same-malformed-one"),
         pytest.param([one.replace(":pull", ":fly") for one in RESOURCES], id="unknown-actions"),
     ],
@@ -358,7 +361,9 @@ def test_limits_are_given(count: int, limits: ScopeLimits, key: str | None) -> N
         parse_scopes(values, limits)
 
 
-PIECES = st.sampled_from(["repository:a", "repository:b/c", "repository:a:5000/x", "registry:catalog", "x", "Y"])
+PIECES = st.sampled_from(
+    ["repository:a", "repository:b/c", "repository(p):b/c", "repository:a:5000/x", "registry:catalog", "x", "x(p)", "Y"]
+)
 
 
 @given(
@@ -371,7 +376,7 @@ def test_what_counts(lists: list[list[tuple[str, str]]], most: int, most_bytes: 
     values = [" ".join(f"{name}:{actions}" for name, actions in pairs) for pairs in lists]
     pieces = {piece for value in values for piece in value.split()}
     malformed = {piece for piece in pieces if piece[0] in "xY"}
-    resources = {piece.rpartition(":")[0] for piece in pieces - malformed}
+    resources = {piece.rpartition(":")[0].replace("(p)", "") for piece in pieces - malformed}
     limits = ScopeLimits(most, most_bytes)
     if len("".join(values)) > most_bytes:
         with pytest.raises(TooManyScopes, match=r"limits\.scope_bytes"):
@@ -398,7 +403,8 @@ def steps_of(count: int, *, repeated: int = 1) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        parse_scopes(values)
+        with suppress(TooManyScopes):
+            parse_scopes(values)
     finally:
         sys.settrace(before)
     return counted
@@ -409,6 +415,11 @@ def test_ten_times_the_scopes_are_ten_times_the_work() -> None:
     few, many = steps_of(100), steps_of(1000)
     assert 9 * few < many < 11 * few
     assert steps_of(500, repeated=2) < 2 * steps_of(500)
+
+
+def test_too_many_are_refused_without_parsing_them() -> None:
+    """Half as many again as the limit are less than half of the work that the limit itself is."""
+    assert 2 * steps_of(1500) < steps_of(1000)
 
 
 def _of_size(size: int) -> str:

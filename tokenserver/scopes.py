@@ -190,6 +190,8 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
     if len(values) == 1 and text and " " not in text and limits.scopes:
         return _parse_one(text)
     pieces = dict.fromkeys([piece for value in values for piece in value.split(" ") if piece])
+    if len(pieces) > limits.scopes and _least_resources(pieces) > limits.scopes:
+        raise _too_many(limits)  # without parsing them
     merged: dict[tuple[str, str], Scope] = {}  # by type and name, which are hashed faster than a `Resource`
     rejected: list[RejectedScope] = []
     malformed = 0
@@ -206,8 +208,17 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
             merged[key] = scope if known is None else Scope(resource, known.actions | scope.actions)
             rejected += _unknown_actions(piece)
         if len(merged) + malformed > limits.scopes:
-            raise TooManyScopes(_excess(f"more than {limits.scopes} distinct resources", "limits.scopes"))
+            raise _too_many(limits)
     return ScopeRequest(tuple(merged.values()), tuple(rejected))
+
+
+def _least_resources(pieces: Iterable[str]) -> int:
+    """How many distinct resources there are at least, where each malformed text counts as one.
+
+    Two scopes of one resource differ in their actions and their class alone.
+    """
+    named = {piece.rpartition(":")[0] for piece in pieces}
+    return len({(kind.partition("(")[0], name) for kind, _, name in (one.partition(":") for one in named)})
 
 
 def _parse_one(piece: str) -> ScopeRequest:
@@ -227,6 +238,10 @@ def _unknown_actions(piece: str) -> tuple[RejectedScope, ...]:
 @lru_cache(maxsize=256)
 def _are_known(actions: str) -> bool:
     return _VALID_ACTIONS.issuperset(actions.split(","))
+
+
+def _too_many(limits: ScopeLimits) -> TooManyScopes:
+    return TooManyScopes(_excess(f"more than {limits.scopes} distinct resources", "limits.scopes"))
 
 
 def _excess(what: str, key: str) -> str:
