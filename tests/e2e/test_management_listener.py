@@ -24,8 +24,10 @@ from harness import web
 from harness.authority import Authority
 from harness.crowd import many_files
 from harness.processes import free_port
-from harness.server import Setup, TokenServer, serving
+from harness.server import ISSUER, Setup, TokenServer, serving
 
+from tokenserver.doctor.checks.management import PROBE, OurManagement, check_management
+from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.process.process_limits import FILES_KEPT_BACK, FILES_OF_LISTENER
 
 pytestmark = pytest.mark.waits
@@ -150,6 +152,22 @@ def test_tokens_are_not_for_management(shared: Listeners, target: str) -> None:
         "GET": 404,
         "POST": 404,
     }
+
+
+@pytest.mark.parametrize(
+    ("where", "ok"),
+    [
+        pytest.param("management", True, id="right"),
+        pytest.param("public", False, id="to the public listener"),
+    ],
+)
+def test_the_doctor(shared: Listeners, where: str, ok: bool) -> None:
+    """It visits the URL that people use, and sees which of the listeners is behind it."""
+    url = shared.url.replace(str(shared.ports["management"]), str(shared.ports[where]))
+    context = ssl.create_default_context() if shared.context is None else shared.context
+    ours = OurManagement(url, "127.0.0.1:5002", ISSUER, "tokenserver.yaml")
+    found = check_management(fetch(f"{url}{PROBE}", context=context), ours)
+    assert (found.check, found.ok) == ("management", ok), found
 
 
 def test_a_login_at_a_terminal(shared: Listeners) -> None:

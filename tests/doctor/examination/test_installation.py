@@ -21,12 +21,14 @@ from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting import requests as module
 from tokenserver.doctor.findings import Finding, failed
+from tokenserver.doctor.http import Outcome
 from tokenserver.errors import LoadError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
 
 NOW = datetime.now(UTC)
 OURS = "https://auth.example.com"
+ACCOUNT = "https://account.example.com"
 CONFIG = f"""\
 issuer: auth.example.com
 server: {{url: "{OURS}"}}
@@ -38,6 +40,7 @@ anonymous: true
 policies: policies
 keys: keys
 """
+ASKS = answered(401, {"code": "authentication_required"}, www_authenticate='Basic realm="auth.example.com"')
 POLICY = 'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["**"], role: reader}\n'
 
 
@@ -56,13 +59,18 @@ def installed(tmp_path: Path, config: str) -> Settings:
     return load_settings(tmp_path / "c.yaml", {})
 
 
-def examined(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_up: bool = True) -> list[Finding]:
-    """The findings, with a registry at the address that answers, and our own server if it is up."""
+def examined(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_up: bool = True, management: Outcome = NO_ANSWER
+) -> list[Finding]:
+    """The findings, with a registry at the address that answers, our own server if it is up, and its other listener."""
     sides = our_sides(settings, None, NOW)
     keys = {"keys": [{"kid": sides.general.ours.active.names.rfc7638}]}
     sites = FakeSites(
         ring=sides.general.ring,
-        outcomes={f"{OURS}/.well-known/jwks.json": answered(200, keys) if is_up else NO_ANSWER},
+        outcomes={
+            f"{OURS}/.well-known/jwks.json": answered(200, keys) if is_up else NO_ANSWER,
+            f"{ACCOUNT}/api/v1/whoami": management,
+        },
     )
     monkeypatch.setattr(module, "fetch", sites.fetch)
     return examine_installation(settings, Baseline(sides, None, None, None, NOW), asking())
@@ -132,6 +140,26 @@ def test_five_dead_registries_end_together(is_up: bool, tmp_path: Path) -> None:
         assert words in finding.message, finding
         assert f"127.0.0.1:{port}" in finding.message
         assert ("GET /v2/" in finding.message) is (words != "nothing listens")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_up", "faults"),
+    [
+        pytest.param(ASKS, True, [], id="answers"),
+        pytest.param(answered(404, {"errors": [{"code": "UNSUPPORTED"}]}), True, ["management"], id="public listener"),
+        pytest.param(NO_ANSWER, True, ["management"], id="down"),
+        pytest.param(NO_ANSWER, False, ["server", "management"], id="both down"),
+    ],
+)
+def test_the_listener_for_management(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, is_up: bool, faults: list[str]
+) -> None:
+    """It is visited at its own URL, whether the public one answers or not."""
+    more = f'management: "127.0.0.1:5002", management_url: "{ACCOUNT}", url:'
+    settings = installed(tmp_path, CONFIG.replace("url:", more, 1) + "storage: state.db\n")
+    found = examined(settings, monkeypatch, is_up=is_up, management=outcome)
+    assert [one.check for one in found if one.ok is False and one.check != "storage"] == faults
+    assert ("management" in [one.check for one in found if one.ok]) is (not faults)
 
 
 def test_files_with_which_the_server_would_not_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tokenserver.config.settings import Settings
+from tokenserver.doctor.checks.management import PROBE, OurManagement, check_management
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.commands import check_files
 from tokenserver.doctor.examination.issuers import examine_issuers
@@ -46,17 +47,28 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
-    with ThreadPoolExecutor(max_workers=2) as beside:  # so that a silent issuer takes no time from the others
+    with ThreadPoolExecutor(max_workers=3) as beside:  # so that a silent issuer takes no time from the others
         issuers = beside.submit(examine_issuers, settings, ours.config, snapshot.policies)
         providers = beside.submit(examine_providers, settings, ours.config)
+        management = beside.submit(_visit_management, settings, ours.config, requests)
         server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
         others = _visit_registries(baseline, requests, skew)
         stored = examine_stored(settings, ours)
         found += [*issuers.result(), *providers.result(), *stored]
-    found += server_findings
+    found += [*server_findings, *management.result()]
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")
     return found + others
+
+
+def _visit_management(settings: Settings, config: str, requests: Requests) -> list[Finding]:
+    """The finding about the separate listener for pages and the API, if there is one, at its public URL."""
+    server = settings.server
+    if server.management is None:
+        return []
+    own = Requests(requests.context, requests.deadline.half())
+    ours = OurManagement(server.pages_url, server.management, settings.issuer, config)
+    return [check_management(own.send("the API", f"{ours.url}{PROBE}"), ours)]
 
 
 def _visit_registries(baseline: Baseline, requests: Requests, skew: float | None) -> list[Finding]:
