@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
+from impossible_names import IMPOSSIBLE, QUESTIONS
 from login_races import ENDS, OTHER_ENDS, STORED, is_refused, race
 from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
@@ -86,6 +87,13 @@ def store(engine: Engine) -> Iterator[CredentialStore]:
     found = store_of(Database(engine))
     yield found
     found.database.close()
+
+
+@pytest.mark.parametrize("text", IMPOSSIBLE)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_texts_that_no_database_has(store: CredentialStore, question: str, text: str) -> None:
+    """An id of an API call may have a NUL, which PostgreSQL refuses: that is no outage, and nothing is there."""
+    assert not QUESTIONS[question](store, text)
 
 
 def test_the_schema_is_that_of_the_code(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from impossible_names import IMPOSSIBLE, QUESTIONS
 from sqlalchemy import update
 from stored_credentials import PLAIN, store_of
 
@@ -44,3 +45,21 @@ def test_claims_and_sorts(database: Database, selection: Selection, expected: se
         connection.execute(update(credentials).where(credentials.c.id == broken).values(claims="{", sort="?"))
     assert {names[one.credential.id] for one in store.listed(selection)} == expected
     assert {names[one] for one in store.end(selection, by="ops", reason="x")} == expected
+
+
+@pytest.mark.parametrize("text", IMPOSSIBLE)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_texts_that_no_database_has(database: Database, question: str, text: str) -> None:
+    """Nothing is found, and nothing fails. The same on PostgreSQL: tests/e2e/test_storage_postgresql.py."""
+    store = store_of(database)
+    key = store.create(PLAIN, at_most=9)[0].id
+    assert not QUESTIONS[question](store, text)
+    assert [one.credential.id for one in store.listed(Selection()) if one.ended is None] == [key]
+
+
+def test_an_empty_name_is_nobody(database: Database) -> None:
+    """It is not a short form of everybody."""
+    before = database.revision()
+    store = store_of(database)
+    assert store.end(Selection(owner=""), by="ops", reason="x") == []
+    assert store.create(PLAIN, at_most=9, verified=before)[0].id

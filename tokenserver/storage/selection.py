@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, false, func, select
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Claims, Sort
@@ -16,7 +16,7 @@ from tokenserver.storage.credential import (
     UnreadableCredential,
     opened,
 )
-from tokenserver.storage.people.epochs import EVERYBODY, Whose
+from tokenserver.storage.people.epochs import EVERYBODY, Whose, is_storable
 from tokenserver.storage.tables import credentials, uses
 
 _TABLE = credentials.c
@@ -91,9 +91,11 @@ class Selection:
     def where(self) -> ColumnElement[bool]:
         """The condition in SQL; `claims` is not part of it."""
         table = credentials.c
+        if not all(is_storable(text) for text in (self.owner, self.source) if text is not None):
+            return false()
         found: list[ColumnElement[bool]] = [table.id.is_not(None)]
         if self.ids is not None:
-            found.append(table.id.in_(sorted(self.ids)))
+            found.append(table.id.in_(sorted(filter(is_storable, self.ids))))
         if self.forms is not None:
             found.append(table.form.in_(sorted(map(str, self.forms))))
         if self.owner is not None:
@@ -112,10 +114,16 @@ class Selection:
 
     @property
     def whose(self) -> Whose | None:
-        """Whose logins in flight end with the selection; None if it has single credentials, or those of a state key."""
+        """Whose logins in flight end with the selection; None: nobody's.
+
+        It is None for single credentials, and for those of a state key.
+        """
         if self.ids is not None or self.state_key is not None:
             return None
-        return EVERYBODY if self.owner is None else Whose(self.source or "", "subject", self.owner)
+        if self.owner is None:
+            return EVERYBODY
+        whose = Whose(self.source or "", "subject", self.owner)
+        return None if whose.is_nobody else whose
 
     def has(self, credential: StoredCredential) -> bool:
         """Whether the claims are those of the selection, for a credential for which `where` holds."""

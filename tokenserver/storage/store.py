@@ -23,7 +23,7 @@ from tokenserver.storage.credential import (
     row_of,
 )
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import end_logins_until, require_later
+from tokenserver.storage.people.epochs import end_logins_until, is_storable, require_later
 from tokenserver.storage.seals import is_sealed, new_row, sealed
 from tokenserver.storage.selection import Listed, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
@@ -277,7 +277,7 @@ class CredentialStore:
         """The row of a live credential that this server wrote: resealing another one would make it genuine."""
         table = credentials.c
         live = (table.id == identifier, table.state == ACTIVE, table.ends > int(self._now()))
-        row = connection.execute(select(credentials).where(*live)).first()
+        row = connection.execute(select(credentials).where(*live)).first() if is_storable(identifier) else None
         if row is None:
             raise NoSuchCredential(f"there is no live credential {identifier}")
         if not self.is_genuine(CredentialRow(*row)):

@@ -18,7 +18,7 @@ from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import EVERYBODY, Whose, end_logins_until, require_later
+from tokenserver.storage.people.epochs import EVERYBODY, Whose, end_logins_until, is_storable, require_later
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import browser_sessions, revision
@@ -183,6 +183,8 @@ class BrowserSessions:
         Raises:
             StorageUnavailable: the database does not answer.
         """
+        if not (is_storable(source) and is_storable(subject)):
+            return []
         whose = (_TABLE.source == source, _TABLE.subject == subject)
         statement = select(browser_sessions).where(*whose, *_live(int(self._now()))).order_by(_TABLE.made.desc())
         rows = self._database.read(lambda connection: connection.execute(statement).all())
@@ -201,11 +203,13 @@ class BrowserSessions:
     def end_all(self, whose: Whose, *, but: str | None = None) -> int:
         """End all sessions of somebody, and logins in flight, which cannot begin any; how many sessions were live.
 
-        `but` is the id of one that goes on. An empty name is nobody's.
+        `but` is the id of one that goes on.
 
         Raises:
             StorageUnavailable: none was ended.
         """
+        if whose.is_nobody:
+            return 0
         column = {"subject": _TABLE.subject, "sub": _TABLE.sub, "sid": _TABLE.sid}[whose.kind]
         wanted = [column == whose.name]
         if whose.source:

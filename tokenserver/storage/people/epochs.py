@@ -23,8 +23,22 @@ class Whose(NamedTuple):
     kind: Literal["subject", "sub", "sid"]
     name: str
 
+    @property
+    def is_nobody(self) -> bool:
+        """Whether there can be no such name: it is not in any row, so nothing needs to be ended."""
+        return not self.name or not (is_storable(self.name) and is_storable(self.source))
+
 
 EVERYBODY = Whose("", "subject", "")
+
+
+def is_storable(text: str) -> bool:
+    """Whether a database can have this text, which clients may have sent: one with a NUL or a lone surrogate is in no
+    row, and a question for it would fail as if the database was down."""
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
 
 
 def end_logins_until(connection: Connection, rev: int, whose: Whose, *, now: int) -> None:
