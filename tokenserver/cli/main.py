@@ -20,6 +20,7 @@ _COMMANDS = {
     "doctor": LazyCommand("tokenserver.cli.doctor.command", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "help": LazyCommand("tokenserver.cli.help.command", "show_help", "Show a page of the documentation."),
+    "import": LazyCommand("tokenserver.cli.importing", "importing", "Move in from another token server."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
