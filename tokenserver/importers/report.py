@@ -74,7 +74,7 @@ class ImportReport:
     next_steps: tuple[str, ...] = field(default=())
 
     def counts(self) -> dict[Verdict, int]:
-        """The number of constructs by verdict, in the order of the verdicts; verdicts without a construct are left out."""
+        """The number of constructs by verdict, in the order of the verdicts; those without a construct are left out."""
         counted = Counter(construct.verdict for construct in self.constructs)
         return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
 
