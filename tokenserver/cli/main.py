@@ -12,6 +12,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "access-keys": LazyCommand("tokenserver.cli.access_keys", "access_keys", "Make, rotate and end access keys."),
+    "audit": LazyCommand("tokenserver.cli.audit", "audit", "Answer an auditor from audit events."),
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
     "credential-provider": LazyCommand(
         "tokenserver.cli.credential_provider", "credential_provider", "Answer the kubelet with a pod's own token."
