@@ -25,7 +25,7 @@ from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.principals import principals_of
-from tokenserver.policy.queries.why import Explanation, AccessVerdict, spell_workloads, why
+from tokenserver.policy.queries.why import AccessVerdict, Explanation, spell_workloads, why
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 

@@ -15,7 +15,7 @@ from tokenserver.doctor.token import UnverifiedClaims
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.model import Context, Effect
-from tokenserver.policy.queries.why import Explanation, AccessVerdict, spell_who, spell_workloads
+from tokenserver.policy.queries.why import AccessVerdict, Explanation, spell_who, spell_workloads
 from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.scopes import Scope, in_order
 
