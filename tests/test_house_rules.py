@@ -330,6 +330,8 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
+    "audit/question.py:credential": "the id of a credential, not its secret",
+    "audit/question.py:_credentials": "ids of credentials",
     "authn/htpasswd/file.py:hashed": "looks for the lock in front of a hash",
     "authn/stored/backend.py:credential": "the form of a credential that was proved",
     "authn/stored/gate.py:credential": "the limits of a credential that was proved",
