@@ -330,6 +330,8 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
+    "audit/usage.py:secret": "the id of a declared secret",
+    "audit/usage.py:seen_credentials": "ids of credentials",
     "audit/question.py:credential": "the id of a credential, not its secret",
     "audit/question.py:_credentials": "ids of credentials",
     "authn/htpasswd/file.py:hashed": "looks for the lock in front of a hash",

@@ -14,13 +14,14 @@ from tokenserver.cli.main import main
 
 PAGE = (Path(__file__).parents[3] / "docs" / "answer-an-auditor.md").read_text(encoding="utf-8")
 (EVENTS,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+(POLICY,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SESSIONS = re.findall(r"^```console\n\$ tokenserver ([^\n]*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 PIPED = re.findall(r"\\\| tokenserver ([^`]*)`", PAGE)
 
 
 def test_the_page_has_examples() -> None:
     """The next tests are about something."""
-    assert (len(SESSIONS), len(PIPED)) == (4, 3)
+    assert (len(SESSIONS), len(PIPED)) == (5, 3)
 
 
 @pytest.mark.parametrize(("command", "shown"), SESSIONS, ids=range(len(SESSIONS)))
@@ -28,9 +29,12 @@ def test_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, 
     """The same lines; column widths do not count."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "audit.jsonl").write_text(EVENTS)
+    (tmp_path / "policies").mkdir(mode=0o755)
+    (tmp_path / "policies" / "web.yaml").write_text(POLICY)
+    (tmp_path / "policies" / "web.yaml").chmod(0o644)
     result = CliRunner().invoke(main, shlex.split(command))
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert [line.split() for line in result.stdout.splitlines()] == [line.split() for line in shown.splitlines()]
+    assert result.exit_code == (1 if command.startswith("audit unused") else 0)
+    assert [line.split() for line in result.output.splitlines()] == [line.split() for line in shown.splitlines()]
 
 
 @pytest.mark.parametrize("command", PIPED)
