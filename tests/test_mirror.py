@@ -28,6 +28,7 @@ ELSEWHERE: dict[str, str] = {
     "authn/stored/owners.py": "the owners in every row of authn/stored/test_backend.py",
     "authn/stored/ports.py": "protocols, kept by support/held_credentials.py and the storage",
     "authn/workload/trusted_issuer.py": "the settings of every row of authn/workload/test_verifier.py",
+    "cli/audit/options.py": "the options of cli/audit/test_search.py and test_who_did.py",
     "cli/policy/client/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
     "cli/policy/diff_output.py": "the output of `policy diff`, which cli/policy/test_diff.py runs as a command",
     "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
@@ -45,6 +46,7 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
+    "importers/docker_auth/model.py": "the values of every case in importers/docker_auth/test_reader.py",
     "management/operations/access_keys.py": "whose keys, in web/api/operations/test_access_keys.py",
     "management/actors.py": "the actors of management/test_rights.py",
     "management/context.py": "what every operation of web/api/test_blueprint.py works with",
@@ -87,6 +89,7 @@ ELSEWHERE: dict[str, str] = {
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
 NO_MODULE: dict[str, str] = {
+    "cli/audit/test_auditor_page.py": "the examples of docs/answer-an-auditor.md",
     "policy/test_claim_spellings.py": "claims under their short names and paths, for the server and every tool",
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",

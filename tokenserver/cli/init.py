@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import secrets
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -21,6 +19,7 @@ from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.storage import USUAL_FILE
 from tokenserver.documents.files import NotReplaced, create_file, require_replaceable
+from tokenserver.documents.yaml_text import yaml_scalar
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
@@ -30,9 +29,6 @@ from tokenserver.storage.state_keys import init_state_keys
 
 CONFIG_NAME = "tokenserver.yaml"
 USERS_NAME = "users.htpasswd"
-
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*[A-Za-z0-9]")
-_YAML_WORDS = {"yes", "no", "on", "off", "true", "false", "null"}
 
 _TEMPLATE = """\
 # The configuration of tokenserver. `tokenserver check` validates it.
@@ -164,14 +160,14 @@ def create_site(folder: Path, options: SiteOptions) -> str:
     if policies is None:
         _copy_samples(_samples(), folder / "policies")
     text = _TEMPLATE.format(
-        issuer=_quoted(options.issuer),
-        service=_quoted(options.service),
+        issuer=yaml_scalar(options.issuer),
+        service=yaml_scalar(options.service),
         compat=options.compat,
-        url=_quoted(options.url),
-        listen=_quoted(options.listen),
+        url=yaml_scalar(options.url),
+        listen=yaml_scalar(options.listen),
         users=USERS_NAME,
-        policies=_quoted(_relative(policies, folder) if policies else "policies"),
-        keys=_quoted(_relative(keys, folder) if keys else "keys"),
+        policies=yaml_scalar(_relative(policies, folder) if policies else "policies"),
+        keys=yaml_scalar(_relative(keys, folder) if keys else "keys"),
         storage=USUAL_FILE,
     )
     password = secrets.token_urlsafe(18)
@@ -242,10 +238,3 @@ def _samples() -> Path:
 
 def _relative(path: Path, folder: Path) -> str:
     return os.path.relpath(path.absolute(), folder.absolute())
-
-
-def _quoted(text: str) -> str:
-    """The text as a YAML scalar, quoted unless every YAML parser, old or new, reads it as the same string."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
-        return text
-    return json.dumps(text)  # a JSON string is a YAML string

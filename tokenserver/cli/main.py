@@ -12,6 +12,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "access-keys": LazyCommand("tokenserver.cli.access_keys", "access_keys", "Make, rotate and end access keys."),
+    "audit": LazyCommand("tokenserver.cli.audit", "audit", "Answer an auditor from audit events."),
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
     "credential-provider": LazyCommand(
         "tokenserver.cli.credential_provider", "credential_provider", "Answer the kubelet with a pod's own token."
@@ -20,6 +21,7 @@ _COMMANDS = {
     "doctor": LazyCommand("tokenserver.cli.doctor.command", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "help": LazyCommand("tokenserver.cli.help.command", "show_help", "Show a page of the documentation."),
+    "import": LazyCommand("tokenserver.cli.importing", "importing", "Move in from another token server."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -268,7 +266,7 @@ def asked_user(policies: PolicySet, name: str, groups: frozenset[str], namespace
 
 
 def parsed(
-    parse: Callable[[str], datetime | IPv4Address | IPv6Address],
+    parse: Callable[[str], object],
 ) -> Callable[[click.Context, click.Parameter, str | None], Any]:
     """A click callback that parses the value of an option, or reports it as a bad parameter."""
 

@@ -1,0 +1,138 @@
+"""`tokenserver audit search`: the table, JSON, limits, exit codes, and what is wrong with files and conditions."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from audit_lines import exchange, line, log
+from click.testing import CliRunner, Result
+
+from tokenserver.cli.main import main
+
+_EVENTS = (
+    exchange(),
+    exchange(time="2026-11-03T12:00:01.000Z", subject="", asked=["repository:public/x:pull"], granted=[],
+             outcome="denied"),
+    exchange(time="2026-11-03T12:00:02.000Z", subject=None, username="bob", granted=None, groups=None, rules=None,
+             outcome="invalid_credentials", reason="wrong password"),
+    {"time": "2026-11-03T12:00:03.000Z", "event": "management", "action": "end", "actor": "root", "owner": "ann",
+     "credential": "AAAABBBBCCCC", "client": "10.1.2.3"},
+    exchange(time="2026-11-03T12:00:04.000Z", asked=[f"repository:web/r{number}:pull" for number in range(5)],
+             granted=[]),
+)  # fmt: skip
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """A log of five events, and a line of something else."""
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(log(*_EVENTS, b'{"level":"info"}'))
+    return path
+
+
+def search(*arguments: object, input: bytes | None = None) -> Result:  # noqa: A002 - click's name
+    """Run the command."""
+    return CliRunner().invoke(main, ["audit", "search", *map(str, arguments)], input=input)
+
+
+def test_everything(events: Path) -> None:
+    """Without a condition, each event is a row; other lines are counted."""
+    result = search(events)
+    assert result.exit_code == 0, result.output
+    heads, *rows = result.stdout.splitlines()
+    assert heads.split() == ["TIME", "EVENT", "WHO", "FROM", "WHERE", "WHAT", "OUTCOME"]
+    assert [row.split()[:4] for row in rows] == [
+        ["2026-11-03T12:00:00.250Z", "exchange", "ann", "10.1.2.3"],
+        ["2026-11-03T12:00:01.000Z", "exchange", "anonymous", "10.1.2.3"],
+        ["2026-11-03T12:00:02.000Z", "exchange", "bob", "10.1.2.3"],
+        ["2026-11-03T12:00:03.000Z", "management", "root", "10.1.2.3"],
+        ["2026-11-03T12:00:04.000Z", "exchange", "ann", "10.1.2.3"],
+    ]
+    assert rows[1].split()[4:] == ["registry.example.com", "repository:public/x:pull", "denied"]
+    assert rows[2].endswith("invalid_credentials: wrong password")
+    assert "end AAAABBBBCCCC" in rows[3]
+    assert "repository:web/r2:pull and 2 more" in rows[4]
+    assert result.stderr == "1 lines are no audit events\n"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        (["--user", "ann"], [0, 3, 4]),
+        (["--user", "ann", "--event", "exchange"], [0, 4]),
+        (["--repository", "web/**"], [0, 2, 4]),
+        (["--repository", "web/**", "--outcome", "granted"], [0]),
+        (["--action", "push", "--outcome", "denied"], [2]),
+        (["--outcome", "denied"], [1]),
+        (["--credential", "AAAABBBBCCCC"], [3]),
+        (["--rule", "writers"], [0, 1, 4]),
+        (["--group", "web-devs", "--since", "2026-11-03T12:00:01Z"], [1, 4]),
+        (["--until", "2026-11-03T12:00:01Z"], [0]),
+        (["--until", "2026-11-03"], []),
+        (["--since", "1s"], []),
+        (["--from", "10.0.0.0/8", "--registry", "registry.example.com", "--user", "bob"], [2]),
+        (["--robot", "ci"], []),
+        (["--workload", "release"], []),
+        (["--request-id", "0123456789abcdef", "--event", "management"], []),
+    ],
+)  # fmt: skip
+def test_conditions(events: Path, conditions: list[str], found: list[int]) -> None:
+    """Conditions narrow each other; exit code 1 where nothing is left."""
+    result = search(events, "--json", *conditions)
+    assert [json.loads(one) for one in result.stdout.splitlines()] == [_EVENTS[number] for number in found]
+    assert result.exit_code == (0 if found else 1)
+
+
+def test_last(events: Path) -> None:
+    """The last ones, and how many there were."""
+    result = search(events, "--last", 2, "--json")
+    assert [json.loads(one)["time"][17:19] for one in result.stdout.splitlines()] == ["03", "04"]
+    assert result.stderr.startswith("the last 2 of 5 events; --last N prints more\n")
+
+
+def test_several_files_and_standard_input(events: Path, tmp_path: Path) -> None:
+    """In their order; compressed ones and standard input are read as well, which is the default."""
+    packed = tmp_path / "audit.jsonl.1.gz"
+    packed.write_bytes(gzip.compress(log(exchange(request_id="old"))))
+    result = search(packed, events, "--json", "--user", "ann", "--event", "exchange")
+    assert [json.loads(one)["request_id"] for one in result.stdout.splitlines()] == ["old"] + ["0123456789abcdef"] * 2
+    wrapped = json.dumps({"MESSAGE": line(exchange(request_id="journal")).decode()}).encode()
+    assert json.loads(search("--json", input=wrapped).stdout)["request_id"] == "journal"
+
+
+def test_nothing(tmp_path: Path) -> None:
+    """Exit code 1, and how much was read."""
+    (tmp_path / "a").write_bytes(log(exchange()))
+    result = search(tmp_path / "a", "--user", "eve")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "bytes meets these conditions" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--repository", "web/${user}/*"], "a question has no variables; fix: write the name, or *"),
+        (["--repository", "web//x"], "--repository"),
+        (["--since", "yesterday"], "must be a date (2027-01-31)"),
+        (["--since", "999999w"], "is before the year 1"),
+        (["--from", "10.0.0.0.0"], "--from"),
+        (["--action", "write"], "--action"),
+        (["--last", "0"], "--last"),
+        (["no-such-file"], "no-such-file: cannot be read: No such file or directory"),
+    ],
+)
+def test_wrong_use(arguments: list[str], problem: str) -> None:
+    """Exit code 2, with what is wrong."""
+    result = search(*arguments)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_control_characters(tmp_path: Path) -> None:
+    """What a client sent moves no cursor."""
+    (tmp_path / "a").write_bytes(log(exchange(subject="ev\x1b[31me", reason="a\nb")))
+    assert "\x1b" not in search(tmp_path / "a").stdout

@@ -1,0 +1,22 @@
+"""`tokenserver audit`: the commands that answer questions from audit events."""
+
+from __future__ import annotations
+
+import click
+
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
+
+_COMMANDS = {
+    "search": LazyCommand("tokenserver.cli.audit.search", "audit_search", "Find events by client, access or rule."),
+    "unused": LazyCommand("tokenserver.cli.audit.unused", "audit_unused", "List rules and grants that nobody used."),
+    "who-did": LazyCommand("tokenserver.cli.audit.who_did", "audit_who_did", "List who was granted an action."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=_COMMANDS)
+def audit() -> None:
+    """Answer an auditor from audit events: the lines on the server's standard output, as they are or as kept by others.
+
+    FILES are plain, or compressed by gzip or Zstandard; - is standard input. Lines that container runtimes, journald or
+    log collectors have wrapped are read as well.
+    """

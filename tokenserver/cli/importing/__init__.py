@@ -1,0 +1,17 @@
+"""`tokenserver import`: the commands that make a configuration from another token server's, or a registry's, files."""
+
+from __future__ import annotations
+
+import click
+
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
+
+_COMMANDS: dict[str, LazyCommand] = {}
+
+
+@click.group("import", cls=LazyGroup, commands_at=_COMMANDS)
+def importing() -> None:
+    """Make a configuration and policies from what another token server or a registry has.
+
+    The folder DIR is new, and appears whole or not at all. REPORT.md in it has a verdict on everything that was read.
+    """
