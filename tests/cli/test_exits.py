@@ -40,7 +40,7 @@ from tokenserver.cli.main import RootGroup
 from tokenserver.process import listener
 
 EVENT = (
-    '{"ts":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
+    '{"time":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
     '"groups":[],"asked":["repository:public/x:pull"],"granted":[],"rules":[],"outcome":"denied"}\n'
 )
 
@@ -63,6 +63,9 @@ COMMANDS = {
     "access-keys revoke": (f"access-keys revoke --user admin --json {CONFIG}", 74),
     "access-keys rotate": (f"access-keys rotate 000000000000 {CONFIG}", 1),
     "access-keys show": (f"access-keys show 000000000000 {CONFIG}", 1),
+    "audit search": ("audit search --json audit.jsonl", 74),
+    "audit unused": (f"audit unused --json audit.jsonl {CONFIG}", 74),
+    "audit who-did": ("audit who-did pull public/x --denied audit.jsonl", 74),
     "check": (f"check {CONFIG}", 74),
     "credential-provider": ("credential-provider", 74),
     "demo": ("demo --no-registry new", 0),
