@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from tokenserver.importers.golang import regexp
 from tokenserver.importers.golang.expression import ExpressionBeyondLimits
-from tokenserver.importers.golang.expression_parser import parse_expression
-from tokenserver.importers.golang.expression_program import compile_expression
 from tokenserver.importers.golang.regexp import MAX_SUBJECT, go_expression, quote_meta
 
 
@@ -79,9 +77,28 @@ def test_expensive_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forgotten states are computed again."""
     monkeypatch.setattr(regexp, "_MAX_STATES", 3)
-    expression = regexp.GoExpression(compile_expression(parse_expression("a.{6}b$")))
+    expression = regexp.GoExpression("a.{6}b$", "")
     assert expression.is_found("aaabaabaaababb" + "a123456b")
     assert not expression.is_found("aaabaabaaababb" + "a12345b")
+
+
+@pytest.mark.parametrize(
+    ("expression", "subject", "expected"),
+    [
+        pytest.param("^ab.$", "abc", True, id="a prefix"),
+        pytest.param("^ab.$", "xab", False, id="another beginning"),
+        pytest.param("(?m)^ab", "x\nab", True, id="the beginning of a line"),
+        pytest.param("(?i)^ab", "AB", True, id="another case"),
+        pytest.param("^ab?", "a", True, id="an optional character"),
+        pytest.param("^ab|c", "xc", True, id="an alternative"),
+        pytest.param("^a\ufffdb", "a\udcffb", True, id="the replacement character"),
+        pytest.param("^", "x", True, id="nothing else"),
+    ],
+)
+def test_prefixes(expression: str, subject: str, expected: bool) -> None:
+    """The text at the beginning of an anchored expression is compared first."""
+    assert go_expression(expression).is_found(subject) is expected
+    assert (go_expression(expression).groups_in(subject) is not None) is expected
 
 
 def test_bytes_that_are_not_text() -> None:

@@ -19,7 +19,13 @@ from tokenserver.importers.docker_auth.model import (
     PeerAnswer,
     PeerRequest,
 )
-from tokenserver.importers.docker_auth.patterns import field_matches, request_pairs, submatch_pairs, text_matches
+from tokenserver.importers.docker_auth.patterns import (
+    field_matches,
+    may_match,
+    request_pairs,
+    submatch_pairs,
+    text_matches,
+)
 from tokenserver.importers.golang.addresses import parse_address, parse_network
 
 VerifyPassword = Callable[[str, str], bool]
@@ -95,31 +101,41 @@ def entry_matches(entry: AclEntry, request: PeerRequest, labels: Labels) -> bool
         ExpressionBeyondLimits: a pattern cannot be evaluated.
     """
     match = entry.match
-    if match is None:
+    if match is None or not _may_match(match, request, labels):
         return False
+    if not _has_placeholders(match):
+        return True
     patterns = {"account": match.account, "type": match.type, "name": match.name, "service": match.service}
-    if not (match.labels or any("$" in (pattern or "") for pattern in patterns.values())):
-        return _plainly_matches(match, request) and _address_matches(match.ip, request.ip)
     fields = {"account": request.account, "type": request.type, "name": request.name, "service": request.service}
     pairs = request_pairs(fields) + submatch_pairs(patterns, fields)
+    return all(field_matches(patterns[field], fields[field], pairs, labels) for field in patterns) and all(
+        any(text_matches(pattern, value, pairs) for value in labels.get(label, ())) for label, pattern in match.labels
+    )
+
+
+def _has_placeholders(match: AclMatch) -> bool:
+    patterns = (match.account, match.type, match.name, match.service, *(pattern for _, pattern in match.labels))
+    return any(pattern is not None and "${" in pattern for pattern in patterns)
+
+
+def _may_match(match: AclMatch, request: PeerRequest, labels: Labels) -> bool:
+    """Whether the conditions hold that have no placeholders, and the others may: most entries end here."""
     return (
-        all(field_matches(patterns[field], fields[field], pairs, labels) for field in patterns)
+        _field_may_match(match.account, request.account)
+        and _field_may_match(match.name, request.name)
+        and _field_may_match(match.type, request.type)
+        and _field_may_match(match.service, request.service)
         and _address_matches(match.ip, request.ip)
         and all(
-            any(text_matches(pattern, value, pairs) for value in labels.get(label, ()))
-            for label, pattern in match.labels
+            any(_field_may_match(pattern, value) for value in labels.get(label, ())) for label, pattern in match.labels
         )
     )
 
 
-def _plainly_matches(match: AclMatch, request: PeerRequest) -> bool:
-    """Whether the fields match patterns without placeholders."""
-    return (
-        (match.account is None or text_matches(match.account, request.account, ()))
-        and (match.name is None or text_matches(match.name, request.name, ()))
-        and (match.type is None or text_matches(match.type, request.type, ()))
-        and (match.service is None or text_matches(match.service, request.service, ()))
-    )
+def _field_may_match(pattern: str | None, subject: str) -> bool:
+    if pattern is None:
+        return True
+    return may_match(pattern, subject) if "${" in pattern else text_matches(pattern, subject, ())
 
 
 def _address_matches(network: str | None, address: str | None) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 
 from tokenserver.importers.docker_auth.model import Labels
@@ -18,6 +19,7 @@ from tokenserver.importers.golang.regexp import go_expression, quote_meta
 MAX_COMBINATIONS = 10_000
 """Combinations of label values that one pattern tries."""
 
+_LITERAL = re.compile(r"[^*?\[\\$]+")
 _SUBMATCH = re.compile(r"\$\{(.+?):([0-9]+)\}")
 _FIELDS = ("account", "type", "name", "service")
 _MAX_INDEX = 6
@@ -107,13 +109,26 @@ def text_matches(pattern: str, subject: str, pairs: Pairs) -> bool:
         ExpressionBeyondLimits: the expression is too large, or the search too expensive.
     """
     replaced = _replace(pattern, pairs) if "${" in pattern else pattern
-    expression = expression_in(replaced)
+    expression, prefix = _outline(replaced)
     if expression is None:
-        return glob_matches(replaced, subject)
+        return subject.startswith(prefix) and glob_matches(replaced, subject)
     try:
         return go_expression(expression).is_found(subject)
     except BadExpression:
         return False
+
+
+def may_match(pattern: str, subject: str) -> bool:
+    """Whether a pattern with placeholders can match, judged by what stands before them; cheap."""
+    # Behind a slash there may be an expression.
+    return pattern.startswith("/") or subject.startswith(_outline(pattern)[1])
+
+
+@lru_cache(maxsize=65_536)
+def _outline(pattern: str) -> tuple[str | None, str]:
+    """The expression in a pattern; for a glob None, and the text that all its matches begin with."""
+    prefix = _LITERAL.match(pattern)
+    return expression_in(pattern), "" if prefix is None else prefix[0]
 
 
 def field_matches(pattern: str | None, subject: str, pairs: Pairs, labels: Labels) -> bool:

@@ -100,10 +100,10 @@ def _is_nullable(expression: Expression) -> bool:
             return all(map(_is_nullable, parts))
         case Choice(alternatives):
             return any(map(_is_nullable, alternatives))
-        case NumberedGroup(part):
-            return _is_nullable(part)
         case Repeat(part, least):
             return least == 0 or _is_nullable(part)
+        case _:
+            return _is_nullable(expression.part)
 
 
 class _Emitter:
@@ -133,7 +133,7 @@ class _Emitter:
                 self.add(Keep(2 * index))
                 self.emit(part)
                 self.add(Keep(2 * index + 1))
-            case Repeat():
+            case _:
                 self._repeat(expression)
 
     def _here(self) -> int:

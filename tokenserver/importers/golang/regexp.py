@@ -6,16 +6,24 @@ by side, in the order of preference, which finds the leftmost match that Go and 
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from tokenserver.importers.golang.characters import contains
-from tokenserver.importers.golang.expression import Assertion, ExpressionBeyondLimits
+from tokenserver.importers.golang.expression import (
+    Assertion,
+    Character,
+    Expression,
+    ExpressionBeyondLimits,
+    Position,
+    Sequence,
+)
 from tokenserver.importers.golang.expression_parser import parse_expression
 from tokenserver.importers.golang.expression_program import (
     Accept,
     Branch,
     Consume,
     ExpressionProgram,
+    Instruction,
     Keep,
     Require,
     compile_expression,
@@ -25,7 +33,7 @@ MAX_SUBJECT = 10_000
 MAX_STEPS = 2_000_000
 """Instructions in one search: about a second."""
 
-_MAX_STATES = 2_000
+_MAX_STATES = 200
 
 _REPLACEMENT = 0xFFFD
 _NEWLINE = 10
@@ -43,24 +51,45 @@ def quote_meta(text: str) -> str:
     return "".join(f"\\{char}" if char in _META else char for char in text)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)
 def go_expression(text: str) -> GoExpression:
-    """The compiled expression.
+    """The expression, which is compiled when it is first needed.
 
     Raises:
         BadExpression: Go rejects it.
         ExpressionBeyondLimits: it is too large, or has classes that depend on the version of Go.
     """
-    return GoExpression(compile_expression(parse_expression(text)))
+    return GoExpression(text, _prefix(parse_expression(text)))
+
+
+def _prefix(expression: Expression) -> str:
+    """The text that every match begins with, at the beginning of the subject; empty if there is none."""
+    parts = expression.parts if isinstance(expression, Sequence) else ()
+    if not parts or parts[0] != Position(Assertion.BEGIN_TEXT):
+        return ""
+    text = ""
+    for part in parts[1:]:
+        if not isinstance(part, Character) or len(part.ranges) != 1 or len(set(part.ranges[0])) != 1:
+            break
+        text += chr(part.ranges[0][0])
+    # A byte that is not UTF-8 is another character in the subject.
+    return text.partition(chr(_REPLACEMENT))[0]
 
 
 class GoExpression:
-    """A compiled expression, unanchored as in Go."""
+    """An expression, unanchored as in Go."""
 
-    def __init__(self, program: ExpressionProgram) -> None:
-        self._program = program.instructions
-        self.groups = program.groups
+    def __init__(self, text: str, prefix: str) -> None:
+        self._text, self._prefix = text, prefix
         self._next: dict[_State, dict[int, _State | None]] = {}
+
+    @cached_property
+    def _compiled(self) -> ExpressionProgram:
+        return compile_expression(parse_expression(self._text))
+
+    @cached_property
+    def _program(self) -> tuple[Instruction, ...]:
+        return self._compiled.instructions
 
     def is_found(self, subject: str) -> bool:
         """Whether the subject contains a match.
@@ -68,6 +97,8 @@ class GoExpression:
         Raises:
             ExpressionBeyondLimits: the subject is too long, or the search too expensive.
         """
+        if not subject.startswith(self._prefix):
+            return False
         runes = _runes(subject)
         steps = 0
         state: _State = (frozenset(), _EDGE)
@@ -116,8 +147,10 @@ class GoExpression:
         Raises:
             ExpressionBeyondLimits: the subject is too long, or the search too expensive.
         """
+        if not subject.startswith(self._prefix):
+            return None
         runes = _runes(subject)
-        nothing = (-1,) * (2 * self.groups + 2)
+        nothing = (-1,) * (2 * self._compiled.groups + 2)
         found: _Groups | None = None
         threads: list[_Thread] = []
         steps, previous = 0, _EDGE

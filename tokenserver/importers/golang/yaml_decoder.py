@@ -229,7 +229,5 @@ def _expected(kind: GoType) -> str:
             return "true or false"
         case GoList():
             return "a list"
-        case GoPointer(to):
-            return _expected(to)
         case _:
             return "a mapping"
