@@ -10,6 +10,7 @@ import random
 import pytest
 from go_questions import comparable, our_answer, random_questions, running
 from harness.programs import need
+from peer_decisions import decisions, our_decision
 
 from tokenserver.importers.golang.expression import ExpressionBeyondLimits
 
@@ -29,3 +30,15 @@ def test_go_agrees() -> None:
             assert ours == comparable(question, ask(question)), f"{question} (seed {seed})"
             answered += 1
     assert answered > 900
+
+
+def test_go_decides_alike() -> None:
+    """Rules of docker_auth written in Go a second time, with Go's own patterns: which entry decides, and its grant."""
+    seed = random.randrange(1_000_000)  # noqa: S311 - no secret
+    deciding = set()
+    with running(need("go-readings")) as ask:
+        for question in decisions(random.Random(seed), 200):  # noqa: S311 - no secret
+            ours = our_decision(question)
+            assert ours == ask(question), f"{question} (seed {seed})"
+            deciding.add(ours["entry"])
+    assert len(deciding) > 4

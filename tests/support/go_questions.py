@@ -26,7 +26,7 @@ from tokenserver.importers.golang.yaml_types import DecodedStruct
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "go_readings"
 
-Question = dict[str, str]
+Question = dict[str, Any]
 Ask = Callable[[Question], dict[str, Any]]
 
 ATOMS = (

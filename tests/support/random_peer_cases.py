@@ -71,13 +71,31 @@ def _call(rng: random.Random, accounts: list[str]) -> Call:
     return Call(f"account={quote(account)}&{query}")
 
 
+def _rules(rng: random.Random) -> list[dict[str, object]]:
+    rules: list[dict[str, object]] = []
+    for number in range(rng.randint(1, 8)):
+        actions = rng.choice((["*"], [], ["*", "pull"], *[[f"rule{number}", "pull"]] * 5))
+        rules.append({"match": _match(rng), "actions": actions})
+    return rules
+
+
+def random_rules(rng: random.Random, requests: int) -> tuple[str, list[dict[str, object]]]:
+    """Up to eight rules, and requests: fields in the order of docker_auth, labels, address and actions."""
+    asked: list[dict[str, object]] = []
+    for _ in range(requests):
+        fields = [
+            rng.choice(choices) for choices in (_ACCOUNTS, ("repository", "registry"), _NAMES, ("reg", "web", ""))
+        ]
+        labels = {label: rng.sample(_VALUES, rng.randint(0, 3)) for label in rng.sample(_LABELS, rng.randint(0, 3))}
+        actions = rng.sample((*_ACTIONS, *_RULES, "pull"), 12)
+        asked.append({"fields": fields, "labels": labels, "ip": rng.choice(("127.0.0.1", "::1")), "actions": actions})
+    return f"acl: {json.dumps(_rules(rng))}", asked
+
+
 def random_case(rng: random.Random, name: str, calls: int = 25) -> Case:
     """A configuration of a few users and up to eight rules, which docker_auth accepts more often than not."""
     users = {account: _user(rng) for account in rng.sample(_ACCOUNTS, 5)}
-    acl = []
-    for number in range(rng.randint(1, 8)):
-        actions = rng.choice((["*"], [], ["*", "pull"], *[[f"rule{number}", "pull"]] * 5))
-        acl.append({"match": _match(rng), "actions": actions})
+    acl = _rules(rng)
     # JSON is YAML, and says exactly which text is meant.
     text = f"users: {json.dumps(users)}\nacl: {json.dumps(acl)}"
     return Case(name, text, tuple(_call(rng, list(users)) for _ in range(calls)))

@@ -57,6 +57,10 @@ def read_nodes(text: str, file: str) -> YamlNode | None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise LoadError([Fault(file, text.count("\n", 0, error.start) + 1, "", "is not UTF-8 text")]) from error
+    at = text.find("\ufeff", 1)
+    if at > 0:  # parsers disagree about what it is
+        line = text.count("\n", 0, at) + 1
+        raise LoadError([Fault(file, line, "", "has a byte order mark inside; fix: remove the invisible character")])
     loader = None
     try:
         loader = _Loader(text)

@@ -20,6 +20,7 @@ type question struct {
 	Pattern string   `json:"pattern"`
 	Subject string   `json:"subject"`
 	Pairs   []string `json:"pairs"`
+	Request request  `json:"request"`
 }
 
 type answer map[string]any
@@ -94,16 +95,9 @@ func reply(q question) answer {
 		}
 		return answer{"text": address.String()}
 	case "network":
-		network := &net.IPNet{IP: net.ParseIP(q.Pattern)}
-		if network.IP == nil {
-			var err error
-			if _, network, err = net.ParseCIDR(q.Pattern); err != nil {
-				return answer{"error": err.Error()}
-			}
-		} else if network.IP.To4() != nil {
-			network.Mask = net.CIDRMask(32, 32)
-		} else {
-			network.Mask = net.CIDRMask(128, 128)
+		network, err := parseNetwork(q.Pattern)
+		if err != nil {
+			return answer{"error": err.Error()}
 		}
 		return answer{"match": network.Contains(net.ParseIP(q.Subject))}
 	case "duration":
@@ -118,8 +112,28 @@ func reply(q question) answer {
 			return answer{"error": err.Error()}
 		}
 		return answer{"configuration": found}
+	case "decide":
+		var found configuration
+		if err := yaml.Unmarshal([]byte(q.Subject), &found); err != nil {
+			return answer{"error": err.Error()}
+		}
+		index, granted := decide(found.ACL, q.Request)
+		return answer{"entry": index, "granted": granted}
 	}
 	return answer{"error": "unknown question"}
+}
+
+func parseNetwork(text string) (*net.IPNet, error) {
+	address := net.ParseIP(text)
+	if address == nil {
+		_, network, err := net.ParseCIDR(text)
+		return network, err
+	}
+	bits := 128
+	if address.To4() != nil {
+		bits = 32
+	}
+	return &net.IPNet{IP: address, Mask: net.CIDRMask(bits, bits)}, nil
 }
 
 func main() {
