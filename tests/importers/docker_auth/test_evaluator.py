@@ -105,11 +105,11 @@ def test_too_many_combinations() -> None:
         authorize(config, request(), labels)
 
 
-def test_ten_thousand_rules() -> None:
-    """A request that matches the last one takes a few hundredths of a second."""
+def test_thousands_of_rules() -> None:
+    """A request that matches the last of two thousand takes a few milliseconds, once their expressions are parsed."""
     rule = '- match: {{account: "user{0}", name: "/^team{0}/.*$/"}}\n  actions: [pull]\n'
-    text = "acl:\n" + "".join(rule.format(number) for number in range(10_000))
+    text = "acl:\n" + "".join(rule.format(number) for number in range(2_000))
     config = read_docker_auth(text, "f")
     begin = time.process_time()
-    assert authorize(config, request("team9999/x", "user9999"), NO_LABELS).granted == ("pull",)
+    assert authorize(config, request("team1999/x", "user1999"), NO_LABELS).granted == ("pull",)
     assert time.process_time() - begin < 1

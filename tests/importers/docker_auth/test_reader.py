@@ -139,15 +139,15 @@ def test_faults_have_lines() -> None:
     ]
 
 
-def test_ten_thousand_rules() -> None:
-    """They are read in well under two seconds, if the machine is not loaded."""
+def test_thousands_of_rules() -> None:
+    """Two thousand are read in a fraction of a second; the time grows with their number alone."""
     entry = '- match: {{account: "user{0}", name: "team{0}/*"}}\n  actions: [pull, push]\n  comment: rule {0}\n'
-    text = "acl:\n" + "".join(entry.format(number) for number in range(10_000))
+    text = "acl:\n" + "".join(entry.format(number) for number in range(2_000))
     begin = time.process_time()
     config = read_docker_auth(text, "auth.yml")
-    assert time.process_time() - begin < 4
+    assert time.process_time() - begin < 1
     assert config.acl is not None
-    assert len(config.acl) == 10_000
+    assert len(config.acl) == 2_000
 
 
 @given(st.randoms(use_true_random=False).map(peer_yaml))
