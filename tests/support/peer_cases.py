@@ -52,7 +52,8 @@ GRANT_ALL = ANYONE + 'acl: [{match: {}, actions: ["*"]}]'
 LABELLED = """\
 users:
   ann: {labels: {group: [web, dev], project: [site, api], none: [], one: [x]}}
-  bob: {labels: {group: [], glob: ["*"], regex: ["/.*/"], tricky: ["${account}"]}}
+  bob: {labels: {group: [], glob: ["*"], tricky: ["${account}"]}}
+  zed: {labels: {regex: ["/.*/"], none: [""]}}
   eve: {labels: {"1": [a], "a:2": [b], group: [".*", "a*"]}}
 acl:
 """
@@ -66,7 +67,24 @@ def _names(*names: str) -> tuple[str, ...]:
     return tuple(pull(name) for name in names)
 
 
-_NAMES = ("a", "a/b", "a/b/c", "", "ab", "A", "a.b", "ann/x", "team/x", "é", "a\nb", "*", "..", "a b".replace(" ", "_"))
+_NAMES = (
+    "a",
+    "a/b",
+    "a/b/c",
+    "",
+    "ab",
+    "A",
+    "a.b",
+    "ann/x",
+    "team/x",
+    "é",
+    "a\nb",
+    "*",
+    "..",
+    "/",
+    "//",
+    "a b".replace(" ", "_"),
+)
 
 CASES = (
     Case(
@@ -282,7 +300,7 @@ CASES = (
         + _acl(
             '{match: {account: "", name: anon}, actions: [a]}',
             "{match: {account: NULL, name: capital}, actions: [b]}",
-            "{match: {account: ~, name: null}, actions: [c]}",
+            "{match: {account: ~, name: nulled}, actions: [c]}",
             '{match: {account: "/.+/", name: logged}, actions: [d]}',
             '{match: {account: "*", name: star}, actions: [e]}',
             '{match: {type: "", name: typed}, actions: [f]}',
@@ -300,7 +318,7 @@ CASES = (
             for kind, name in (
                 *(
                     ("repository", name)
-                    for name in ("anon", "capital", "null", "logged", "star", "typed", "served", "unserved")
+                    for name in ("anon", "capital", "nulled", "logged", "star", "typed", "served", "unserved")
                 ),
                 ("repository", "x/y"),
                 ("repository", "dotted"),
@@ -458,7 +476,7 @@ CASES = (
         ),
         tuple(
             Call(f"account={account}&service={service}&scope={quote(f'repository:{name}:{actions}')}")
-            for account in ("ann", "bob", "eve")
+            for account in ("ann", "bob", "eve", "zed")
             for service, name in (
                 *(
                     ("reg", f"{name}/x")
