@@ -138,6 +138,14 @@ def test_an_empty_document() -> None:
     )
 
 
+def test_chains_of_aliases() -> None:
+    """Aliases in aliases are bounded as nested lists are."""
+    lines = ["a0: &a0 [x]"] + [f"a{number}: &a{number} [*a{number - 1}]" for number in range(1, 5000)]
+    with pytest.raises(LoadError, match="nested deeper than 100 levels"):
+        read("\n".join([*lines, "any: *a4999"]))
+    assert read("\n".join([*lines, "any: *a20"])).values["any"]
+
+
 def test_alias_bombs() -> None:
     """They end where yaml.v2 ends them: a document may not come from aliases almost alone."""
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]

@@ -21,7 +21,7 @@ from tokenserver.importers.golang.expression import (
 from tokenserver.importers.golang.expression_classes import class_escape, escaped_character, read_class
 
 MAX_LENGTH = 10_000
-MAX_NESTING = 200
+MAX_NESTING = 100
 MAX_REPEAT = 1000
 
 _COUNT = re.compile(r"\{(0|[1-9][0-9]*)(?:(,)(0|[1-9][0-9]*)?)?\}", re.ASCII)

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from tokenserver.documents.strict_yaml import Step, spell
-from tokenserver.documents.yaml_nodes import NodeKind, YamlNode
+from tokenserver.documents.yaml_nodes import MAX_NESTING, NodeKind, YamlNode
 from tokenserver.errors import Fault, LoadError, note
 from tokenserver.importers.golang.durations import parse_duration
 from tokenserver.importers.golang.yaml_scalars import BadScalar, is_early_null, is_merge, resolve
@@ -57,10 +57,19 @@ class _Decoder:
         self.ignored: list[tuple[str, int]] = []
         self._path: list[Step] = []
         self._decoded, self._aliased, self._depth = 1, 0, 0  # Go counts the document itself
+        self._level = 0
         self._followed: set[int] = set()
 
     def decode(self, node: YamlNode, kind: GoType, current: Any) -> tuple[Any, bool]:
         """The value of a node on top of the current one, and whether its type fits."""
+        if self._level >= MAX_NESTING:  # by aliases in aliases
+            raise self._fatal(node, f"is nested deeper than {MAX_NESTING} levels")
+        self._level += 1
+        result = self._decode(node, kind, current)
+        self._level -= 1
+        return result
+
+    def _decode(self, node: YamlNode, kind: GoType, current: Any) -> tuple[Any, bool]:
         self._count(node)
         if node.kind is NodeKind.ALIAS:
             return self._follow(node, kind, current)
