@@ -18,6 +18,7 @@ from typing import Any
 from peer_cases import HASHES, Call, Case
 
 from tokenserver.errors import LoadError
+from tokenserver.importers.docker_auth.model import DockerAuthConfig
 from tokenserver.importers.docker_auth.reader import read_docker_auth
 from tokenserver.importers.docker_auth.token_call import TokenCall, answer_call
 from tokenserver.importers.docker_auth.validation import start_problem
@@ -30,10 +31,8 @@ _HASHED = {hashed: password for password, hashed in HASHES.items()}
 
 def whole_config(case: Case, address: str, folder: str = "/keys") -> str:
     """The text of a configuration file, with what a server needs besides the case."""
-    server = {"addr": address, "certificate": f"{folder}/tls.crt", "key": f"{folder}/tls.key", **case.server}
+    server = {"addr": address, **case.server}
     token = {"issuer": "Acme", "expiration": 900, "certificate": f"{folder}/key.crt", "key": f"{folder}/key.key"}
-    # The server's own section has no certificate: it would serve TLS.
-    server = {key: value for key, value in server.items() if key not in ("certificate", "key")}
     return f"{case.config}\nserver: {json.dumps(server)}\ntoken: {json.dumps(token)}\n"
 
 
@@ -53,7 +52,7 @@ def our_answers(case: Case) -> list[Answer] | None:
     return [_our_answer(config, call) for call in case.calls]
 
 
-def _our_answer(config: Any, call: Call) -> Answer:
+def _our_answer(config: DockerAuthConfig, call: Call) -> Answer:
     headers = {name.lower(): value for name, value in call.headers.items()}
     token_call = TokenCall("127.0.0.1:40000", call.query, call.method, authorization(call), call.form, headers)
     answer = answer_call(config, token_call, verify)

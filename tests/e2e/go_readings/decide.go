@@ -31,7 +31,7 @@ func expression(pattern string) (string, bool) {
 	return pattern[1 : len(pattern)-1], true
 }
 
-// fits tells whether a text has a pattern, with its placeholders replaced by those that follow them in pairs.
+// fits reports whether a text has a pattern, with its placeholders replaced by those that follow them in pairs.
 func fits(pattern, value string, pairs []string) bool {
 	replaced := strings.NewReplacer(pairs...).Replace(pattern)
 	if inner, ok := expression(replaced); ok {

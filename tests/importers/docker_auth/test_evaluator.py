@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from peer_answers import our_answers, recorded, verify
-from peer_cases import HASHES
+from peer_answers import Answer, our_answers, recorded, verify
+from peer_cases import HASHES, Case
 
 from tokenserver.importers.docker_auth.evaluator import AskedElsewhere, answer, authorize
 from tokenserver.importers.docker_auth.model import NO_LABELS, AclEntry, PeerAnswer, PeerRequest
@@ -17,7 +17,7 @@ RECORDED = [pytest.param(*each, id=each[0].name) for name in ("cases", "random")
 
 
 @pytest.mark.parametrize(("case", "expected"), RECORDED)
-def test_the_server_agrees(case, expected) -> None:  # type: ignore[no-untyped-def]
+def test_the_server_agrees(case: Case, expected: list[Answer] | None) -> None:
     """Every recorded answer, and whether the server starts."""
     assert our_answers(case) == expected
 

@@ -75,7 +75,7 @@ def test_replacement_is_not_repeated() -> None:
 
 @given(st.text(max_size=10))
 def test_own_fields_are_quoted(text: str) -> None:
-    """In a glob and in an expression, a field stands for itself alone."""
+    """In a glob and in an expression, a field matches itself alone."""
     pairs = request_pairs({**FIELDS, "account": text})
     assert text_matches("x${account}", f"x{text}", pairs)
     assert text_matches("/^x${account}$/", f"x{text}", pairs)

@@ -29,7 +29,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def expression_in(pattern: str) -> str | None:
-    """The regular expression of a pattern, if it is one: what stands between two slashes, if anything does."""
+    """The regular expression of a pattern, if it is one: the text between two slashes, unless it is empty."""
     is_expression = len(pattern) > 2 and pattern.startswith("/") and pattern.endswith("/")
     return pattern[1:-1] if is_expression else None
 
@@ -119,7 +119,7 @@ def text_matches(pattern: str, subject: str, pairs: Pairs) -> bool:
 
 
 def may_match(pattern: str, subject: str) -> bool:
-    """Whether a pattern with placeholders can match, judged by what stands before them; cheap."""
+    """Whether a pattern with placeholders can match, judged by the text before them; cheap."""
     # Behind a slash there may be an expression.
     return pattern.startswith("/") or subject.startswith(_outline(pattern)[1])
 

@@ -215,7 +215,7 @@ class _Parser:
             raise BadExpression("a repetition is repeated")
         parts = self._groups[-1].parts
         if not parts:
-            raise BadExpression("nothing stands before a repetition")
+            raise BadExpression("a repetition has nothing to repeat")
         part = Repeat(parts.pop(), least, most, not lazy, counted)
         if counted and max(least, most or 0) >= 2 and not _is_repeatable(part, MAX_REPEAT):
             raise BadExpression(f"repetitions multiply to more than {MAX_REPEAT}")
