@@ -96,6 +96,11 @@ def test_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("^ab|c", "xc", True, id="an alternative"),
         pytest.param("^a\ufffdb", "a\udcffb", True, id="the replacement character"),
         pytest.param("^", "x", True, id="nothing else"),
+        pytest.param("", "x", True, id="nothing"),
+        pytest.param("^(a(?P<n>b))c", "abcd", True, id="groups"),
+        pytest.param("(^ab)c", "abd", False, id="a group with the beginning"),
+        pytest.param("^()ab", "ab", True, id="an empty group"),
+        pytest.param("(^a|b)b", "bb", True, id="a choice of beginnings"),
     ],
 )
 def test_prefixes(expression: str, subject: str, expected: bool) -> None:

@@ -6,6 +6,7 @@ by side, in the order of preference, which finds the leftmost match that Go and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, cached_property, lru_cache
 
 from tokenserver.importers.golang.characters import contains
@@ -14,6 +15,7 @@ from tokenserver.importers.golang.expression import (
     Character,
     Expression,
     ExpressionBeyondLimits,
+    NumberedGroup,
     Position,
     Sequence,
 )
@@ -64,16 +66,29 @@ def go_expression(text: str) -> GoExpression:
 
 def _prefix(expression: Expression) -> str:
     """The text that every match begins with, at the beginning of the subject; empty if there is none."""
-    parts = expression.parts if isinstance(expression, Sequence) else ()
-    if not parts or parts[0] != Position(Assertion.BEGIN_TEXT):
+    parts = _flat(expression)
+    if next(parts) != Position(Assertion.BEGIN_TEXT):
         return ""
     text = ""
-    for part in parts[1:]:
+    for part in parts:
         if not isinstance(part, Character) or len(part.ranges) != 1 or len(set(part.ranges[0])) != 1:
             break
         text += chr(part.ranges[0][0])
     # A byte that is not UTF-8 is another character in the subject.
     return text.partition(chr(_REPLACEMENT))[0]
+
+
+def _flat(expression: Expression) -> Iterator[Expression]:
+    """The parts that follow each other, in groups and outside; an empty expression is a part."""
+    waiting = [expression]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Sequence) and part.parts:
+            waiting += part.parts[::-1]
+        elif isinstance(part, NumberedGroup):
+            waiting.append(part.part)
+        else:
+            yield part
 
 
 class GoExpression:
