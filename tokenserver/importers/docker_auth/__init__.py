@@ -1,1 +1,1 @@
-"""Exact model of docker_auth 1.14: its configuration and its decisions, the yardstick of what a migration keeps."""
+"""Exact model of docker_auth 1.14: its configuration and its decisions, the yardstick of a migration."""
