@@ -37,6 +37,7 @@ from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.exchanges.observed import compose_exchange
+from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -127,6 +128,7 @@ def _live(
     """
     faults: list[Fault] = []
     attempt(partial(check_tls, settings), faults)
+    attempt(partial(peer_context, settings), faults)
     attempt(partial(require_findable_owners, settings), faults)
     composer = Composer(settings, protection, stored)
     live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)

@@ -17,6 +17,7 @@ from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.peer.observer import ShadowPeer
 from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
@@ -74,6 +75,11 @@ class RunningServer:
             count=(lambda _: None) if self.meter is None else self.meter.count_device_step,
         )
 
+    @property
+    def shadow_peer(self) -> ShadowPeer | None:
+        """The old token server that is asked the same, if there is one."""
+        return next((one for one in self.exchange.observers if isinstance(one, ShadowPeer)), None)
+
     def watch(self) -> threading.Event:
         """Start the background threads: reload, storage, key rotation, audit trail, metrics. The event stops them."""
         stop = threading.Event()
@@ -103,6 +109,8 @@ class RunningServer:
             threads.append(threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True))
         for thread in threads:
             thread.start()
+        if self.shadow_peer is not None:
+            self.shadow_peer.start(stop)  # nothing has to wait for its threads: they change no file
         return threads
 
     def reading(self) -> Gauges:

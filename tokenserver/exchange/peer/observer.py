@@ -1,0 +1,225 @@
+"""The observer that asks the shadow peer: it queues exchanges, and threads of its own repeat and compare them.
+
+A request costs a look into a table; what cannot be asked soon is dropped and counted. Passwords wait in the queue for
+seconds, in memory alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenserver.errors import AuditUnavailable
+from tokenserver.exchange.observers import UnparsedRequest
+from tokenserver.exchange.peer.answer import NoPeerAnswer, read_answer
+from tokenserver.exchange.peer.differences import Difference, differences
+from tokenserver.exchange.peer.question import PeerQuestion, question_key, question_of, question_of_failure
+from tokenserver.exchange.peer.reachability import Reachability
+from tokenserver.exchange.peer.recent_keys import RecentKeys
+from tokenserver.exchange.service import TokenRequest, TokenResult
+from tokenserver.runtime.http.fetch import fetch
+from tokenserver.runtime.http.response import FetchFailure
+
+logger = logging.getLogger("tokenserver.shadow_peer")
+
+AGENT = "tokenserver-shadow-peer"
+"""The `User-Agent` of questions. A server that is asked by it asks no other one, so that two never ask in a circle."""
+
+THREADS = 2
+QUEUED = 100
+IDLE_SECONDS = 1.0
+"""How often an idle thread looks whether it has to stop."""
+
+REPEAT_SECONDS = 300.0
+"""How long the same question is not repeated."""
+
+REFUSED_SECONDS = 3600.0
+"""How long a user is not asked for again whose login the peer refused: more failures could lock the account there."""
+
+FAILED_SECONDS = 900.0
+"""How long no other login of a user is sent that failed here."""
+
+REPORTED_SECONDS = 3600.0
+"""How long the same difference is not recorded again."""
+
+KEPT = 10_000
+"""Keys of each kind that are remembered, of about 150 bytes each."""
+
+MAX_EVENTS = 20
+"""Differences of one exchange that are recorded; the last event has the number of all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where the peer is asked: `deadline` is for a whole answer, `interval` between two questions of a thread, both in
+    seconds. `failed_logins`: logins that fail here are asked too.
+    """
+
+    url: str
+    context: ssl.SSLContext = field(repr=False)
+    deadline: float
+    interval: float
+    failed_logins: bool
+
+
+class ShadowPeer:
+    """An observer that repeats exchanges at an old token server once `start` was called.
+
+    `record` takes the event of a difference, `count` one of `PEER_RESULTS`.
+    """
+
+    def __init__(
+        self,
+        peer: PeerAddress,
+        record: Callable[[dict[str, Any]], None],
+        count: Callable[[str], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._peer = peer
+        self._record = record
+        self._count = count
+        self._monotonic = monotonic
+        self._queue: queue.SimpleQueue[PeerQuestion] = queue.SimpleQueue()
+        self._reachability = Reachability(peer.url, monotonic=monotonic)
+        self._asked = RecentKeys(REPEAT_SECONDS, KEPT)
+        self._refused = RecentKeys(REFUSED_SECONDS, KEPT)
+        self._failed = RecentKeys(FAILED_SECONDS, KEPT)
+        self._reported = RecentKeys(REPORTED_SECONDS, KEPT)
+
+    def start(self, stop: threading.Event) -> None:
+        """Start the threads that ask. They end within seconds after `stop` is set, and forget what is queued."""
+        for _ in range(THREADS):
+            threading.Thread(target=self._work, args=(stop,), name="shadow-peer", daemon=True).start()
+
+    def observe(
+        self,
+        request: TokenRequest | UnparsedRequest,
+        outcome: TokenResult | Exception,
+        seconds: float,  # noqa: ARG002 - the protocol
+    ) -> None:
+        """Queue one exchange; see `Observer.observe`. Never raises, and never waits."""
+        if not isinstance(request, TokenRequest) or request.explain:
+            return
+        try:
+            self._count_unless_asked(request, outcome)
+        except Exception as error:  # the peer must never cost a token; only the error's type is safe to log
+            logger.log(logging.ERROR, "request %s: not repeated: %s", request.request_id, type(error).__name__)
+
+    def _count_unless_asked(self, request: TokenRequest, outcome: TokenResult | Exception) -> None:
+        now = self._monotonic()
+        if self._asked.has(question_key(request, outcome), now):
+            self._count("skipped")
+            return
+        if self._queue.qsize() >= QUEUED or not self._reachability.is_due(now):
+            self._count("dropped")
+            return
+        question = self._question(request, outcome, now)
+        if question is None:
+            self._count("skipped")
+            return
+        self._asked.add(question.key, now)
+        if question.ruling is None and question.username is not None:
+            self._failed.add(question.username, now)
+        self._queue.put(question)
+
+    def _question(self, request: TokenRequest, outcome: TokenResult | Exception, now: float) -> PeerQuestion | None:
+        if request.user_agent is not None and request.user_agent.startswith(AGENT):
+            return None
+        if isinstance(outcome, TokenResult):
+            question = question_of(request, outcome)
+        else:
+            question = question_of_failure(request, outcome, failed_logins=self._peer.failed_logins)
+            if question is not None and question.username is not None and self._failed.has(question.username, now):
+                return None
+        if question is None or (question.username is not None and self._refused.has(question.username, now)):
+            return None
+        return question
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                question = self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                continue
+            began = self._monotonic()
+            self._count(self._result(question))
+            del question  # and its password
+            stop.wait(max(0.0, self._peer.interval - (self._monotonic() - began)))
+        while not self._queue.empty():
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                return
+            self._count("dropped")
+
+    def _result(self, question: PeerQuestion) -> str:
+        """Ask, compare, and return one of `PEER_RESULTS`."""
+        if not self._reachability.admit():
+            self._asked.discard(question.key)
+            return "dropped"
+        try:
+            return self._compared(question)
+        except NoPeerAnswer as error:
+            self._reachability.failed(str(error))
+        except Exception as error:  # it ends a question, never the thread; only the error's type is safe to log
+            self._reachability.failed(f"unexpected {type(error).__name__}")
+        self._asked.discard(question.key)
+        return "unreachable"
+
+    def _compared(self, question: PeerQuestion) -> str:
+        """`same` or `differs`.
+
+        Raises:
+            NoPeerAnswer: there is none.
+        """
+        url = question.target(self._peer.url)
+        if url is None:
+            return "skipped"
+        answer = fetch(
+            url,
+            context=self._peer.context,
+            deadline=self._peer.deadline,
+            agent=AGENT,
+            authorization=question.authorization,
+            is_plain_local=True,
+        )
+        if isinstance(answer, FetchFailure):
+            raise NoPeerAnswer(f"{answer.reason}: {answer.detail}")
+        there = read_answer(answer.status, answer.body, is_cut=answer.is_cut)
+        here, has_login = question.here, question.username is not None
+        if there is None and has_login and here is not None:
+            self._refused.add(question.username, self._monotonic())
+            self._reachability.refused()
+        else:
+            self._reachability.answered(is_login=has_login and there is not None)
+        found = differences(here, there, has_login=has_login)
+        self._report(question, found)
+        return "differs" if found else "same"
+
+    def _report(self, question: PeerQuestion, found: list[Difference]) -> None:
+        """Record what was not recorded within the last hour."""
+        now = self._monotonic()
+        about = (question.service, question.subject)
+        new: list[tuple[Hashable, dict[str, Any]]] = []
+        for one in found:
+            key: Hashable = (*about, one)
+            if not self._reported.has(key, now):
+                new.append((key, one.members))
+        left = len(new) - MAX_EVENTS
+        if left > 0:
+            new = new[:MAX_EVENTS]
+            new[-1][1]["omitted"] = left
+        try:
+            for key, members in new:
+                event = {"event": "peer_difference", "request_id": question.request_id}
+                self._record({**event, "registry": question.service, "subject": question.subject, **members})
+                self._reported.add(key, now)
+        except AuditUnavailable:  # the audit trail reports it, and the next exchange has the difference again
+            return

@@ -1,0 +1,36 @@
+"""The shadow peer of a running server, composed from its settings."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from tokenserver.config.settings import Settings
+from tokenserver.documents.tls_files import client_context
+from tokenserver.exchange.peer.observer import THREADS, PeerAddress, ShadowPeer
+from tokenserver.server.login_plan import worker_count
+
+
+def peer_context(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS context in which the peer is asked; None if there is no peer.
+
+    Raises:
+        LoadError: `ca_file` is missing, unsafe, or has no certificate.
+    """
+    return None if settings.shadow_peer is None else client_context(settings.shadow_peer.ca_file)
+
+
+def shadow_peer(
+    settings: Settings, record: Callable[[dict[str, Any]], None], count: Callable[[str], None]
+) -> ShadowPeer | None:
+    """The observer that asks the peer; None if there is none.
+
+    Raises:
+        LoadError: as `peer_context`.
+    """
+    peer, context = settings.shadow_peer, peer_context(settings)
+    if peer is None or context is None:
+        return None
+    interval = THREADS * worker_count(settings) / peer.rate
+    return ShadowPeer(PeerAddress(peer.url, context, peer.deadline, interval, peer.failed_logins), record, count)
