@@ -568,8 +568,8 @@ def test_the_shadow_peer(measured: Measured, result: str) -> None:
     """Each result by its name, from the first one on."""
     meter = measured.parts.meter
     assert meter is not None
-    moved = measured.counted(lambda: meter.count_shadow_peer(result))
-    assert moved == {f"tokenserver_shadow_peer_total{{result={result}}}": 1.0}
+    moved = measured.counted(lambda: meter.count_shadow_peer(result, 3))
+    assert moved == {f"tokenserver_shadow_peer_total{{result={result}}}": 3.0}
 
 
 def test_a_moved_clock_is_seen(measured: Measured) -> None:

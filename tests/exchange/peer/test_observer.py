@@ -74,6 +74,7 @@ class World:
         """How the exchanges since the last call ended, when all that is queued was asked."""
         while not self.observer._queue.empty():
             self.results[self.observer._result(self.observer._queue.get())] += 1
+        self.observer._count_repeats()
         found = dict(self.results)
         self.results.clear()
         return found
@@ -111,7 +112,10 @@ def make(services: dict[bool, TokenService], peer: FakePeer) -> Make:
         clock, events, results = SetClock(), list[dict[str, Any]](), Counter[str]()
         settings = {"context": ssl.create_default_context(), "deadline": 5.0, "interval": 0.0, **more}
         address = PeerAddress(url=url or peer.url, failed_logins=failed_logins, **settings)
-        counter = lambda result: results.update([result])  # noqa: E731 - a recorder
+
+        def counter(result: str, number: int) -> None:
+            results[result] += number
+
         shadow = ShadowPeer(address, events.append, counter, monotonic=clock)
         exchange = ObservedExchange(services[anonymous], [shadow], monotonic=lambda: 0.0)
         return World(exchange, shadow, peer, clock, events, results)

@@ -71,14 +71,14 @@ class PeerAddress:
 class ShadowPeer:
     """An observer that repeats exchanges at an old token server once `start` was called.
 
-    `record` takes the event of a difference, `count` one of `PEER_RESULTS`.
+    `record` takes the event of a difference, `count` one of `PEER_RESULTS` and how often.
     """
 
     def __init__(
         self,
         peer: PeerAddress,
         record: Callable[[dict[str, Any]], None],
-        count: Callable[[str], None],
+        count: Callable[[str, int], None],
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,6 +86,7 @@ class ShadowPeer:
         self._record = record
         self._count = count
         self._monotonic = monotonic
+        self._repeats = 0
         self._queue: queue.SimpleQueue[PeerQuestion] = queue.SimpleQueue()
         self._reachability = Reachability(peer.url, monotonic=monotonic)
         self._asked = RecentKeys(REPEAT_SECONDS, KEPT)
@@ -108,21 +109,22 @@ class ShadowPeer:
         if not isinstance(request, TokenRequest) or request.explain:
             return
         try:
-            self._count_unless_asked(request, outcome)
+            now = self._monotonic()
+            if self._asked.has(question_key(request, outcome), now):
+                self._repeats += 1  # nearly all exchanges end here; two at the same moment may count as one
+            else:
+                self._consider(request, outcome, now)
         except Exception as error:  # the peer must never cost a token; only the error's type is safe to log
             logger.log(logging.ERROR, "request %s: not repeated: %s", request.request_id, type(error).__name__)
 
-    def _count_unless_asked(self, request: TokenRequest, outcome: TokenResult | Exception) -> None:
-        now = self._monotonic()
-        if self._asked.has(question_key(request, outcome), now):
-            self._count("skipped")
-            return
+    def _consider(self, request: TokenRequest, outcome: TokenResult | Exception, now: float) -> None:
+        """Queue an exchange that was not asked for a moment ago, or count why not."""
         if self._queue.qsize() >= QUEUED or not self._reachability.is_due(now):
-            self._count("dropped")
+            self._count("dropped", 1)
             return
         question = self._question(request, outcome, now)
         if question is None:
-            self._count("skipped")
+            self._count("skipped", 1)
             return
         self._asked.add(question.key, now)
         if question.ruling is None and question.username is not None:
@@ -144,20 +146,28 @@ class ShadowPeer:
 
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            self._count_repeats()
             try:
                 question = self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
             began = self._monotonic()
-            self._count(self._result(question))
+            self._count(self._result(question), 1)
             del question  # and its password
             stop.wait(max(0.0, self._peer.interval - (self._monotonic() - began)))
+        self._count_repeats()
         while not self._queue.empty():
             try:
                 self._queue.get_nowait()
             except queue.Empty:
                 return
-            self._count("dropped")
+            self._count("dropped", 1)
+
+    def _count_repeats(self) -> None:
+        repeats = self._repeats
+        if repeats:
+            self._repeats -= repeats
+            self._count("skipped", repeats)
 
     def _result(self, question: PeerQuestion) -> str:
         """Ask, compare, and return one of `PEER_RESULTS`."""

@@ -42,8 +42,12 @@ def compose_exchange(  # noqa: PLR0917 - the parts of a server
         observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
     if meter is not None:
         observers.append(meter)  # after the trail, so that it also counts what could not be audited
-    count = (lambda _: None) if meter is None else meter.count_shadow_peer
+    count = _uncounted if meter is None else meter.count_shadow_peer
     peer = before or shadow_peer(settings, trail.record, count)
     if peer is not None:
         observers.append(peer)  # the last one: only what was answered is repeated
     return ObservedExchange(service, observers, monotonic=time.perf_counter)
+
+
+def _uncounted(_: str, __: int) -> None:
+    """For a server without metrics."""

@@ -22,7 +22,7 @@ def peer_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def shadow_peer(
-    settings: Settings, record: Callable[[dict[str, Any]], None], count: Callable[[str], None]
+    settings: Settings, record: Callable[[dict[str, Any]], None], count: Callable[[str, int], None]
 ) -> ShadowPeer | None:
     """The observer that asks the peer; None if there is none.
 
