@@ -26,6 +26,7 @@ from tokenserver.credentials import Credentials, NoCredentials, Password, Secret
 from tokenserver.errors import AuditUnavailable, TokenserverError
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.peer import observer as observer_module
+from tokenserver.exchange.peer import reachability
 from tokenserver.exchange.peer.observer import (
     AGENT,
     FAILED_SECONDS,
@@ -215,6 +216,26 @@ def test_a_login_that_the_peer_refuses(world: World) -> None:
     world.clock.now += REFUSED_SECONDS
     world.ask("repository:team/1:pull")
     assert (world.counted(), len(world.peer.asked)) == ({"differs": 2}, 3)
+
+
+def test_a_peer_that_refuses_everybody(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left alone soon, so that the accounts of a whole company are not locked there."""
+    monkeypatch.setattr(reachability, "REFUSALS", 2)
+    world.peer.refuse()
+    for user in PASSWORDS:
+        world.ask("repository:team/a:pull", user=user)
+    assert world.counted() == {"differs": 2, "dropped": len(PASSWORDS) - 2}
+    assert len(world.peer.asked) == 2
+    assert [record.getMessage() for record in caplog.records if "refused 2 logins" in record.getMessage()] != []
+
+
+def test_an_answer_of_docker_auth(world: World) -> None:
+    """It has an entry for each scope, in their order, with sorted actions, and twice for a repository asked twice."""
+    world.peer.grant(entry("team/a", "pull", "push"), entry("none/b"), entry("team/a", "pull"))
+    world.ask("repository:team/a:push,pull", "repository:none/b:delete", "repository:team/a:pull")
+    assert (world.counted(), world.recorded()) == ({"same": 1}, [])
 
 
 def test_failed_logins_by_default(world: World) -> None:
@@ -425,8 +446,8 @@ def test_a_query_that_is_too_long(world: World) -> None:
     assert (world.counted(), world.peer.asked) == ({"skipped": 1}, [])
 
 
-def threads() -> int:
-    return sum(thread.name == "shadow-peer" for thread in threading.enumerate())
+def threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "shadow-peer"}
 
 
 def test_threads_of_its_own(make: Make, peer: FakePeer) -> None:
@@ -441,7 +462,7 @@ def test_threads_of_its_own(make: Make, peer: FakePeer) -> None:
     world, stop = make(), threading.Event()
     before = threads()
     world.observer.start(stop)
-    assert threads() == before + THREADS
+    assert len(threads() - before) == THREADS
     began = time.monotonic()
     for number in range(20):
         world.ask(f"repository:none/{number}:pull", user=None)
@@ -450,7 +471,7 @@ def test_threads_of_its_own(make: Make, peer: FakePeer) -> None:
         time.sleep(0.01)
     stop.set()
     release.set()
-    while threads() > before:
+    while threads() - before:
         time.sleep(0.01)
     assert world.observer._queue.empty()
     assert world.results == {"same": THREADS, "dropped": 20 - THREADS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tokenserver.errors import LoadError
 from tokenserver.exchange.peer.observer import THREADS
 from tokenserver.server.compose import build
 from tokenserver.server.exchanges.peer import peer_context, shadow_peer
-from tokenserver.web.application import application
+from tokenserver.web.application import application, load_application
 
 __all__ = ["server_folder"]
 
@@ -90,6 +91,39 @@ def test_from_a_request_to_an_event(settings: Settings) -> None:
     exchanges = {event["request_id"] for event in lines.events if event["event"] == "exchange"}
     assert {event["request_id"] for event in events.values()} == exchanges
     assert [asked.login for asked in peer.asked] == [("ann", PASSWORDS["ann"])] * 2
+
+
+def threads(wanted: int) -> int:
+    """The threads that ask a peer, as soon as there are as many as wanted."""
+    end = time.monotonic() + 10
+    while (found := sum(one.name == "shadow-peer" for one in threading.enumerate())) != wanted:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    return found
+
+
+def test_threads_come_and_go_with_the_settings(settings: Settings) -> None:
+    """A change of the peer replaces them, one of another key does not add any, and none outlives the server."""
+    with fake_peer() as first, fake_peer() as second:
+        server = load_application(with_peer(settings, url=first.url), sink=Lines())
+        try:
+            assert threads(THREADS) == THREADS
+            server.apply(with_peer(settings, url=first.url).model_copy(update={"token_reuse": 0}))
+            server.apply(with_peer(settings, url=second.url))
+            assert threads(THREADS) == THREADS
+            encoded = base64.b64encode(f"ann:{PASSWORDS['ann']}".encode()).decode()
+            client = server.flask.test_client()
+            assert client.get("/token?service=reg", headers={"Authorization": f"Basic {encoded}"}).status_code == 200
+            second.wait()
+            assert first.asked == []
+            server.apply(settings)
+            assert threads(0) == 0
+            server.apply(with_peer(settings, url=first.url))
+            assert threads(THREADS) == THREADS
+        finally:
+            server.finish()
+        assert threads(0) == 0
 
 
 def _wait_for(lines: Lines, peer: FakePeer) -> None:
