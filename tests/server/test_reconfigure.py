@@ -287,6 +287,7 @@ def test_a_change_reaches_the_workers(world: World) -> None:
         pytest.param(("server", "tls"), {"certificate": "none.pem", "key": "none.key"}, "none.pem", id="TLS"),
         pytest.param(("authentication",), [{"htpasswd": {"file": "none"}}], "none: cannot be read", id="a source"),
         pytest.param(("throttle",), {"redis": "redis://x", "secret_file": "none"}, "none", id="a secret"),
+        pytest.param(("shadow_peer",), {"url": "https://x/auth", "ca_file": "none.pem"}, "none.pem", id="a CA"),
         pytest.param(("server", "url"), "ftp://x", "must be a URL", id="a value"),
     ],
 )

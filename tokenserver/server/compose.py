@@ -93,11 +93,11 @@ def build(
     live = _live(settings, protection, is_first, stored)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     meter = worker_meter(settings, board) if board is not None else None
-    exchange = compose_exchange(settings, live, trail, meter, clock, stored)
+    exchange = compose_exchange(settings, live, trail, meter, clock, stored, shared.peer_keys)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage, stored)
-    return RunningServer(*parts, notice=notice)
+    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:

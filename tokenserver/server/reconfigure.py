@@ -59,7 +59,7 @@ def reconfigured(
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
         server.meter.rename(services_of(settings))
-    parts_of_exchange = (server.live, server.trail, server.meter, server.clock, server.stored)
+    parts_of_exchange = (server.live, server.trail, server.meter, server.clock, server.stored, server.peer_keys)
     exchange = compose_exchange(settings, *parts_of_exchange, before=peer)
     rotators = compose_rotators(settings, server.live, server.clock)
     if server.storage is not None:

@@ -18,6 +18,7 @@ from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.exchange.peer.observer import ShadowPeer
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
@@ -60,6 +61,7 @@ class RunningServer:
     stored: StoredParts | None = None
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
+    peer_keys: SharedKeys | None = None
 
     @property
     def device_logins(self) -> DeviceLogins | None:

@@ -23,23 +23,23 @@ from harness.authority import Authority
 from tests_web_server import PASSWORDS, make_server, server_folder
 
 from tokenserver.credentials import Credentials, NoCredentials, Password, Secret
-from tokenserver.errors import AuditUnavailable, TokenserverError
+from tokenserver.errors import TokenserverError
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.peer import observer as observer_module
 from tokenserver.exchange.peer import reachability
 from tokenserver.exchange.peer.observer import (
     AGENT,
     FAILED_SECONDS,
-    MAX_EVENTS,
     QUEUED,
     REFUSED_SECONDS,
     REPEAT_SECONDS,
-    REPORTED_SECONDS,
     THREADS,
     PeerAddress,
     ShadowPeer,
 )
 from tokenserver.exchange.peer.reachability import FAILURES, PAUSE_SECONDS
+from tokenserver.exchange.peer.reports import REPORTED_SECONDS
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.service import TokenRequest, TokenService
 from tokenserver.runtime.http import fetch as fetch_module
 from tokenserver.runtime.http.fetch import MAX_BODY
@@ -109,7 +109,14 @@ Make = Callable[..., World]
 def make(services: dict[bool, TokenService], peer: FakePeer) -> Make:
     """Makes worlds."""
 
-    def made(*, anonymous: bool = True, failed_logins: bool = False, url: str | None = None, **more: Any) -> World:
+    def made(
+        *,
+        anonymous: bool = True,
+        failed_logins: bool = False,
+        url: str | None = None,
+        together: SharedKeys | None = None,
+        **more: Any,
+    ) -> World:
         clock, events, results = SetClock(), list[dict[str, Any]](), Counter[str]()
         settings = {"context": ssl.create_default_context(), "deadline": 5.0, "interval": 0.0, **more}
         address = PeerAddress(url=url or peer.url, failed_logins=failed_logins, **settings)
@@ -117,7 +124,7 @@ def make(services: dict[bool, TokenService], peer: FakePeer) -> Make:
         def counter(result: str, number: int) -> None:
             results[result] += number
 
-        shadow = ShadowPeer(address, events.append, counter, monotonic=clock)
+        shadow = ShadowPeer(address, events.append, counter, together=together, monotonic=clock)
         exchange = ObservedExchange(services[anonymous], [shadow], monotonic=lambda: 0.0)
         return World(exchange, shadow, peer, clock, events, results)
 
@@ -288,6 +295,49 @@ def test_anonymous_clients(make: Make, *, anonymous: bool) -> None:
     assert (world.peer.asked[0].login, "account" in world.peer.asked[0].parameters) == (None, False)
 
 
+@pytest.fixture
+def workers(make: Make) -> tuple[World, World]:
+    """Two workers of a server."""
+    together = SharedKeys()
+    return tuple([make(failed_logins=True, together=together) for _ in range(2)])  # type: ignore[return-value]  # two
+
+
+def test_workers_ask_once(workers: tuple[World, World]) -> None:
+    """What one worker asked and reported, the others do not ask and report; the answer may be another one later."""
+    one, other = workers
+    one.ask("repository:team/a:pull")
+    other.ask("repository:team/a:pull")
+    assert (one.counted(), other.counted(), len(one.peer.asked)) == ({"differs": 1}, {"skipped": 1}, 1)
+    other.clock.now += REPEAT_SECONDS
+    other.ask("repository:team/a:pull")
+    assert (other.counted(), len(one.recorded()), other.recorded()) == ({"differs": 1}, 1, [])
+
+
+def test_workers_have_a_login_refused_once(workers: tuple[World, World]) -> None:
+    """However many workers there are, docs/design/threats.md#threat-212."""
+    one, other = workers
+    one.peer.refuse()
+    one.ask("repository:team/a:pull")
+    assert one.counted() == {"differs": 1}
+    other.ask("repository:team/b:pull")
+    assert (other.counted(), len(one.peer.asked)) == ({"skipped": 1}, 1)
+    one.ask("repository:team/a:pull", user="eve", password="unknown 1")
+    assert one.counted() == {"same": 1}
+    other.ask("repository:team/b:pull", user="eve", password="unknown 2")
+    assert (other.counted(), len(one.peer.asked)) == ({"skipped": 1}, 2)
+
+
+def test_another_worker_asks_what_got_no_answer(workers: tuple[World, World]) -> None:
+    """Or the same one, later."""
+    one, other = workers
+    one.peer.reply = lambda _: (500, b"")
+    one.ask("repository:team/a:pull")
+    assert one.counted() == {"unreachable": 1}
+    one.peer.grant()
+    other.ask("repository:team/a:pull")
+    assert other.counted() == {"differs": 1}
+
+
 def test_what_is_not_repeated(world: World) -> None:
     """Explanations, requests that were not parsed, and the questions of another server: two never ask in a circle."""
     world.ask("repository:team/a:pull", explain=True)
@@ -297,32 +347,6 @@ def test_what_is_not_repeated(world: World) -> None:
     assert (world.counted(), world.peer.asked) == ({"skipped": 1}, [])
     world.ask("repository:team/a:pull", user_agent="docker/28")
     assert world.counted() == {"differs": 1}
-
-
-def test_many_differences_of_one_exchange(world: World) -> None:
-    """The first ones are recorded, and the number of the rest."""
-    world.peer.grant(*(entry(f"none/{number:02}", "pull") for number in range(MAX_EVENTS + 7)))
-    world.ask(*(f"repository:none/{number:02}:pull" for number in range(MAX_EVENTS + 7)))
-    assert world.counted() == {"differs": 1}
-    events = world.recorded()
-    assert len(events) == MAX_EVENTS
-    assert [event.get("omitted") for event in events if "omitted" in event] == [7]
-    assert events[-1]["omitted"] == 7
-
-
-def test_an_audit_trail_that_takes_nothing(world: World) -> None:
-    """The difference is recorded when it is found again."""
-
-    def broken(_: dict[str, Any]) -> None:
-        raise AuditUnavailable("full")
-
-    works, world.observer._record = world.observer._record, broken
-    world.ask("repository:team/a:pull")
-    assert world.counted() == {"differs": 1}
-    world.observer._record = works
-    world.clock.now += REPEAT_SECONDS
-    world.ask("repository:team/a:pull")
-    assert (world.counted(), len(world.recorded())) == ({"differs": 1}, 1)
 
 
 def gigabyte(connection: socket.socket) -> None:

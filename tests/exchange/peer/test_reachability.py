@@ -12,6 +12,7 @@ from tokenserver.exchange.peer.reachability import (
     REFUSED_SECONDS,
     Reachability,
 )
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 
 
 @pytest.fixture
@@ -100,3 +101,19 @@ def test_refusals_end_an_outage(peer: Reachability, clock: SetClock, caplog: pyt
     peer.refused()
     assert [peer.admit(), peer.admit()] == [True, True]
     assert len(caplog.records) == 2
+
+
+def test_one_worker_writes_the_lines(clock: SetClock, caplog: pytest.LogCaptureFixture) -> None:
+    """However many there are; the next outage has lines of its own."""
+    together = SharedKeys()
+    workers = [Reachability("https://old/auth", monotonic=clock, together=together) for _ in range(3)]
+    for _ in range(2):
+        for worker in workers:
+            for _ in range(FAILURES):
+                worker.failed("x")
+        clock.now += PAUSE_SECONDS
+        for worker in reversed(workers):
+            assert worker.admit()
+            worker.answered(is_login=True)
+    lines = [record.getMessage().split()[4] for record in caplog.records]
+    assert lines == ["cannot", "answers", "cannot", "answers"]

@@ -14,7 +14,7 @@ from configuration import MINIMAL, folder, load
 
 from tokenserver.cli import main
 from tokenserver.config.settings import Settings
-from tokenserver.exchange.peer import observer, reachability
+from tokenserver.exchange.peer import observer, reachability, reports
 from tokenserver.exchange.peer.differences import AccessDifference
 from tokenserver.runtime.http.fetch import MAX_BODY
 from tokenserver.scopes import Resource
@@ -85,7 +85,7 @@ def test_figures(folder: Path) -> None:
     assert f"({settings.shadow_peer.rate} by default" in PAGE
     assert f"a deadline of {settings.shadow_peer.deadline} seconds and reads {MAX_BODY // 1024} KiB" in PAGE
     assert (observer.REPEAT_SECONDS, observer.FAILED_SECONDS) == (5 * 60, 15 * 60)
-    assert (observer.REFUSED_SECONDS, observer.REPORTED_SECONDS) == (3600, 3600)
+    assert (observer.REFUSED_SECONDS, reports.REPORTED_SECONDS) == (3600, 3600)
     assert (reachability.FAILURES, reachability.PAUSE_SECONDS) == (3, 30)
     assert (reachability.REFUSALS, reachability.REFUSED_SECONDS) == (10, 10 * 60)
     assert f"`User-Agent` `{observer.AGENT}`" in PAGE

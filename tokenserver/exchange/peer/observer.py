@@ -11,17 +11,18 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenserver.errors import AuditUnavailable
 from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.peer.answer import NoPeerAnswer, read_answer
-from tokenserver.exchange.peer.differences import Difference, differences
+from tokenserver.exchange.peer.differences import differences
 from tokenserver.exchange.peer.question import PeerQuestion, question_key, question_of, question_of_failure
 from tokenserver.exchange.peer.reachability import Reachability
 from tokenserver.exchange.peer.recent_keys import RecentKeys
+from tokenserver.exchange.peer.reports import DifferenceReports
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.runtime.http.fetch import fetch
 from tokenserver.runtime.http.response import FetchFailure
@@ -45,14 +46,8 @@ REFUSED_SECONDS = 3600.0
 FAILED_SECONDS = 900.0
 """How long no other login of a user is sent that failed here."""
 
-REPORTED_SECONDS = 3600.0
-"""How long the same difference is not recorded again."""
-
 KEPT = 10_000
 """Keys of each kind that are remembered, of about 150 bytes each."""
-
-MAX_EVENTS = 20
-"""Differences of one exchange that are recorded; the last event has the number of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,8 @@ class PeerAddress:
 class ShadowPeer:
     """An observer that repeats exchanges at an old token server once `start` was called.
 
-    `record` takes the event of a difference, `count` one of `PEER_RESULTS` and how often.
+    `record` takes the event of a difference, `count` one of `PEER_RESULTS` and how often. `together` is what the
+    workers of the server share; without it, each of them remembers by itself what was asked, refused and reported.
     """
 
     def __init__(
@@ -80,19 +76,20 @@ class ShadowPeer:
         record: Callable[[dict[str, Any]], None],
         count: Callable[[str, int], None],
         *,
+        together: SharedKeys | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peer = peer
-        self._record = record
+        self._together = together
+        self._reports = DifferenceReports(record, together)
         self._count = count
         self._monotonic = monotonic
         self._repeats = 0
         self._queue: queue.SimpleQueue[PeerQuestion] = queue.SimpleQueue()
-        self._reachability = Reachability(peer.url, monotonic=monotonic)
+        self._reachability = Reachability(peer.url, monotonic=monotonic, together=together)
         self._asked = RecentKeys(REPEAT_SECONDS, KEPT)
         self._refused = RecentKeys(REFUSED_SECONDS, KEPT)
         self._failed = RecentKeys(FAILED_SECONDS, KEPT)
-        self._reported = RecentKeys(REPORTED_SECONDS, KEPT)
 
     def start(self, stop: threading.Event) -> None:
         """Start the threads that ask. They end within seconds after `stop` is set, and forget what is queued."""
@@ -152,9 +149,11 @@ class ShadowPeer:
             except queue.Empty:
                 continue
             began = self._monotonic()
-            self._count(self._result(question), 1)
+            result = self._result(question)
+            self._count(result, 1)
             del question  # and its password
-            stop.wait(max(0.0, self._peer.interval - (self._monotonic() - began)))
+            if result not in {"skipped", "dropped"}:
+                stop.wait(max(0.0, self._peer.interval - (self._monotonic() - began)))
         self._count_repeats()
         while not self._queue.empty():
             try:
@@ -171,8 +170,10 @@ class ShadowPeer:
 
     def _result(self, question: PeerQuestion) -> str:
         """Ask, compare, and return one of `PEER_RESULTS`."""
+        if self._together is not None and not self._is_new(question, self._together):
+            return "skipped"
         if not self._reachability.admit():
-            self._asked.discard(question.key)
+            self._forget(question)
             return "dropped"
         try:
             return self._compared(question)
@@ -180,8 +181,23 @@ class ShadowPeer:
             self._reachability.failed(str(error))
         except Exception as error:  # it ends a question, never the thread; only the error's type is safe to log
             self._reachability.failed(f"unexpected {type(error).__name__}")
-        self._asked.discard(question.key)
+        self._forget(question)
         return "unreachable"
+
+    def _is_new(self, question: PeerQuestion, together: SharedKeys) -> bool:
+        """Whether no other worker has asked it a moment ago, or had a login of the user refused."""
+        now, name = self._monotonic(), question.username
+        if name is not None and together.has(f"refused\n{name}", now, REFUSED_SECONDS):
+            return False
+        if name is not None and question.ruling is None and not together.add(f"failed\n{name}", now, FAILED_SECONDS):
+            return False
+        return together.add(question.text, now, REPEAT_SECONDS)
+
+    def _forget(self, question: PeerQuestion) -> None:
+        """Let the question be asked again, since it got no answer."""
+        self._asked.discard(question.key)
+        if self._together is not None:
+            self._together.discard(question.text)
 
     def _compared(self, question: PeerQuestion) -> str:
         """`same` or `differs`.
@@ -205,31 +221,16 @@ class ShadowPeer:
         there = read_answer(answer.status, answer.body, is_cut=answer.is_cut)
         here, has_login = question.here, question.username is not None
         if there is None and has_login and here is not None:
-            self._refused.add(question.username, self._monotonic())
+            self._refuse(question.username)
             self._reachability.refused()
         else:
             self._reachability.answered(is_login=has_login and there is not None)
         found = differences(here, there, has_login=has_login)
-        self._report(question, found)
+        self._reports.report(question, found, self._monotonic())
         return "differs" if found else "same"
 
-    def _report(self, question: PeerQuestion, found: list[Difference]) -> None:
-        """Record what was not recorded within the last hour."""
+    def _refuse(self, username: str | None) -> None:
         now = self._monotonic()
-        about = (question.service, question.subject)
-        new: list[tuple[Hashable, dict[str, Any]]] = []
-        for one in found:
-            key: Hashable = (*about, one)
-            if not self._reported.has(key, now):
-                new.append((key, one.members))
-        left = len(new) - MAX_EVENTS
-        if left > 0:
-            new = new[:MAX_EVENTS]
-            new[-1][1]["omitted"] = left
-        try:
-            for key, members in new:
-                event = {"event": "peer_difference", "request_id": question.request_id}
-                self._record({**event, "registry": question.service, "subject": question.subject, **members})
-                self._reported.add(key, now)
-        except AuditUnavailable:  # the audit trail reports it, and the next exchange has the difference again
-            return
+        self._refused.add(username, now)
+        if self._together is not None:
+            self._together.add(f"refused\n{username}", now)

@@ -53,6 +53,12 @@ class PeerQuestion(NamedTuple):
         return (self.username or "") if self.ruling is None else self.ruling.identity.subject
 
     @property
+    def text(self) -> str:
+        """What the workers of a server compare questions by; the same for the same `key`."""
+        accepted = "refused" if self.ruling is None else "accepted"
+        return "\n".join(["asked", self.username or "", self.service, accepted, *map(str, self.scopes)])
+
+    @property
     def here(self) -> Grants | None:
         """What this server grants of what was asked; None: it refuses the login."""
         if self.ruling is None:

@@ -10,6 +10,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from tokenserver.exchange.peer.shared_keys import SharedKeys
+
 logger = logging.getLogger("tokenserver.shadow_peer")
 
 FAILURES = 3
@@ -23,11 +25,21 @@ REFUSALS = 10
 REFUSED_SECONDS = 600.0
 
 
-class Reachability:
-    """The state of the peer at `url`. `monotonic` gives seconds. Thread-safe."""
+REMIND_SECONDS = 3600.0
+"""How long no other worker writes the same line."""
 
-    def __init__(self, url: str, *, monotonic: Callable[[], float]) -> None:
+_PAUSED, _ANSWERS = "log\npaused", "log\nanswers"
+
+
+class Reachability:
+    """The state of the peer at `url`, as one worker knows it. `monotonic` gives seconds. Thread-safe.
+
+    `together` is what the workers share: one of them writes the lines of the log.
+    """
+
+    def __init__(self, url: str, *, monotonic: Callable[[], float], together: SharedKeys | None = None) -> None:
         self._url = url
+        self._together = together
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._failures = 0
@@ -82,11 +94,18 @@ class Reachability:
                 self._resume()
 
     def _pause(self, seconds: float, problem: str) -> None:
-        if not self._is_reported:
+        if not self._is_reported and self._is_first(_PAUSED, after=_ANSWERS):
             logger.warning("the shadow peer %s %s", self._url, problem)
         self._is_reported, self._due = True, self._monotonic() + seconds
 
     def _resume(self) -> None:
-        if self._is_reported:
+        if self._is_reported and self._is_first(_ANSWERS, after=_PAUSED):
             logger.warning("the shadow peer %s answers again", self._url)
         self._is_reported, self._due = False, None
+
+    def _is_first(self, line: str, *, after: str) -> bool:
+        """Whether no other worker has written the line since the one that it follows."""
+        if self._together is None:
+            return True
+        self._together.discard(after)
+        return self._together.add(line, self._monotonic(), REMIND_SECONDS)

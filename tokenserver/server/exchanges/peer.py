@@ -9,6 +9,7 @@ from typing import Any
 from tokenserver.config.settings import Settings
 from tokenserver.documents.tls_files import client_context
 from tokenserver.exchange.peer.observer import THREADS, PeerAddress, ShadowPeer
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.server.login_plan import worker_count
 
 
@@ -22,9 +23,12 @@ def peer_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def shadow_peer(
-    settings: Settings, record: Callable[[dict[str, Any]], None], count: Callable[[str, int], None]
+    settings: Settings,
+    record: Callable[[dict[str, Any]], None],
+    count: Callable[[str, int], None],
+    together: SharedKeys | None = None,
 ) -> ShadowPeer | None:
-    """The observer that asks the peer; None if there is none.
+    """The observer that asks the peer; None if there is none. `together` is what the workers share.
 
     Raises:
         LoadError: as `peer_context`.
@@ -33,4 +37,5 @@ def shadow_peer(
     if peer is None or context is None:
         return None
     interval = THREADS * worker_count(settings) / peer.rate
-    return ShadowPeer(PeerAddress(peer.url, context, peer.deadline, interval, peer.failed_logins), record, count)
+    address = PeerAddress(peer.url, context, peer.deadline, interval, peer.failed_logins)
+    return ShadowPeer(address, record, count, together=together)
