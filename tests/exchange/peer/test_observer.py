@@ -74,7 +74,9 @@ class World:
     def counted(self) -> dict[str, int]:
         """How the exchanges since the last call ended, when all that is queued was asked."""
         while not self.observer._queue.empty():
-            self.results[self.observer._result(self.observer._queue.get())] += 1
+            result = self.observer._result(self.observer._queue.get())
+            assert result is not None
+            self.results[result] += 1
         self.observer._count_repeats()
         found = dict(self.results)
         self.results.clear()
@@ -124,7 +126,7 @@ def make(services: dict[bool, TokenService], peer: FakePeer) -> Make:
         def counter(result: str, number: int) -> None:
             results[result] += number
 
-        shadow = ShadowPeer(address, events.append, counter, together=together, monotonic=clock)
+        shadow = ShadowPeer(address, events.append, counter, together=together or SharedKeys(), monotonic=clock)
         exchange = ObservedExchange(services[anonymous], [shadow], monotonic=lambda: 0.0)
         return World(exchange, shadow, peer, clock, events, results)
 
@@ -325,6 +327,36 @@ def test_workers_have_a_login_refused_once(workers: tuple[World, World]) -> None
     assert one.counted() == {"same": 1}
     other.ask("repository:team/b:pull", user="eve", password="unknown 2")
     assert (other.counted(), len(one.peer.asked)) == ({"skipped": 1}, 2)
+
+
+@pytest.mark.parametrize("is_one_worker", [True, False])
+def test_one_question_for_each_user_at_a_time(make: Make, peer: FakePeer, *, is_one_worker: bool) -> None:
+    """All threads of all workers would have the same login refused before the first refusal is known."""
+    together = SharedKeys()
+    worlds = [make(together=together)]
+    worlds.append(worlds[0] if is_one_worker else make(together=together))
+    release, came = threading.Event(), threading.Event()
+
+    def slow(_: Asked) -> tuple[int, bytes]:
+        came.set()
+        release.wait(10)
+        return 401, b""
+
+    peer.reply = slow
+    worlds[0].ask("repository:team/a:pull")
+    worlds[1].ask("repository:team/b:pull")
+    worlds[1].ask("repository:team/b:pull", user=None)
+    questions = [worlds[0].observer._queue.get(), worlds[1].observer._queue.get()]
+    results: list[str | None] = []
+    asking = threading.Thread(target=lambda: results.append(worlds[0].observer._result(questions[0])))
+    asking.start()
+    assert came.wait(10)
+    assert worlds[1].observer._result(questions[1]) is None
+    release.set()
+    asking.join()
+    assert (results, worlds[1].observer._result(questions[1])) == (["differs"], "skipped")
+    assert worlds[1].counted() == {"same": 1}
+    assert len(peer.asked) == 2
 
 
 def test_another_worker_asks_what_got_no_answer(workers: tuple[World, World]) -> None:

@@ -256,6 +256,13 @@ def test_the_same_question() -> None:
     assert len({key, *others}) == 6
 
 
+def test_spellings_of_a_user() -> None:
+    """Directories count failed logins of one account under all of them."""
+    names = ["ann", "ANN", "Ann ", "\uff21nn"]
+    assert {question(request(Password(name, Secret("x"))), {}).user for name in names} == {"ann"}
+    assert question(request(NoCredentials()), {}, ANONYMOUS).user is None
+
+
 def test_the_subject_is_that_of_the_source() -> None:
     """Not what was typed."""
     assert question(request(), {}, replace(PERSON, subject="ann@corp")).subject == "ann@corp"

@@ -22,7 +22,7 @@ def clock() -> SetClock:
 
 @pytest.fixture
 def peer(clock: SetClock) -> Reachability:
-    return Reachability("https://old/auth", monotonic=clock)
+    return Reachability("https://old/auth", monotonic=clock, together=SharedKeys())
 
 
 def test_an_outage(peer: Reachability, clock: SetClock, caplog: pytest.LogCaptureFixture) -> None:

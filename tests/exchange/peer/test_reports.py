@@ -32,9 +32,9 @@ def events() -> list[dict[str, Any]]:
     return []
 
 
-@pytest.fixture(params=[False, True], ids=["alone", "together"])
-def reports(request: pytest.FixtureRequest, events: list[dict[str, Any]]) -> DifferenceReports:
-    return DifferenceReports(events.append, SharedKeys() if request.param else None)
+@pytest.fixture
+def reports(events: list[dict[str, Any]]) -> DifferenceReports:
+    return DifferenceReports(events.append, SharedKeys())
 
 
 def test_the_events(reports: DifferenceReports, events: list[dict[str, Any]]) -> None:

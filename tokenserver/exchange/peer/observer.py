@@ -11,7 +11,8 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,9 @@ AGENT = "tokenserver-shadow-peer"
 
 THREADS = 2
 QUEUED = 100
+BUSY_SECONDS = 0.05
+"""How long a thread rests that took a question whose turn it is not."""
+
 IDLE_SECONDS = 1.0
 """How often an idle thread looks whether it has to stop."""
 
@@ -45,6 +49,9 @@ REFUSED_SECONDS = 3600.0
 
 FAILED_SECONDS = 900.0
 """How long no other login of a user is sent that failed here."""
+
+TURN_SECONDS = 60.0
+"""For how long at most one question about a user keeps others about the same user from being asked."""
 
 KEPT = 10_000
 """Keys of each kind that are remembered, of about 150 bytes each."""
@@ -67,7 +74,7 @@ class ShadowPeer:
     """An observer that repeats exchanges at an old token server once `start` was called.
 
     `record` takes the event of a difference, `count` one of `PEER_RESULTS` and how often. `together` is what the
-    workers of the server share; without it, each of them remembers by itself what was asked, refused and reported.
+    workers of the server share, so that their number neither repeats a question nor locks an account.
     """
 
     def __init__(
@@ -76,7 +83,7 @@ class ShadowPeer:
         record: Callable[[dict[str, Any]], None],
         count: Callable[[str, int], None],
         *,
-        together: SharedKeys | None = None,
+        together: SharedKeys,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peer = peer
@@ -124,8 +131,8 @@ class ShadowPeer:
             self._count("skipped", 1)
             return
         self._asked.add(question.key, now)
-        if question.ruling is None and question.username is not None:
-            self._failed.add(question.username, now)
+        if question.ruling is None and question.user is not None:
+            self._failed.add(question.user, now)
         self._queue.put(question)
 
     def _question(self, request: TokenRequest, outcome: TokenResult | Exception, now: float) -> PeerQuestion | None:
@@ -135,9 +142,9 @@ class ShadowPeer:
             question = question_of(request, outcome)
         else:
             question = question_of_failure(request, outcome, failed_logins=self._peer.failed_logins)
-            if question is not None and question.username is not None and self._failed.has(question.username, now):
+            if question is not None and question.user is not None and self._failed.has(question.user, now):
                 return None
-        if question is None or (question.username is not None and self._refused.has(question.username, now)):
+        if question is None or (question.user is not None and self._refused.has(question.user, now)):
             return None
         return question
 
@@ -150,10 +157,14 @@ class ShadowPeer:
                 continue
             began = self._monotonic()
             result = self._result(question)
-            self._count(result, 1)
+            rest = 0.0 if result in {"skipped", "dropped"} else self._peer.interval
+            if result is None:
+                self._queue.put(question)
+                rest = BUSY_SECONDS
+            else:
+                self._count(result, 1)
             del question  # and its password
-            if result not in {"skipped", "dropped"}:
-                stop.wait(max(0.0, self._peer.interval - (self._monotonic() - began)))
+            stop.wait(max(0.0, rest - (self._monotonic() - began)))
         self._count_repeats()
         while not self._queue.empty():
             try:
@@ -168,12 +179,21 @@ class ShadowPeer:
             self._repeats -= repeats
             self._count("skipped", repeats)
 
-    def _result(self, question: PeerQuestion) -> str:
-        """Ask, compare, and return one of `PEER_RESULTS`."""
-        if self._together is not None and not self._is_new(question, self._together):
-            return "skipped"
+    def _result(self, question: PeerQuestion) -> str | None:
+        """Ask, compare, and return one of `PEER_RESULTS`; None: another question about this user is being asked."""
+        with self._turn(question.user) as is_turn:
+            if not is_turn:
+                return None
+            if not self._is_new(question):
+                return "skipped"
+            result = self._asked_now(question)
+        if result not in {"same", "differs"}:  # it may be asked again
+            self._asked.discard(question.key)
+            self._together.discard(question.text)
+        return result
+
+    def _asked_now(self, question: PeerQuestion) -> str:
         if not self._reachability.admit():
-            self._forget(question)
             return "dropped"
         try:
             return self._compared(question)
@@ -181,23 +201,27 @@ class ShadowPeer:
             self._reachability.failed(str(error))
         except Exception as error:  # it ends a question, never the thread; only the error's type is safe to log
             self._reachability.failed(f"unexpected {type(error).__name__}")
-        self._forget(question)
         return "unreachable"
 
-    def _is_new(self, question: PeerQuestion, together: SharedKeys) -> bool:
-        """Whether no other worker has asked it a moment ago, or had a login of the user refused."""
-        now, name = self._monotonic(), question.username
-        if name is not None and together.has(f"refused\n{name}", now, REFUSED_SECONDS):
+    @contextmanager
+    def _turn(self, user: str | None) -> Iterator[bool]:
+        """Whether no other thread or worker asks for this user now, who could be refused: then nobody else does."""
+        key = f"asking\n{user}"
+        is_turn = user is None or self._together.add(key, self._monotonic(), TURN_SECONDS)
+        try:
+            yield is_turn
+        finally:
+            if is_turn and user is not None:
+                self._together.discard(key)
+
+    def _is_new(self, question: PeerQuestion) -> bool:
+        """Whether no worker has asked it a moment ago, or had a login of the user refused."""
+        now, user, together = self._monotonic(), question.user, self._together
+        if user is not None and together.has(f"refused\n{user}", now, REFUSED_SECONDS):
             return False
-        if name is not None and question.ruling is None and not together.add(f"failed\n{name}", now, FAILED_SECONDS):
+        if user is not None and question.ruling is None and not together.add(f"failed\n{user}", now, FAILED_SECONDS):
             return False
         return together.add(question.text, now, REPEAT_SECONDS)
-
-    def _forget(self, question: PeerQuestion) -> None:
-        """Let the question be asked again, since it got no answer."""
-        self._asked.discard(question.key)
-        if self._together is not None:
-            self._together.discard(question.text)
 
     def _compared(self, question: PeerQuestion) -> str:
         """`same` or `differs`.
@@ -221,16 +245,11 @@ class ShadowPeer:
         there = read_answer(answer.status, answer.body, is_cut=answer.is_cut)
         here, has_login = question.here, question.username is not None
         if there is None and has_login and here is not None:
-            self._refuse(question.username)
+            self._refused.add(question.user, self._monotonic())
+            self._together.add(f"refused\n{question.user}", self._monotonic())
             self._reachability.refused()
         else:
             self._reachability.answered(is_login=has_login and there is not None)
         found = differences(here, there, has_login=has_login)
         self._reports.report(question, found, self._monotonic())
         return "differs" if found else "same"
-
-    def _refuse(self, username: str | None) -> None:
-        now = self._monotonic()
-        self._refused.add(username, now)
-        if self._together is not None:
-            self._together.add(f"refused\n{username}", now)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from tokenserver.authn.classification import classify, password_problem
-from tokenserver.authn.usernames import typed_name_problem
+from tokenserver.authn.usernames import canonical, typed_name_problem
 from tokenserver.credentials import Credentials, NoCredentials, Password, Secret
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials
 from tokenserver.exchange.peer.answer import Grants, grants_of, spelled_out
@@ -51,6 +51,11 @@ class PeerQuestion(NamedTuple):
     def subject(self) -> str:
         """The client as events name it."""
         return (self.username or "") if self.ruling is None else self.ruling.identity.subject
+
+    @property
+    def user(self) -> str | None:
+        """The user name without differences of spelling, by which servers count failed logins; None: anonymous."""
+        return None if self.username is None else canonical(self.username)
 
     @property
     def text(self) -> str:

@@ -37,7 +37,7 @@ class Reachability:
     `together` is what the workers share: one of them writes the lines of the log.
     """
 
-    def __init__(self, url: str, *, monotonic: Callable[[], float], together: SharedKeys | None = None) -> None:
+    def __init__(self, url: str, *, monotonic: Callable[[], float], together: SharedKeys) -> None:
         self._url = url
         self._together = together
         self._monotonic = monotonic
@@ -105,7 +105,5 @@ class Reachability:
 
     def _is_first(self, line: str, *, after: str) -> bool:
         """Whether no other worker has written the line since the one that it follows."""
-        if self._together is None:
-            return True
         self._together.discard(after)
         return self._together.add(line, self._monotonic(), REMIND_SECONDS)

@@ -25,7 +25,7 @@ MAX_EVENTS = 20
 class DifferenceReports:
     """Records differences. `record` takes an event; `together` is what the workers of the server share."""
 
-    def __init__(self, record: Callable[[dict[str, Any]], None], together: SharedKeys | None) -> None:
+    def __init__(self, record: Callable[[dict[str, Any]], None], together: SharedKeys) -> None:
         self._record = record
         self._together = together
         self._reported = RecentKeys(REPORTED_SECONDS, KEPT)
@@ -44,10 +44,7 @@ class DifferenceReports:
             except AuditUnavailable:  # the audit trail reports it, and the next exchange has the difference again
                 return
             self._reported.add(text, now)
-            if self._together is not None:
-                self._together.add(text, now)
+            self._together.add(text, now)
 
     def _is_known(self, text: str, now: float) -> bool:
-        if self._reported.has(text, now):
-            return True
-        return self._together is not None and self._together.has(text, now, REPORTED_SECONDS)
+        return self._reported.has(text, now) or self._together.has(text, now, REPORTED_SECONDS)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenserver.config.settings import Settings
 from tokenserver.documents.tls_files import client_context
+from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.peer.observer import THREADS, PeerAddress, ShadowPeer
 from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.server.login_plan import worker_count
@@ -31,11 +32,16 @@ def shadow_peer(
     """The observer that asks the peer; None if there is none. `together` is what the workers share.
 
     Raises:
-        LoadError: as `peer_context`.
+        LoadError: as `peer_context`; or there is no memory.
     """
     peer, context = settings.shadow_peer, peer_context(settings)
     if peer is None or context is None:
         return None
     interval = THREADS * worker_count(settings) / peer.rate
+    if together is None:  # a single process, or one that shares nothing
+        try:
+            together = SharedKeys()
+        except OSError as error:
+            raise LoadError([Fault("shadow_peer", 0, "", f"not enough memory: {error.strerror}")]) from error
     address = PeerAddress(peer.url, context, peer.deadline, interval, peer.failed_logins)
     return ShadowPeer(address, record, count, together=together)
