@@ -78,6 +78,7 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.storage
 	$(BIN)/python -m bench.credentials
 	$(BIN)/python -m bench.stored_keys
+	$(BIN)/python -m bench.shadow_peer
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.credential_helper
 

@@ -104,6 +104,7 @@ NO_MODULE: dict[str, str] = {
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",
+    "exchange/peer/test_side_by_side_page.py": "docs/move-side-by-side.md: its settings, commands and figures",
     "cli/storage/test_storage_page.py": "the commands of docs/storage.md, one after the other",
     "cli/access_keys/test_access_keys_page.py": "docs/access-keys.md and docs/lost-laptop.md: settings and commands",
     "cli/robots/test_robots_page.py": "docs/robots.md: its policy, commands and description of keys",

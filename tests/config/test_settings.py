@@ -161,6 +161,13 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         "storage_grace": 1200,
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
+        "shadow_peer": {
+            "url": "https://old.example.com/auth",
+            "ca_file": folder / "old-ca.pem",
+            "deadline": 3,
+            "rate": 20,
+            "failed_logins": True,
+        },
         "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},
         "throttle": {
             "enabled": True,
@@ -255,6 +262,11 @@ LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
             with_server('metrics: "9090"'), "server.metrics: must be ADDRESS:PORT", id="metrics-without-address"
         ),
         pytest.param(with_server("metrics: true"), "server.metrics: must be text, not a boolean", id="metrics-boolean"),
+        pytest.param(
+            MINIMAL + "shadow_peer: https://auth.example.com/auth\n",
+            "shadow_peer: is this server itself (server.url); name the old token server",
+            id="a-peer-that-is-this-server",
+        ),
         pytest.param(
             with_server("metrics: 0.0.0.0:5001"),
             "server.metrics: has the port of listen (127.0.0.1:5001)",

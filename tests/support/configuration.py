@@ -146,6 +146,12 @@ authentication:
 anonymous: true
 policies: policies/
 shadow_policies: candidate/
+shadow_peer:
+  url: https://old.example.com/auth
+  ca_file: old-ca.pem
+  deadline: 3s
+  rate: 20
+  failed_logins: true
 keys:
   folder: keys/
   rotate_every: 30d

@@ -15,6 +15,7 @@ from tokenserver.config.settings import LogSettings, Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
+from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
@@ -37,6 +38,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "policies": "The folder of the policy files.",
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
+        "shadow_peer": "The URL of an old token server that is asked the same, off the path of requests: each"
+        " difference is written to the audit log.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
         "storage": "Where credentials are stored: the path of an SQLite file, or the URL of a PostgreSQL database that"
         " replicas share. It brings pages such as `/account`; without it, nothing is stored.",
@@ -67,6 +70,16 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "url": "The path of an SQLite file, or the URL of a PostgreSQL database, such as"
         " `postgresql://tokenserver@db.example.com/tokenserver`, without a password.",
         "password_file": "A file that contains the password of the database.",
+    },
+    ShadowPeerSettings: {
+        "url": "The realm of the old token server, such as `https://old-auth.example.com/auth`: https, or http on this"
+        " machine. Names, passwords and scopes of logins are sent there.",
+        "ca_file": "The certificate authorities that its certificate is verified against, as a PEM file; by default"
+        " those of the system.",
+        "deadline": "How long one question may take; at most 30 s. No request waits for it.",
+        "rate": "The number of questions that all workers together ask in a second, at most 100.",
+        "failed_logins": "Whether logins that fail here are asked too, once in 15 minutes for each user name. The old"
+        " server counts a wrong password once more then.",
     },
     LogSettings: {
         "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"

@@ -23,6 +23,7 @@ from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.server import ServerSettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.oidc import OidcSettings
+from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
 from tokenserver.config.sources.user_source import UserSource, require_issuers_apart, require_known_accounts
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
@@ -54,6 +55,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     policies: FilePath
     shadow_policies: FilePath | None = None
+    shadow_peer: ShadowPeerSettings | None = None
     keys: Keys
     storage: StorageSettings | None = None
     storage_grace: StorageGrace = DEFAULT_GRACE
@@ -134,6 +136,13 @@ class Settings(Section):
         if self.server.management is not None and self.storage is None:
             message = f"needs a storage, without which there is nothing to manage; fix: add storage: {USUAL_FILE}"
             raise PlacedError(("server", "management"), message)
+        return self
+
+    @model_validator(mode="after")
+    def _shadow_peer_is_another_server(self) -> Self:
+        if self.shadow_peer is not None and self.shadow_peer.is_at(self.server.url):
+            message = "is this server itself (server.url); name the old token server, with which it is compared"
+            raise PlacedError(("shadow_peer",), message)
         return self
 
     @model_validator(mode="after")

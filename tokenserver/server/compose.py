@@ -37,6 +37,7 @@ from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.exchanges.observed import compose_exchange
+from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -92,11 +93,11 @@ def build(
     live = _live(settings, protection, is_first, stored)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     meter = worker_meter(settings, board) if board is not None else None
-    exchange = compose_exchange(settings, live, trail, meter, clock, stored)
+    exchange = compose_exchange(settings, live, trail, meter, clock, stored, shared.peer_keys)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage, stored)
-    return RunningServer(*parts, notice=notice)
+    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:
@@ -127,6 +128,7 @@ def _live(
     """
     faults: list[Fault] = []
     attempt(partial(check_tls, settings), faults)
+    attempt(partial(peer_context, settings), faults)
     attempt(partial(require_findable_owners, settings), faults)
     composer = Composer(settings, protection, stored)
     live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)

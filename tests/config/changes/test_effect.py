@@ -71,6 +71,8 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
         ("robots: {max_lifetime: 180d}", "robots: {max_lifetime: 90d}", ["robots.max_lifetime"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
+        ("  rate: 20\n", "  rate: 30\n", ["shadow_peer.rate"], []),
+        ("https://old.example.com/auth", "https://older.example.com/auth", ["shadow_peer.url"], []),
         ("tokenserver@db", "other@db", [], ["storage.url"]),
         (", password_file: storage-password", "", [], ["storage.password_file"]),
         ("storage_grace: 20m", "storage_grace: 10m", ["storage_grace"], []),
