@@ -122,6 +122,14 @@ def test_groups(site: Site) -> None:
     assert plain.groups == {"dev", "ops"}
 
 
+def test_marks_of_the_drivers(site: Site) -> None:
+    """Percent signs, colons and question marks of a query are what they are."""
+    query = f"{site.query} AND name LIKE 'a%' AND name NOT IN ('%s', ' :y', '?', '%(user)s')"
+    found = site.users(query).find("alice")
+    assert found is not None
+    assert site.users(f"{query} AND name LIKE '%x%'").find("alice") is None
+
+
 def test_the_preset_of_docker_auth(site: Site) -> None:
     """The table as docker_auth makes it; labels are groups."""
     text = "TEXT" if site.kind == "mariadb" else "JSON"

@@ -137,6 +137,18 @@ def test_a_locked_file(file: Path) -> None:
     assert table.by_name("ann")
 
 
+def test_a_file_in_wal_mode(file: Path) -> None:
+    """Its writers are not waited for."""
+    writer = sqlite3.connect(file, isolation_level=None)
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE users SET team = 'ops'")
+    assert [row["groups"] for row in table_of(file, seconds=0.3).by_name("ann")] == ["dev"]
+    writer.execute("COMMIT")
+    assert [row["groups"] for row in table_of(file, seconds=0.3).by_name("ann")] == ["ops"]
+    writer.close()
+
+
 def test_a_slow_query(file: Path) -> None:
     """It is interrupted at the deadline."""
     numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS password_hash FROM n"

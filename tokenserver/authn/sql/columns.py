@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-REQUIRED, SUBJECT, GROUPS, LABELS, ENABLED, DISABLED = (
-    *("password_hash", "subject", "groups", "labels", "enabled", "disabled"),
-)
+REQUIRED, SUBJECT, GROUPS, LABELS = "password_hash", "subject", "groups", "labels"
+ENABLED, DISABLED = "enabled", "disabled"
 
 LIMITS = {REQUIRED: 512, SUBJECT: 255, GROUPS: 65_536, LABELS: 65_536, ENABLED: 16, DISABLED: 16}
 """Characters of each column; of a longer value, one more is read, so that it can be refused."""

@@ -103,12 +103,13 @@ class UserSources:
         return UnknownNames(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
-        """Findings for users of htpasswd files who are in a directory as well: the file, the line and the text."""
+        """Findings for users of htpasswd files who are elsewhere as well: the file, the line and the text."""
+        remote = [source for source in self.sources if not isinstance(source, Htpasswd)]
         for file in self.sources:
             if not isinstance(file, Htpasswd):
                 continue
             for name in _with_progress(file.users, f"users of {file.name}"):
-                having = [one for one in self.directories if self._problem(one, name) is not None]
+                having = [one for one in remote if self._problem(one, name) is not None]
                 if having:
                     first = next(one for one in self.sources if one is file or one in having)
                     also = ", ".join(one.name for one in having)
