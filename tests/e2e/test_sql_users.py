@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 import pytest
 from authenticator_contract import GOOD, NAME, AuthenticatorContract, ask
+from harness.authority import Authority
 from harness.mariadb_server import MariadbServer, mariadb_server
 from harness.postgresql_server import PostgresqlServer, postgresql_server
 from htpasswd_users import hashed
@@ -295,3 +297,73 @@ def test_it_stops_and_comes_back(site: Site) -> None:
         thread.join()
     assert set(answers) == {"found", "down"}
     assert eventually(lambda: source.find("alice")) is not None
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority whose certificates the servers of `secure` have."""
+    return Authority(tmp_path_factory.mktemp("authority"), "the company")
+
+
+@pytest.fixture(scope="module")
+def secure(authority: Authority) -> Iterator[MariadbServer]:
+    """A server that speaks TLS, and takes nothing else from its reader."""
+    with mariadb_server(tls=authority) as server:
+        server.execute("CREATE TABLE users (name VARCHAR(200), password_hash TEXT)")
+        server.execute(f"INSERT INTO users VALUES ('alice', '{HASH}')")  # noqa: S608 - of this test
+        server.execute(*(f"ALTER USER reader@{host} REQUIRE SSL" for host in ("localhost", "'%'")))
+        yield server
+
+
+PLAIN = "SELECT password_hash, name AS subject FROM users WHERE name = :user"
+
+
+@pytest.mark.real("mariadb")
+def test_tls(secure: MariadbServer, authority: Authority) -> None:
+    """With the authority of the settings, many logins work on few connections, and a slow one is ended."""
+    url = f"mariadb://reader@localhost:{secure.port}/people"
+    source = users_of(url, PLAIN, password="reader", ca_file=authority.file)
+    assert [source.find("alice") is not None for _ in range(5)] == [True] * 5
+    slow = PLAIN.replace("password_hash", "SLEEP(20) AS password_hash")
+    before = time.monotonic()
+    with pytest.raises(BackendUnavailable):
+        users_of(url, slow, password="reader", ca_file=authority.file, seconds=1).find("alice")
+    assert time.monotonic() - before < 3
+
+
+@pytest.mark.real("mariadb")
+@pytest.mark.parametrize(
+    ("host", "trusted", "reason"),
+    [
+        ("localhost", False, "certificate verify failed.*fix: name the CA of the server: ca_file"),
+        ("127.0.0.1", True, "certificate verify failed"),
+        ("localhost", None, "Access denied"),
+    ],
+    ids=["another authority", "another name", "without TLS"],
+)
+def test_tls_is_verified(
+    secure: MariadbServer,
+    authority: Authority,
+    tmp_path: Path,
+    host: str,
+    reason: str,
+    *,
+    trusted: bool | None,
+) -> None:
+    """A certificate of somebody else, or for another name, gets no password (docs/design/threats.md#threat-206)."""
+    other = Authority(tmp_path, "somebody")
+    ca_file = None if trusted is None else authority.file if trusted else other.file
+    source = users_of(f"mariadb://reader@{host}:{secure.port}/people", PLAIN, password="reader", ca_file=ca_file)
+    with pytest.raises(BackendUnavailable, match=reason):
+        source.find("alice")
+
+
+@pytest.mark.real("mariadb")
+def test_a_socket(secure: MariadbServer, authority: Authority) -> None:
+    """A server on this machine can be asked without the network, and one that is gone says so."""
+    secure.execute("ALTER USER reader@localhost REQUIRE NONE")
+    url = f"mariadb://reader@localhost/people?unix_socket={secure.socket}"
+    assert users_of(url, PLAIN, password="reader").find("alice") is not None
+    assert users_of(url, PLAIN, password="reader", ca_file=authority.file).find("alice") is not None
+    with pytest.raises(BackendUnavailable, match="No such file"):
+        users_of(f"{url}.gone", PLAIN, password="reader").find("alice")

@@ -54,7 +54,7 @@ def answer(source: SqlUsers, name: str, text: str = "secret") -> str | None:
 
 
 def found(source: SqlUsers, subject: str) -> Identity | str | None:
-    """Who is found without a password, or why nobody is."""
+    """The person found without a password, or the reason why there is none."""
     try:
         return source.find(subject)
     except InvalidCredentials as error:

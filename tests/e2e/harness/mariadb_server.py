@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pymysql
 
+from harness.authority import Authority
 from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import find, refuse
 
@@ -26,9 +27,12 @@ def mariadb_program(name: str) -> Path:
 
 
 class MariadbServer:
-    """One server; `start` and `stop` may be called again and again, and what is stored stays. Extra `options`."""
+    """One server; `start` and `stop` may be called again and again, and what is stored stays. Extra `options`.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    With `tls` it has a certificate of this authority for localhost.
+    """
+
+    def __init__(self, folder: Path, *options: str, tls: Authority | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.socket = folder / "socket"
@@ -39,6 +43,11 @@ class MariadbServer:
             for path in (folder, temporary):
                 shutil.chown(path, _USER, _USER)
             self._prefix = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--"]
+        if tls is not None:
+            files = tls.issue(folder)
+            for path in files if self._prefix else ():
+                shutil.chown(path, _USER, _USER)
+            options = (*options, f"--ssl-cert={files[0]}", f"--ssl-key={files[1]}")
         install = [
             *self._prefix,
             mariadb_program("mariadb-install-db"),
@@ -95,10 +104,10 @@ class MariadbServer:
 
 
 @contextmanager
-def mariadb_server(*options: str) -> Iterator[MariadbServer]:
+def mariadb_server(*options: str, tls: Authority | None = None) -> Iterator[MariadbServer]:
     """A running server with the database `people`. Its folder is none of pytest's, which its user could not enter."""
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
-        server = MariadbServer(Path(folder), *options)
+        server = MariadbServer(Path(folder), *options, tls=tls)
         try:
             server.start()
             server.execute(
