@@ -76,7 +76,8 @@ class EqualWork:
     def __init__(self, sources: Sequence[Authenticator], through: Through, pause: Pause | None = None) -> None:
         self._sources = tuple(sources)
         self._through = through
-        self._files = [source for source in sources if isinstance(source, Htpasswd)]
+        files = [source for source in sources if isinstance(source, Htpasswd)]
+        self._of_files = files[0].decoy.joined_with(*(file.decoy for file in files[1:])) if files else None
         self._tables = [source for source in sources if isinstance(source, Hashed)]
         self._pause = pause or Pause()
 
@@ -122,8 +123,10 @@ class EqualWork:
     @property
     def _hashes(self) -> Decoy | None:
         """One hash of each kind in files and databases, those of databases as far as they are known by now."""
-        decoys = [*(file.decoy for file in self._files), *(table.hashes for table in self._tables)]
-        return decoys[0].joined_with(*decoys[1:]) if decoys else None
+        if not self._tables:
+            return self._of_files
+        first, *others = [table.hashes for table in self._tables]
+        return first.joined_with(*others) if self._of_files is None else self._of_files.joined_with(first, *others)
 
     def _ask_others(self, credentials: Password, number: int) -> None:
         for other, source in enumerate(self._sources):
