@@ -111,6 +111,7 @@ NO_MODULE: dict[str, str] = {
     "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",
     "cli/test_check_is_start.py": "`check` and the start give the same answer, over every kind of fault",
     "cli/test_planted_files.py": "files that others may have planted, over every command that reads one",
+    "cli/test_sql_users_page.py": "docs/sql-users.md: its settings, statements, commands and messages",
     "cli/test_story_page.py": "docs/from-one-team-to-fifty.md, told in its order",
     "doctor/test_doctor_page.py": "docs/doctor.md lists the checks",
     "documents/test_many_faults.py": "very many faults, over every kind of document",

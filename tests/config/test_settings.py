@@ -66,14 +66,16 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "names": {"namespace": "slug"},
                 },
                 "ldap": None,
+                "sql": None,
                 "oidc": None,
                 "workload": None,
             },
-            # test_directories_are_read looks at these
+            # test_directories_are_read and sources/test_sql.py look at these
             *(source.model_dump() for source in found.authentication[1:-4]),
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "oidc": None,
                 "workload": {
                     "name": "ci",
@@ -93,6 +95,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "oidc": None,
                 "workload": {
                     "name": "cluster",
@@ -112,6 +115,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "oidc": {
                     "name": "sso",
                     "preset": "keycloak",
@@ -133,6 +137,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "oidc": {
                     "name": "google",
                     "preset": "google",

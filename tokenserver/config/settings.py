@@ -83,7 +83,7 @@ class Settings(Section):
         if ROBOTS in names:
             message = f"the name {ROBOTS!r} means the robots of policy files; fix: choose another name"
             raise PlacedError((names.index(ROBOTS),), message)
-        users = [index for index, source in enumerate(authentication) if source.htpasswd or source.ldap]
+        users = [index for index, source in enumerate(authentication) if source.has_passwords]
         for index in users[:-1]:
             source = authentication[index]
             if source.ldap is not None and source.ldap.user_dn_template is not None:
@@ -167,7 +167,7 @@ class Settings(Section):
     @property
     def user_sources(self) -> tuple[UserSource, ...]:
         """The sources of users with passwords, in the order in which they are asked."""
-        return tuple(source for source in self.authentication if source.htpasswd or source.ldap)
+        return tuple(source for source in self.authentication if source.has_passwords)
 
     @property
     def oidc_sources(self) -> tuple[OidcSettings, ...]:

@@ -15,9 +15,11 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import rule_of
+from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
@@ -47,6 +49,7 @@ from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
+from tokenserver.server.sources.databases import database_files, sql_users
 from tokenserver.server.sources.directory_files import (
     attempt,
     certificate_warnings,
@@ -183,6 +186,8 @@ def _watched_source(source: UserSource, protection: Protection | None) -> FilesP
     if source.htpasswd is not None:
         file = _htpasswd_file(source.htpasswd, protection)
         return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
+    if source.sql is not None:
+        return FilesPart("users", source.name, lambda _: user_source(source, protection), lambda: files)
     return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
 
 
@@ -248,6 +253,8 @@ def _files_of(source: UserSource) -> Iterator[Path]:
         yield source.htpasswd.file
     if source.ldap is not None:
         yield from directory_files(source.ldap)
+    if source.sql is not None:
+        yield from database_files(source.sql)
 
 
 new_id = RandomIds()
@@ -269,17 +276,19 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     return LdapDirectory(replace(ldap.directory(files.password), certificate=files.certificate), files.context)
 
 
-def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
-    """The user source of this configuration, loaded from its current files.
+def user_source(source: UserSource, protection: Protection | None = None) -> Htpasswd | LdapDirectory | SqlUsers:
+    """The user source of this configuration, loaded from its current files. `protection` bounds its hashing.
 
     Raises:
         LoadError: every fault of its files.
     """
     match source:
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
-            return _htpasswd_file(htpasswd, None).load()
+            return _htpasswd_file(htpasswd, protection).load()
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
+        case UserSource(sql=Sql() as sql):
+            return sql_users(sql, protection)
         case _:
             raise AssertionError("the settings allow exactly one kind")
 

@@ -137,7 +137,7 @@ def watch_configuration(
             attempt(partial(peer_context, new), faults)
         return [*faults, *faults_of_change(old, new)]
 
-    directories = sum(source.ldap is not None for source in settings.authentication)
+    directories = sum(bool(source.ldap or source.sql) for source in settings.authentication)
     return ConfigurationWatch(
         config,
         settings,

@@ -13,12 +13,14 @@ from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.authn.stored.backend import StoredCredentials
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
+from tokenserver.config.sources.sql import Sql
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
@@ -33,11 +35,11 @@ Key = tuple[str, str]
 """A part: its kind and its name."""
 
 Values = Mapping[Key, object]
-"""The loaded value of each part: `Htpasswd` or `LdapDirectory` for users (by source), `ProviderClient` for OpenID
-providers (oidc, by source), `TokenIssuer` for keys (by
+"""The loaded value of each part: `Htpasswd`, `LdapDirectory` or `SqlUsers` for users (by source), `ProviderClient`
+for OpenID providers (oidc, by source), `TokenIssuer` for keys (by
 folder), `PolicySet` for policies and shadow policies (without a name; the latter may be None)."""
 
-Source = Htpasswd | LdapDirectory
+Source = Htpasswd | LdapDirectory | SqlUsers
 
 
 class Composer:
@@ -154,7 +156,7 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
     equal = EqualWork(sources, _directly if protection is None else protection.through)
     credentials = None
     if stored is not None and owners is not None:
-        asked = [(one.name, one.cache) for one in _directories(settings)]
+        asked = [(one.name, one.cache) for one in _remote(settings)]
         asked += [(one.name, one.cache) for one in settings.oidc_sources]
         uncached = [name for name, seconds in asked if seconds == 0]
         credentials = StoredCredentials(stored.index, owners, stored.endings, stored.networks, uncached=uncached)
@@ -173,8 +175,8 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
     )
 
 
-def _directories(settings: Settings) -> list[Ldap]:
-    return [one.ldap for one in settings.user_sources if one.ldap is not None]
+def _remote(settings: Settings) -> list[Ldap | Sql]:
+    return [one for source in settings.user_sources if (one := source.ldap or source.sql) is not None]
 
 
 def _directly(_source: object, question: Callable[[], None]) -> None:

@@ -100,6 +100,18 @@ RELOAD = frozenset(
         "authentication.ldap.deadline",
         "authentication.ldap.cache",
         "authentication.ldap.stale_grace",
+        "authentication.sql.name",
+        "authentication.sql.preset",
+        "authentication.sql.url",
+        "authentication.sql.url_password_file",
+        "authentication.sql.ca_file",
+        "authentication.sql.insecure_plaintext",
+        "authentication.sql.query",
+        "authentication.sql.find",
+        "authentication.sql.group_labels",
+        "authentication.sql.deadline",
+        "authentication.sql.cache",
+        "authentication.sql.stale_grace",
         "authentication.oidc.name",
         "authentication.oidc.preset",
         "authentication.oidc.issuer",
@@ -169,9 +181,9 @@ class ChangeEffect(NamedTuple):
 def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_directories: int) -> ChangeEffect:
     """What the settings `new` of the file change in a server that started with `started` and now runs with `in_force`.
 
-    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories` LDAP
-    sources need threads that only a restart provides. If what is left of the file is impossible without the keys that
-    wait, the whole file waits.
+    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories`
+    directories and databases need threads that only a restart provides. If what is left of the file is impossible
+    without the keys that wait, the whole file waits.
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):
@@ -180,7 +192,7 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
             _keep_section(values, plain(started), section)
         elif section not in RESTART and "." not in name and (key in RESTART or _is_raised(new, started, name)):
             _keep(values, plain(started), section, name)
-    if sum(source.ldap is not None for source in new.authentication) > max_directories:
+    if sum(bool(source.ldap or source.sql) for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
     if "storage" not in values:  # what needs one waits with it
         values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}

@@ -12,6 +12,7 @@ from tokenserver.config.protection import Cache
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcSettings
+from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.document import PlacedError
 
@@ -30,21 +31,28 @@ class UserSource(Section):
 
     htpasswd: HtpasswdSettings | None = None
     ldap: Ldap | None = None
+    sql: Sql | None = None
     oidc: OidcSettings | None = None
     workload: WorkloadSettings | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.htpasswd, self.ldap, self.oidc, self.workload)) != 1:
+        kinds = (self.htpasswd, self.ldap, self.sql, self.oidc, self.workload)
+        if sum(source is not None for source in kinds) != 1:
             raise ValueError("must name one kind of user source, such as htpasswd: {file: users.htpasswd}")
         return self
 
     @property
     def name(self) -> str:
         """The name of the source, whatever its kind."""
-        source = self.htpasswd or self.ldap or self.oidc or self.workload
+        source = self.htpasswd or self.ldap or self.sql or self.oidc or self.workload
         assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
+
+    @property
+    def has_passwords(self) -> bool:
+        """Whether it is a source of people with passwords."""
+        return bool(self.htpasswd or self.ldap or self.sql)
 
     @property
     def names(self) -> HtpasswdNames | LdapNames | None:
@@ -59,12 +67,12 @@ def require_known_accounts(authentication: Sequence[UserSource]) -> None:
     Raises:
         PlacedError: it names no source of users with passwords.
     """
-    possible = [source.name for source in authentication if source.htpasswd or source.ldap]
+    possible = [source.name for source in authentication if source.has_passwords]
     for index, source in enumerate(authentication):
         accounts = None if source.oidc is None else source.oidc.accounts
         if accounts is not None and accounts not in possible:
             known = ", ".join(possible) or "there is none"
-            message = f"must be the name of an htpasswd or ldap source ({known}), not {accounts!r}"
+            message = f"must be the name of an htpasswd, ldap or sql source ({known}), not {accounts!r}"
             raise PlacedError((index, "oidc", "accounts"), message)
 
 
