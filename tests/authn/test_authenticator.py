@@ -15,7 +15,12 @@ from tokenserver.config.sources.user_source import UserSource
 
 TESTS = Path(__file__).parents[1]
 
-TESTED_IN = {"htpasswd": "authn/test_authenticator.py", "ldap": "e2e/test_authenticator_contract.py"}
+TESTED_IN = {
+    "htpasswd": "authn/test_authenticator.py",
+    "ldap": "e2e/test_authenticator_contract.py",
+    "http": "authn/hooks/test_http_hook.py",
+    "program": "authn/hooks/test_program_hook.py",
+}
 """Each key of `authentication`, and the file that runs the contract for its kind of source."""
 
 

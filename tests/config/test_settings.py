@@ -66,14 +66,53 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "names": {"namespace": "slug"},
                 },
                 "ldap": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": None,
             },
             # test_directories_are_read looks at these
-            *(source.model_dump() for source in found.authentication[1:-4]),
+            *(source.model_dump() for source in found.authentication[1:5]),
             {
                 "htpasswd": None,
                 "ldap": None,
+                "http": {
+                    "name": "hook",
+                    "url": "https://login.example.com/check",
+                    "secret_file": folder / "hook-secret",
+                    "ca_file": folder / "hook-ca.pem",
+                    "groups": {"allow": ("reg-*",), "prefix": "hook/"},
+                    "deadline": 3,
+                    "cache": 15,
+                    "stale_grace": 300,
+                },
+                "program": None,
+                "oidc": None,
+                "workload": None,
+            },
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "http": None,
+                "program": {
+                    "name": "script",
+                    "command": (str(folder / "bin" / "check"), "--fast"),
+                    "protocol": "json",
+                    "workers": 8,
+                    "groups": {"allow": ("team:*",), "prefix": "script/"},
+                    "deadline": 4,
+                    "cache": 25,
+                    "stale_grace": 360,
+                },
+                "oidc": None,
+                "workload": None,
+            },
+            found.authentication[7].model_dump(),
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": {
                     "name": "ci",
@@ -93,6 +132,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": {
                     "name": "cluster",
@@ -112,6 +153,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "http": None,
+                "program": None,
                 "oidc": {
                     "name": "sso",
                     "preset": "keycloak",
@@ -133,6 +176,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "http": None,
+                "program": None,
                 "oidc": {
                     "name": "google",
                     "preset": "google",

@@ -97,6 +97,24 @@ authentication:
       certificate_name: sealed.example.com
       base: dc=sealed
       sasl_external: true
+  - http:
+      name: hook
+      url: https://login.example.com/check
+      secret_file: hook-secret
+      ca_file: hook-ca.pem
+      groups: {allow: ['reg-*'], prefix: hook/}
+      deadline: 3s
+      cache: 15s
+      stale_grace: 5m
+  - program:
+      name: script
+      command: [bin/check, --fast]
+      protocol: json
+      workers: 8
+      groups: {allow: ['team:*'], prefix: script/}
+      deadline: 4s
+      cache: 25s
+      stale_grace: 6m
   - ldap:
       name: third
       url: ldap://third.example.com

@@ -12,6 +12,7 @@ from tokenserver.config.protection import LimitSettings, RobotSettings, Throttle
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
 from tokenserver.config.settings import LogSettings, Settings
+from tokenserver.config.sources.hook_descriptions import HOOK_DESCRIPTIONS
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
@@ -26,7 +27,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
         "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap`,"
-        " `oidc` or `workload`.",
+        " `http`, `program`, `oidc` or `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -79,6 +80,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     UserSource: {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
+        "http": "A source of users: your own check of passwords, asked by HTTP.",
+        "program": "A source of users: your own check of passwords, a program that the server starts.",
         "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
         "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
         " there are, and what they may do.",
@@ -178,6 +181,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "cache": "For how long a verified password is accepted without asking the directory again.",
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
     },
+    **HOOK_DESCRIPTIONS,
     HtpasswdNames: {
         "namespace": "`lower`: the name in lower case; `slug`: in lower case, with `-` for other characters. Users who"
         " share a namespace are all rejected.",

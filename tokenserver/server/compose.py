@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
 from tokenserver.config.settings import KeySet, Settings
+from tokenserver.config.sources.hooks import HttpHookSettings, ProgramHookSettings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
@@ -52,6 +54,7 @@ from tokenserver.server.sources.directory_files import (
     directory_files,
     load_directory_files,
 )
+from tokenserver.server.sources.hook_sources import files_of_hook, hook_source, hook_warnings
 from tokenserver.server.sources.oidc_sources import files_of_provider, watched_provider
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
 from tokenserver.server.sources.workload_sources import files_of_workloads, watched_workloads
@@ -219,6 +222,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(certificate_warnings(settings, now))
+    found.extend(hook_warnings(settings))
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
         others = " or a robot" if snapshot.policies.robots else ""
@@ -246,6 +250,8 @@ def _files_of(source: UserSource) -> Iterator[Path]:
         yield source.htpasswd.file
     if source.ldap is not None:
         yield from directory_files(source.ldap)
+    if source.hook is not None:
+        yield from files_of_hook(source.hook)
 
 
 new_id = RandomIds()
@@ -267,7 +273,7 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     return LdapDirectory(replace(ldap.directory(files.password), certificate=files.certificate), files.context)
 
 
-def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
+def user_source(source: UserSource) -> Htpasswd | LdapDirectory | HookSource:
     """The user source of this configuration, loaded from its current files.
 
     Raises:
@@ -278,6 +284,8 @@ def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
             return _htpasswd_file(htpasswd, None).load()
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
+        case UserSource(hook=HttpHookSettings() | ProgramHookSettings() as hook):
+            return hook_source(hook)
         case _:
             raise AssertionError("the settings allow exactly one kind")
 

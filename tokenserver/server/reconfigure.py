@@ -131,7 +131,7 @@ def watch_configuration(
             faults += error.faults
         return [*faults, *faults_of_change(old, new)]
 
-    directories = sum(source.ldap is not None for source in settings.authentication)
+    directories = sum(source.remote is not None for source in settings.authentication)
     return ConfigurationWatch(
         config,
         settings,

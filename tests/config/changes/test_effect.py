@@ -108,7 +108,10 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
         "authentication[htpasswd] (removed)",
         *(
             f"authentication[{name}] (added)"
-            for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster", "sso", "google")
+            for name in (
+                *("local", "corp", "second", "open", "sealed", "hook", "script", "third"),
+                *("ci", "cluster", "sso", "google"),
+            )
         ),
     ]
 
