@@ -148,7 +148,7 @@ def test_a_reload_ends_the_processes(site: Callable[..., Site], change: str) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", ["good", "ignores the end of its input"])
-def test_nothing_is_left(site: Callable[..., Site], number: int, name: str) -> None:
+def test_nothing_is_left(site: Callable[..., Site], number: signal.Signals, name: str) -> None:
     """At the end of the server, also of a program that does not end by itself (docs/design/threats.md#threat-208)."""
     text = LINES["good"] if name == "good" else f"{LINES['good']}\ntime.sleep(60)"
     here = site(text)
