@@ -49,7 +49,7 @@ def hook_warnings(settings: Settings) -> list[str]:
     """Warnings about programs that are started for each login."""
     return [
         f"{one.name}: protocol docker_auth starts a process for each login that is not cached, and cannot look up"
-        " users; it is for the time of a migration; fix: protocol: json (docs/login-hooks.md)"
+        " users; it is for the time of a migration; fix: protocol: json"
         for one in (source.program for source in settings.authentication)
         if one is not None and one.protocol == "docker_auth"
     ]
