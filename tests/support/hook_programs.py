@@ -46,6 +46,7 @@ LINES = {
     "supports no logins": _LOOP + "    say({'id': question['id'], 'result': 'unsupported'})",
     "ignores its input": "time.sleep(60)",
     "answers too early": 'print(\'{"id":"0"}\', flush=True)\ntime.sleep(60)',
+    "closes its input": "os.close(0)\ntime.sleep(60)",
     "closes its output": "os.close(1)\ntime.sleep(60)",
     "drips": _LOOP + "    while True:\n        sys.stdout.write('x'); sys.stdout.flush(); time.sleep(0.05)",
     "never begins": "sys.exit(7)",

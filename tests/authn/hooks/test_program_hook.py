@@ -15,6 +15,7 @@ from authenticator_contract import GOOD, NAME, AuthenticatorContract
 from hook_programs import LINES, hook_program, is_running
 
 from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.hooks.child import END_SECONDS
 from tokenserver.authn.hooks.exchange import HookAnswer, HookQuestion, HookResult, HookUser
 from tokenserver.authn.hooks.identities import HookTerms
 from tokenserver.authn.hooks.program_hook import ProgramHook
@@ -105,7 +106,7 @@ def test_bad_programs(hooks: _Hooks, name: str, problem: str) -> None:
     assert not any(map(is_running, hooks.pids))
 
 
-@pytest.mark.parametrize("name", ["ignores its input", "drips"])
+@pytest.mark.parametrize("name", ["ignores its input", "closes its input", "drips"])
 def test_late_programs(hooks: _Hooks, name: str) -> None:
     """The deadline is for the whole answer."""
     hook = hooks(LINES[name], deadline=0.5)
@@ -144,6 +145,16 @@ def test_a_second_answer_is_nobody_s(hooks: _Hooks, twice: str) -> None:
     time.sleep(0.2)
     assert hook.ask(HookQuestion("nobody", Secret("x"))) == HookAnswer(HookResult.UNKNOWN)
     assert len(hooks.pids) == 2
+
+
+def test_one_that_does_not_end_by_itself(hooks: _Hooks) -> None:
+    """After the end of its input it has a second, in which it may say what it likes."""
+    hook = hooks(LINES["good"] + "\nwhile True:\n    print('still here', file=sys.stderr); time.sleep(0.1)")
+    hook.ask(ALICE)
+    begun = time.monotonic()
+    hook.retire()
+    assert END_SECONDS <= time.monotonic() - begun < END_SECONDS + 1
+    assert not any(map(is_running, hooks.pids))
 
 
 def test_one_that_died_meanwhile(hooks: _Hooks) -> None:

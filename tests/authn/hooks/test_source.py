@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import pytest
 
 from tokenserver.authn.authenticator import KnownUsers
-from tokenserver.authn.equal_work import LookedUp
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.equal_work import EqualWork, LookedUp
 from tokenserver.authn.hooks.exchange import HookAnswer, HookQuestion, HookResult, HookUser
 from tokenserver.authn.hooks.identities import HookTerms
 from tokenserver.authn.hooks.source import HookSource
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import parse_users
+from tokenserver.authn.passwords import hash_password
 from tokenserver.authn.protection.circuit_breaker import Probed
+from tokenserver.authn.protection.guard import Protection
+from tokenserver.authn.protection.login_cache import CacheLifetime
+from tokenserver.authn.protection.plan import Plan
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
 from tokenserver.server.reload.retiring import Retirable
@@ -137,6 +145,29 @@ def test_the_decoy_sends_nothing_that_was_typed(*, is_looked_up: bool) -> None:
         assert question.user != "ann"
         assert question.password is not None
         assert question.password != Secret("typed")
+
+
+@pytest.mark.parametrize("name", ["bob", "nobody"])
+def test_every_failed_login_asks_once(name: str) -> None:
+    """Whether the file before it knows the name or nobody does (docs/design/threats.md#threat-19)."""
+    file = Htpasswd("file", "users", parse_users(f"bob:{hash_password('right')}\n", "users"))
+    one, hook = source(UNKNOWN)
+    equal = EqualWork([file, one], lambda _, question: question())
+    chain = Chain([file, one], anonymous=False, decoy=equal.unknown, rest=equal)
+    with pytest.raises(InvalidCredentials):
+        chain.authenticate(Password(name, Secret("wrong")))
+    assert len(hook.questions) == 1
+
+
+def test_the_chain_says_who_the_client_is() -> None:
+    """Also behind the guard; what is remembered does not depend on it."""
+    one, hook = source()
+    plan = Plan({"here": CacheLifetime(60)}, ("here",), None, 1)
+    guard = Protection(plan, secret=b"x" * 64, monotonic=lambda: 0.0)
+    for chain in (Chain([one], anonymous=False, decoy=None), Chain([one], anonymous=False, decoy=None, guard=guard)):
+        for client in (ip_address("10.0.0.1"), ip_address("2001:db8::1"), None):
+            chain.authenticate(Password("ann", Secret("pw")), client)
+    assert [question.client for question in hook.questions] == ["10.0.0.1", "2001:db8::1", "", "10.0.0.1"]
 
 
 def test_it_is_protected_as_a_directory() -> None:
