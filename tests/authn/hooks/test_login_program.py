@@ -93,7 +93,7 @@ def test_what_the_program_could_misread(tmp_path: Path, user: str, password: str
 
 def test_no_slot_in_time(tmp_path: Path) -> None:
     """As many processes as `workers` run concurrently."""
-    one = program(tmp_path, "time.sleep(1)", deadline=2.0)
+    one = program(tmp_path, "time.sleep(0.5)")
     thread = threading.Thread(target=one.ask, args=(ALICE,))
     thread.start()
     time.sleep(0.1)

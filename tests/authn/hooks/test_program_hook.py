@@ -15,7 +15,7 @@ from authenticator_contract import GOOD, NAME, AuthenticatorContract
 from hook_programs import LINES, hook_program, is_running
 
 from tokenserver.authn.authenticator import Authenticator
-from tokenserver.authn.hooks.child import END_SECONDS
+from tokenserver.authn.hooks import process_pool
 from tokenserver.authn.hooks.exchange import HookAnswer, HookQuestion, HookResult, HookUser
 from tokenserver.authn.hooks.identities import HookTerms
 from tokenserver.authn.hooks.program_hook import ProgramHook
@@ -147,13 +147,14 @@ def test_a_second_answer_is_nobody_s(hooks: _Hooks, twice: str) -> None:
     assert len(hooks.pids) == 2
 
 
-def test_one_that_does_not_end_by_itself(hooks: _Hooks) -> None:
-    """After the end of its input it has a second, in which it may say what it likes."""
+def test_one_that_does_not_end_by_itself(hooks: _Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the end of its input it has a moment, in which it may say what it likes."""
+    monkeypatch.setattr(process_pool, "END_SECONDS", 0.3)
     hook = hooks(LINES["good"] + "\nwhile True:\n    print('still here', file=sys.stderr); time.sleep(0.1)")
     hook.ask(ALICE)
     begun = time.monotonic()
     hook.retire()
-    assert END_SECONDS <= time.monotonic() - begun < END_SECONDS + 1
+    assert 0.3 <= time.monotonic() - begun < 1.3
     assert not any(map(is_running, hooks.pids))
 
 
@@ -181,7 +182,7 @@ def test_what_it_started_ends_with_it(hooks: _Hooks) -> None:
         time.sleep(0.01)
     assert len(hooks.pids) == 2
     assert not any(map(_is_alive, hooks.pids))
-    (hooks.folder / "pids").write_text("")  # whoever adopted the child waits for it
+    (hooks.folder / "pids").write_text("")  # another process has adopted the child, and waits for it
 
 
 def _is_alive(pid: int) -> bool:
@@ -228,11 +229,11 @@ def test_as_many_as_configured(hooks: _Hooks) -> None:
 
 def test_no_process_is_free_in_time(hooks: _Hooks) -> None:
     """This says nothing about the program."""
-    hook = hooks(LINES["good"].replace("    say", "    time.sleep(1)\n    say"), deadline=2.0)
+    hook = hooks(LINES["good"].replace("    say", "    time.sleep(0.5)\n    say"))
     thread = threading.Thread(target=hook.ask, args=(ALICE,))
     thread.start()
-    time.sleep(0.2)
-    hook._deadline = 0.3
+    time.sleep(0.1)
+    hook._deadline = 0.1
     with pytest.raises(Overloaded):
         hook.ask(ALICE)
     thread.join()

@@ -47,7 +47,7 @@ def test_bounded(parts: list[bytes]) -> None:
 
 
 def test_the_budget(caplog: pytest.LogCaptureFixture) -> None:
-    """So many lines in a minute, then the number of the others; control characters are escaped."""
+    """A number of lines in a minute, then how many were left out; control characters are escaped."""
     now = [0.0]
     budget = LineBudget("here", lambda: now[0])
     with caplog.at_level(logging.WARNING, "tokenserver.hooks"):

@@ -77,7 +77,7 @@ def test_both_files_are_reported(tmp_path: Path) -> None:
     ],
 )
 def test_programs(tmp_path: Path, mode: int | None, problem: str) -> None:
-    """Whoever can change the program sees every password (docs/design/threats.md#threat-209)."""
+    """Somebody who can change the program sees every password (docs/design/threats.md#threat-209)."""
     path = hook_program(tmp_path, LOGINS["good"])
     if mode is None:
         path.unlink()
@@ -92,7 +92,7 @@ def test_a_folder_is_no_program(tmp_path: Path) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """A program that changes is started anew, a secret is read again."""
+    """A program that changes is started again, a secret is read again."""
     assert files_of_hook(http(tmp_path)) == (tmp_path / "secret",)
     assert files_of_hook(http(tmp_path, ca_file="/ca.pem")) == (Path("/ca.pem"), tmp_path / "secret")
     assert files_of_hook(program(tmp_path / "x")) == (tmp_path / "x",)

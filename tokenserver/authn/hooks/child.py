@@ -90,7 +90,7 @@ class Child:
         return bool(_readable(self._exited))
 
     def turn(self, out: bytes, seconds: float, *, until_exit: bool = False) -> tuple[bytes, bytes]:
-        """Wait until something happens, for at most so many seconds: what is left of `out`, and what it has written.
+        """Wait until something happens, for at most `seconds`: what is left of `out`, and what it has written.
 
         `out` is written to its standard input. With `until_exit`, its exit is something that happens, too.
         """

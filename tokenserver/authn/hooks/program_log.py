@@ -12,9 +12,9 @@ from tokenserver.printable import cut, one_line
 MAX_LINE = 500
 """Characters of a line; the rest of it is left out."""
 
-MAX_LINES = 60
 WINDOW_SECONDS = 60.0
-"""So many lines of one source are logged in this time; of the others, only the number."""
+MAX_LINES = 60
+"""How many lines of one source are logged in this time; of further ones, only the number."""
 
 logger = logging.getLogger("tokenserver.hooks")
 

@@ -12,7 +12,7 @@ HOOK_DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     HttpHookSettings: {
         "name": "The name of the source in audit events.",
         "url": "Where the check of passwords is asked, by POST: https, or http on this machine alone.",
-        "secret_file": "A file with the secret that signs each request, so that the check can tell whose it is: one"
+        "secret_file": "A file with the secret that signs each request, by which the check recognizes them: one"
         " line of at least 32 characters.",
         "ca_file": "The certificate authorities that the check's certificate is verified against, as a PEM file; by"
         " default those of the system.",
