@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -244,6 +245,26 @@ def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
     hook = ProgramHook(NAME, [str(tmp_path / "none")], workers=1, deadline=1.0)
     with pytest.raises(BackendUnavailable, match="cannot be started: No such file"):
         hook.ask(ALICE)
+
+
+def test_a_process_that_cannot_be_watched(hooks: _Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no descriptor is free: none is left behind, and no descriptor."""
+
+    def refuse(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    hook = hooks(LINES["good"])
+    hook.ask(ALICE)
+    hook.retire()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pidfd_open", refuse)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailable, match="cannot be watched: Too many open files"):
+                hook.ask(ALICE)
+            time.sleep(0.25)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    assert hook.ask(ALICE) == FOUND
 
 
 def test_its_words_are_in_the_log(hooks: _Hooks, caplog: pytest.LogCaptureFixture) -> None:

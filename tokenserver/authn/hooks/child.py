@@ -72,7 +72,12 @@ class Child:
         self._log = log
         self._watched = {self._output, self._errors}
         self._is_input_open = True
-        self._exited = os.pidfd_open(process.pid)
+        self._exited = -1
+        try:
+            self._exited = os.pidfd_open(process.pid)
+        except OSError as error:  # without a free descriptor, say
+            self._kill_group()
+            raise ProgramFailed(f"its program cannot be watched: {error.strerror}") from None
 
     @property
     def pid(self) -> int:
@@ -144,6 +149,11 @@ class Child:
         """End it and all processes of its group, immediately. Further calls do nothing."""
         if self._exited < 0:
             return
+        self._kill_group()
+        os.close(self._exited)
+        self._exited = -1
+
+    def _kill_group(self) -> None:
         # Before anybody waits for it: as long as it is a zombie, its number means no other group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -155,8 +165,6 @@ class Child:
         for file in self._files:
             with contextlib.suppress(OSError):
                 file.close()
-        os.close(self._exited)
-        self._exited = -1
 
     def _write(self, out: bytes) -> bytes:
         try:
