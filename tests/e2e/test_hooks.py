@@ -16,7 +16,7 @@ from authenticator_contract import GOOD
 from harness import web
 from harness.server import Setup, TokenServer, serving
 from hook_programs import LINES, LOGINS, hook_program
-from hook_servers import SECRET, body, hook_server, url_of
+from hook_servers import SECRET, Respond, body, check, hook_server, url_of
 
 pytestmark = pytest.mark.waits
 
@@ -207,3 +207,41 @@ def test_an_http_hook(tmp_path: Path) -> None:
             eventually(lambda: here.log_in().status == 200, 12)
             hook.respond = body("{}")
             assert here.log_in().status == 503
+
+
+@pytest.mark.parametrize(
+    ("respond", "status"),
+    [
+        pytest.param(check, 200, id="still there"),
+        pytest.param(body("", 404), 401, id="gone"),
+        pytest.param(body("", 401), 401, id="could not log in now"),
+        pytest.param(body("", 501), 503, id="does not support find"),
+        pytest.param(body('{"subject":"alice","groups":[],"proof":"2"}'), 401, id="new password"),
+    ],
+)
+def test_the_owner_of_a_refresh_token(tmp_path: Path, respond: Respond, status: int) -> None:
+    """The hook is asked whether the user is still there, without a password; logins go on if it does not know that."""
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
+    with hook_server() as hook:
+        section = {"url": url_of(hook), "secret_file": str(tmp_path / "secret"), "cache": 0}
+        settings = {
+            "server": {"workers": 1},
+            "authentication": [{"http": section}],
+            "storage": "state/t.db",
+            "refresh_tokens": {},
+        }
+        setup = Setup({}, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
+        with serving(_made(tmp_path / "server"), setup) as server:
+            target = f"{web.token_target(SERVICE, SCOPES)}&offline_token=true"
+            login = server.request("GET", target, headers=web.basic("alice", GOOD))
+            form = {"grant_type": "refresh_token", "refresh_token": login.json()["refresh_token"]}
+            asked = web.form(**form, service=SERVICE, client_id="test", scope=SCOPES[0])
+            hook.respond = respond
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            found = [server.request("POST", "/token", headers=headers, body=asked).status for _ in range(4)]
+            assert found == [status] * 4
+            question = hook.requests[-1].question
+            assert question == {"version": 1, "user": "alice", "find": True}
+            hook.respond = check
+            assert server.request("GET", target, headers=web.basic("alice", GOOD)).status == 200
