@@ -86,6 +86,19 @@ def test_programs(tmp_path: Path, mode: int | None, problem: str) -> None:
     assert problem in faults(program(path))
 
 
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o777, True), (0o1777, False), (0o775, False)])
+def test_the_folder_of_a_program(tmp_path: Path, mode: int, *, is_refused: bool) -> None:
+    """Others could replace the program there, unless the folder is sticky as `/tmp` is."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    path = hook_program(folder, LOGINS["good"])
+    folder.chmod(mode)
+    if is_refused:
+        assert "others can replace it; fix: chmod o-w" in faults(program(path))
+    else:
+        assert hook_source(program(path)).name == "program"
+
+
 def test_a_folder_is_no_program(tmp_path: Path) -> None:
     """Nor is anything else that is no regular file."""
     assert "regular file" in faults(program(tmp_path))

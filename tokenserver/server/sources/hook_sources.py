@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from functools import partial
 from pathlib import Path
 
@@ -81,8 +82,12 @@ def _require_runnable(program: Path) -> None:
     Raises:
         LoadError: why not.
     """
+    folder = program.parent
     try:
         problem = file_problem(program.stat(), program, private=False, place=program)
+        mode = folder.stat().st_mode
+        if problem is None and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            problem = f"is in a folder in which others can replace it; fix: chmod o-w {shell_word(folder)}"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     if problem is None and not os.access(program, os.X_OK):
