@@ -24,7 +24,7 @@ SERVICE = "registry2.test"
 POLICY = """\
 version: 1
 allow:
-  - {id: web, to: ["group:web", "group:team:web"], repositories: ["web/*"], role: reader}
+  - {id: web, to: ["group:web", "group:team=web"], repositories: ["web/*"], role: reader}
 """
 SCOPES = ["repository:web/site:pull"]
 WORKERS = 2

@@ -110,8 +110,9 @@ authentication:
       name: script
       command: [bin/check, --fast]
       protocol: json
+      group_labels: []
       workers: 8
-      groups: {allow: ['team:*'], prefix: script/}
+      groups: {allow: ['team=*'], prefix: script/}
       deadline: 4s
       cache: 25s
       stale_grace: 6m

@@ -132,14 +132,16 @@ def test_lines_that_are_none(line: bytes, problem: str) -> None:
         pytest.param(b"\n", (), id="blank"),
         pytest.param(b"{}", (), id="no labels"),
         pytest.param(b'{"labels":null}', (), id="null"),
-        pytest.param(b'{"labels":{"team":["web","ops"]}}', ("team:web", "team:ops"), id="two values"),
-        pytest.param(b'{"labels":{"team":[],"x":["1"]}}', ("x:1",), id="no value"),
-        pytest.param(b'{"Labels":{"team":["a:b"]},"other":1}', ("team:a:b",), id="as Go reads it"),
+        pytest.param(b'{"labels":{"team":["web","ops"]}}', ("team=web", "team=ops"), id="two values"),
+        pytest.param(b'{"labels":{"team":[],"x":["1"]}}', ("x=1",), id="no value"),
+        pytest.param(b'{"Labels":{"team":["a:b"]},"other":1}', ("team=a:b",), id="as Go reads it"),
     ],
 )
 def test_labels(output: bytes, groups: tuple[str, ...]) -> None:
-    """A label with a value is the group `label:value`."""
+    """A label with a value is the group `LABEL=VALUE`, or the value alone for some labels."""
     assert labelled_answer(output, "ann") == HookAnswer(HookResult.OK, HookUser("ann", groups))
+    values = tuple(group.removeprefix("team=") for group in groups)
+    assert labelled_answer(output, "ann", ["team"]) == HookAnswer(HookResult.OK, HookUser("ann", values))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_labels(output: bytes, groups: tuple[str, ...]) -> None:
         pytest.param(b"ok", "not JSON", id="text"),
         pytest.param(b'{"labels":["web"]}', "no object", id="list"),
         pytest.param(b'{"labels":{"team":"web"}}', "no list", id="text as values"),
-        pytest.param(b'{"labels":{"a:b":["c"]}}', "':'", id="colon in a label"),
+        pytest.param(b'{"labels":{"a=b":["c"]}}', "'='", id="equals sign in a label"),
         pytest.param(b'{"labels":{},"LABELS":{"team":["web"]}}', "twice", id="two spellings"),
         pytest.param(json.dumps({"labels": {"x": ["1"] * (MAX_GROUPS + 1)}}).encode(), "more than", id="too many"),
     ],

@@ -19,7 +19,7 @@ HERE = HookTerms("here")
         pytest.param(("web", "reg-ops"), HookTerms("here", ("reg-*",)), {"reg-ops"}, id="allow"),
         pytest.param(("web",), HookTerms("here", None, "p/"), {"p/web"}, id="prefix"),
         pytest.param(("web", "reg-a"), HookTerms("here", ("reg-*",), "p/"), {"p/reg-a"}, id="allow and prefix"),
-        pytest.param(("team:web",), HERE, {"team:web"}, id="label"),
+        pytest.param(("team=web",), HERE, {"team=web"}, id="label"),
         pytest.param(("e\u0301",), HERE, {"\u00e9"}, id="NFC"),
         pytest.param(("", "reg-a"), HookTerms("here", ("reg-*",)), {"reg-a"}, id="bad one that is not kept"),
     ],

@@ -42,9 +42,11 @@ class TestLoginProgram(AuthenticatorContract):
 
 
 def test_labels_become_groups(tmp_path: Path) -> None:
-    """A label with a value is the group `label:value`."""
-    expected = HookUser("alice", ("team:web", "team:ops"))
+    """A label with a value is the group `LABEL=VALUE`."""
+    expected = HookUser("alice", ("team=web", "team=ops"))
     assert program(tmp_path, LOGINS["good"]).ask(ALICE) == HookAnswer(HookResult.OK, expected)
+    one = LoginProgram(NAME, [str(tmp_path / "check")], workers=1, deadline=10.0, plain=["team"])
+    assert one.ask(ALICE) == HookAnswer(HookResult.OK, HookUser("alice", ("web", "ops")))
 
 
 def test_no_output(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_commands_that_are_refused(command: Any, problem: str) -> None:
         pytest.param(HttpHookSettings, {**HTTP, "deadline": "11s"}, "deadline", id="long deadline"),
         pytest.param(ProgramHookSettings, {**PROGRAM, "workers": 0}, "workers", id="no workers"),
         pytest.param(ProgramHookSettings, {**PROGRAM, "protocol": "text"}, "protocol", id="unknown protocol"),
+        pytest.param(ProgramHookSettings, {**PROGRAM, "group_labels": ["x"]}, "has no effect", id="labels of json"),
         pytest.param(ProgramHookSettings, {**PROGRAM, "groups": {"allow": []}}, "allow", id="no groups"),
     ],
 )

@@ -6,7 +6,7 @@ docs/login-hooks.md describes both for authors of hooks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -130,11 +130,11 @@ def line_answer(line: bytes, number: str) -> HookAnswer:
     return HookAnswer(result)
 
 
-def labelled_answer(output: bytes, user: str) -> HookAnswer:
+def labelled_answer(output: bytes, user: str, plain: Collection[str] = ()) -> HookAnswer:
     """The answer of a program for docker_auth that accepts this user: `{"labels": {"team": ["web"]}}`, or nothing.
 
-    A label with a value yields the group `label:value`. As in docker_auth, the name of the member is read in any case,
-    and other members are ignored.
+    A label with a value yields the group `LABEL=VALUE`, and `VALUE` if the label is one of `plain`. As in docker_auth,
+    the name of the member is read in any case, and other members are ignored.
 
     Raises:
         UnusableHookAnswer: it is none.
@@ -143,17 +143,17 @@ def labelled_answer(output: bytes, user: str) -> HookAnswer:
     found = [value for name, value in members.items() if name.casefold() == _LABELS and value is not None]
     if len(found) > 1:
         raise UnusableHookAnswer("has labels twice")
-    return HookAnswer(HookResult.OK, HookUser(user, _groups_of(found[0]) if found else ()))
+    return HookAnswer(HookResult.OK, HookUser(user, _groups_of(found[0], plain) if found else ()))
 
 
-def _groups_of(labels: object) -> tuple[str, ...]:
+def _groups_of(labels: object, plain: Collection[str]) -> tuple[str, ...]:
     if not isinstance(labels, dict):
         raise UnusableHookAnswer("has labels that are no object")
     groups: list[str] = []
     for label, values in labels.items():
-        if ":" in label:  # `a:b` with the value `c` and `a` with the value `b:c` would be one group
-            raise UnusableHookAnswer("has a label with ':' in its name")
-        groups.extend(f"{label}:{value}" for value in _texts(values, "label"))
+        if "=" in label:  # `a=b` with the value `c` and `a` with the value `b=c` would be one group
+            raise UnusableHookAnswer("has a label with '=' in its name")
+        groups.extend(value if label in plain else f"{label}={value}" for value in _texts(values, "label"))
     return _bounded(groups)
 
 

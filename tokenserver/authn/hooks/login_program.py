@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tokenserver.authn.hooks.child import Child, ProgramFailed
 from tokenserver.authn.hooks.exchange import (
@@ -27,14 +27,20 @@ ALLOWED, DENIED, NO_MATCH = 0, 1, 2
 
 
 class LoginProgram:
-    """Starts `command` for each login, at most `workers` concurrently. `deadline` is in seconds, for one login."""
+    """Starts `command` for each login, at most `workers` concurrently. `deadline` is in seconds, for one login.
+
+    The values of the labels `plain` are groups by themselves.
+    """
 
     can_find = False
 
-    def __init__(self, name: str, command: Sequence[str], *, workers: int, deadline: float) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, workers: int, deadline: float, plain: Collection[str] = ()
+    ) -> None:
         self._name = name
         self._command = tuple(command)
         self._deadline = deadline
+        self._plain = frozenset(plain)
         self._budget = LineBudget(name)
         self._slots = threading.BoundedSemaphore(workers)
 
@@ -72,7 +78,7 @@ class LoginProgram:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise ProgramFailed(f"its program {how}")
         try:
-            return labelled_answer(output, user)
+            return labelled_answer(output, user, self._plain)
         except UnusableHookAnswer as error:
             raise ProgramFailed(f"the output of its program {error}") from None
 

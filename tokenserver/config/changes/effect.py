@@ -112,6 +112,7 @@ RELOAD = frozenset(
         "authentication.program.name",
         "authentication.program.command",
         "authentication.program.protocol",
+        "authentication.program.group_labels",
         "authentication.program.workers",
         "authentication.program.groups.allow",
         "authentication.program.groups.prefix",

@@ -26,6 +26,8 @@ HOOK_DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "command": "The program that checks passwords, by its path, and its arguments. No shell reads them.",
         "protocol": "`json`: processes that answer many questions, a line each; `docker_auth`: a process for each"
         " login, as `ext_auth` of docker_auth starts it, for the time of a migration.",
+        "group_labels": "Labels of docker_auth whose values are groups by themselves; the values of others are groups"
+        " called `LABEL=VALUE`. With `protocol: docker_auth`.",
         "workers": "How many processes of the program each worker process of the server runs concurrently.",
         "groups": "Which groups of its users are used; by default all.",
         "deadline": "How long one login may take, with the start of a process if it needs one.",

@@ -100,7 +100,14 @@ class ProgramHookSettings(_HookSettings):
         tuple[str, ...], Field(strict=False, min_length=1, max_length=MAX_ARGUMENTS), BeforeValidator(_command)
     ]
     protocol: Literal["json", "docker_auth"] = "json"
+    group_labels: Annotated[tuple[str, ...], Field(strict=False)] = ()
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 4
+
+    @model_validator(mode="after")
+    def _labels_are_of_docker_auth(self) -> Self:
+        if self.group_labels and self.protocol != "docker_auth":
+            raise PlacedError(("group_labels",), "has no effect; fix: protocol: docker_auth")
+        return self
 
     @property
     def terms(self) -> HookTerms:

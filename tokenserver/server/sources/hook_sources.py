@@ -41,9 +41,7 @@ def hook_source(hook: HttpHookSettings | ProgramHookSettings) -> HookSource:
     if isinstance(hook, HttpHookSettings):
         return HookSource(hook.terms, _http_hook(hook))
     _require_runnable(Path(hook.command[0]))
-    kind = LoginProgram if hook.protocol == "docker_auth" else ProgramHook
-    program = kind(hook.name, hook.command, workers=hook.workers, deadline=float(hook.deadline))
-    return HookSource(hook.terms, program)
+    return HookSource(hook.terms, _program(hook))
 
 
 def hook_warnings(settings: Settings) -> list[str]:
@@ -54,6 +52,13 @@ def hook_warnings(settings: Settings) -> list[str]:
         for one in (source.program for source in settings.authentication)
         if one is not None and one.protocol == "docker_auth"
     ]
+
+
+def _program(hook: ProgramHookSettings) -> ProgramHook | LoginProgram:
+    name, command, deadline = hook.name, hook.command, float(hook.deadline)
+    if hook.protocol == "docker_auth":
+        return LoginProgram(name, command, workers=hook.workers, deadline=deadline, plain=hook.group_labels)
+    return ProgramHook(name, command, workers=hook.workers, deadline=deadline)
 
 
 def _http_hook(hook: HttpHookSettings) -> HttpHook:
