@@ -66,16 +66,18 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "names": {"namespace": "slug"},
                 },
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": None,
                 "oidc": None,
                 "workload": None,
             },
-            # test_directories_are_read looks at these
-            *(source.model_dump() for source in found.authentication[1:5]),
+            # test_directories_are_read and sources/test_sql.py look at these
+            *(source.model_dump() for source in found.authentication[1:7]),
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": {
                     "name": "hook",
                     "url": "https://login.example.com/check",
@@ -93,6 +95,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": {
                     "name": "script",
@@ -108,10 +111,11 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "oidc": None,
                 "workload": None,
             },
-            found.authentication[7].model_dump(),
+            found.authentication[9].model_dump(),
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": None,
                 "oidc": None,
@@ -133,6 +137,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": None,
                 "oidc": None,
@@ -154,6 +159,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": None,
                 "oidc": {
@@ -177,6 +183,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
                 "http": None,
                 "program": None,
                 "oidc": {

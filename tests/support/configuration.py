@@ -97,6 +97,23 @@ authentication:
       certificate_name: sealed.example.com
       base: dc=sealed
       sasl_external: true
+  - sql:
+      name: people
+      preset: docker_auth
+      url: mariadb://reader@people.example.com/people
+      url_password_file: people-password
+      ca_file: people-ca.pem
+      query: "SELECT password_hash, subject, labels FROM users WHERE name = :user"
+      find: "SELECT password_hash, subject, labels FROM users WHERE BINARY subject = :user"
+      group_labels: [project]
+      deadline: 4s
+      cache: 15s
+      stale_grace: 5m
+  - sql:
+      name: members
+      url: postgresql://reader@members.example.com/members
+      insecure_plaintext: true
+      query: "SELECT password_hash FROM members WHERE name = :user"
   - http:
       name: hook
       url: https://login.example.com/check

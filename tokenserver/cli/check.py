@@ -22,6 +22,7 @@ from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import user_sources, warnings, watched_files
+from tokenserver.server.sources.databases import place_of
 from tokenserver.server.sources.directory_files import client_certificates
 from tokenserver.server.startup import load_all
 from tokenserver.server.stored.opening import storage_warnings
@@ -113,6 +114,9 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
         ours = "".join(f"; client certificate {one}" for name, one in certificates if name == ldap.name)
         yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
+    for sql in (source.sql for source in settings.authentication if source.sql is not None):
+        ours = "not contacted, tokenserver policy why … --as NAME does that"
+        yield "database", f"{sql.name} at {place_of(sql)}; {ours}"
     for hook in (source.hook for source in settings.authentication if source.hook is not None):
         place = hook.url if isinstance(hook, HttpHookSettings) else " ".join(map(shell_word, hook.command))
         yield "hook", f"{hook.name}: {place}; not asked"

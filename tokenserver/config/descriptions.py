@@ -16,6 +16,7 @@ from tokenserver.config.sources.hook_descriptions import HOOK_DESCRIPTIONS
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
+from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
@@ -27,7 +28,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
         "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap`,"
-        " `http`, `program`, `oidc` or `workload`.",
+        " `sql`, `http`, `program`, `oidc` or `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -80,6 +81,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     UserSource: {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
+        "sql": "A source of users: a table of an SQL database, which is only read.",
         "http": "A source of users: your own check of passwords, asked by HTTP.",
         "program": "A source of users: your own check of passwords, a program that the server starts.",
         "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
@@ -119,7 +121,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " says. With `email`, the provider must have verified the address.",
         "hosted_domain": "With `preset: google`: the domain of the organization whose people may log in.",
         "groups": "How a person's groups are found; by default as the preset says.",
-        "accounts": "The name of the htpasswd or ldap source whose people log in here: it knows their groups, and"
+        "accounts": "The name of the htpasswd, ldap or sql source whose people log in here: it knows their groups, and"
         " whether they may still log in.",
         "login_valid": "How long after a login the person's credentials work without another one.",
         "recheck": "How often the provider is asked whether the person still exists, and in which groups; it must give"
@@ -182,6 +184,25 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
     },
     **HOOK_DESCRIPTIONS,
+    Sql: {
+        "name": "The name of the source in audit events.",
+        "preset": "The program whose tables these are, which sets the default of `query`.",
+        "url": "The path of an SQLite file, or the URL of a database without a password: `postgresql://USER@HOST/NAME`"
+        " or `mariadb://USER@HOST/NAME`.",
+        "url_password_file": "A file with the password of the user of `url`.",
+        "ca_file": "The certificate authorities that the server's certificate is verified against, as a PEM file; by"
+        " default those of the system.",
+        "insecure_plaintext": "Allows a server on another machine without TLS, by which hashes travel in clear text.",
+        "query": "The SELECT that finds a user; `:user` is the name from the login. Its columns: `password_hash`, and"
+        " `subject`, `groups`, `labels`, `enabled` and `disabled` if there are any.",
+        "find": "The SELECT that finds a user by the name that `subject` spells, where `query` does not; by default"
+        " `query`.",
+        "group_labels": "Labels of docker_auth whose values are names of groups; those of other labels become groups"
+        " named `LABEL=VALUE`.",
+        "deadline": "How long the database may take for one login.",
+        "cache": "For how long a verified password is accepted without asking the database again.",
+        "stale_grace": "For how long cached logins are accepted while the database is unreachable.",
+    },
     HtpasswdNames: {
         "namespace": "`lower`: the name in lower case; `slug`: in lower case, with `-` for other characters. Users who"
         " share a namespace are all rejected.",

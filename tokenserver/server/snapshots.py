@@ -14,6 +14,7 @@ from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.authn.stored.backend import StoredCredentials
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
@@ -33,11 +34,11 @@ Key = tuple[str, str]
 """A part: its kind and its name."""
 
 Values = Mapping[Key, object]
-"""The loaded value of each part: `Htpasswd`, `LdapDirectory` or `HookSource` for users (by source), `ProviderClient`
-for OpenID providers (oidc, by source), `TokenIssuer` for keys (by folder), `PolicySet` for policies and shadow policies
-(without a name; the latter may be None)."""
+"""The loaded value of each part: `Htpasswd`, `LdapDirectory`, `SqlUsers` or `HookSource` for users (by source),
+`ProviderClient` for OpenID providers (oidc, by source), `TokenIssuer` for keys (by folder), `PolicySet` for policies
+and shadow policies (without a name; the latter may be None)."""
 
-Source = Htpasswd | LdapDirectory | HookSource
+Source = Htpasswd | LdapDirectory | SqlUsers | HookSource
 
 
 class Composer:

@@ -109,11 +109,21 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
         *(
             f"authentication[{name}] (added)"
             for name in (
-                *("local", "corp", "second", "open", "sealed", "hook", "script", "third"),
+                *("local", "corp", "second", "open", "sealed", "people", "members", "hook", "script", "third"),
                 *("ci", "cluster", "sso", "google"),
             )
         ),
     ]
+
+
+@pytest.mark.parametrize(("most", "is_live"), [(1, False), (2, True)])
+def test_more_databases_than_there_are_threads_for(folder: Path, most: int, *, is_live: bool) -> None:
+    """They count like directories."""
+    sql = "{sql: {name: %s, url: p.db, preset: docker_auth}}"
+    new = MINIMAL.replace("authentication: [", f"authentication: [{sql % 'one'}, {sql % 'two'}, ")
+    now, waiting, _ = effect(folder, MINIMAL, new, max_directories=most)
+    added = ["authentication[one] (added)", "authentication[two] (added)"]
+    assert (now, waiting) == ((added, []) if is_live else ([], added))
 
 
 def test_a_storage_that_is_removed_waits(folder: Path) -> None:

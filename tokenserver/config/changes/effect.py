@@ -100,6 +100,18 @@ RELOAD = frozenset(
         "authentication.ldap.deadline",
         "authentication.ldap.cache",
         "authentication.ldap.stale_grace",
+        "authentication.sql.name",
+        "authentication.sql.preset",
+        "authentication.sql.url",
+        "authentication.sql.url_password_file",
+        "authentication.sql.ca_file",
+        "authentication.sql.insecure_plaintext",
+        "authentication.sql.query",
+        "authentication.sql.find",
+        "authentication.sql.group_labels",
+        "authentication.sql.deadline",
+        "authentication.sql.cache",
+        "authentication.sql.stale_grace",
         "authentication.http.name",
         "authentication.http.url",
         "authentication.http.secret_file",
@@ -183,9 +195,9 @@ class ChangeEffect(NamedTuple):
 def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_directories: int) -> ChangeEffect:
     """What the settings `new` of the file change in a server that started with `started` and now runs with `in_force`.
 
-    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories` LDAP
-    directories and hooks need threads that only a restart provides. If what is left of the file is impossible without
-    the keys that wait, the whole file waits.
+    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories`
+    directories, databases and hooks need threads that only a restart provides. If what is left of the file is
+    impossible without the keys that wait, the whole file waits.
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):

@@ -13,6 +13,7 @@ from tokenserver.config.sources.hooks import HttpHookSettings, ProgramHookSettin
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcSettings
+from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.documents.document import PlacedError
 
@@ -31,6 +32,7 @@ class UserSource(Section):
 
     htpasswd: HtpasswdSettings | None = None
     ldap: Ldap | None = None
+    sql: Sql | None = None
     http: HttpHookSettings | None = None
     program: ProgramHookSettings | None = None
     oidc: OidcSettings | None = None
@@ -38,7 +40,7 @@ class UserSource(Section):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        kinds = (self.htpasswd, self.ldap, self.http, self.program, self.oidc, self.workload)
+        kinds = (self.htpasswd, self.ldap, self.sql, self.http, self.program, self.oidc, self.workload)
         if sum(source is not None for source in kinds) != 1:
             raise ValueError("must name one kind of user source, such as htpasswd: {file: users.htpasswd}")
         return self
@@ -46,7 +48,7 @@ class UserSource(Section):
     @property
     def name(self) -> str:
         """The name of the source, whatever its kind."""
-        source = self.htpasswd or self.ldap or self.hook or self.oidc or self.workload
+        source = self.htpasswd or self.ldap or self.sql or self.hook or self.oidc or self.workload
         assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
 
@@ -56,9 +58,9 @@ class UserSource(Section):
         return self.http or self.program
 
     @property
-    def remote(self) -> Ldap | HttpHookSettings | ProgramHookSettings | None:
+    def remote(self) -> Ldap | Sql | HttpHookSettings | ProgramHookSettings | None:
         """The settings of a source of users that is asked for each login, behind a circuit breaker and a bulkhead."""
-        return self.ldap or self.hook
+        return self.ldap or self.sql or self.hook
 
     @property
     def has_passwords(self) -> bool:
@@ -83,7 +85,7 @@ def require_known_accounts(authentication: Sequence[UserSource]) -> None:
         accounts = None if source.oidc is None else source.oidc.accounts
         if accounts is not None and accounts not in possible:
             known = ", ".join(possible) or "there is none"
-            message = f"must be the name of an htpasswd, ldap, http or program source ({known}), not {accounts!r}"
+            message = f"must be the name of an htpasswd, ldap, sql, http or program source ({known}), not {accounts!r}"
             raise PlacedError((index, "oidc", "accounts"), message)
 
 

@@ -13,15 +13,16 @@ from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.reported import reject_shared
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.model import PolicySet
-from tokenserver.server.compose import user_source
+from tokenserver.server.sources.password_sources import user_source
 
-Source = Htpasswd | LdapDirectory | HookSource
+Source = Htpasswd | LdapDirectory | SqlUsers | HookSource
 
 MAX_NAMES = 10
 """How many names one message lists."""
@@ -53,6 +54,8 @@ class UserSources:
         self.sources = tuple(sources)
         self._maps_names = settings.namespaces is not None
         # Whom these know is in the storage alone, and only after a first login.
+        self.databases = [source.name for source in sources if isinstance(source, SqlUsers)]
+        self._unlisted = [*self.databases, *(one.name for one in settings.oidc_sources)]
         self._providers = [one.name for one in settings.oidc_sources if one.accounts is None]
         self._hooks = [one for one in sources if isinstance(one, HookSource)]
         self._silent_hooks = [one.name for one in self._hooks if not one.is_searchable]
@@ -104,12 +107,13 @@ class UserSources:
         return UnknownNames(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
-        """Findings for users of htpasswd files who are in a directory as well: the file, the line and the text."""
+        """Findings for users of htpasswd files who are elsewhere as well: the file, the line and the text."""
+        remote = [source for source in self.sources if not isinstance(source, Htpasswd)]
         for file in self.sources:
             if not isinstance(file, Htpasswd):
                 continue
             for name in _with_progress(file.users, f"users of {file.name}"):
-                having = [one for one in self.directories if self._problem(one, name) is not None]
+                having = [one for one in remote if self._problem(one, name) is not None]
                 if having:
                     first = next(one for one in self.sources if one is file or one in having)
                     also = ", ".join(one.name for one in having)
@@ -148,7 +152,7 @@ class UserSources:
         for name in _with_progress(named_groups(policies), "groups"):
             problems = {directory.name: directory.group_problem(name) for directory in self.directories}
             having = [source for source, problem in problems.items() if problem is None]
-            if not having and (self._providers or self._hooks):
+            if not having and (self._unlisted or self._hooks):
                 continue  # it may be one of theirs
             if not having:
                 found = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
