@@ -11,7 +11,7 @@ import pytest
 from tokenserver.authn.authenticator import KnownUsers
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import EqualWork, LookedUp
-from tokenserver.authn.hooks.exchange import HookAnswer, HookQuestion, HookResult, HookUser
+from tokenserver.authn.hooks.exchange import HookAnswer, HookMisbehaved, HookQuestion, HookResult, HookUser
 from tokenserver.authn.hooks.identities import HookTerms
 from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd
@@ -22,7 +22,7 @@ from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.plan import Plan
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Overloaded
 from tokenserver.server.reload.retiring import Retirable
 
 
@@ -101,6 +101,42 @@ def test_what_is_not_asked(user: str, password: str) -> None:
     with pytest.raises(InvalidCredentials):
         one.authenticate(Password(user, Secret(password)))
     assert hook.questions == []
+
+
+class FragileHook(ScriptedHook):
+    """Fails at the name `crash`, or always."""
+
+    is_broken = False
+    error: type[BackendUnavailable] = HookMisbehaved
+
+    def ask(self, question: HookQuestion) -> HookAnswer:
+        """See `Hook.ask`."""
+        self.questions.append(question)
+        if self.is_broken or question.user == "crash":
+            raise self.error("here", "answers with status 500")
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("error", "is_broken", "expected", "asked"),
+    [
+        pytest.param(HookMisbehaved, False, Incomplete, 2, id="this name alone"),
+        pytest.param(HookMisbehaved, True, HookMisbehaved, 2, id="every name"),
+        pytest.param(BackendUnavailable, False, BackendUnavailable, 1, id="no answer"),
+        pytest.param(Overloaded, False, Overloaded, 1, id="no capacity"),
+    ],
+)
+def test_a_name_at_which_the_hook_fails(
+    error: type[BackendUnavailable], expected: type[BackendUnavailable], asked: int, *, is_broken: bool
+) -> None:
+    """It opens no circuit breaker for others (docs/design/threats.md#threat-207)."""
+    hook = FragileHook(UNKNOWN)
+    hook.error, hook.is_broken = error, is_broken
+    one = HookSource(HookTerms("here"), hook)
+    with pytest.raises(BackendUnavailable) as caught:
+        one.authenticate(Password("crash", Secret("pw")))
+    assert type(caught.value) is expected
+    assert len(hook.questions) == asked
 
 
 def test_find_is_exact() -> None:

@@ -15,8 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from tokenserver.authn.hooks.exchange import HookMisbehaved
 from tokenserver.authn.hooks.program_log import ProgramLog
-from tokenserver.errors import TokenserverError
+from tokenserver.errors import BackendUnavailable, TokenserverError
 
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -33,11 +34,20 @@ _LOOK_SECONDS = 0.02
 
 
 class ProgramFailed(TokenserverError):
-    """A program did not answer. `summary` is the reason without any name, for `/readyz`."""
+    """A program did not answer. `summary` is the reason without any name, for `/readyz`.
 
-    def __init__(self, summary: str) -> None:
+    `is_late`: it did nothing else wrong. As an error of the source, this says nothing about the question.
+    """
+
+    def __init__(self, summary: str, *, is_late: bool = False) -> None:
         self.summary = summary
+        self.is_late = is_late
         super().__init__(summary)
+
+    def of_source(self, name: str) -> BackendUnavailable:
+        """The same as an error of the source with this name."""
+        kind = BackendUnavailable if self.is_late else HookMisbehaved
+        return kind(name, self.summary, summary=self.summary)
 
 
 class Child:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tokenserver.credentials import Secret
 from tokenserver.documents.strict_json import InvalidJson, read_object
-from tokenserver.errors import TokenserverError
+from tokenserver.errors import BackendUnavailable, TokenserverError
 
 VERSION = 1
 
@@ -75,13 +75,18 @@ class Hook(Protocol):
         """The answer.
 
         Raises:
-            BackendUnavailable: there is none, or none that can be read.
+            HookMisbehaved: there is none that can be read.
+            BackendUnavailable: there is none.
         """
         ...
 
     def retire(self) -> None:
         """Release what it holds. It can still be asked, by requests that began before."""
         ...
+
+
+class HookMisbehaved(BackendUnavailable):
+    """The hook can be reached, and gave no usable answer. That may be because of this one question."""
 
 
 class UnusableHookAnswer(TokenserverError):

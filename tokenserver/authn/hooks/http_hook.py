@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tokenserver.authn.hooks.exchange import (
     MAX_ANSWER,
     HookAnswer,
+    HookMisbehaved,
     HookQuestion,
     HookResult,
     UnusableHookAnswer,
@@ -70,12 +71,12 @@ class HttpHook:
         if result is None or (result is HookResult.UNSUPPORTED and question.password is not None):
             followed = ", and redirects are not followed" if outcome.status in _REDIRECTS else ""
             summary = f"answers with status {outcome.status}{followed}"
-            raise BackendUnavailable(self.name, f"{self.url}: {summary}", summary=summary)
+            raise HookMisbehaved(self.name, f"{self.url}: {summary}", summary=summary)
         return HookAnswer(result)
 
     def retire(self) -> None:
         """See `Hook.retire`; no connection is kept."""
 
-    def _unusable(self, problem: str) -> BackendUnavailable:
+    def _unusable(self, problem: str) -> HookMisbehaved:
         summary = f"its answer {problem}"
-        return BackendUnavailable(self.name, f"{self.url}: {summary}", summary=summary)
+        return HookMisbehaved(self.name, f"{self.url}: {summary}", summary=summary)

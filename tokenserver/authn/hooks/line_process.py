@@ -33,7 +33,7 @@ class LineProcess:
         while b"\n" not in answer:
             left = ends - time.monotonic()
             if left <= 0:
-                raise ProgramFailed("its program does not answer in time")
+                raise ProgramFailed("its program does not answer in time", is_late=True)
             is_over = self.child.has_ended_output or self.child.has_exited
             out, written = self.child.turn(out, left * (not is_over), until_exit=True)
             answer += written

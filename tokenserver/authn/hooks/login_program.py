@@ -20,7 +20,7 @@ from tokenserver.authn.hooks.exchange import (
     labelled_answer,
 )
 from tokenserver.authn.hooks.program_log import LineBudget, ProgramLog
-from tokenserver.errors import BackendUnavailable, Overloaded
+from tokenserver.errors import Overloaded
 
 ALLOWED, DENIED, NO_MATCH = 0, 1, 2
 """The exit codes; any other means that the program cannot tell."""
@@ -57,7 +57,7 @@ class LoginProgram:
         try:
             return self._answer(question.user, f"{question.user} {password}".encode(), ends)
         except ProgramFailed as error:
-            raise BackendUnavailable(self._name, error.summary, summary=error.summary) from None
+            raise error.of_source(self._name) from None
         finally:
             self._slots.release()
 
@@ -89,7 +89,7 @@ def _run(child: Child, sent: bytes, ends: float) -> tuple[int, bytes]:
     while (code := child.exit_code()) is None:
         left = ends - time.monotonic()
         if left <= 0:
-            raise ProgramFailed("its program does not end in time")
+            raise ProgramFailed("its program does not end in time", is_late=True)
         sent, written = child.turn(sent, left, until_exit=True)
         if not sent:
             child.end_input()

@@ -61,7 +61,7 @@ class ProcessPool:
         except ProgramFailed as error:
             process.child.kill()
             self._failed(error)
-            raise BackendUnavailable(self._name, error.summary, summary=error.summary) from None
+            raise error.of_source(self._name) from None
         except BaseException:
             process.child.kill()
             self._gone()
@@ -114,7 +114,7 @@ class ProcessPool:
             return self._start()
         except ProgramFailed as error:
             self._failed(error)
-            raise BackendUnavailable(self._name, error.summary, summary=error.summary) from None
+            raise error.of_source(self._name) from None
         except BaseException:
             self._gone()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import weakref
 
-from tokenserver.authn.hooks.exchange import Hook, HookAnswer, HookQuestion, HookResult
+from tokenserver.authn.hooks.exchange import Hook, HookAnswer, HookMisbehaved, HookQuestion, HookResult
 from tokenserver.authn.hooks.identities import HookTerms, hook_identity
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.credentials import Password, Secret
@@ -30,14 +30,14 @@ class HookSource:
         _require_text(user)
         if not password.reveal() or not _is_unicode(password.reveal()) or "\0" in password.reveal():
             raise InvalidCredentials("the password is empty, or is no text")
-        return self._identity(self._hook.ask(HookQuestion(user, password, credentials.client)), "the password is wrong")
+        return self._identity(self._ask(HookQuestion(user, password, credentials.client)), "the password is wrong")
 
     def find(self, subject: str) -> Identity | None:
         """See `KnownUsers.find`."""
         if not self.is_searchable:
             raise BackendUnavailable(self.name, "its users cannot be looked up without their passwords")
         _require_text(subject)
-        found = self._identity(self._hook.ask(HookQuestion(subject, None)), "the user could not log in now")
+        found = self._identity(self._ask(HookQuestion(subject, None)), "the user could not log in now")
         return None if found is None or found.subject != subject else found
 
     def look_up(self, user: str) -> Identity | None:
@@ -50,7 +50,7 @@ class HookSource:
         if not self.is_searchable:
             raise BackendUnavailable(self.name, "its users cannot be looked up without their passwords")
         _require_text(user)
-        return self._identity(self._hook.ask(HookQuestion(user, None)), "the user could not log in now")
+        return self._identity(self._ask(HookQuestion(user, None)), "the user could not log in now")
 
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`; a hook maps no names, so the namespace of a user is the name."""
@@ -82,6 +82,19 @@ class HookSource:
     def retire(self) -> None:
         """Release what the hook holds, when another one takes its place or the server ends."""
         self._release()
+
+    def _ask(self, question: HookQuestion) -> HookAnswer:
+        """The answer. A name at which the hook fails is that name's problem, if it can still answer about another one:
+        nobody opens the circuit breaker for everybody by typing it.
+        """
+        try:
+            return self._hook.ask(question)
+        except HookMisbehaved as error:
+            try:
+                self.probe()
+            except BackendUnavailable:
+                raise error from None
+            raise Incomplete(self.name, f"{error.reason}; it answers about other names") from None
 
     def _identity(self, answer: HookAnswer, refusal: str) -> Identity | None:
         if answer.result is HookResult.WRONG:
