@@ -367,3 +367,54 @@ def test_a_socket(secure: MariadbServer, authority: Authority) -> None:
     assert users_of(url, PLAIN, password="reader", ca_file=authority.file).find("alice") is not None
     with pytest.raises(BackendUnavailable, match="No such file"):
         users_of(f"{url}.gone", PLAIN, password="reader").find("alice")
+
+
+@pytest.mark.real("mariadb")
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        ("latin1 COLLATE latin1_swedish_ci", ("ann", "j\u00fcrgen")),
+        ("ascii", ("ann",)),
+        ("utf8mb3 COLLATE utf8mb3_unicode_ci", ("ann", "j\u00fcrgen", "\u540d\u524d")),
+        ("utf8mb4 COLLATE utf8mb4_bin", ("ann", "j\u00fcrgen", "\u540d\u524d", "x\U0001f600")),
+    ],
+)
+def test_character_sets(secure: MariadbServer, authority: Authority, column: str, names: tuple[str, ...]) -> None:
+    """The collation of the column counts, whatever character set it has; a name that it cannot hold is unknown."""
+    secure.execute(
+        "DROP TABLE IF EXISTS old",
+        f"CREATE TABLE old (name VARCHAR(50) CHARACTER SET {column} PRIMARY KEY, password_hash TEXT)",
+        *(f"INSERT INTO old VALUES ('{name}', '{HASH}')" for name in names),  # noqa: S608 - of this test
+    )
+    url = f"mariadb://reader@localhost:{secure.port}/people"
+    source = users_of(url, PLAIN.replace("users", "old"), password="reader", ca_file=authority.file)
+    for name in ("ann", "j\u00fcrgen", "\u540d\u524d", "x\U0001f600"):
+        found = source.find(name)
+        assert (None if found is None else found.subject) == (name if name in names else None)
+
+
+@pytest.mark.real("postgresql")
+def test_a_database_of_latin_letters(site: Site) -> None:
+    """A name that its encoding cannot hold is unknown, and no outage for the others; so is one that no cast takes.
+
+    See docs/design/threats.md#threat-206.
+    """
+    if not isinstance(site.server, PostgresqlServer):
+        return
+    site.run(
+        "DROP DATABASE IF EXISTS old",
+        "CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    url = site.server.url.removesuffix("/postgres") + "/old"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(b"CREATE TABLE users (id INT, name TEXT, password_hash TEXT)")
+        connection.execute("INSERT INTO users VALUES (7, 'ann', %s)", (HASH,))
+    source = users_of(url, PLAIN)
+    for name in ("\u540d\u524d", "x\U0001f600"):
+        assert source.find(name) is None
+        assert ask(source, name, GOOD) is None
+    by_number = users_of(url, PLAIN.replace("name = :user", "id = CAST(:user AS int)"))
+    assert ask(by_number, "nobody", GOOD) == "InvalidCredentials"
+    assert by_number.look_up("7") is not None
+    by_number.probe()
+    assert source.find("ann") is not None

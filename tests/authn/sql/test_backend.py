@@ -14,7 +14,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import describe
 from tokenserver.authn.sql.backend import MAX_KINDS, SqlUsers
-from tokenserver.authn.sql.row import Row
+from tokenserver.authn.sql.row import Row, UnusableRow
 from tokenserver.errors import AccountEnded, InvalidCredentials, TokenserverError
 from tokenserver.identity import Identity
 
@@ -116,9 +116,9 @@ def test_refused_rows(row: Row, reason: str, *, ended: bool) -> None:
 def test_two_rows_are_refused(caplog: pytest.LogCaptureFixture) -> None:
     """Never the first of them, and the log says so once (docs/design/threats.md#threat-205)."""
     row = {"password_hash": GOOD}
-    source = users(ann=[row, row])
+    source = users(ann=[row, row], ANN=[row, row])
     with caplog.at_level(logging.ERROR):
-        assert [answer(source, "ann") for _ in range(3)] == [
+        assert [answer(source, name) for name in ("ann", "ann", "ANN")] == [
             "the query returns several rows for one name; fix: make the name unique, or the query narrower"
         ] * 3
     assert len(caplog.records) == 1
@@ -199,3 +199,18 @@ def test_the_decoy_asks_for_a_random_name(*, is_looked_up: bool, questions: int)
     SqlUsers("people", table).decoy(credentials("ann"), is_looked_up=is_looked_up)
     assert len(table.asked) == questions
     assert "ann" not in table.asked
+
+
+def test_a_query_that_fails_for_a_name(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a refusal of this name, and no outage for the others (docs/design/threats.md#threat-206)."""
+
+    class Picky(Table):
+        def by_name(self, name: str) -> Sequence[Row]:
+            if name != "ann":
+                raise UnusableRow("the query fails for this name")
+            return super().by_name(name)
+
+    source = SqlUsers("people", Picky({"ann": [{"password_hash": GOOD}]}))
+    assert [answer(source, name) for name in ("ann", "bob")] == ["ann", "the query fails for this name"]
+    assert "the user 'bob' cannot log in: the query fails for this name" in caplog.text
+    source.decoy(credentials("ann"), is_looked_up=False)

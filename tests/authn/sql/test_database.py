@@ -15,6 +15,7 @@ from htpasswd_users import GOOD
 from user_tables import change, make_table, table_of
 
 from tokenserver.authn.sql.database import UserDatabase
+from tokenserver.authn.sql.row import UnusableRow
 from tokenserver.errors import BackendUnavailable
 
 
@@ -73,9 +74,11 @@ def test_values(file: Path, value: object, expected: str | None) -> None:
 
 
 def test_a_value_of_many_megabytes(file: Path) -> None:
-    """It is not even copied."""
-    change(file, "UPDATE users SET password_hash = ?", ("x" * 20_000_000,))
-    assert "too big" in fault(table_of(file))
+    """It is not even copied, and no outage: others can log in."""
+    change(file, "INSERT INTO users VALUES ('eve', ?, '', 1)", ("x" * 20_000_000,))
+    with pytest.raises(UnusableRow, match=r"the query fails for this name \(DataError, SQLITE_TOOBIG\)"):
+        table_of(file).by_name("eve")
+    assert table_of(file).by_name("ann")
 
 
 def test_nothing_is_written(file: Path) -> None:

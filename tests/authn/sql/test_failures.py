@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.authn.sql.failures import unavailable, unusable
+from tokenserver.authn.sql.failures import is_unspeakable, unavailable, unusable, value_problem
 
 
 class UndefinedTable(Exception):
@@ -31,6 +31,35 @@ def test_errors(error: Exception, reason: str, summary: str) -> None:
     assert len(found.reason) < 600
     assert "canary" not in str(found)
     assert found.summary.startswith(summary)
+
+
+class DataError(Exception):
+    """As all drivers call it."""
+
+
+class Untranslatable(DataError):
+    """As psycopg has it: a name that the database cannot hold."""
+
+    sqlstate = "22P05"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_name", "problem"),
+    [
+        (Untranslatable("canary"), True, "the query fails for this name (Untranslatable, 22P05); fix: "),
+        (DataError(1366, "canary"), False, "the query fails for this name (DataError, 1366); fix: "),
+        (RuntimeError(1267, "canary"), True, None),
+        (RuntimeError("canary"), False, None),
+        (DataError("canary"), False, "the query fails for this name (DataError, no code); fix: "),
+        (UnicodeEncodeError("latin-1", "canary", 0, 1, "canary"), True, None),
+    ],
+)
+def test_errors_about_values(error: Exception, problem: str | None, *, is_name: bool) -> None:
+    """They are no outage, and their text may repeat a hash (docs/design/threats.md#threat-206)."""
+    assert is_unspeakable(error) is is_name
+    found = value_problem(error)
+    assert (found is None) if problem is None else (found or "").startswith(problem)
+    assert "canary" not in str(found)
 
 
 def test_unusable_columns() -> None:

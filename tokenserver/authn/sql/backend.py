@@ -7,6 +7,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked, checked_in_vain
@@ -28,7 +29,10 @@ _SEEN = 4096
 
 
 class UserRows(Protocol):
-    """The rows of a database. Every method raises `BackendUnavailable` if it does not answer."""
+    """The rows of a database. Every method raises `BackendUnavailable` if it does not answer.
+
+    `UnusableRow` is raised for a name at which the query fails, while it works for others.
+    """
 
     def by_name(self, name: str) -> Sequence[Row]:
         """The rows for a name that was typed, at most two of them."""
@@ -130,7 +134,8 @@ class SqlUsers:
             BackendUnavailable: as with a wrong password.
         """
         if not is_looked_up:
-            self._rows.by_name(secrets.token_hex(16))
+            with suppress(UnusableRow):
+                self._rows.by_name(secrets.token_hex(16))
 
     @property
     def hashes(self) -> Decoy:
@@ -151,7 +156,10 @@ class SqlUsers:
         """
         if self._kinds.get(name) is not None:
             self._kinds.put(name, None)
-        rows = query(name)
+        try:
+            rows = query(name)
+        except UnusableRow as error:
+            raise InvalidCredentials(self._report(name, str(error))) from None
         if not rows:
             return None
         if len(rows) > 1:
@@ -190,9 +198,10 @@ class SqlUsers:
             self._forms = dict([*kept, (kind, decoy_like(hashed))])
 
     def _report(self, name: str, reason: str) -> str:
-        """Log what the operator has to fix, once for each name; the reason."""
-        if self._reported.get(name) != reason:
-            self._reported.put(name, reason)
+        """Log what the operator has to fix, once for all spellings of a name; the reason."""
+        key = canonical(name)
+        if self._reported.get(key) != reason:
+            self._reported.put(key, reason)
             logger.error("%s: the user %s cannot log in: %s", self.name, ascii(name), reason)
         return reason
 

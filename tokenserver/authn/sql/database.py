@@ -6,13 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select
 
 from tokenserver.authn.sql.columns import columns_problem
-from tokenserver.authn.sql.failures import unavailable, unusable
-from tokenserver.authn.sql.row import Row
+from tokenserver.authn.sql.failures import is_unspeakable, unavailable, unusable, value_problem
+from tokenserver.authn.sql.row import Row, UnusableRow
 from tokenserver.authn.sql.statements import bounded_rows, no_rows
 from tokenserver.errors import BackendUnavailable
 from tokenserver.storage.connections.limits import ending_within
@@ -45,34 +46,41 @@ class UserDatabase:
         """See `UserRows.probe`. The columns are read again, since the tables may have changed."""
         self._statements = {}
         for query in {self._query, self._find}:
-            self._rows(query, "-")
+            with suppress(UnusableRow):  # not every query takes this name
+                self._rows(query, "-")
 
     def _rows(self, query: str, name: str) -> Sequence[Row]:
         """The first rows of the query for a name.
 
         Raises:
+            UnusableRow: the query fails for this name and works for others.
             BackendUnavailable: the database does not answer, or the query does not fit its tables.
         """
         try:
             with ending_within(self._seconds, each=self._seconds), self._engines.get().connect() as connection:
                 statement = self._statements.get(query)
                 if statement is None:
-                    statement = self._learn(connection, query)
+                    statement = self._learn(connection, query, name)
                 found = connection.execute(statement, {"user": name}).mappings().all()
         except BackendUnavailable:
             raise
         except Exception as error:  # a driver raises anything if an answer is malformed
+            if is_unspeakable(error) and not name.isascii():
+                return ()
+            problem = value_problem(error)
+            if problem is not None:
+                raise UnusableRow(problem) from None
             self._statements = {}
             raise unavailable(self._name, error) from None  # its error may hold values
         return [{key: None if value is None else str(value) for key, value in row.items()} for row in found]
 
-    def _learn(self, connection: Connection, query: str) -> Select[Any]:
+    def _learn(self, connection: Connection, query: str, name: str) -> Select[Any]:
         """The statement for the columns that a query returns now.
 
         Raises:
             BackendUnavailable: they are not those of a user.
         """
-        columns = list(connection.execute(no_rows(query), {"user": "-"}).keys())
+        columns = list(connection.execute(no_rows(query), {"user": name}).keys())
         problem = columns_problem(columns)
         if problem is not None:
             raise unusable(self._name, problem)

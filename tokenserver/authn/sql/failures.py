@@ -35,6 +35,10 @@ _ADVICE = {
 """Part of an error's text or class, in lower case -> the fix."""
 
 
+_UNSPEAKABLE = frozenset({"22P05", "22021", "1267"})
+"""Codes for a text that the character set of the database or of a column cannot hold: PostgreSQL's and MariaDB's."""
+
+
 def unavailable(name: str, error: Exception) -> BackendUnavailable:
     """The error for callers: class and first line of the driver's error, and the fix where one is known.
 
@@ -46,6 +50,30 @@ def unavailable(name: str, error: Exception) -> BackendUnavailable:
     fix = next((fix for part, fix in _ADVICE.items() if part in text.lower()), None)
     summary = "does not answer" if fix is None else f"its database reports an error; fix: {fix}"
     return BackendUnavailable(name, text if fix is None else f"{text}; fix: {fix}", summary=summary)
+
+
+def is_unspeakable(error: Exception) -> bool:
+    """Whether the error says that a name has characters which the character set of the database does not have."""
+    return isinstance(error, UnicodeEncodeError) or not _UNSPEAKABLE.isdisjoint(_codes(error))
+
+
+def value_problem(error: Exception) -> str | None:
+    """What an error says that depends on the name or on the values of a row, without them; None for any other error.
+
+    Such an error is no outage. If it were one, typing a name would be enough to open the circuit breaker for everybody.
+    """
+    cause = getattr(error, "orig", None) or error
+    if all(kind.__name__ != "DataError" for kind in type(cause).__mro__):
+        return None
+    return f"the query fails for this name ({type(cause).__name__}, {_codes(error)[0]}); fix: try it with this name"
+
+
+def _codes(error: Exception) -> list[str]:
+    """The codes of the database for an error: MariaDB's number, or SQLite's name, or the SQLSTATE."""
+    cause = getattr(error, "orig", None) or error
+    number = next((value for value in cause.args if isinstance(value, int)), None)
+    found = (number, getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None))
+    return [str(code)[:32] for code in found if code] or ["no code"]
 
 
 def unusable(name: str, problem: str) -> BackendUnavailable:
