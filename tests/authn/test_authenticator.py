@@ -20,6 +20,8 @@ TESTS = Path(__file__).parents[1]
 TESTED_IN = {
     "htpasswd": "authn/test_authenticator.py",
     "ldap": "e2e/test_authenticator_contract.py",
+    "http": "authn/hooks/test_http_hook.py",
+    "program": "authn/hooks/test_program_hook.py",
     "sql": "authn/test_authenticator.py",
 }
 """Each key of `authentication`, and the file that runs the contract for its kind of source."""

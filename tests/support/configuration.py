@@ -114,6 +114,25 @@ authentication:
       url: postgresql://reader@members.example.com/members
       insecure_plaintext: true
       query: "SELECT password_hash FROM members WHERE name = :user"
+  - http:
+      name: hook
+      url: https://login.example.com/check
+      secret_file: hook-secret
+      ca_file: hook-ca.pem
+      groups: {allow: ['reg-*'], prefix: hook/}
+      deadline: 3s
+      cache: 15s
+      stale_grace: 5m
+  - program:
+      name: script
+      command: [bin/check, --fast]
+      protocol: json
+      group_labels: []
+      workers: 8
+      groups: {allow: ['team=*'], prefix: script/}
+      deadline: 4s
+      cache: 25s
+      stale_grace: 6m
   - ldap:
       name: third
       url: ldap://third.example.com

@@ -16,6 +16,7 @@ from tokenserver.cli.options import config_option, exit_with_faults, faults_as_j
 from tokenserver.cli.stored.expiring import expiring_notes
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.hooks import HttpHookSettings
 from tokenserver.doctor.examination.readiness import running_parts
 from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
@@ -116,6 +117,9 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     for sql in (source.sql for source in settings.authentication if source.sql is not None):
         ours = "not contacted, tokenserver policy why … --as NAME does that"
         yield "database", f"{sql.name} at {place_of(sql)}; {ours}"
+    for hook in (source.hook for source in settings.authentication if source.hook is not None):
+        place = hook.url if isinstance(hook, HttpHookSettings) else " ".join(map(shell_word, hook.command))
+        yield "hook", f"{hook.name}: {place}; not asked"
     for workload in settings.workload_sources:
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
         yield "workloads", f"{workload.name}: JWTs of {workload.issuer_name} for {audiences}; not contacted"

@@ -12,6 +12,7 @@ from tokenserver.config.protection import LimitSettings, RobotSettings, Throttle
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
 from tokenserver.config.settings import LogSettings, Settings
+from tokenserver.config.sources.hook_descriptions import HOOK_DESCRIPTIONS
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
@@ -28,7 +29,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
         "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap`,"
-        " `sql`, `oidc` or `workload`.",
+        " `sql`, `http`, `program`, `oidc` or `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -94,6 +95,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
         "sql": "A source of users: a table of an SQL database, which is only read.",
+        "http": "A source of users: your own check of passwords, asked by HTTP.",
+        "program": "A source of users: your own check of passwords, a program that the server starts.",
         "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
         "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
         " there are, and what they may do.",
@@ -193,6 +196,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "cache": "For how long a verified password is accepted without asking the directory again.",
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
     },
+    **HOOK_DESCRIPTIONS,
     Sql: {
         "name": "The name of the source in audit events.",
         "preset": "The program whose tables these are, which sets the default of `query`.",

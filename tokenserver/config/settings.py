@@ -24,7 +24,12 @@ from tokenserver.config.server import ServerSettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.oidc import OidcSettings
 from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
-from tokenserver.config.sources.user_source import UserSource, require_issuers_apart, require_known_accounts
+from tokenserver.config.sources.user_source import (
+    UserSource,
+    require_issuers_apart,
+    require_known_accounts,
+    require_namespaces_known,
+)
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
@@ -90,6 +95,7 @@ class Settings(Section):
                 message = "without bind_dn an unknown user looks like a wrong password, so this source must come last"
                 raise PlacedError((index, "ldap", "user_dn_template"), message)
         require_known_accounts(authentication)
+        require_namespaces_known(authentication)
         return authentication
 
     @model_validator(mode="after")

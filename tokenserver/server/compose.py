@@ -5,22 +5,15 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
-from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
-from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.config.settings import KeySet, Settings
-from tokenserver.config.sources.ldap import Ldap
-from tokenserver.config.sources.names import rule_of
-from tokenserver.config.sources.sql import Sql
-from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
@@ -36,7 +29,7 @@ from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.lint.robot_secrets import long_secrets
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
-from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
+from tokenserver.runtime.cpu_affinity import core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.exchanges.peer import peer_context
@@ -49,14 +42,13 @@ from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
-from tokenserver.server.sources.databases import database_files, sql_users
 from tokenserver.server.sources.directory_files import (
     attempt,
     certificate_warnings,
-    directory_files,
-    load_directory_files,
 )
+from tokenserver.server.sources.hook_sources import hook_warnings
 from tokenserver.server.sources.oidc_sources import files_of_provider, watched_provider
+from tokenserver.server.sources.password_sources import files_of_source, watched_source
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
 from tokenserver.server.sources.workload_sources import files_of_workloads, watched_workloads
 from tokenserver.server.stored.optional import optional_storage
@@ -158,7 +150,7 @@ def watched_parts(
 
     `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
     """
-    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
+    users: list[ReloadablePart] = [watched_source(source, protection) for source in settings.user_sources]
     workloads = [watched_workloads(source, settings.server.url) for source in settings.workload_sources]
     providers = [watched_provider(source, settings.server.pages_url) for source in settings.oidc_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
@@ -179,16 +171,6 @@ def _watched_policies(
         namespaces=settings.namespaces,
         workload_sources=settings.workload_claims,
     )
-
-
-def _watched_source(source: UserSource, protection: Protection | None) -> FilesPart:
-    files = tuple(_files_of(source))
-    if source.htpasswd is not None:
-        file = _htpasswd_file(source.htpasswd, protection)
-        return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
-    if source.sql is not None:
-        return FilesPart("users", source.name, lambda _: user_source(source, protection), lambda: files)
-    return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
 
 
 def _watched_keys(key_set: KeySet) -> FilesPart:
@@ -226,6 +208,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(certificate_warnings(settings, now))
+    found.extend(hook_warnings(settings))
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
         others = " or a robot" if snapshot.policies.robots else ""
@@ -240,21 +223,12 @@ def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
 
 def watched_files(settings: Settings) -> list[Path]:
     """The files and folders whose changes are reloaded."""
-    users = [file for source in settings.user_sources for file in _files_of(source)]
+    users = [file for source in settings.user_sources for file in files_of_source(source)]
     workloads = [file for source in settings.workload_sources for file in files_of_workloads(source)]
     providers = [file for source in settings.oidc_sources for file in files_of_provider(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
     folders = [settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
     return [*users, *workloads, *providers, *folders]
-
-
-def _files_of(source: UserSource) -> Iterator[Path]:
-    if source.htpasswd is not None:
-        yield source.htpasswd.file
-    if source.ldap is not None:
-        yield from directory_files(source.ldap)
-    if source.sql is not None:
-        yield from database_files(source.sql)
 
 
 new_id = RandomIds()
@@ -264,37 +238,3 @@ new_id = RandomIds()
 def login_plan(settings: Settings) -> Plan:
     """The login protection plan of each worker process."""
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
-
-
-def ldap_directory(ldap: Ldap) -> LdapDirectory:
-    """The directory of this configuration; no connection is made yet.
-
-    Raises:
-        LoadError: every fault of its files.
-    """
-    files = load_directory_files(ldap)
-    return LdapDirectory(replace(ldap.directory(files.password), certificate=files.certificate), files.context)
-
-
-def user_source(source: UserSource, protection: Protection | None = None) -> Htpasswd | LdapDirectory | SqlUsers:
-    """The user source of this configuration, loaded from its current files. `protection` bounds its hashing.
-
-    Raises:
-        LoadError: every fault of its files.
-    """
-    match source:
-        case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
-            return _htpasswd_file(htpasswd, protection).load()
-        case UserSource(ldap=Ldap() as ldap):
-            return ldap_directory(ldap)
-        case UserSource(sql=Sql() as sql):
-            return sql_users(sql, protection)
-        case _:
-            raise AssertionError("the settings allow exactly one kind")
-
-
-def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
-    if protection is None:
-        return HtpasswdFile(htpasswd.file, htpasswd.name, namespace_rule=rule_of(htpasswd.names))
-    room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
-    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once, namespace_rule=rule_of(htpasswd.names))

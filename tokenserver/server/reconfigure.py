@@ -137,7 +137,7 @@ def watch_configuration(
             attempt(partial(peer_context, new), faults)
         return [*faults, *faults_of_change(old, new)]
 
-    directories = sum(bool(source.ldap or source.sql) for source in settings.authentication)
+    directories = sum(source.remote is not None for source in settings.authentication)
     return ConfigurationWatch(
         config,
         settings,

@@ -176,6 +176,6 @@ def _key(secret: Secret | None) -> bytes:
 
 def repeat_seconds(settings: Settings) -> float:
     """Seconds for which repeating a rejected login does not count again. A directory counts every attempt it sees."""
-    if any(source.ldap is not None for source in settings.authentication):
+    if any(source.remote is not None for source in settings.authentication):
         return REPEAT_SECONDS
     return forgotten_after(limits_for(settings.throttle, workers=1))

@@ -112,6 +112,25 @@ RELOAD = frozenset(
         "authentication.sql.deadline",
         "authentication.sql.cache",
         "authentication.sql.stale_grace",
+        "authentication.http.name",
+        "authentication.http.url",
+        "authentication.http.secret_file",
+        "authentication.http.ca_file",
+        "authentication.http.groups.allow",
+        "authentication.http.groups.prefix",
+        "authentication.http.deadline",
+        "authentication.http.cache",
+        "authentication.http.stale_grace",
+        "authentication.program.name",
+        "authentication.program.command",
+        "authentication.program.protocol",
+        "authentication.program.group_labels",
+        "authentication.program.workers",
+        "authentication.program.groups.allow",
+        "authentication.program.groups.prefix",
+        "authentication.program.deadline",
+        "authentication.program.cache",
+        "authentication.program.stale_grace",
         "authentication.oidc.name",
         "authentication.oidc.preset",
         "authentication.oidc.issuer",
@@ -182,8 +201,8 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
     """What the settings `new` of the file change in a server that started with `started` and now runs with `in_force`.
 
     Keys that only a restart can change keep their values, and all others take effect. More than `max_directories`
-    directories and databases need threads that only a restart provides. If what is left of the file is impossible
-    without the keys that wait, the whole file waits.
+    directories, databases and hooks need threads that only a restart provides. If what is left of the file is
+    impossible without the keys that wait, the whole file waits.
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):
@@ -192,7 +211,7 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
             _keep_section(values, plain(started), section)
         elif section not in RESTART and "." not in name and (key in RESTART or _is_raised(new, started, name)):
             _keep(values, plain(started), section, name)
-    if sum(bool(source.ldap or source.sql) for source in new.authentication) > max_directories:
+    if sum(source.remote is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
     if "storage" not in values:  # what needs one waits with it
         values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import click
 
+from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.reported import reject_shared
@@ -19,9 +20,9 @@ from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.model import PolicySet
-from tokenserver.server.compose import user_source
+from tokenserver.server.sources.password_sources import user_source
 
-Source = Htpasswd | LdapDirectory | SqlUsers
+Source = Htpasswd | LdapDirectory | SqlUsers | HookSource
 
 MAX_NAMES = 10
 """How many names one message lists."""
@@ -56,6 +57,8 @@ class UserSources:
         self.databases = [source.name for source in sources if isinstance(source, SqlUsers)]
         self._unlisted = [*self.databases, *(one.name for one in settings.oidc_sources)]
         self._providers = [one.name for one in settings.oidc_sources if one.accounts is None]
+        self._hooks = [one for one in sources if isinstance(one, HookSource)]
+        self._silent_hooks = [one.name for one in self._hooks if not one.is_searchable]
         self._answers: dict[tuple[str, str], str | None] = {}
 
     @property
@@ -71,6 +74,7 @@ class UserSources:
         """
         name = unicodedata.normalize("NFC", name)
         silent = [source.name for source in self.directories if not source.directory.is_searchable]
+        silent += self._silent_hooks
         for number, source in enumerate(self.sources):
             if source.name in silent:
                 continue
@@ -148,7 +152,7 @@ class UserSources:
         for name in _with_progress(named_groups(policies), "groups"):
             problems = {directory.name: directory.group_problem(name) for directory in self.directories}
             having = [source for source, problem in problems.items() if problem is None]
-            if not having and self._unlisted:
+            if not having and (self._unlisted or self._hooks):
                 continue  # it may be one of theirs
             if not having:
                 found = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
@@ -163,12 +167,13 @@ class UserSources:
         unknown: dict[str, str] = {}
         shared: dict[str, str] = {}
         for name in _with_progress(named_users(policies), "users"):
-            answers = [(source, self._problem(source, name)) for source in self.sources]
+            asked_sources = [source for source in self.sources if source.name not in self._silent_hooks]
+            answers = [(source, self._problem(source, name)) for source in asked_sources]
             having = [(source, problem) for source, problem in answers if problem is not None]
-            if not having and self._providers:
+            if not having and (self._providers or self._silent_hooks):
                 continue  # as above
             if not having:
-                asked = ", ".join(source.name for source in self.sources)
+                asked = ", ".join(source.name for source in asked_sources)
                 unknown[name] = f"is in no user source (asked: {asked}); {_CORRECT}"
             elif having[0][1]:
                 unknown[name] = f"{having[0][1]} ({having[0][0].name}); {_CORRECT}"
