@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from failing_statements import Failing, error_of
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from stored_credentials import NOW, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import Secret
@@ -81,14 +81,12 @@ class World:
 
     def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table but the revision, which a change that fails may have used up."""
-        return {
-            name: sorted(
-                (tuple(row) for row in self.database.read(lambda one, table=table: one.execute(select(table)).all())),  # type: ignore[misc]
-                key=repr,
-            )
-            for name, table in metadata.tables.items()
-            if name != "revision"
-        }
+        return self.database.read(_rows)
+
+
+def _rows(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+    tables = {name: table for name, table in metadata.tables.items() if name != "revision"}
+    return {name: sorted(map(tuple, connection.execute(select(table))), key=repr) for name, table in tables.items()}
 
 
 Change = Callable[[World], object]
