@@ -44,7 +44,7 @@ def system_authorities() -> Generator[None]:
         yield
 
 
-COLLECTED_AFTER = (20_000, 10, 10)
+COLLECTED_AFTER = (200_000, 10, 10)
 """Python's own 700 objects are made by every test, and each hundredth collection goes over all that imports made."""
 
 

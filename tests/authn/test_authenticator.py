@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from authenticator_contract import GOOD, NAME, AuthenticatorContract
+from htpasswd_users import hashed
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
-from tokenserver.authn.passwords import hash_password
 from tokenserver.config.sources.user_source import UserSource
 
 TESTS = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ class TestHtpasswd(AuthenticatorContract):
     @classmethod
     def backend(cls) -> Authenticator:
         """A file with the user alice."""
-        return Htpasswd(NAME, "users", parse_users(f"alice:{hash_password(GOOD)}\n", "users"))
+        return Htpasswd(NAME, "users", parse_users(f"alice:{hashed(GOOD)}\n", "users"))
 
 
 def test_every_kind_of_source_keeps_the_contract() -> None:
