@@ -12,7 +12,6 @@ from user_tables import QUERY, make_table, users_of
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
-from tokenserver.authn.passwords import hash_password
 from tokenserver.config.sources.user_source import UserSource
 
 TESTS = Path(__file__).parents[1]
@@ -34,7 +33,7 @@ class TestHtpasswd(AuthenticatorContract):
     @classmethod
     def backend(cls) -> Authenticator:
         """A file with the user alice."""
-        return Htpasswd(NAME, "users", parse_users(f"alice:{hash_password(GOOD)}\n", "users"))
+        return Htpasswd(NAME, "users", parse_users(f"alice:{hashed(GOOD)}\n", "users"))
 
 
 class TestSql(AuthenticatorContract):
