@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,11 @@ from site_commands import Run
 from users_commands import hashed
 
 from tokenserver.cli import main
+from tokenserver.cli import serve as serving
+from tokenserver.process import listener
+
+PAGE = (Path(__file__).parents[3] / "docs" / "move-from-a-users-file.md").read_text("utf-8")
+COMMANDS = re.findall(r"^(tokenserver .*)$", PAGE, re.MULTILINE)
 
 CONFIG = """\
 version: 0.1
@@ -72,6 +79,29 @@ def test_variables_alone(run: Run, registry: Path, tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "site" / "tokenserver.yaml").read_text())["registries"] == [
         {"service": "registry.example.com", "compat": "universal"}
     ]
+
+
+def test_the_commands_of_the_page(run: Run, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each works as it is written; the server is not started, and so the doctor does not reach it."""
+    monkeypatch.setattr(serving, "harden_process", lambda: None)
+    monkeypatch.setattr(listener, "run", lambda *_: None)
+    registry.rename(tmp_path / "config.yml")
+    assert [command.split()[1] for command in COMMANDS] == ["import", "check", "serve", "doctor"]
+    for command in COMMANDS:
+        _, *words = shlex.split(command)
+        result = CliRunner().invoke(main, words)
+        findings = 1 if words[0] == "doctor" else 0  # no server is running
+        assert (command, result.exit_code) == (command, findings), result.stderr
+
+
+def test_the_section_of_the_page(run: Run, registry: Path, tmp_path: Path) -> None:
+    """The keys are where the page says."""
+    assert run("import", "htpasswd-registry", registry, "site").exit_code == 0
+    section = yaml.safe_load((tmp_path / "site" / "registry" / "auth.yml").read_text())["auth"]["token"]
+    assert section["rootcertbundle"] == "/etc/distribution/token-ca.pem"
+    assert section["rootcertbundle"] in PAGE
+    for path in (tmp_path / "site").iterdir():
+        assert path.name in PAGE
 
 
 def _other_auth(config: Path) -> None:

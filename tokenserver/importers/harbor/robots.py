@@ -62,6 +62,8 @@ def translate_robots(
                 place = rule.repositories[0].removesuffix("**").removesuffix("/") or "example"
                 result.tests.append(PolicyTest(client, can=tuple(f"{one} {place}/image" for one in rule.actions)))
         note = f"it logs in as {name}, or as token; {_RENEWED}" if not as_users else _RENEWED
+        if any(one.kind == "project" and one.namespace == "*" for one in robot.permissions):
+            note += "; all projects are all repositories here, also those of no project"
         secret = f"tokenserver robots secret new {name} --for-file" if not as_users else "tokenserver users set"
         became = (principal, *(rule.id for rule in rules))
         result.constructs.append(

@@ -26,7 +26,8 @@ _EXAMPLE = "example-image"
 class HarborPolicies:
     """The policy files by name, and what became of the export.
 
-    `users` are those that need a password, `robots` those that need a secret, in their order.
+    `users` are those that need a password, with those of them that were robots also in `user_robots`; `robots` need a
+    secret. All are in their order.
     """
 
     files: Mapping[str, PolicyText]
@@ -34,6 +35,12 @@ class HarborPolicies:
     is_anonymous: bool
     users: tuple[str, ...]
     robots: tuple[str, ...]
+    user_robots: tuple[str, ...]
+
+    @property
+    def grants(self) -> bool:
+        """Whether anybody may do anything; a server does not start with policies without a rule."""
+        return any(file.allow for file in self.files.values())
 
 
 @dataclass(slots=True)
@@ -97,15 +104,11 @@ class _Translation:
         role, _ = ROLES.get(member.role_id, ("", ()))
         if role and member.role_name in ("", role):
             return True
-        said = f" and is called {member.role_name!r}, which is {role}" if role else ""
-        self.lost(
-            member.place,
-            f"{project.name}: {member.name}",
-            f"the role {member.role_id} is not known{said}; nothing was granted".replace(
-                "is not known and", "is known"
-            ),
-            "a rule for this member",
-        )
+        problem = f"the role {member.role_id} is {role}, but called {member.role_name!r}"
+        if not role:
+            problem = f"the role {member.role_id} is not known"
+        text = f"{project.name}: {member.name}"
+        self.lost(member.place, text, f"{problem}; nothing was granted", "a rule for this member")
         return False
 
     def _members(self, project: HarborProject, members: Iterable[HarborMember]) -> tuple[list[str], list[str]]:
@@ -181,6 +184,7 @@ def translate_harbor(export: HarborExport, now: datetime, *, robots_as_users: bo
     robots = translate_robots(
         export, {project.name for project in projects}, translation.ids, now, as_users=robots_as_users
     )
+    as_users = tuple(robots.declared if robots_as_users else ())
     users = [name for name in export.users if not user_problem(name)]
     files = {"policies/harbor.yaml": translation.admins(robots)}
     for start in range(0, len(projects), PROJECTS_PER_FILE):
@@ -191,8 +195,9 @@ def translate_harbor(export: HarborExport, now: datetime, *, robots_as_users: bo
         {name: file for name, file in files.items() if file.groups or file.allow or file.robots},
         tuple(translation.constructs),
         any(project.is_public for project in projects),
-        tuple(dict.fromkeys([*users, *(robots.declared if robots_as_users else [])])),
+        tuple(dict.fromkeys([*users, *as_users])),
         tuple(robots.declared if not robots_as_users else ()),
+        as_users,
     )
 
 

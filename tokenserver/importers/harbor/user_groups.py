@@ -24,21 +24,22 @@ class GroupNames:
         self._by_name: dict[str, str] = {}
         self._export = export
         for index, group in enumerate(export.groups):
-            name = common_name(group.dn) or group.name
+            name = common_name(group.dn) or self._without_slash(group.name)
             self._by_id[group.id] = name
             self._by_name[group.name] = name
             if name != group.name:
-                note = f"the directory calls it {name}, after its distinguished name, so policies do as well"
+                note = f"here it is {name}, after the common name of {group.dn}"
+                if not group.dn:
+                    note = f"here it is {name}: a slash at the beginning of the name of a provider's group is removed"
                 place = f"{export.file}: usergroups[{index}]"
-                self.constructs.append(
-                    Construct(place, group.name, Verdict.DIFFERENT, note, f"groups: {{name: cn}} of {group.dn}")
-                )
+                self.constructs.append(Construct(place, group.name, Verdict.DIFFERENT, note))
         mentioned = (member.name for project in export.projects for member in project.members if member.sort == "g")
         self._new = UniqueNames({*self._by_name.values(), *self._by_name, *mentioned}, MAX_GROUP)
 
     def brought(self, identifier: int, name: str) -> tuple[str, str]:
         """The name of a member group as its user source brings it, and why that is no legal name (empty: it is)."""
-        found = self._by_id.get(identifier) or self._by_name.get(name) or common_name(name) or name
+        found = self._by_id.get(identifier) or self._by_name.get(name) or common_name(name)
+        found = found or self._without_slash(name)
         return found, group_problem(found)
 
     def new(self, wanted: str) -> str:
@@ -57,6 +58,9 @@ class GroupNames:
                 self.constructs.append(Construct(place, text, verdict, problem, became=became))
                 found += [] if problem else [name]
         return list(dict.fromkeys(found))
+
+    def _without_slash(self, name: str) -> str:
+        return name.removeprefix("/") if self._export.setting("auth_mode") == "oidc_auth" else name
 
     def _names(self, setting: str) -> list[str]:
         text = self._export.setting(setting)
