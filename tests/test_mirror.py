@@ -48,6 +48,8 @@ ELSEWHERE: dict[str, str] = {
     "cli/importing/exports.py": "what the commands of cli/importing/test_harbor.py and test_quay.py share",
     "cli/importing/options.py": "the options of every command in cli/importing",
     "cli/importing/registry_section.py": "the section that cli/importing/test_htpasswd_registry.py compares",
+    "importers/quay/model.py": "the values of every export in importers/quay/test_reader.py",
+    "importers/quay/people.py": "users, robots and teams of every export in importers/quay/test_translate.py",
     "importers/harbor/model.py": "the values of every export in importers/harbor/test_reader.py",
     "importers/docker_auth/model.py": "the values of every case in importers/docker_auth/test_reader.py",
     "management/operations/access_keys.py": "whose keys, in web/api/operations/test_access_keys.py",

@@ -8,6 +8,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "harbor": LazyCommand("tokenserver.cli.importing.harbor", "import_harbor", "Harbor, from an export of its API."),
+    "quay": LazyCommand("tokenserver.cli.importing.quay", "import_quay", "Quay, from an export of its API."),
     "htpasswd-registry": LazyCommand(
         "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
     ),
