@@ -102,7 +102,7 @@ def test_too_large(run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_script_of_the_page(tmp_path: Path) -> None:
-    """It makes the export from the API, whole lists in pages, and fails without the right login."""
+    """It makes the export from the API, whole lists in pages, and fails if any answer is an error."""
     for program in ("curl", "jq", "sh"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -117,6 +117,11 @@ def test_the_script_of_the_page(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout) == export
         (tmp_path / "harbor.netrc").write_text(f"machine 127.0.0.1 login {user} password wrong\n")
+        done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+        assert (done.returncode != 0, done.stdout) == (True, "")
+    with fake_harbor({**export, "members": {}}) as port:
+        (tmp_path / "harbor.netrc").write_text(f"machine 127.0.0.1 login {user} password {password}\n")
+        command = ["sh", "export-harbor.sh", f"http://127.0.0.1:{port}"]
         done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
         assert (done.returncode != 0, done.stdout) == (True, "")
 
