@@ -1,4 +1,4 @@
-"""Exports of Harbor as policies: what they decide is what Harbor decides, and the rest is reported."""
+"""Exports of Harbor as policies: what they decide is what Harbor decides (docs/design/threats.md#threat-219)."""
 
 from __future__ import annotations
 
