@@ -44,7 +44,7 @@ class HarborPolicies:
 
 
 @dataclass(slots=True)
-class _Translation:
+class _HarborTranslation:
     export: HarborExport
     groups: GroupNames
     ids: UniqueNames = field(default_factory=UniqueNames)
@@ -179,7 +179,7 @@ class _Translation:
 def translate_harbor(export: HarborExport, now: datetime, *, robots_as_users: bool = False) -> HarborPolicies:
     """The policies that mean the same. What a robot's secret was is nowhere, so each needs a new one."""
     groups = GroupNames(export)
-    translation = _Translation(export, groups)
+    translation = _HarborTranslation(export, groups)
     projects = translation.projects()
     robots = translate_robots(
         export, {project.name for project in projects}, translation.ids, now, as_users=robots_as_users

@@ -37,7 +37,7 @@ class QuayPolicies:
 
 
 @dataclass(slots=True)
-class _Translation:
+class _QuayTranslation:
     export: QuayExport
     people: QuayPeople
     ids: UniqueNames = field(default_factory=UniqueNames)
@@ -156,7 +156,7 @@ class _Translation:
 def translate_quay(export: QuayExport, *, robots_as_users: bool = False) -> QuayPolicies:
     """The policies that mean the same. Robots get new secrets, and users new passwords."""
     people = QuayPeople(export, robots_as_users)
-    translation = _Translation(export, people)
+    translation = _QuayTranslation(export, people)
     repositories = translation.repositories()
     translation.namespaces()
     by_namespace: dict[str, list[str]] = {}
