@@ -46,6 +46,7 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "cli/importing/exports.py": "what the commands of cli/importing/test_harbor.py and test_quay.py share",
+    "cli/importing/users_files.py": "the users files of cli/importing/test_htpasswd_registry.py and test_zot.py",
     "cli/importing/options.py": "the options of every command in cli/importing",
     "cli/importing/registry_section.py": "the section that cli/importing/test_htpasswd_registry.py compares",
     "importers/quay/model.py": "the values of every export in importers/quay/test_reader.py",

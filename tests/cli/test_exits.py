@@ -85,6 +85,7 @@ COMMANDS = {
     "import harbor": ("import harbor export.json new", 74),
     "import htpasswd-registry": ("import htpasswd-registry registry.yml new --users users", 74),
     "import quay": ("import quay quay.json new", 74),
+    "import zot": ("import zot zot.json new", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),
@@ -194,6 +195,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "audit.jsonl").write_text(EVENT)
     (folder / "export.json").write_text(EXPORT)
     (folder / "quay.json").write_text(QUAY_EXPORT)
+    (folder / "zot.json").write_text('{"http": {}}')
     (folder / "registry.yml").write_text("version: 0.1\nauth: {htpasswd: {realm: x, path: users}}\n")
     return folder
 

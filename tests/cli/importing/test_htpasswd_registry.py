@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 from site_commands import Run
 from users_commands import hashed
+from zot_configurations import content, zot_configuration
 
 from tokenserver.cli import main
 from tokenserver.cli import serve as serving
@@ -86,7 +87,9 @@ def test_the_commands_of_the_page(run: Run, registry: Path, tmp_path: Path, monk
     monkeypatch.setattr(serving, "harden_process", lambda: None)
     monkeypatch.setattr(listener, "run", lambda *_: None)
     registry.rename(tmp_path / "config.yml")
-    assert [command.split()[1] for command in COMMANDS] == ["import", "check", "serve", "doctor"]
+    (tmp_path / "config.json").write_bytes(content(zot_configuration({"**": {"defaultPolicy": ["read"]}})))
+    (tmp_path / "htpasswd").write_text("")
+    assert [command.split()[1] for command in COMMANDS] == ["import", "check", "serve", "doctor", "import"]
     for command in COMMANDS:
         _, *words = shlex.split(command)
         result = CliRunner().invoke(main, words)

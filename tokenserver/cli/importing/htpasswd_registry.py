@@ -7,20 +7,18 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.passwords import problem_with
 from tokenserver.cli.importing.options import site_options
 from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
 from tokenserver.cli.importing.registry_section import FOLDER_NAME, section_writer
+from tokenserver.cli.importing.users_files import find_users_file, read_text, read_users
 from tokenserver.cli.options import report_faults
 from tokenserver.doctor.facts import Setup
 from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
-from tokenserver.documents.files import DEFAULT_LIMIT, read_bounded
 from tokenserver.errors import Fault, LoadError
 from tokenserver.importers.new_folder import secret_file, text_file
 from tokenserver.importers.policy_text import policy_yaml
 from tokenserver.importers.site_text import USERS_NAME, SiteChoice, SiteText, site_yaml
 from tokenserver.importers.users_file.translate import users_policy, users_report
-from tokenserver.importers.users_file.users import take_users
 from tokenserver.printable import shell_word
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -51,7 +49,7 @@ def import_htpasswd_registry(  # noqa: PLR0917 - click passes options by name
     setup = _setup(config, environment)
     if users is None:
         users = _users_file(setup, config)
-    taken = take_users(_text(users, DEFAULT_LIMIT), str(users), problem_with)
+    taken = read_users(users)
     if choice.service == "registry" and setup.uses.host:
         choice = replace(choice, service=setup.uses.host.partition("://")[2].rstrip("/") or choice.service)
     report = users_report(str(config), setup.place("path"), taken, _next_steps(folder, config, choice))
@@ -65,8 +63,8 @@ def import_htpasswd_registry(  # noqa: PLR0917 - click passes options by name
 
 
 def _setup(config: Path, environment: Path | None) -> Setup:
-    variables = {} if environment is None else parse_environment(_text(environment, MAX_TEXT), str(environment))
-    setup = read_distribution(_text(config, MAX_TEXT), str(config), variables)
+    variables = {} if environment is None else parse_environment(read_text(environment, MAX_TEXT), str(environment))
+    setup = read_distribution(read_text(config, MAX_TEXT), str(config), variables)
     if setup.auth != "htpasswd":
         problem = f"auth is {setup.auth}, and not htpasswd, so the registry has no users file"
         if setup.auth == "token":
@@ -76,26 +74,9 @@ def _setup(config: Path, environment: Path | None) -> Setup:
 
 
 def _users_file(setup: Setup, config: Path) -> Path:
-    """The users file as the registry's configuration names it, or of that name beside the configuration.
-
-    Raises:
-        LoadError: there is none.
-    """
     if setup.users is None:
         raise LoadError([Fault(setup.place("path"), 0, "auth.htpasswd.path", "is missing; the registry cannot start")])
-    named = Path(setup.users)
-    for path in (named, config.parent / named.name):
-        if path.exists():
-            return path
-    message = f"{named} does not exist on this machine; fix: copy it here, and add --users FILE"
-    raise LoadError([Fault(setup.place("path"), 0, "auth.htpasswd.path", message)])
-
-
-def _text(path: Path, limit: int) -> str:
-    try:
-        return read_bounded(path, limit=limit).decode("utf-8")
-    except UnicodeDecodeError:
-        raise LoadError([Fault(str(path), 0, "", "is not UTF-8 text")]) from None
+    return find_users_file(setup.users, config, setup.place("path"), "auth.htpasswd.path")
 
 
 def _next_steps(folder: Path, config: Path, choice: SiteChoice) -> list[str]:
