@@ -9,18 +9,22 @@ from harbor_exports import (
     GROUPS,
     PROJECTS,
     USERS,
+    access,
     content,
     exports,
     harbor_export,
     member,
     naive,
     naive_robot,
+    permission,
     project,
     robot,
 )
 from hypothesis import given
+from hypothesis import strategies as st
 from imported_policies import NOW, decided, loaded, person
 from imported_policies import robot as robot_here
+from nasty_names import nasty_names
 from slow_properties import slow_examples
 
 from tokenserver.identity import ANONYMOUS
@@ -73,6 +77,38 @@ def test_what_is_decided_is_what_harbor_decides(export: dict[str, Any]) -> None:
             if entry["name"] in by_old_name:
                 assert decided(policies, robot_here(by_old_name[entry["name"]]), name) == expected
                 assert decided(as_users, person(entry["name"]), name) == expected
+
+
+_ACCESS = access("repository:pull", "repository:push")
+
+
+@given(
+    projects=st.lists(nasty_names, max_size=3),
+    users=st.lists(nasty_names, max_size=3),
+    groups=st.lists(nasty_names, max_size=2),
+    robots=st.lists(nasty_names, max_size=2),
+    prefix=st.sampled_from(["", "robot$"]),
+    as_users=st.booleans(),
+)
+def test_any_names(
+    projects: list[str], users: list[str], groups: list[str], robots: list[str], prefix: str, as_users: bool
+) -> None:
+    """Whatever things are called, the policies load, and a stranger may do nothing."""
+    permissions = [permission(one, _ACCESS) for one in ("*", *projects)]
+    members = [member(name, 2) for name in users] + [member(name, 2, "g", 0) for name in groups]
+    result = translated(
+        harbor_export(
+            [project(number, name) for number, name in enumerate(projects, 1)],
+            dict.fromkeys(range(1, len(projects) + 1), members),
+            users=[{"username": name, "sysadmin_flag": True} for name in users],
+            usergroups=[{"id": number, "group_name": name} for number, name in enumerate(groups, 1)],
+            robots=[robot(f"{prefix}{name}", *permissions) for name in robots],
+        ),
+        robots_as_users=as_users,
+    )
+    if result.grants:
+        policies = loaded(*texts(result))
+        assert decided(policies, person("a stranger"), "web/x") == decided(policies, ANONYMOUS, "web/x") == set()
 
 
 @given(exports())

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from imported_policies import decided, loaded, person
 from imported_policies import robot as robot_here
+from nasty_names import nasty_names
 from quay_exports import (
     ROBOTS,
     USERS,
@@ -61,6 +63,36 @@ def test_what_is_decided_is_what_quay_decides(export: dict[str, Any]) -> None:
             if name.replace("+", ".") in result.robots:
                 assert decided(policies, robot_here(name.replace("+", ".")), path) == expected
             assert decided(as_users, person(name), path) == expected
+
+
+@given(
+    names=st.lists(nasty_names, max_size=3, unique=True),
+    users=st.lists(nasty_names, max_size=3, unique=True),
+    paths=st.lists(nasty_names, max_size=3, unique=True),
+    robots=st.lists(nasty_names, max_size=2, unique=True),
+    as_users=st.booleans(),
+)
+def test_any_names(names: list[str], users: list[str], paths: list[str], robots: list[str], as_users: bool) -> None:
+    """Whatever things are called, the policies load, and a stranger may do nothing."""
+    organizations = [organization(name, **dict.fromkeys(("owners", *users[:1]), "admin")) for name in names]
+    members = [member(name) for name in (*users, *robots)]
+    repositories = [{**repository("x/y"), "namespace": one, "name": path} for one in (*names, "x") for path in paths]
+    granted = permissions(dict.fromkeys((*users, *robots), "write"), {"owners": "write"})
+    result = translated(
+        quay_export(
+            organizations=organizations,
+            members={f"{one['name']}/{team}": members for one in organizations for team in one["teams"]},
+            repositories=repositories,
+            permissions={f"{one['namespace']}/{one['name']}": granted for one in repositories},
+            prototypes={name: [prototype(one, "read") for one in users] for name in names},
+            users=[user(name, superuser=True) for name in users],
+            robots={"x": [{"name": name} for name in robots]},
+        ),
+        robots_as_users=as_users,
+    )
+    if result.grants:
+        policies = loaded(policy_yaml(result.policy))
+        assert decided(policies, person("a stranger"), "web/x") == decided(policies, ANONYMOUS, "web/x") == set()
 
 
 def test_an_organization() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from imported_policies import decided, loaded, person
+from nasty_names import nasty_names
 from slow_properties import slow_examples
 from zot_configurations import (
     GROUPS,
@@ -53,6 +55,25 @@ def test_what_is_decided_is_what_zot_decides(configuration: dict[str, Any]) -> N
                 expected = naive(configuration, user, groups, name, first=first)
                 assert found <= expected
                 assert not is_exact or found == expected
+
+
+@given(
+    patterns=st.lists(nasty_names, max_size=4),
+    users=st.lists(nasty_names, max_size=3),
+    groups=st.lists(nasty_names, max_size=3),
+)
+def test_any_names(patterns: list[str], users: list[str], groups: list[str]) -> None:
+    """Whatever things are called, the policies load, and a stranger may do nothing."""
+    entry = {"policies": [policy(users, groups, WRITE)]}
+    configuration = zot_configuration(
+        {pattern.lower(): entry for pattern in patterns},
+        groups={group.lower(): {"users": users} for group in groups},
+        adminPolicy=policy(users, groups, WRITE),
+    )
+    result = translated(configuration)
+    if result.policy.allow:
+        policies = loaded(policy_yaml(result.policy))
+        assert decided(policies, person("a stranger"), "web/x") == decided(policies, ANONYMOUS, "web/x") == set()
 
 
 def test_the_longest_pattern_decides() -> None:
@@ -138,13 +159,6 @@ allow:
             Verdict.NOT_TRANSLATED,
             "a name must not hold '*'",
             id="a user who cannot exist",
-        ),
-        pytest.param(
-            {"**": {"policies": [policy([], ["team-{x}"], ["read"])]}},
-            "**: team-{x}",
-            Verdict.NOT_TRANSLATED,
-            "capture",
-            id="a group like a capture",
         ),
         pytest.param(
             {"a/*": {"defaultPolicy": ["read"]}, "*/b": {"defaultPolicy": ["read"]}},

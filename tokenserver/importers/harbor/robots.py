@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tokenserver.importers.harbor.model import HarborExport, HarborPermission, HarborRobot
+from tokenserver.importers.legal_names import user_problem
 from tokenserver.importers.policy_text import PolicyTest, RobotText, RuleText
 from tokenserver.importers.report import Construct, Verdict
 from tokenserver.importers.unique_names import MAX_MACHINE, UniqueNames, as_machine_name, as_rule_id
@@ -45,6 +46,8 @@ def translate_robots(
     prefix = export.setting("robot_name_prefix", DEFAULT_PREFIX)
     for robot in export.robots:
         reason, instead = _ended(robot, now)
+        if as_users and not reason and (problem := user_problem(robot.name)):
+            reason, instead = problem, "a robot of the policies"
         if reason:
             result.constructs.append(Construct(robot.place, robot.name, Verdict.NOT_TRANSLATED, reason, instead))
             continue

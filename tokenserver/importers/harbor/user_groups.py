@@ -7,6 +7,7 @@ hides one that is brought and has the same name, so no new group gets such a nam
 from __future__ import annotations
 
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
+from tokenserver.identity import spell_group
 from tokenserver.importers.harbor.model import HarborExport
 from tokenserver.importers.legal_names import group_problem
 from tokenserver.importers.report import Construct, Verdict
@@ -37,10 +38,12 @@ class GroupNames:
         self._new = UniqueNames({*self._by_name.values(), *self._by_name, *mentioned}, MAX_GROUP)
 
     def brought(self, identifier: int, name: str) -> tuple[str, str]:
-        """The name of a member group as its user source brings it, and why that is no legal name (empty: it is)."""
+        """The name of a member group as its user source brings it, as policies write it, and why that is no legal name
+        (empty: it is).
+        """
         found = self._by_id.get(identifier) or self._by_name.get(name) or common_name(name)
         found = found or self._without_slash(name)
-        return found, group_problem(found)
+        return spell_group(found), group_problem(found)
 
     def new(self, wanted: str) -> str:
         """The name of a new group of the policies, like `wanted`."""

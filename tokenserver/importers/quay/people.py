@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tokenserver.importers.legal_names import user_problem
+from tokenserver.identity import spell_group
+from tokenserver.importers.legal_names import group_problem, user_problem
 from tokenserver.importers.policy_text import GroupText, RobotText
 from tokenserver.importers.quay.model import TEAM_ROLES, QuayExport, QuayRobot, QuayTeam
 from tokenserver.importers.report import Construct, Verdict
@@ -57,7 +58,7 @@ class QuayPeople:
     def principal(self, sort: str, organization: str, name: str) -> str:
         """The principal of a user, robot or team without a problem."""
         if sort == "team":
-            return f"group:{organization}/{name}"
+            return f"group:{spell_group(f'{organization}/{name}')}"
         return f"robot:{self.robots[name]}" if sort == "robot" and not self.robots_as_users else f"user:{name}"
 
     def has_robots(self, team: QuayTeam) -> bool:
@@ -103,5 +104,8 @@ class QuayPeople:
         if team.role == "creator":
             note = "members create repositories in the organization; here that takes push on a name"
             self.lost(team.place, name, note, f"a rule for group:{name} on {team.organization}/NAME/**")
-        if users or robots:
-            self.groups[name] = GroupText(name, users=tuple(users), robots=tuple(robots))
+        problem = group_problem(name)
+        if problem:
+            self.lost(team.place, name, problem)
+        elif users or robots:
+            self.groups[name] = GroupText(spell_group(name), users=tuple(users), robots=tuple(robots))

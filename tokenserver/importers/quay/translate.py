@@ -92,7 +92,8 @@ class _QuayTranslation:
             if team.role != "admin" or name not in self.people.groups or _problem(f"{team.organization}/x"):
                 continue
             if not self.people.has_robots(team):
-                self.add(f"group:{name}", "maintainer", f"{team.organization}/**")
+                principal = self.people.principal("team", team.organization, team.name)
+                self.add(principal, "maintainer", f"{team.organization}/**")
                 continue
             note = "robots of a team of administrators get what the team has on each repository, and not all"
             self._say(Construct(team.place, name, Verdict.DIFFERENT, note, "a rule for them"))
@@ -183,7 +184,7 @@ def translate_quay(export: QuayExport, *, robots_as_users: bool = False) -> Quay
         header="Teams, users and robots of Quay, and what each may do.",
         administrators=tuple(translation.superusers()),
         robots=tuple(people.declared),
-        groups=tuple(group for name, group in people.groups.items() if f"group:{name}" in used),
+        groups=tuple(group for group in people.groups.values() if f"group:{group.name}" in used),
         allow=tuple(rules),
         deny=(locked,) if translation.locked else (),
         tests=tuple(_tests(rules, people, set(translation.locked), set(public), repositories))[:MAX_TESTS],
@@ -232,6 +233,6 @@ def _tests(
 def _client(principal: str, people: QuayPeople) -> Mapping[str, str | tuple[str, ...]]:
     sort, _, name = principal.partition(":")
     if sort == "group":
-        group = people.groups[name]
+        group = next(one for one in people.groups.values() if one.name == name)
         return {"user": group.users[0]} if group.users else {"robot": group.robots[0]}
     return {sort: name} if name else {}

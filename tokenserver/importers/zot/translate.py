@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import spell_group
 from tokenserver.importers.legal_names import group_problem, user_problem
 from tokenserver.importers.policy_text import GroupText, PolicyTest, PolicyText, RuleText
 from tokenserver.importers.report import Construct, Verdict
@@ -47,7 +48,8 @@ class _ZotTranslation:
             for user in users:
                 if user not in legal:
                     self.lost(place, f"{name}: {user}", user_problem(user), "another name")
-            found.append(GroupText(name, users=tuple(dict.fromkeys(legal)), groups=(name,)))
+            spelled = spell_group(name)
+            found.append(GroupText(spelled, users=tuple(dict.fromkeys(legal)), groups=(spelled,)))
         return found
 
     def rules(self, one: ZotRepositories, pattern: ZotPattern, others: Sequence[Pattern]) -> list[RuleText]:
@@ -111,10 +113,10 @@ class _ZotTranslation:
         for sort, names in (("user", policy.users), ("group", policy.groups)):
             for name in names:
                 problem = user_problem(name) if sort == "user" else group_problem(name)
-                if problem or "{" in name:
-                    self.lost(policy.place, f"{text}: {name}", problem or "the name would be a capture")
+                if problem:
+                    self.lost(policy.place, f"{text}: {name}", problem)
                 else:
-                    found.append(f"{sort}:{name}")
+                    found.append(f"{sort}:{name if sort == 'user' else spell_group(name)}")
         return list(dict.fromkeys(found))
 
 
