@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tokenserver.importers.legal_names import repository_problem, user_problem
 from tokenserver.importers.policy_text import PolicyTest, PolicyText, RuleText
@@ -187,7 +188,7 @@ def translate_quay(export: QuayExport, *, robots_as_users: bool = False) -> Quay
         groups=tuple(group for group in people.groups.values() if f"group:{group.name}" in used),
         allow=tuple(rules),
         deny=(locked,) if translation.locked else (),
-        tests=tuple(_tests(rules, people, set(translation.locked), set(public), repositories))[:MAX_TESTS],
+        tests=tuple(islice(_tests(rules, people, set(translation.locked), set(public), repositories), MAX_TESTS)),
     )
     users = [one.name for one in export.users if one.is_enabled and not user_problem(one.name)]
     return QuayPolicies(

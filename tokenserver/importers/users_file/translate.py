@@ -14,7 +14,7 @@ remove the rules below when the log shows that nobody needs them. See docs/polic
 
 
 def users_policy(users: RegistryUsers) -> PolicyText:
-    """The policies of a registry with a users file: whoever logs in may do everything, and others nothing."""
+    """The policies of a registry with a users file: everybody who logs in may do everything, and others nothing."""
     tests = [PolicyTest({}, cannot=("pull example/image", "* registry:catalog"))]
     if users.names:
         everything = ("pull example/image", "push example/image", "delete example/image", "* registry:catalog")
