@@ -10,7 +10,7 @@ from tokenserver.importers.users_file.users import RegistryUsers
 
 _HEADER = """\
 Every user may do everything, as at the registry before. Narrow it step by step: add rules for teams, with tests, and
-remove the rules below when the log shows that nobody needs them. See docs/policies.md."""
+remove the rules below when the log shows that nobody needs them: tokenserver help policies"""
 
 
 def users_policy(users: RegistryUsers) -> PolicyText:
