@@ -65,6 +65,9 @@ def _answer(export: dict[str, Any], path: str, asked: str) -> Any:
     members = re.fullmatch(r"projects/(\d+)/members", path)
     if members:
         return export["members"].get(members[1])
+    immutable = re.fullmatch(r"projects/(\d+)/immutabletagrules", path)
+    if immutable:
+        return export["immutabletagrules"].get(immutable[1], [])
     return export.get(path) if path in ("projects", "users", "usergroups", "configurations") else None
 
 

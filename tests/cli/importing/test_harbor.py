@@ -33,6 +33,7 @@ EXPORT = harbor_export(
         robot("robot$web+ci", permission("web", access("repository:pull", "repository:push", "scan:create"))),
     ],
     configurations={"auth_mode": {"value": "db_auth", "editable": True}},
+    immutabletagrules={"1": [{"id": 1, "disabled": False, "action": "immutable"}], "2": []},
 )
 
 
@@ -65,6 +66,7 @@ def test_a_site(run: Run, exported: Path, tmp_path: Path) -> None:
     assert "Give 2 users a password: tokenserver users set NAME --file site/users.htpasswd" in result.stdout
     assert "Give 2 robots a secret" in result.stdout
     assert "images are scanned when they are pushed" in result.stdout
+    assert "tags cannot be changed, by rules" in result.stdout
 
 
 def test_a_directory(run: Run, exported: Path, tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_an_export() -> None:
     )
 
 
+def test_immutable_tags() -> None:
+    """Rules that are on are for the report."""
+    rules = {"1": [{"id": 1, "disabled": True}], "2": [{"id": 2, "disabled": False}]}
+    found = read(harbor_export([project(1, "web"), project(2, "data")], immutabletagrules=rules))
+    assert [one.extras for one in found.projects] == [(), ("tags cannot be changed, by rules",)]
+
+
 def test_effects() -> None:
     """What is denied is apart from what is allowed."""
     pairs = [*access("repository:pull", effect="allow"), *access("repository:push", effect="deny")]

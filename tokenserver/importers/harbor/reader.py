@@ -1,7 +1,8 @@
 """Reads an export of Harbor's API v2.0: one JSON document with the answers of its lists, whole. Pure.
 
 `projects`, `users`, `usergroups` and `robots` are the lists of all pages; `members` has the list of each project by
-its id; `configurations` is the answer of that path and may be absent. docs/move-from-harbor.md has the script.
+its id. `immutabletagrules`, likewise by project, and `configurations`, the answer of that path, may be absent.
+docs/move-from-harbor.md has the script.
 """
 
 from __future__ import annotations
@@ -71,13 +72,16 @@ def _project(reader: ExportReader, entry: dict[str, Any], path: str, members: di
     if "members" not in entry and key not in members:
         reader.fault(f"members.{key}", "is missing, so the members of a project are unknown; fix: export it again")
     found = reader.objects(members.get(key), f"members.{key}")
+    immutable = reader.mapping(reader.whole.get("immutabletagrules"), "immutabletagrules").get(key)
+    rules = [rule for _, rule in reader.objects(immutable, f"immutabletagrules.{key}") if not rule.get("disabled")]
+    extras = [text for name, text in _EXTRAS.items() if metadata.get(name) not in (None, "", "false", False)]
     return HarborProject(
         reader.place(path),
         identifier,
         reader.text(entry, "name", path),
         _is_on(reader, metadata, "public", f"{path}.metadata"),
         is_proxy=entry.get("registry_id") not in (None, 0),
-        extras=tuple(text for name, text in _EXTRAS.items() if metadata.get(name) not in (None, "", "false", False)),
+        extras=(*extras, *(["tags cannot be changed, by rules"] if rules else [])),
         members=tuple(_member(reader, member, place) for place, member in found),
     )
 
