@@ -1,1 +1,1 @@
-"""docker_auth 1.14: its configuration and its decisions, exactly; the yardstick for what a migration must preserve."""
+"""Exact model of docker_auth 1.14: its configuration and its decisions, the yardstick for what a migration preserves."""

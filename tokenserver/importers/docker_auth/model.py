@@ -64,7 +64,7 @@ class StaticUser:
     name: str
     line: int
     password_hash: str | None = field(repr=False)
-    labels: Labels = NO_LABELS
+    labels: Labels = field(default_factory=lambda: NO_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class PeerRequest:
     type: str = "repository"
     service: str = ""
     ip: str | None = None
-    labels: Labels = NO_LABELS
+    labels: Labels = field(default_factory=lambda: NO_LABELS)
     password: str | None = field(default=None, repr=False)
 
 
