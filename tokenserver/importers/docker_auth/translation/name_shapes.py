@@ -1,0 +1,322 @@
+"""Globs and regular expressions over repository names as patterns of the policy language. Pure.
+
+Two readings go with what has no exact one: `patterns`, which never cover more than the original, and `widest`, which
+never cover less. Only legal repository names count, since no others are ever granted here.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from tokenserver.importers.docker_auth.translation.atoms import (
+    Anchor,
+    Atom,
+    Inexpressible,
+    Sequence_,
+    glob_sequence,
+    literal,
+    regex_sequences,
+)
+from tokenserver.patterns import PatternError, parse_pattern
+
+USER, CAPTURE = "\ue000", "\ue001"
+"""Private characters in place of `${account}`, and of a label's value that a group captures."""
+
+CAPTURED = "value"
+"""The name of the variable that a group captures."""
+
+_NAME = frozenset(string.ascii_lowercase + string.digits + "._-:/")
+_SEGMENT = _NAME - {"/"}
+_WITH_VARIABLES = _NAME | {USER, CAPTURE}
+_ANY = Atom(_NAME, is_run=True)
+
+MAX_PATTERNS = 64
+"""Patterns of one name field."""
+
+_MAX_CROSSING = 4
+"""Runs over several segments of one sequence."""
+
+_MAX_WITHOUT = 48
+
+_SPECIAL = frozenset("\\.+*?()|[]{}^$")
+_VARIABLES = re.compile(r"\$\{[a-z]+\}", re.ASCII)
+_RUNS = re.compile(r"(?<![^/])\*\*(?![^/])|\*+")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A pattern, and the patterns of what it does not cover."""
+
+    pattern: str
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A set of names between two readings, the same if `inexact` is empty; else that says why there are two.
+
+    `shapes` cover no name that the original does not. `widest` cover every name that it does: wider than `shapes` where
+    these have exceptions.
+    """
+
+    shapes: tuple[Shape, ...]
+    widest: tuple[str, ...]
+    inexact: str = ""
+
+
+EVERY_NAME = Names((Shape("**"),), ("**",))
+NO_NAME = Names((), ())
+
+
+def glob_names(text: str) -> Names:
+    """The names that a glob matches."""
+    sequence = glob_sequence(text)
+    return NO_NAME if sequence is None else _names([sequence], anchored=True)
+
+
+def quoted(text: str) -> str:
+    """The text as a glob or a regular expression for itself."""
+    return "".join(f"\\{one}" if one in _SPECIAL else one for one in text)
+
+
+def regex_names(text: str, *, anchored: bool) -> Names:
+    """The names in which a regular expression is found; `anchored`: alternatives without anchors match whole names."""
+    try:
+        return _names(regex_sequences(text), anchored=anchored)
+    except Inexpressible as error:
+        return Names((), ("**",), str(error))
+
+
+def united(sets: Sequence[Names]) -> Names:
+    """The names of all sets together."""
+    shapes = dict.fromkeys(shape for one in sets for shape in one.shapes)
+    widest = dict.fromkeys(text for one in sets for text in one.widest)
+    return Names(tuple(shapes), tuple(widest), next((one.inexact for one in sets if one.inexact), ""))
+
+
+def _names(sequences: Iterable[Sequence_], *, anchored: bool) -> Names:
+    found: list[Names] = []
+    for sequence in sequences:
+        try:
+            atoms = _whole(sequence, anchored=anchored)
+        except Inexpressible as error:
+            found.append(Names((), ("**",), str(error)))
+            continue
+        if atoms is not None:
+            found.append(_sequence_names(atoms))
+    everything = united(found)
+    if any(shape == Shape("**") for shape in everything.shapes):
+        return EVERY_NAME
+    if len(everything.shapes) > MAX_PATTERNS:
+        return Names(everything.shapes[:MAX_PATTERNS], everything.widest, f"more than {MAX_PATTERNS} patterns")
+    return everything
+
+
+def _whole(sequence: Sequence_, *, anchored: bool) -> list[Atom] | None:
+    """The atoms of the whole name, with runs where it is not anchored; None if no legal name has them.
+
+    Raises:
+        Inexpressible: an anchor is in the middle.
+    """
+    inner = list(sequence)
+    begins = ends = anchored and not any(isinstance(one, Anchor) for one in sequence)
+    while inner and isinstance(inner[0], Anchor) and inner[0].is_begin:
+        begins = True
+        del inner[0]
+    while inner and isinstance(inner[-1], Anchor) and not inner[-1].is_begin:
+        ends = True
+        del inner[-1]
+    atoms = [one for one in inner if isinstance(one, Atom)]
+    if len(atoms) < len(inner):
+        raise Inexpressible("an anchor is in the middle")
+    legal = [replace(atom, characters=atom.characters & _WITH_VARIABLES) for atom in atoms]
+    if any(not atom.characters and (not atom.is_run or atom.least) for atom in legal):
+        return None
+    kept = [atom for atom in legal if atom.characters]
+    return _merged([*([] if begins else [_ANY]), *kept, *([] if ends else [_ANY])])
+
+
+def _merged(atoms: Iterable[Atom]) -> list[Atom]:
+    """The atoms with neighbouring runs of the same characters as one, and runs of all characters absorbing others."""
+    merged: list[Atom] = []
+    for atom in atoms:
+        last = merged[-1] if merged else None
+        if last is not None and last.is_run and atom.is_run:
+            small, large = sorted((last, atom), key=lambda run: len(run.characters))
+            if small.characters <= large.characters and not (small.least and large.least):
+                if small.least == 0:
+                    merged[-1] = large
+                    continue
+                if small.characters == large.characters:
+                    merged[-1] = small
+                    continue
+        merged.append(atom)
+    return merged
+
+
+def _sequence_names(atoms: Sequence[Atom]) -> Names:
+    if sum("/" in atom.characters and len(atom.characters) > 1 for atom in atoms) > _MAX_CROSSING:
+        return Names((), ("**",), f"more than {_MAX_CROSSING} parts may cross segments")
+    widest = _widest(atoms)
+    why = ""
+    narrow: list[Atom] = []
+    choices = 1
+    for atom in atoms:
+        if atom.is_run:
+            if "/" in atom.characters and atom.characters != _NAME:
+                why = "a class of characters crosses segments"
+                atom = replace(atom, characters=atom.characters - {"/"})  # noqa: PLW2901 - the narrower reading
+        else:
+            choices *= len(atom.characters)
+            if choices > MAX_PATTERNS:
+                if not atom.is_dot:
+                    return Names((), widest, f"a class of characters stands for more than {MAX_PATTERNS} patterns")
+                why = "an unescaped dot stands for any character"
+                atom, choices = literal("."), choices // len(atom.characters)  # noqa: PLW2901 - likewise
+        narrow.append(atom)
+    shapes: list[Shape] = []
+    for characters in product(*(_choices(atom) for atom in narrow)):
+        for option in _crossings(_merged(characters)):
+            shape, doubt = _shape(option)
+            why = why or doubt
+            if shape is not None:
+                shapes.append(shape)
+    return Names(tuple(dict.fromkeys(shapes)), widest, why)
+
+
+def _choices(atom: Atom) -> Sequence[Atom]:
+    return [atom] if atom.is_run else [literal(one) for one in sorted(atom.characters)]
+
+
+def _widest(atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """Patterns for at least these names: every class becomes a run."""
+    wide = [
+        Atom(_NAME if "/" in atom.characters else _SEGMENT, is_run=True)
+        if atom.is_run or len(atom.characters) > 1
+        else atom
+        for atom in atoms
+    ]
+    texts = [_text(option) for option in _crossings(_merged(wide))]
+    return tuple(dict.fromkeys(widened(text) if _is_crowded(text) else text for text in texts if _is_wide(text)))
+
+
+def _is_wide(text: str) -> bool:
+    return _is_pattern(text) or _is_crowded(text)
+
+
+def _is_crowded(text: str) -> bool:
+    """Whether it is no pattern only because of where its variables are."""
+    return not _is_pattern(text) and "${" in text and _is_pattern(widened(text))
+
+
+def widened(text: str) -> str:
+    """The pattern with a wildcard in place of each variable, whatever value it has."""
+    return _RUNS.sub(lambda found: "**" if found[0] == "**" else "*", _VARIABLES.sub("*", text))
+
+
+_MANY = Atom(frozenset({"*"}), is_run=True, least=2)
+"""`**` as a whole segment."""
+
+
+def _crossings(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
+    """What runs of all characters can be: inside one segment, or from one to another."""
+    place = next((at for at, atom in enumerate(atoms) if atom.is_run and "/" in atom.characters), None)
+    if place is None:
+        yield tuple(atoms)
+        return
+    before, run, after = tuple(atoms[:place]), atoms[place], tuple(atoms[place + 1 :])
+    inside = Atom(_SEGMENT, is_run=True)
+    slash = literal("/")
+    is_first = not before or before[-1] == slash
+    is_last = not after or after[0] == slash
+    middle: list[tuple[Atom, ...]]
+    if is_first and is_last:
+        middle = [(_MANY,)]
+    elif is_first:
+        middle = [(replace(inside, least=run.least),), (_MANY, slash, inside)]
+    elif is_last:
+        middle = [(replace(inside, least=run.least),), (inside, slash, _MANY)]
+    else:
+        middle = [
+            (replace(inside, least=run.least),),
+            (inside, slash, inside),
+            (inside, slash, _MANY, slash, inside),
+        ]
+    for one in middle:
+        for rest in _crossings(after):
+            yield (*before, *one, *rest)
+
+
+def _shape(atoms: Sequence[Atom]) -> tuple[Shape | None, str]:
+    """The shape of a sequence without classes of single characters, and why it is not exact."""
+    text = _text(atoms)
+    if not _is_pattern(text):
+        return None, "a variable stands beside another one or between wildcards" if _is_crowded(text) else ""
+    without: list[str] = []
+    doubt = ""
+    many = [at for at, atom in enumerate(atoms) if atom == _MANY]
+    for place, atom in enumerate(atoms):
+        if not atom.is_run or atom == _MANY:
+            continue
+        before, after = _within_segment(atoms, place)
+        missing = _SEGMENT - atom.characters
+        if not missing and (not atom.least or not (before or after)):
+            continue
+        if any(one.is_run for one in (*before, *after)) or (many and many[0] < place < many[-1]):
+            doubt = "where a class of characters begins and ends is ambiguous"
+        instead: list[tuple[Atom, ...]] = [
+            (Atom(_SEGMENT, is_run=True), literal(one), Atom(_SEGMENT, is_run=True)) for one in sorted(missing)
+        ]
+        if atom.least and (before or after):
+            instead.append(())
+        for one in instead:
+            exception = _text((*atoms[:place], *one, *atoms[place + 1 :]))
+            if _is_pattern(exception):
+                without.append(exception)
+    if len(without) > _MAX_WITHOUT:
+        return None, f"a class of characters stands for more than {_MAX_WITHOUT} exceptions"
+    if any("${" in one for one in without):
+        return None, "a class of characters stands beside a variable"
+    return Shape(text, tuple(dict.fromkeys(without))), doubt
+
+
+def _within_segment(atoms: Sequence[Atom], place: int) -> tuple[list[Atom], list[Atom]]:
+    slash = literal("/")
+    before: list[Atom] = []
+    for atom in reversed(atoms[:place]):
+        if atom == slash:
+            break
+        before.append(atom)
+    after: list[Atom] = []
+    for atom in atoms[place + 1 :]:
+        if atom == slash:
+            break
+        after.append(atom)
+    return before, after
+
+
+def _text(atoms: Sequence[Atom]) -> str:
+    parts: list[str] = []
+    for atom in atoms:
+        if atom == _MANY:
+            parts.append("**")
+        elif atom.is_run:
+            if not (parts and parts[-1] == "*"):
+                parts.append("*")
+        else:
+            (character,) = atom.characters
+            parts.append({USER: "${user}", CAPTURE: f"${{{CAPTURED}}}"}.get(character, character))
+    return "".join(parts)
+
+
+def _is_pattern(text: str) -> bool:
+    """Whether some repository name could match; what is no pattern, no name matches."""
+    try:
+        parse_pattern(text, CAPTURED)
+    except PatternError:
+        return False
+    return True
