@@ -45,6 +45,8 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
+    "cli/importing/options.py": "the options of every command in cli/importing",
+    "cli/importing/registry_section.py": "the section that cli/importing/test_htpasswd_registry.py compares",
     "importers/docker_auth/model.py": "the values of every case in importers/docker_auth/test_reader.py",
     "management/operations/access_keys.py": "whose keys, in web/api/operations/test_access_keys.py",
     "management/actors.py": "the actors of management/test_rights.py",

@@ -70,6 +70,7 @@ COMMANDS = {
     "doctor client": (f"doctor client {CONFIG}", 74),
     "health": (f"health {CONFIG}", 1),
     "help": ("help policies", 74),
+    "import htpasswd-registry": ("import htpasswd-registry registry.yml new --users users", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),
@@ -177,6 +178,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")
     (folder / "users").chmod(0o600)
     (folder / "audit.jsonl").write_text(EVENT)
+    (folder / "registry.yml").write_text("version: 0.1\nauth: {htpasswd: {realm: x, path: users}}\n")
     return folder
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from tokenserver.documents.files import create_file
@@ -16,6 +16,7 @@ from tokenserver.printable import shell_word
 
 _FOLDER_MODE = 0o755
 _PRIVATE_FOLDER_MODE = 0o700
+_MAX_PREFIX = 100
 
 
 class NewFile(NamedTuple):
@@ -41,7 +42,8 @@ def write_new_folder(
     """Write the files, by their paths below `target`, into a new folder.
 
     They are written to a folder beside it, which `examine` is called with and which is then renamed; `examine` may add
-    files, and raises what is wrong with them. An empty folder is replaced.
+    files, and raises what is wrong with them. An empty folder is replaced. The umask applies, and folders with a secret
+    file are for their owner alone.
 
     Raises:
         LoadError: `target` exists and is not an empty folder, or cannot be written; or what `examine` raised, with the
@@ -49,25 +51,44 @@ def write_new_folder(
     """
     target = target.absolute()
     _require_free(target)
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        _write_beside(target, files, examine)
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _write_beside(target: Path, files: Mapping[str, NewFile], examine: Callable[[Path], None]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        place = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:_MAX_PREFIX]}."))
     except OSError as error:
-        raise _fault(target, f"cannot be created: {error.strerror}") from error
+        raise _fault(target, f"cannot be created: {error.filename}: {error.strerror}") from error
     try:
+        draft = place / target.name  # nobody else gets there before it is renamed
+        private = _private_folders(files)
+        for folder in sorted({"", *(str(one) for name in files for one in PurePath(name).parents[:-1])}):
+            (draft / folder).mkdir(mode=_PRIVATE_FOLDER_MODE if folder in private else _FOLDER_MODE)
         for name, file in files.items():
-            _write(draft, name, file)
+            create_file(draft / name, file.content, mode=0o600 if file.is_secret else 0o644)
         _examined(draft, target, examine)
-        is_private = any("/" not in name and file.is_secret for name, file in files.items())
-        draft.chmod(_PRIVATE_FOLDER_MODE if is_private else _FOLDER_MODE)
         _require_free(target)
         os.rename(draft, target)  # noqa: PTH104 - an empty folder is replaced; one that was filled meanwhile is not
     except OSError as error:
         raise _fault(target, f"cannot be written: {error.strerror}") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
     with contextlib.suppress(OSError):
         _sync(target.parent)
+
+
+def _private_folders(files: Mapping[str, NewFile]) -> set[str]:
+    """The folders, by their paths, that directly contain a secret file; empty is the new folder itself."""
+    folders = (PurePath(name).parent for name, file in files.items() if file.is_secret)
+    return {"" if folder == PurePath() else str(folder) for folder in folders}
 
 
 def _require_free(target: Path) -> None:
@@ -75,6 +96,8 @@ def _require_free(target: Path) -> None:
         raise _fault(target, "is a symbolic link, and nothing is written through one; name a new folder")
     if not target.exists():
         return
+    if target.samefile("."):
+        raise _fault(target, "is the current folder of this shell, which would be replaced; name a new folder in it")
     other = shell_word(target.with_name(f"{target.name}-new"))
     if not target.is_dir():
         raise _fault(target, f"exists, and is not a folder; name one that does not exist, such as {other}")
@@ -84,13 +107,6 @@ def _require_free(target: Path) -> None:
         raise _fault(target, f"cannot be read: {error.strerror}") from error
     if not is_empty:
         raise _fault(target, f"exists, and nothing in it is overwritten; name a new folder, such as {other}")
-
-
-def _write(draft: Path, name: str, file: NewFile) -> None:
-    path = draft / name
-    for folder in reversed(path.relative_to(draft).parents[:-1]):
-        (draft / folder).mkdir(mode=_PRIVATE_FOLDER_MODE if file.is_secret else _FOLDER_MODE, exist_ok=True)
-    create_file(path, file.content, mode=0o600 if file.is_secret else 0o644)
 
 
 def _examined(draft: Path, target: Path, examine: Callable[[Path], None]) -> None:

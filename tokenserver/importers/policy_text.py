@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tokenserver.documents.yaml_text import yaml_comment, yaml_list, yaml_scalar
+from tokenserver.documents.yaml_text import yaml_comment, yaml_flow_scalar, yaml_list, yaml_scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +152,14 @@ def _rule(rule: RuleText) -> str:
 
 def _test(test: PolicyTest) -> str:
     parts = [f"as: {_mapping(test.client) if test.client else 'anonymous'}"]
-    parts += [f"{key}: {yaml_scalar(value)}" for key, value in test.settings.items()]
+    parts += [f"{key}: {yaml_flow_scalar(value)}" for key, value in test.settings.items()]
     parts += [f"{key}: {yaml_list(said)}" for key, said in (("can", test.can), ("cannot", test.cannot)) if said]
     return f"  - {{{', '.join(parts)}}}\n"
 
 
 def _mapping(values: Mapping[str, str | tuple[str, ...]]) -> str:
     texts = (
-        f"{key}: {yaml_scalar(value) if isinstance(value, str) else yaml_list(value)}" for key, value in values.items()
+        f"{key}: {yaml_flow_scalar(value) if isinstance(value, str) else yaml_list(value)}"
+        for key, value in values.items()
     )
     return f"{{{', '.join(texts)}}}"

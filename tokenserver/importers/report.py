@@ -56,12 +56,16 @@ class Construct:
 
     def as_json(self) -> dict[str, object]:
         """The members of one construct in `--json`, without those that are empty."""
-        members: dict[str, object] = {"place": self.place, "text": _line(self.text, MAX_TEXT), "verdict": self.verdict}
+        members: dict[str, object] = {
+            "place": _line(self.place, MAX_TEXT),
+            "text": _line(self.text, MAX_TEXT),
+            "verdict": str(self.verdict),
+        }
         for name in ("note", "instead", "witness"):
             if value := getattr(self, name):
                 members[name] = _line(value, MAX_NOTE)
         if self.became:
-            members["became"] = list(self.became)
+            members["became"] = [_line(name, MAX_TEXT) for name in self.became]
         return members
 
 
@@ -85,7 +89,7 @@ class ImportReport:
     def as_json(self) -> dict[str, object]:
         """The report for machines."""
         return {
-            "source": self.source,
+            "source": _line(self.source, MAX_TEXT),
             "counts": {str(verdict): count for verdict, count in self.counts().items()},
             "constructs": [construct.as_json() for construct in self.constructs],
             "next": list(self.next_steps),
@@ -101,7 +105,7 @@ class ImportReport:
         yield from (f"| {verdict} | {count} |\n" for verdict, count in self.counts().items())
         if self.next_steps:
             yield "\n## Next\n\n"
-            yield from (f"{number}. {step}\n" for number, step in enumerate(self.next_steps, 1))
+            yield from (f"{number}. {_inline(step)}\n" for number, step in enumerate(self.next_steps, 1))
         for verdict, title in _TITLES.items():
             constructs = [construct for construct in self.constructs if construct.verdict is verdict]
             if constructs:
@@ -141,4 +145,5 @@ def _code(text: str, limit: int) -> str:
 
 
 def _inline(text: str) -> str:
-    return _line(text, MAX_NOTE).replace("<", "&lt;")
+    """The text as Markdown without HTML, and without links and pictures, which a foreign text could add."""
+    return _line(text, MAX_NOTE).replace("<", "&lt;").replace("](", "]\\(")

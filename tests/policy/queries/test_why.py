@@ -25,7 +25,7 @@ from tokenserver.policy.index import build_index
 from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.principals import principals_of
-from tokenserver.policy.queries.why import Explanation, Verdict, spell_workloads, why
+from tokenserver.policy.queries.why import AccessVerdict, Explanation, spell_workloads, why
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
@@ -49,8 +49,8 @@ def test_why_never_disagrees_with_the_server(
     resource = Resource("repository", name)
     decision = decide(policies, identity, Scope(resource, frozenset({action})), context)
     found = why(policies, identity, action, resource, context, every_rule=every_rule)
-    assert (found.decision, found.verdict is Verdict.ALLOWED) == (decision, action in decision.granted)
-    assert (found.verdict is Verdict.DENIED) == any(reason.effect is Effect.DENY for reason in decision.reasons)
+    assert (found.decision, found.verdict is AccessVerdict.ALLOWED) == (decision, action in decision.granted)
+    assert (found.verdict is AccessVerdict.DENIED) == any(reason.effect is Effect.DENY for reason in decision.reasons)
     applying = {
         effect: {one.rule.id for one in found.rules if one.applies and one.rule.effect is effect} for effect in Effect
     }
@@ -178,7 +178,7 @@ def test_because_of_the_address() -> None:
 def test_a_deny_that_cannot_be_decided_applies() -> None:
     """As in a decision: it fails closed."""
     found = ask(rule("r", "everyone"), rule("no-r", "everyone", when=OFFICE))
-    assert (found.verdict, [one.applies for one in found.rules]) == (Verdict.DENIED, [True, True])
+    assert (found.verdict, [one.applies for one in found.rules]) == (AccessVerdict.DENIED, [True, True])
 
 
 def test_rules_elsewhere_are_not_considered_unless_asked_for() -> None:
@@ -243,7 +243,7 @@ def test_rules_elsewhere_are_not_considered_unless_asked_for() -> None:
 def test_nearest(rules: list[Rule], identity: Identity, expected: list[str]) -> None:
     """If no rule grants the action: the principals of a near rule, and the groups of the client."""
     found = ask(*rules, identity=identity)
-    assert (found.verdict, [near.sentence for near in found.nearest]) == (Verdict.NOT_GRANTED, expected)
+    assert (found.verdict, [near.sentence for near in found.nearest]) == (AccessVerdict.NOT_GRANTED, expected)
 
 
 def test_nearest_to_a_variable() -> None:
@@ -255,7 +255,7 @@ def test_nearest_to_a_variable() -> None:
 def test_denied_by_a_deny() -> None:
     """The deny comes first, then the allow that it masks; no rule is near."""
     found = ask(rule("r", "everyone"), rule("no-r", "everyone", but="user:bot"))
-    assert (found.verdict, [one.rule.id for one in found.rules if one.applies]) == (Verdict.DENIED, ["r", "no-r"])
+    assert (found.verdict, [one.rule.id for one in found.rules if one.applies]) == (AccessVerdict.DENIED, ["r", "no-r"])
     assert found.nearest == ()
 
 
@@ -263,7 +263,7 @@ def test_a_ceiling_is_told_apart() -> None:
     """Rules grant the action, none forbids it, and the credential has a lower ceiling."""
     bounded = Identity("ann", Kind.PASSWORD, ceiling=ceiling(("other", "pull")))
     found = ask(rule("r", "everyone"), identity=bounded)
-    assert (found.verdict, found.is_bounded) == (Verdict.NOT_GRANTED, True)
+    assert (found.verdict, found.is_bounded) == (AccessVerdict.NOT_GRANTED, True)
     assert ask(rule("r", "everyone")).is_bounded is False
 
 

@@ -6,7 +6,11 @@ import click
 
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
-_COMMANDS: dict[str, LazyCommand] = {}
+_COMMANDS = {
+    "htpasswd-registry": LazyCommand(
+        "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
+    ),
+}
 
 
 @click.group("import", cls=LazyGroup, commands_at=_COMMANDS)

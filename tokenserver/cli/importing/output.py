@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.importers.new_folder import NewFile, text_file, write_new_folder
 from tokenserver.importers.report import Construct, ImportReport
+from tokenserver.keys.ring import Algorithm
+from tokenserver.keys.store import init_keys
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import load_snapshot
 
@@ -21,17 +25,39 @@ _MAX_PRINTED = 20
 """Constructs that are printed; the report has all."""
 
 
-def write_import(folder: Path, files: Mapping[str, NewFile], report: ImportReport) -> None:
+def write_import(
+    folder: Path,
+    files: Mapping[str, NewFile],
+    report: ImportReport,
+    add: Callable[[Path, Settings], None] = lambda *_: None,
+) -> None:
     """Write the files of an import and its report into a new folder, if a server would start with them.
+
+    Unless the files have keys, new ones are made. `add` is called with the folder and its settings, to add files.
 
     Raises:
         LoadError: the folder exists or cannot be written, or a file in it is wrong.
     """
-    write_new_folder(folder, {**files, REPORT_NAME: text_file(report.as_markdown())}, _examine)
+    write_new_folder(
+        folder,
+        {**files, REPORT_NAME: text_file(report.as_markdown())},
+        lambda draft: add(draft, _examined(draft)),
+    )
 
 
-def _examine(draft: Path) -> None:
-    load_snapshot(load_settings(draft / CONFIG_NAME, {}))
+def _examined(draft: Path) -> Settings:
+    """The settings of a new folder, with which a server would start."""
+    settings = load_settings(draft / CONFIG_NAME, {})
+    for keys in settings.key_sets():  # a set that is complete stays
+        init_keys(
+            keys.folder,
+            issuer=keys.issuer,
+            algorithm=Algorithm(keys.algorithm or Algorithm.ES256),
+            now=datetime.now(UTC),
+            lifetime=keys.schedule.certificate_lifetime,
+        )
+    load_snapshot(settings)
+    return settings
 
 
 def print_import(folder: Path, report: ImportReport, *, as_json: bool) -> None:
@@ -56,7 +82,7 @@ def print_import(folder: Path, report: ImportReport, *, as_json: bool) -> None:
 
 def _shown(construct: Construct) -> str:
     said = construct.as_json()
-    lines = [f"{construct.place}: {construct.verdict}: {said['text']}"]
+    lines = [f"{said['place']}: {construct.verdict}: {said['text']}"]
     lines += [f"  {said['note']}"] if "note" in said else []
     lines += [f"  answered differently: {said['witness']}"] if "witness" in said else []
     lines += [f"  instead: {said['instead']}"] if "instead" in said else []

@@ -34,7 +34,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import ANONYMOUS, ROBOT_PREFIX, WORKLOAD_PREFIX, Identity
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context
-from tokenserver.policy.queries.why import Verdict, why
+from tokenserver.policy.queries.why import AccessVerdict, why
 from tokenserver.policy.terms import actions_of, parse_name
 from tokenserver.scopes import Scope
 
@@ -133,7 +133,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         for note in notes:
             echo(note, err=True)
         print_explanation(source, answers, pasted, wanted, context=context, now=now, account=account)
-    is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
+    is_allowed = all(answer.verdict is AccessVerdict.ALLOWED for answer in answers)
     is_complete = not any(pasted.missing(wanted).values())
     raise SystemExit(OK if is_allowed and is_complete and not pasted.is_expired(now) else NO)
 

@@ -15,7 +15,7 @@ from tokenserver.doctor.token import UnverifiedClaims
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.model import Context, Effect
-from tokenserver.policy.queries.why import Explanation, Verdict, spell_who, spell_workloads
+from tokenserver.policy.queries.why import AccessVerdict, Explanation, spell_who, spell_workloads
 from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.scopes import Scope, in_order
 
@@ -167,9 +167,9 @@ def _print_verdict(answer: Explanation) -> None:
     """The verdict on one line, and below it the messages of the rules that deny."""
     by = ", ".join(f"{one.rule} ({one.file}:{one.line})" for one in answer.decision.reasons)
     colour, text = {
-        Verdict.ALLOWED: ("green", f"allowed by {by}"),
-        Verdict.DENIED: ("red", f"denied by {by}"),
-        Verdict.NOT_GRANTED: ("yellow", "not granted: no allow rule applies"),
+        AccessVerdict.ALLOWED: ("green", f"allowed by {by}"),
+        AccessVerdict.DENIED: ("red", f"denied by {by}"),
+        AccessVerdict.NOT_GRANTED: ("yellow", "not granted: no allow rule applies"),
     }[answer.verdict]
     if answer.is_bounded:
         text = f"not granted: rules allow it, but the key is narrowed to {answer.identity.ceiling}"

@@ -32,7 +32,7 @@ _ALIKE = 0.75
 """How similar the prefixes of a pattern and the requested name must be to take one for a misspelling of the other."""
 
 
-class Verdict(StrEnum):
+class AccessVerdict(StrEnum):
     """The three answers."""
 
     ALLOWED = "allowed"
@@ -73,7 +73,7 @@ class Explanation:
     action: str
     resource: Resource
     identity: Identity
-    verdict: Verdict
+    verdict: AccessVerdict
     decision: Decision
     rules: tuple[Considered, ...]
     nearest: tuple[Near, ...]
@@ -83,7 +83,7 @@ class Explanation:
     @property
     def is_bounded(self) -> bool:
         """Whether rules grant the action and none forbids it, but the credential has a lower ceiling."""
-        return self.verdict is Verdict.NOT_GRANTED and any(one.applies for one in self.rules)
+        return self.verdict is AccessVerdict.NOT_GRANTED and any(one.applies for one in self.rules)
 
 
 def why(
@@ -102,14 +102,20 @@ def why(
     """
     decision = decide(policies, identity, Scope(resource, frozenset({action})), context)
     forbidden = any(reason.action == action and reason.effect is Effect.DENY for reason in decision.reasons)
-    verdict = Verdict.ALLOWED if action in decision.granted else Verdict.DENIED if forbidden else Verdict.NOT_GRANTED
+    verdict = (
+        AccessVerdict.ALLOWED
+        if action in decision.granted
+        else AccessVerdict.DENIED
+        if forbidden
+        else AccessVerdict.NOT_GRANTED
+    )
     question = _Question(policies, identity, action, resource, context)
     found = policies.rules if every_rule else (rule for rule, _ in entries_about(policies, resource))
     rules = {rule.id: question.consider(rule) for rule in found}
     grants = any(one.applies and one.rule.effect is Effect.ALLOW for one in rules.values())
     nearest = () if grants else tuple(question.nearest())
     ordered = sorted(rules.values(), key=lambda one: (not one.applies, one.rule.effect, one.rule.file, one.rule.line))
-    contacts = () if verdict is Verdict.ALLOWED else contacts_for(policies, resource, context.service)
+    contacts = () if verdict is AccessVerdict.ALLOWED else contacts_for(policies, resource, context.service)
     workloads = declared_among(policies.groups.holding(identity))
     return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest, contacts, workloads)
 
