@@ -7,6 +7,9 @@ import click
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
+    "docker-auth": LazyCommand(
+        "tokenserver.cli.importing.docker_auth", "import_docker_auth", "docker_auth, from its configuration file."
+    ),
     "htpasswd-registry": LazyCommand(
         "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
     ),

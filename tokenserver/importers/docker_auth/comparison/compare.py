@@ -37,7 +37,7 @@ class Disagreement:
         )
 
 
-class Undecided(Exception):  # noqa: N818 - no fault of anybody
+class Undecided(Exception):
     """docker_auth's answer is not known here; the text says why."""
 
 

@@ -52,7 +52,7 @@ def values_of(config: DockerAuthConfig, services: Iterable[str], more_names: Ite
     users = config.users or {}
     clients: list[tuple[str, Labels]] = [(name, user.labels) for name, user in users.items()]
     if config.backends:
-        clients += list(_strangers(config.acl or ()))
+        clients += [one for one in _strangers(config.acl or ()) if one[0] not in users]
     labels = sorted({value for _, held in clients for values in held.values() for value in values})
     accounts = [account for account, _ in clients]
     names: dict[str, None] = dict.fromkeys(one for one in more_names if is_repository_name(one))

@@ -128,7 +128,9 @@ def _finite(pattern: str, narrow: People, searched: People, world: World, *, kee
     if not is_regex(pattern) or _is_anchored(pattern) or (searched.static <= narrow.static and not world.is_open):
         return Clients(narrow, narrow)
     beyond = ", ".join(sorted(searched.static - narrow.static)[:3])
-    trap = f"the expression has no anchors, so it is also found in longer texts{f', such as those of {beyond}' * bool(beyond)}"
+    trap = "the expression has no anchors, so it is also found in longer texts"
+    if beyond:
+        trap += f", such as those of {beyond}"
     kept = People(
         narrow.static | searched.static,
         narrow.others,

@@ -34,7 +34,7 @@ _NAMED = {
 }
 
 
-class Inexpressible(Exception):  # noqa: N818 - no fault: the caller falls back to a narrower or wider reading
+class Inexpressible(Exception):
     """The pattern has no form as a finite union of sequences; the text says which part of it has none."""
 
 
@@ -220,7 +220,7 @@ class _Reader:
 
     def _group(self) -> list[Sequence_]:
         self.depth += 1
-        if self.depth > 20:  # noqa: PLR2004 - deeper nesting is nobody's rule
+        if self.depth > 20:
             raise Inexpressible("groups are nested too deeply")
         if self.text.startswith("?", self.place):
             for opening in ("?:", "?P<", "?<"):

@@ -1,4 +1,4 @@
-"""The rules of a translation as policy files: one for the entries that are for all registries, others by service. Pure."""
+"""The rules of a translation as policy files: one for all registries, and others by the services they are for. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tokenserver.importers.docker_auth.translation.first_match import Piece
 from tokenserver.importers.docker_auth.translation.name_shapes import CAPTURED
 from tokenserver.importers.docker_auth.translation.people import World
 from tokenserver.importers.policy_text import GroupText, PolicyText, RuleText
+from tokenserver.importers.unique_names import UniqueNames, as_rule_id
 from tokenserver.policy.model import BUILT_IN_ROLES
 from tokenserver.scopes import in_order
 
@@ -29,7 +30,7 @@ def policy_files(
     pieces: Sequence[Piece], world: World, source: str
 ) -> tuple[dict[str, PolicyText], dict[int, list[str]]]:
     """The policy files by name, and the ids of the rules of each entry, by its place."""
-    ids = _Ids()
+    ids = UniqueNames()
     became: dict[int, list[str]] = {}
     by_services: dict[frozenset[str], list[tuple[Piece, RuleText]]] = {world.services: []}
     for piece in pieces:
@@ -37,9 +38,10 @@ def policy_files(
             by_services.setdefault(piece.box.services, []).append((piece, rule))
             became.setdefault(piece.region.place, []).append(rule.id)
     files: dict[str, PolicyText] = {}
+    names = UniqueNames(["acl"])
     for services, rules in by_services.items():
         is_everywhere = services == world.services
-        name = "acl.yaml" if is_everywhere else _file_name(services, files)
+        name = "acl.yaml" if is_everywhere else _file_name(services, names)
         files[name] = PolicyText(
             header=f"Made from the ACL of {source}. REPORT.md says what became of each entry.",
             registries=() if is_everywhere else tuple(sorted(services)),
@@ -75,35 +77,16 @@ def _groups_of(labels: Labels) -> dict[str, None]:
     return dict.fromkeys(label_group(label, value) for label, values in labels.items() for value in values)
 
 
-def _file_name(services: Iterable[str], taken: Iterable[str]) -> str:
-    words = "-".join(_WORDS.findall("-".join(sorted(services)).lower()))[:_MAX_ID] or "services"
-    name = next(one for one in _numbered(words) if f"{one}.yaml" not in taken)
-    return f"{name}.yaml"
+def _file_name(services: Iterable[str], names: UniqueNames) -> str:
+    words = "-".join(_WORDS.findall("-".join(sorted(services)).lower()))[:_MAX_ID]
+    return f"{names.give(words or 'services')}.yaml"
 
 
-def _numbered(text: str) -> Iterator[str]:
-    yield text
-    number = 2
-    while True:
-        yield f"{text}-{number}"
-        number += 1
-
-
-class _Ids:
-    """Ids for rules: readable, and each given once."""
-
-    def __init__(self) -> None:
-        self._next: dict[str, int] = {}
-
-    def make(self, piece: Piece, to: Sequence[str]) -> str:
-        entry = piece.region.entry
-        place = "catalog" if piece.box.is_registry else _words(piece.box.patterns[0])
-        parts = ["deny" if piece.is_deny else "", *(_words(one) for one in to[:2]), place or "all"]
-        text = "-".join(part for part in parts if part)[:_MAX_ID].strip("-") or f"line-{entry.line}"
-        count = self._next[text] = self._next.get(text, 0) + 1
-        if count == 1 and not re.fullmatch(r".*-[0-9]+", text):
-            return text
-        return f"{text}-line-{entry.line}-{count}"
+def _rule_id(piece: Piece, to: Sequence[str]) -> str:
+    """A readable id: for whom, and where."""
+    place = "catalog" if piece.box.is_registry else _words(piece.box.patterns[0])
+    parts = ["deny" if piece.is_deny else "", *(_words(one) for one in to[:2]), place or "all"]
+    return as_rule_id("-".join(part for part in parts if part)[:_MAX_ID])
 
 
 def _words(text: str) -> str:
@@ -111,7 +94,7 @@ def _words(text: str) -> str:
     return "-".join(_WORDS.findall(name.lower()))
 
 
-def _rules(piece: Piece, ids: _Ids, source: str) -> Iterator[RuleText]:
+def _rules(piece: Piece, ids: UniqueNames, source: str) -> Iterator[RuleText]:
     box, entry = piece.box, piece.region.entry
     to, exceptions = box.people.spelled()
     patterns = shrunk(box.patterns)
@@ -125,7 +108,7 @@ def _rules(piece: Piece, ids: _Ids, source: str) -> Iterator[RuleText]:
     for principals in _batches(to):
         for listed in _batches(patterns):
             yield RuleText(
-                id=ids.make(piece, principals),
+                id=ids.give(_rule_id(piece, principals)),
                 to=principals,
                 repositories=() if box.is_registry else listed,
                 registry=listed if box.is_registry else (),

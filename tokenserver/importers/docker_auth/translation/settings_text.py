@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.documents.yaml_text import yaml_comment, yaml_list, yaml_scalar
 from tokenserver.importers.docker_auth.model import DockerAuthConfig, PeerBackend
 from tokenserver.importers.report import Construct, Verdict
+from tokenserver.importers.site_text import USERS_NAME
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
+
+Maker = Callable[[Mapping[str, object]], tuple[str, str, str]]
+"""From a section of docker_auth: the section here, why it is a comment, and what to do."""
 
 PLACEHOLDER_URL = "https://auth.example.com"
 PLACEHOLDER_SERVICE = "registry.example.com"
-USERS_NAME = "users.htpasswd"
 
 
 @dataclass(frozen=True, slots=True)
-class SiteText:
+class ImportedSite:
     """What the operator says, and what was found. An empty `url` is a placeholder; `sources` are sections as text."""
 
     services: tuple[str, ...]
@@ -39,7 +42,7 @@ class SettingsDraft:
         self.constructs.append(Construct(place, text, verdict, note, instead))
 
 
-def settings_yaml(config: DockerAuthConfig, site: SiteText) -> tuple[str, SettingsDraft]:
+def settings_yaml(config: DockerAuthConfig, site: ImportedSite) -> tuple[str, SettingsDraft]:
     """The text of tokenserver.yaml, and what to report about it."""
     draft = SettingsDraft()
     parts = [
@@ -67,7 +70,7 @@ def _issuer(config: DockerAuthConfig, draft: SettingsDraft) -> str:
     return issuer
 
 
-def _server(config: DockerAuthConfig, site: SiteText, draft: SettingsDraft) -> Iterator[str]:
+def _server(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDraft) -> Iterator[str]:
     server = config.server
     place = f"{config.file}:{server.line}"
     yield "server:\n"
@@ -122,7 +125,7 @@ def _listen(config: DockerAuthConfig, draft: SettingsDraft) -> str:
     return server.addr
 
 
-def _registries(config: DockerAuthConfig, site: SiteText, draft: SettingsDraft) -> Iterator[str]:
+def _registries(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDraft) -> Iterator[str]:
     lifetime = min(max(config.token.expiration, MIN_LIFETIME), MAX_LIFETIME)
     place = f"{config.file}:{config.token.line}"
     text = f"token.expiration: {config.token.expiration}"
@@ -137,7 +140,7 @@ def _registries(config: DockerAuthConfig, site: SiteText, draft: SettingsDraft) 
     yield "\n"
 
 
-def _authentication(config: DockerAuthConfig, site: SiteText, draft: SettingsDraft) -> Iterator[str]:
+def _authentication(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDraft) -> Iterator[str]:
     sections = [f"  - htpasswd: {{file: {USERS_NAME}}}\n"] if site.has_users else []
     comments: list[str] = []
     for backend in config.backends.values():
@@ -197,7 +200,8 @@ def _external(values: Mapping[str, object]) -> tuple[str, str, str]:
 
 def _sql(values: Mapping[str, object]) -> tuple[str, str, str]:
     kind = str(values.get("database_type", ""))
-    text = f"- sql:\n    name: sql\n    preset: docker_auth\n    url: {kind}://USER@HOST/DATABASE\n    url_password_file: sql-password\n"
+    lines = ["name: sql", "preset: docker_auth", f"url: {kind}://USER@HOST/DATABASE", "url_password_file: sql-password"]
+    text = "".join(["- sql:\n", *(f"    {line}\n" for line in lines)])
     note = "the connection has a password in it, so it is not copied; the section is written as a comment"
     return text, note, "write the URL of the database and its password file into the section sql, and uncomment it"
 
@@ -216,10 +220,6 @@ def _oidc(preset: str) -> Maker:
 
     return make
 
-
-from collections.abc import Callable  # noqa: E402
-
-Maker = Callable[[Mapping[str, object]], tuple[str, str, str]]
 
 _SOURCES: Mapping[str, Maker] = {
     "ldap_auth": _ldap,
