@@ -13,6 +13,9 @@ _COMMANDS = {
     "htpasswd-registry": LazyCommand(
         "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
     ),
+    "verify": LazyCommand(
+        "tokenserver.cli.importing.verify", "import_verify", "Compare docker_auth with an imported site."
+    ),
 }
 
 

@@ -76,7 +76,7 @@ def import_docker_auth(
     translation = translate_acl(peer, chosen, keep_traps=keep_traps)
     site = ImportedSite(chosen, compat or keys.compat, url, bool(users.text), users.is_anonymous)
     settings, draft = settings_yaml(peer, site)
-    policies, entries = _examined(peer, translation, now)
+    policies, entries = _examined(peer, translation, users.names, now)
     steps = [*_steps(named, keys), *draft.steps, _verify(config, folder)]
     constructs = (
         keys.construct,
@@ -99,17 +99,18 @@ def import_docker_auth(
 
 
 def _examined(
-    config: DockerAuthConfig, translation: AclTranslation, now: datetime
+    config: DockerAuthConfig, translation: AclTranslation, names: tuple[str, ...], now: datetime
 ) -> tuple[dict[str, PolicyText], tuple[Construct, ...]]:
     """The policy files with tests, and the constructs of the entries with witnesses."""
     world = translation.world
     texts = {name: policy_yaml(file) for name, file in translation.files.items()}
     policies, _ = compile_texts(texts, services=world.services)
-    ours = OurSide(policies, world.services, world.accounts, now)
+    rejected = frozenset(world.accounts).difference(names, [""])
+    ours = OurSide(policies, world.services, world.accounts, now, rejected)
     values = values_of(config, world.services)
     choices = Choices(1)
     requests = [values.any_request(choices.below) for _ in range(_REQUESTS)]
-    announcements = Announcements(config, translation.entries)
+    announcements = Announcements(config, translation.entries, rejected)
     constructs = announcements.with_witnesses(disagreements(config, ours, requests))
     return with_tests(translation.files, config, ours, requests), constructs
 

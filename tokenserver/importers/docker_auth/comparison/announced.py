@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from tokenserver.importers.docker_auth.comparison.compare import Disagreement
@@ -13,10 +13,11 @@ from tokenserver.scopes import is_path_component
 
 @dataclass(frozen=True, slots=True)
 class Announcements:
-    """The verdicts on the entries of a configuration, in their order."""
+    """The verdicts on the entries of a configuration, in their order, and the accounts that cannot log in here."""
 
     config: DockerAuthConfig
     entries: tuple[Construct, ...]
+    rejected: Collection[str] = ()
     _places: dict[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -32,6 +33,8 @@ class Announcements:
         entry = found.entry
         if entry is None or found.grants_more:
             return False
+        if found.request.account in self.rejected:
+            return True
         if self.construct(entry).verdict is not Verdict.EXACT:
             return True
         name = "" if entry.match is None else entry.match.name or ""

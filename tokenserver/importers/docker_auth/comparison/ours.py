@@ -17,12 +17,16 @@ from tokenserver.scopes import ACTIONS, TYPES, Resource, Scope, is_repository_na
 
 @dataclass(frozen=True, slots=True)
 class OurSide:
-    """The policies, the services that tokens are signed for, and the accounts whose groups the policies define."""
+    """The policies, the services that tokens are signed for, and the static accounts, whose groups the policies define.
+
+    `rejected` are accounts of docker_auth that cannot log in here.
+    """
 
     policies: PolicySet
     services: Collection[str]
     static: Collection[str]
     now: datetime
+    rejected: Collection[str] = ()
 
     def can_be_asked(self, request: PeerRequest) -> bool:
         """Whether a request has a place here: for an unknown service, type or name nothing is ever granted."""
@@ -30,7 +34,7 @@ class OurSide:
 
     def granted(self, request: PeerRequest) -> frozenset[str]:
         """The actions that are granted of those that are asked for."""
-        if not self.can_be_asked(request):
+        if not self.can_be_asked(request) or request.account in self.rejected:
             return frozenset()
         resource = Resource(request.type, request.name)
         scope = Scope(resource, frozenset(request.actions).intersection(ACTIONS))
