@@ -26,7 +26,7 @@ IMPURE = {
     *("flask", "werkzeug", "jwt", "joserfc", "yaml", "pydantic", "click", "cryptography", "passlib", "ldap3"),
 }
 
-ONE_IMPORTER = {
+ONE_IMPORTER: dict[str, str | tuple[str, ...]] = {
     "flask": "web/",
     "werkzeug": "web/",
     "passlib": "authn/passwords.py",
@@ -35,7 +35,7 @@ ONE_IMPORTER = {
     "ldap3": "authn/ldap/wire/requests.py",
     "jwt": "tokens/issuer.py",
     "joserfc": "authn/workload/key_sets.py",
-    "yaml": "documents/strict_yaml.py",
+    "yaml": ("documents/strict_yaml.py", "documents/yaml_nodes.py"),
     "click": "cli/",
     "prometheus_client": "metrics/exposition.py",
 }
