@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from tokenserver.authn.passwords import problem_with
 from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
 from tokenserver.cli.importing.peer_config import read_peer
 from tokenserver.cli.options import report_faults
+from tokenserver.documents.files import read_file
+from tokenserver.errors import LoadError
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
 from tokenserver.importers.docker_auth.comparison.choices import Choices
 from tokenserver.importers.docker_auth.comparison.compare import disagreements
@@ -19,14 +22,15 @@ from tokenserver.importers.docker_auth.comparison.ours import OurSide
 from tokenserver.importers.docker_auth.comparison.policy_tests import with_tests
 from tokenserver.importers.docker_auth.comparison.requests import values_of
 from tokenserver.importers.docker_auth.model import DockerAuthConfig
-from tokenserver.importers.docker_auth.translation.installation_traps import installation_constructs
-from tokenserver.importers.docker_auth.translation.key_material import KeyMaterial, take_keys
-from tokenserver.importers.docker_auth.translation.settings_text import (
+from tokenserver.importers.docker_auth.site.installation_traps import installation_constructs
+from tokenserver.importers.docker_auth.site.key_material import KeyMaterial, take_keys
+from tokenserver.importers.docker_auth.site.ldap_text import FILE_KEYS
+from tokenserver.importers.docker_auth.site.settings_text import (
     PLACEHOLDER_SERVICE,
     ImportedSite,
     settings_yaml,
 )
-from tokenserver.importers.docker_auth.translation.static_users import take_static_users
+from tokenserver.importers.docker_auth.site.static_users import take_static_users
 from tokenserver.importers.docker_auth.translation.translate import AclTranslation, services_in, translate_acl
 from tokenserver.importers.new_folder import NewFile, secret_file, text_file
 from tokenserver.importers.policy_text import PolicyText, policy_yaml
@@ -38,6 +42,8 @@ from tokenserver.printable import shell_word
 
 _REQUESTS = 4_000
 """Requests that are tried on both sides for witnesses and tests."""
+
+_MAX_COPIED = 1024 * 1024
 
 _COMPATS = ("universal", "distribution2", "distribution3", "jwks", "zot")
 
@@ -74,7 +80,8 @@ def import_docker_auth(
     keys = take_keys(peer, config.parent, now, SIGNING_LIFETIME)
     users = take_static_users(peer, problem_with)
     translation = translate_acl(peer, chosen, keep_traps=keep_traps)
-    site = ImportedSite(chosen, compat or keys.compat, url, bool(users.text), users.is_anonymous)
+    copies = _ldap_copies(peer, config.parent)
+    site = ImportedSite(chosen, compat or keys.compat, url, users.is_anonymous, {key: FILE_KEYS[key] for key in copies})
     settings, draft = settings_yaml(peer, site)
     policies, entries = _examined(peer, translation, users.names, now)
     steps = [*_steps(named, keys), *draft.steps, _verify(config, folder)]
@@ -91,11 +98,23 @@ def import_docker_auth(
         "report.json": text_file(json.dumps(report.as_json(), indent=1) + "\n"),
         **{f"policies/{name}": text_file(policy_yaml(file)) for name, file in policies.items()},
         **keys.files,
+        **{FILE_KEYS[key]: secret_file(content) for key, content in copies.items()},
     }
-    if users.text:
-        files[USERS_NAME] = secret_file(users.text.encode())
+    files[USERS_NAME] = secret_file(users.text.encode())
     write_import(folder, files, report)
     print_import(folder, report, as_json=as_json)
+
+
+def _ldap_copies(config: DockerAuthConfig, base: Path) -> dict[str, bytes]:
+    """The contents of the files that `ldap_auth` names, as far as they can be read here."""
+    ldap = config.backends.get("ldap_auth")
+    found: dict[str, bytes] = {}
+    for key in FILE_KEYS if ldap is not None else ():
+        name = ldap.values.get(key) if ldap is not None else None
+        if isinstance(name, str) and name:
+            with contextlib.suppress(LoadError):
+                found[key] = read_file(base / name, limit=_MAX_COPIED)
+    return found
 
 
 def _examined(

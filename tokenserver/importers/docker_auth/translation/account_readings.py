@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from tokenserver.identity import spell_group
 from tokenserver.importers.docker_auth.model import AclMatch
-from tokenserver.importers.docker_auth.translation.atoms import (
+from tokenserver.importers.docker_auth.shapes.atoms import (
     PRINTABLE,
     Anchor,
     Atom,
     Inexpressible,
     Sequence_,
     glob_sequence,
-    regex_sequences,
     texts,
 )
+from tokenserver.importers.docker_auth.shapes.regex_sequences import regex_sequences
 from tokenserver.importers.docker_auth.translation.matching import is_regex, text_matches
 from tokenserver.importers.docker_auth.translation.people import (
     ANONYMOUS,
@@ -87,17 +87,20 @@ def _within(people: People, static: frozenset[str]) -> People:
 
 
 def _account(pattern: str | None, world: World, *, keep_traps: bool) -> Clients:
-    everyone = everybody(world)
     if pattern is None or (pattern == "*" and not any("/" in name for name in world.accounts)):
+        everyone = everybody(world)
         return Clients(everyone, everyone, is_unrestricted=True)
     if "${" in pattern:
-        return Clients(_NOBODY, everyone, doubt="the account is compared with a placeholder")
+        return Clients(_NOBODY, everybody(world), doubt="the account is compared with a placeholder")
     includes_nothing = _everything_in(pattern)
     if includes_nothing is not None:
-        people = everyone if includes_nothing else authenticated(world)
+        people = everybody(world) if includes_nothing else authenticated(world)
         return Clients(people, people, is_unrestricted=True)
-    searched = listed((name for name in world.accounts if text_matches(pattern, name)), world.accounts)
     found = _texts(pattern)
+    if found is not None and _is_plain(pattern):
+        people = listed((name for name in found if not name or _is_user(name)), world.accounts)
+        return Clients(people, people)
+    searched = listed((name for name in world.accounts if text_matches(pattern, name)), world.accounts)
     if found is None:
         doubt = "only the accounts of the file are listed, since no principal is for all names like this"
         return Clients(searched, _wider(searched), doubt=doubt) if world.is_open else Clients(searched, searched)
@@ -108,15 +111,12 @@ def _account(pattern: str | None, world: World, *, keep_traps: bool) -> Clients:
 def _label(label: str, pattern: str, world: World, *, keep_traps: bool) -> Clients:
     if "${" in pattern:
         return Clients(_NOBODY, everybody(world), doubt="a label is compared with a placeholder")
-    searched = listed(
-        (
-            name
-            for name, labels in world.accounts.items()
-            if any(text_matches(pattern, value) for value in labels.get(label, ()))
-        ),
-        world.accounts,
-    )
     found = _texts(pattern)
+    if found is not None and _is_plain(pattern) and all(_is_group(label_group(label, value)) for value in found):
+        people = _holding(label, found, world)
+        return Clients(people, people)
+    matching = (held for value, held in world.holders.get(label, {}).items() if text_matches(pattern, value))
+    searched = listed(frozenset[str]().union(*matching), world.accounts)
     if found is None or not all(_is_group(label_group(label, value)) for value in found):
         doubt = "only the accounts of the file are listed, since no principal is for all values like this"
         return Clients(searched, _wider(searched), doubt=doubt) if world.is_open else Clients(searched, searched)
@@ -125,7 +125,7 @@ def _label(label: str, pattern: str, world: World, *, keep_traps: bool) -> Clien
 
 def _finite(pattern: str, narrow: People, searched: People, world: World, *, keep_traps: bool) -> Clients:
     """The readings of a pattern for some texts; a regular expression without anchors is found in others as well."""
-    if not is_regex(pattern) or _is_anchored(pattern) or (searched.static <= narrow.static and not world.is_open):
+    if _is_plain(pattern) or (searched.static <= narrow.static and not world.is_open):
         return Clients(narrow, narrow)
     beyond = ", ".join(sorted(searched.static - narrow.static)[:3])
     trap = "the expression has no anchors, so it is also found in longer texts"
@@ -147,9 +147,8 @@ def _wider(people: People) -> People:
 def _holding(label: str, values: Iterable[str], world: World) -> People:
     """The accounts of which a label has one of the values."""
     wanted = sorted(set(values))
-    static = frozenset(
-        name for name, labels in world.accounts.items() if not set(labels.get(label, ())).isdisjoint(wanted)
-    )
+    holders = world.holders.get(label, {})
+    static = frozenset[str]().union(*(holders.get(value, ()) for value in wanted))
     groups = tuple(group_principal(label, value) for value in wanted)
     return People(static, frozenset(groups), (*groups, ANONYMOUS) if "" in static else groups)
 
@@ -188,6 +187,11 @@ def _texts(pattern: str) -> list[str] | None:
         return None if sequences is None else list(dict.fromkeys(texts(sequences, _MAX_LISTED)))
     except Inexpressible:
         return None
+
+
+def _is_plain(pattern: str) -> bool:
+    """Whether a pattern for some texts is not found inside of others."""
+    return not is_regex(pattern) or _is_anchored(pattern)
 
 
 def _is_anchored(pattern: str) -> bool:

@@ -8,10 +8,10 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
-from tokenserver.importers.docker_auth.translation.name_shapes import CAPTURED, widened
+from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURED, widened
 from tokenserver.importers.docker_auth.translation.people import People, Remaining
 from tokenserver.patterns import Pattern, parse_pattern
-from tokenserver.policy.analysis.containment import contains, may_overlap, overlaps
+from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.budget import Budget, TooComplex
 
 Network = IPv4Network | IPv6Network
@@ -124,13 +124,35 @@ def patterns_meet(one: str, other: str) -> bool:
     """Whether some name may be covered by both, whatever their variables stand for."""
     if one in ("**", other) or other == "**":
         return True
-    first, second = parsed(widened(one)), parsed(widened(other))
-    if not may_overlap(first, second):
+    wide, other_wide = widened(one), widened(other)
+    if _are_apart(wide, other_wide):
         return False
+    first, second = parsed(wide), parsed(other_wide)
     try:
         return overlaps(first, second, Budget(_STEPS)) is not None
     except TooComplex:
         return True
+
+
+def _are_apart(one: str, other: str) -> bool:
+    """Whether two patterns differ in what is literal around the wildcards of a segment, before any `**`."""
+    segments, others = one.split("/"), other.split("/")
+    if "**" not in segments and "**" not in others and len(segments) != len(others):
+        return True
+    for first, second in zip(segments, others, strict=False):
+        if "**" in (first, second):
+            return False
+        if "*" not in first and "*" not in second:
+            if first != second:
+                return True
+            continue
+        begin, begin_2 = first.partition("*")[0], second.partition("*")[0]
+        end, end_2 = first.rpartition("*")[2], second.rpartition("*")[2]
+        if not (begin.startswith(begin_2) or begin_2.startswith(begin)):
+            return True
+        if not (end.endswith(end_2) or end_2.endswith(end)):
+            return True
+    return False
 
 
 def covers(outer: Sequence[str], inner: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from tokenserver.importers.docker_auth.model import ANYTHING, AclEntry, AclMatch
+from tokenserver.importers.docker_auth.shapes.name_shapes import Shape
 from tokenserver.importers.docker_auth.translation.account_readings import clients_of
 from tokenserver.importers.docker_auth.translation.boxes import (
     Addresses,
@@ -19,7 +20,6 @@ from tokenserver.importers.docker_auth.translation.boxes import (
 )
 from tokenserver.importers.docker_auth.translation.matching import is_regex, text_matches
 from tokenserver.importers.docker_auth.translation.name_readings import Part, names_of
-from tokenserver.importers.docker_auth.translation.name_shapes import Shape
 from tokenserver.importers.docker_auth.translation.people import Remaining, World
 from tokenserver.patterns import matches
 from tokenserver.scopes import ACTIONS

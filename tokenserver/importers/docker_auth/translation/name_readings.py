@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from itertools import product
 
 from tokenserver.importers.docker_auth.model import AclMatch, Labels
-from tokenserver.importers.docker_auth.translation.account_readings import Clients, group_principal, label_group
-from tokenserver.importers.docker_auth.translation.matching import account_submatches, is_regex
-from tokenserver.importers.docker_auth.translation.name_shapes import (
-    CAPTURE,
-    CAPTURED,
+from tokenserver.importers.docker_auth.shapes.name_shapes import (
     EVERY_NAME,
-    USER,
     Names,
     Shape,
     glob_names,
     quoted,
     regex_names,
 )
+from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURE, CAPTURED, USER
+from tokenserver.importers.docker_auth.translation.account_readings import Clients, group_principal, label_group
+from tokenserver.importers.docker_auth.translation.matching import account_submatches, is_regex
 from tokenserver.importers.docker_auth.translation.people import AUTHENTICATED, People, World, listed
 from tokenserver.scopes import is_path_component
 
@@ -84,6 +82,8 @@ def _names(pattern: str, *, keep_traps: bool) -> tuple[Names, str]:
     if not is_regex(pattern):
         return glob_names(pattern), ""
     searched = regex_names(pattern[1:-1], anchored=False)
+    if pattern.startswith("/^") and "|" not in pattern:
+        return searched, ""
     anchored = regex_names(pattern[1:-1], anchored=True)
     if not anchored.shapes or anchored.shapes == searched.shapes:
         return searched, ""

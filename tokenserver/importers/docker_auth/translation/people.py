@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.importers.docker_auth.model import Labels
@@ -26,6 +26,19 @@ class World:
     accounts: Mapping[str, Labels]
     is_open: bool
     services: frozenset[str]
+    all_accounts: frozenset[str] = field(init=False, repr=False)
+    holders: Mapping[str, Mapping[str, frozenset[str]]] = field(init=False, repr=False)
+    """The accounts of which a label has a value, by label and value."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "all_accounts", frozenset(self.accounts))
+        found: dict[str, dict[str, set[str]]] = {}
+        for account, labels in self.accounts.items():
+            for label, values in labels.items():
+                for value in values:
+                    found.setdefault(label, {}).setdefault(value, set()).add(account)
+        holders = {label: {value: frozenset(one) for value, one in values.items()} for label, values in found.items()}
+        object.__setattr__(self, "holders", holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +132,18 @@ def _may_be_in(exception: str, principal: str) -> bool:
     return one is None or other is None or one == other
 
 
-def listed(accounts: Iterable[str], static: Iterable[str] = ()) -> People:
+def listed(accounts: Iterable[str], static: Container[str] = ()) -> People:
     """These accounts alone; those that are not among the static ones are accounts of other sources."""
     names = sorted(set(accounts))
-    known = frozenset(static)
-    others = frozenset(user_principal(name) for name in names if name and name not in known)
-    return People(known.intersection(names), others, tuple(map(user_principal, names)))
+    others = frozenset(user_principal(name) for name in names if name and name not in static)
+    return People(frozenset(name for name in names if name in static), others, tuple(map(user_principal, names)))
 
 
 def everybody(world: World) -> People:
     """All clients."""
-    return People(frozenset(world.accounts), frozenset({AUTHENTICATED}), (EVERYONE,))
+    return People(world.all_accounts, frozenset({AUTHENTICATED}), (EVERYONE,))
 
 
 def authenticated(world: World) -> People:
     """All clients with an account that has a name."""
-    return People(frozenset(world.accounts) - {""}, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
+    return People(world.all_accounts - {""}, frozenset({AUTHENTICATED}), (AUTHENTICATED,))

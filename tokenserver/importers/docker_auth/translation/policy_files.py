@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from tokenserver.identity import spell_group
 from tokenserver.importers.docker_auth.model import AclEntry, Labels
+from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURED
 from tokenserver.importers.docker_auth.translation.account_readings import label_group
 from tokenserver.importers.docker_auth.translation.boxes import patterns_meet, shrunk
 from tokenserver.importers.docker_auth.translation.entry_regions import EVERY_ACTION
 from tokenserver.importers.docker_auth.translation.first_match import Piece
-from tokenserver.importers.docker_auth.translation.name_shapes import CAPTURED
 from tokenserver.importers.docker_auth.translation.people import World
 from tokenserver.importers.policy_text import GroupText, PolicyText, RuleText
 from tokenserver.importers.unique_names import UniqueNames, as_rule_id

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.documents.yaml_text import yaml_comment, yaml_list, yaml_scalar
 from tokenserver.importers.docker_auth.model import DockerAuthConfig, PeerBackend
+from tokenserver.importers.docker_auth.site.ldap_text import ldap_section
 from tokenserver.importers.report import Construct, Verdict
 from tokenserver.importers.site_text import USERS_NAME
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
@@ -25,9 +27,9 @@ class ImportedSite:
     services: tuple[str, ...]
     compat: str
     url: str = ""
-    has_users: bool = True
     is_anonymous: bool = False
-    networks: tuple[str, ...] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
+    """The keys of `ldap_auth` that name files, with the names of their copies in the new folder."""
 
 
 @dataclass(slots=True)
@@ -141,22 +143,33 @@ def _registries(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDra
 
 
 def _authentication(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDraft) -> Iterator[str]:
-    sections = [f"  - htpasswd: {{file: {USERS_NAME}}}\n"] if site.has_users else []
+    sections = [f"  - htpasswd: {{file: {USERS_NAME}}}\n"]
     comments: list[str] = []
     for backend in config.backends.values():
-        active, comment = source_section(config, backend, draft)
-        sections += [active] if active else []
+        active, comment = source_section(config, backend, site, draft)
+        sections += [textwrap.indent(active, "  ")] if active else []
         comments += [comment] if comment else []
-    if sections:
-        yield "# Asked in this order.\nauthentication:\n"
-        yield from sections
+    yield "# Asked in this order.\nauthentication:\n"
+    yield from sections
     yield from (yaml_comment(comment.rstrip("\n"), "  ") for comment in comments)
     yield "\n"
 
 
-def source_section(config: DockerAuthConfig, backend: PeerBackend, draft: SettingsDraft) -> tuple[str, str]:
-    """The section of a source of users, and its text as a comment where something is missing that it needs."""
+def source_section(
+    config: DockerAuthConfig, backend: PeerBackend, site: ImportedSite, draft: SettingsDraft
+) -> tuple[str, str]:
+    """The section of a source of users; the second is its text as a comment, where it cannot be used as it is."""
     place = f"{config.file}:{backend.line}"
+    if backend.key == "ldap_auth":
+        text, problem = ldap_section(backend.values, site.copied)
+        step = "check the section ldap in tokenserver.yaml with: tokenserver ldap test NAME"
+        note = "groups are read by memberof and named as the label's values; names of accounts are the directory's"
+        if problem:
+            draft.say(place, backend.key, Verdict.NOT_TRANSLATED, f"the section is a comment: {problem}", step)
+        else:
+            draft.say(place, backend.key, Verdict.DIFFERENT, note, step)
+        draft.steps.append(f"ldap_auth: {step}")
+        return ("", text) if problem else (text, "")
     made = _SOURCES.get(backend.key)
     if made is None:
         note, instead = _WITHOUT.get(backend.key, ("it has no counterpart", "see docs/move-from-docker-auth.md"))
@@ -168,28 +181,6 @@ def source_section(config: DockerAuthConfig, backend: PeerBackend, draft: Settin
     return "", text
 
 
-def _ldap(values: Mapping[str, object]) -> tuple[str, str, str]:
-    addr = str(values.get("addr", ""))
-    tls = str(values.get("tls", ""))
-    is_ldaps = addr.endswith(":636") or tls == "always"
-    url = f"{'ldaps' if is_ldaps else 'ldap'}://{addr}"
-    pairs = [("name", "ldap"), ("url", url), ("base", str(values.get("base", "")))]
-    if str(values.get("bind_dn", "")):
-        pairs += [("bind_dn", str(values["bind_dn"]))]
-        pairs += [("bind_password_file", str(values.get("bind_password_file", "ldap-password")))]
-    if str(values.get("filter", "")):
-        pairs.append(("user_filter", str(values["filter"]).replace("${account}", "{user}")))
-    if str(values.get("ca_certificate", "")):
-        pairs.append(("ca_file", str(values["ca_certificate"])))
-    lines = ["- ldap:\n", *(f"    {key}: {yaml_scalar(value)}\n" for key, value in pairs)]
-    if not is_ldaps:
-        lines.append("    start_tls: true\n" if tls == "starttls" else "    insecure_plaintext: true\n")
-    lines.append("    groups: {by: memberof}\n")
-    note = "the section is written as a comment: the server, its CA and the password file have to be reachable here"
-    step = "uncomment the section ldap in tokenserver.yaml, and run: tokenserver ldap check"
-    return "".join(lines), note, step
-
-
 def _external(values: Mapping[str, object]) -> tuple[str, str, str]:
     arguments = values.get("args")
     command = [str(values.get("command", "")), *(map(str, arguments) if isinstance(arguments, Iterable) else ())]
@@ -199,7 +190,7 @@ def _external(values: Mapping[str, object]) -> tuple[str, str, str]:
 
 
 def _sql(values: Mapping[str, object]) -> tuple[str, str, str]:
-    kind = str(values.get("database_type", ""))
+    kind = {"postgres": "postgresql", "sqlite3": "sqlite"}.get(str(values.get("database_type", "")), "mariadb")
     lines = ["name: sql", "preset: docker_auth", f"url: {kind}://USER@HOST/DATABASE", "url_password_file: sql-password"]
     text = "".join(["- sql:\n", *(f"    {line}\n" for line in lines)])
     note = "the connection has a password in it, so it is not copied; the section is written as a comment"
@@ -222,7 +213,6 @@ def _oidc(preset: str) -> Maker:
 
 
 _SOURCES: Mapping[str, Maker] = {
-    "ldap_auth": _ldap,
     "ext_auth": _external,
     "xorm_auth": _sql,
     "oidc_auth": _oidc("keycloak"),

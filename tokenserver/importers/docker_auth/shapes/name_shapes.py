@@ -6,33 +6,36 @@ never cover less. Only legal repository names count, since no others are ever gr
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tokenserver.importers.docker_auth.translation.atoms import (
+from tokenserver.importers.docker_auth.shapes.atoms import (
     Anchor,
     Atom,
     Inexpressible,
     Sequence_,
     glob_sequence,
     literal,
-    regex_sequences,
 )
-from tokenserver.patterns import PatternError, parse_pattern
-
-USER, CAPTURE = "\ue000", "\ue001"
-"""Private characters in place of `${account}`, and of a label's value that a group captures."""
-
-CAPTURED = "value"
-"""The name of the variable that a group captures."""
+from tokenserver.importers.docker_auth.shapes.pattern_spelling import (
+    CAPTURE,
+    MANY,
+    USER,
+    is_crowded,
+    is_pattern,
+    is_wide,
+    spelled,
+    widened,
+)
+from tokenserver.importers.docker_auth.shapes.regex_sequences import regex_sequences
 
 _NAME = frozenset(string.ascii_lowercase + string.digits + "._-:/")
 _SEGMENT = _NAME - {"/"}
 _WITH_VARIABLES = _NAME | {USER, CAPTURE}
 _ANY = Atom(_NAME, is_run=True)
+_SPECIAL = frozenset("\\.+*?()|[]{}^$")
 
 MAX_PATTERNS = 64
 """Patterns of one name field."""
@@ -41,10 +44,6 @@ _MAX_CROSSING = 4
 """Runs over several segments of one sequence."""
 
 _MAX_WITHOUT = 48
-
-_SPECIAL = frozenset("\\.+*?()|[]{}^$")
-_VARIABLES = re.compile(r"\$\{[a-z]+\}", re.ASCII)
-_RUNS = re.compile(r"(?<![^/])\*\*(?![^/])|\*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,26 +199,8 @@ def _widest(atoms: Sequence[Atom]) -> tuple[str, ...]:
         else atom
         for atom in atoms
     ]
-    texts = [_text(option) for option in _crossings(_merged(wide))]
-    return tuple(dict.fromkeys(widened(text) if _is_crowded(text) else text for text in texts if _is_wide(text)))
-
-
-def _is_wide(text: str) -> bool:
-    return _is_pattern(text) or _is_crowded(text)
-
-
-def _is_crowded(text: str) -> bool:
-    """Whether it is no pattern only because of where its variables are."""
-    return not _is_pattern(text) and "${" in text and _is_pattern(widened(text))
-
-
-def widened(text: str) -> str:
-    """The pattern with a wildcard in place of each variable, whatever value it has."""
-    return _RUNS.sub(lambda found: "**" if found[0] == "**" else "*", _VARIABLES.sub("*", text))
-
-
-_MANY = Atom(frozenset({"*"}), is_run=True, least=2)
-"""`**` as a whole segment."""
+    texts = [spelled(option) for option in _crossings(_merged(wide))]
+    return tuple(dict.fromkeys(widened(text) if is_crowded(text) else text for text in texts if is_wide(text)))
 
 
 def _crossings(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
@@ -235,16 +216,16 @@ def _crossings(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
     is_last = not after or after[0] == slash
     middle: list[tuple[Atom, ...]]
     if is_first and is_last:
-        middle = [(_MANY,)]
+        middle = [(MANY,)]
     elif is_first:
-        middle = [(replace(inside, least=run.least),), (_MANY, slash, inside)]
+        middle = [(replace(inside, least=run.least),), (MANY, slash, inside)]
     elif is_last:
-        middle = [(replace(inside, least=run.least),), (inside, slash, _MANY)]
+        middle = [(replace(inside, least=run.least),), (inside, slash, MANY)]
     else:
         middle = [
             (replace(inside, least=run.least),),
             (inside, slash, inside),
-            (inside, slash, _MANY, slash, inside),
+            (inside, slash, MANY, slash, inside),
         ]
     for one in middle:
         for rest in _crossings(after):
@@ -253,14 +234,14 @@ def _crossings(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
 
 def _shape(atoms: Sequence[Atom]) -> tuple[Shape | None, str]:
     """The shape of a sequence without classes of single characters, and why it is not exact."""
-    text = _text(atoms)
-    if not _is_pattern(text):
-        return None, "a variable stands beside another one or between wildcards" if _is_crowded(text) else ""
+    text = spelled(atoms)
+    if not is_pattern(text):
+        return None, "a variable stands beside another one or between wildcards" if is_crowded(text) else ""
     without: list[str] = []
     doubt = ""
-    many = [at for at, atom in enumerate(atoms) if atom == _MANY]
+    many = [at for at, atom in enumerate(atoms) if atom == MANY]
     for place, atom in enumerate(atoms):
-        if not atom.is_run or atom == _MANY:
+        if not atom.is_run or atom == MANY:
             continue
         before, after = _within_segment(atoms, place)
         missing = _SEGMENT - atom.characters
@@ -274,8 +255,8 @@ def _shape(atoms: Sequence[Atom]) -> tuple[Shape | None, str]:
         if atom.least and (before or after):
             instead.append(())
         for one in instead:
-            exception = _text((*atoms[:place], *one, *atoms[place + 1 :]))
-            if _is_pattern(exception):
+            exception = spelled((*atoms[:place], *one, *atoms[place + 1 :]))
+            if is_pattern(exception):
                 without.append(exception)
     if len(without) > _MAX_WITHOUT:
         return None, f"a class of characters stands for more than {_MAX_WITHOUT} exceptions"
@@ -297,26 +278,3 @@ def _within_segment(atoms: Sequence[Atom], place: int) -> tuple[list[Atom], list
             break
         after.append(atom)
     return before, after
-
-
-def _text(atoms: Sequence[Atom]) -> str:
-    parts: list[str] = []
-    for atom in atoms:
-        if atom == _MANY:
-            parts.append("**")
-        elif atom.is_run:
-            if not (parts and parts[-1] == "*"):
-                parts.append("*")
-        else:
-            (character,) = atom.characters
-            parts.append({USER: "${user}", CAPTURE: f"${{{CAPTURED}}}"}.get(character, character))
-    return "".join(parts)
-
-
-def _is_pattern(text: str) -> bool:
-    """Whether some repository name could match; what is no pattern, no name matches."""
-    try:
-        parse_pattern(text, CAPTURED)
-    except PatternError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Globs and regular expressions as finite unions of sequences of characters and runs, where they are that. Pure.
+"""Regular expressions as finite unions of sequences, where they are that. Pure.
 
 What has no such form (nested repetition, word boundaries, flags other than `(?i)`) raises `Inexpressible`; nothing is
 approximated here.
@@ -7,18 +7,21 @@ approximated here.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import product
 
-MAX_SEQUENCES = 256
-"""Sequences of one pattern."""
+from tokenserver.importers.docker_auth.shapes.atoms import (
+    MAX_SEQUENCES,
+    PRINTABLE,
+    Anchor,
+    Atom,
+    Inexpressible,
+    Sequence_,
+    literal,
+)
 
 _MAX_LENGTH = 512
 _MAX_REPEAT = 16
-
-PRINTABLE = frozenset(map(chr, range(0x20, 0x7F)))
-"""The characters that classes are about; others appear in literal text only."""
 
 _CLASSES = {
     "d": frozenset(string.digits),
@@ -32,95 +35,6 @@ _NAMED = {
     "lower": frozenset(string.ascii_lowercase),
     "upper": frozenset(string.ascii_uppercase),
 }
-
-
-class Inexpressible(Exception):
-    """The pattern has no form as a finite union of sequences; the text says which part of it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Atom:
-    """One character of a set, or with `is_run` at least `least` of them. `is_dot`: an unescaped dot, for one of all."""
-
-    characters: frozenset[str]
-    is_run: bool = False
-    least: int = 0
-    is_dot: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """The begin or the end of the text."""
-
-    is_begin: bool
-
-
-Sequence_ = tuple[Atom | Anchor, ...]
-
-
-def literal(character: str) -> Atom:
-    """The character alone."""
-    return Atom(frozenset({character}))
-
-
-def glob_sequence(text: str) -> tuple[Atom, ...] | None:
-    """The one sequence of a glob of Go's `path.Match`; None if it is malformed, and so matches nothing."""
-    atoms: list[Atom] = []
-    place = 0
-    segment = PRINTABLE - {"/"}
-    while place < len(text):
-        character = text[place]
-        place += 1
-        if character == "*":
-            if not (atoms and atoms[-1].is_run):
-                atoms.append(Atom(segment, is_run=True))
-        elif character == "?":
-            atoms.append(Atom(segment))
-        elif character == "[":
-            found = _glob_class(text, place)
-            if found is None:
-                return None
-            characters, place = found
-            atoms.append(Atom(characters))
-        elif character == "\\":
-            if place == len(text):
-                return None
-            atoms.append(literal(text[place]))
-            place += 1
-        else:
-            atoms.append(literal(character))
-    return tuple(atoms)
-
-
-def _glob_class(text: str, place: int) -> tuple[frozenset[str], int] | None:
-    is_negated = text.startswith("^", place)
-    place += is_negated
-    characters: set[str] = set()
-    count = 0
-    while True:
-        if place < len(text) and text[place] == "]" and count:
-            break
-        low, place = _glob_character(text, place)
-        high = low
-        if low and text.startswith("-", place):
-            high, place = _glob_character(text, place + 1)
-        if not low or not high:
-            return None
-        characters.update(map(chr, range(ord(low), min(ord(high), ord(low) + 256) + 1)))
-        count += 1
-    found = frozenset(characters)
-    return (PRINTABLE - {"/"} - found if is_negated else found - {"/"}), place + 1
-
-
-def _glob_character(text: str, place: int) -> tuple[str, int]:
-    """The next character of a class and the place behind it; empty if there is none."""
-    if place >= len(text) or text[place] in "-]":
-        return "", place
-    if text[place] == "\\":
-        place += 1
-        if place >= len(text):
-            return "", place
-    return text[place], place + 1
 
 
 def regex_sequences(text: str) -> list[Sequence_]:
@@ -320,21 +234,3 @@ def _joined(first: Sequence[Sequence_], second: Sequence[Sequence_]) -> list[Seq
 def _bound(count: int) -> None:
     if count > MAX_SEQUENCES:
         raise Inexpressible(f"it has more than {MAX_SEQUENCES} alternatives")
-
-
-def texts(sequences: Sequence[Sequence_], limit: int) -> Iterator[str]:
-    """The texts of the sequences, in which anchors are ignored.
-
-    Raises:
-        Inexpressible: they have runs, or are more than `limit`.
-    """
-    count = 0
-    for sequence in sequences:
-        atoms = [atom for atom in sequence if isinstance(atom, Atom)]
-        if any(atom.is_run for atom in atoms):
-            raise Inexpressible("it matches any number of texts")
-        for characters in product(*(sorted(atom.characters) for atom in atoms)):
-            count += 1
-            if count > limit:
-                raise Inexpressible(f"it matches more than {limit} texts")
-            yield "".join(characters)
