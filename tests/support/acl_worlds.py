@@ -25,23 +25,55 @@ from tokenserver.importers.docker_auth.model import (
 SERVICES = frozenset({"one", "two"})
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-ACCOUNTS = [None, "", "ann", "bob", "*", "a*", "/.+/", "/ann|bob/", "/^(ann|bob)$/", "/^(.+)@x$/", "/an/", "[ab]*", "zoe"]
+ACCOUNTS = [
+    None,
+    "",
+    "ann",
+    "bob",
+    "*",
+    "a*",
+    "/.+/",
+    "/ann|bob/",
+    "/^(ann|bob)$/",
+    "/^(.+)@x$/",
+    "/an/",
+    "[ab]*",
+    "zoe",
+]
 NAMES = [
-    None, "*", "*/*", "a/*", "a/b", "${account}/*", "${account}", "x-${account}", "/^a\\/.*$/", "/a/", "/^a/", "a?", "[ab]/*",
-    "${account:1}/*", "${labels:g}/*", "x-${labels:g}", "${labels:g}/${labels:h}", "/^[a-z]+$/", "catalog", "/.*/", "**",
+    None, "*", "*/*", "a/*", "a/b", "${account}/*", "${account}", "x-${account}", "/^a\\/.*$/", "/a/", "/^a/", "a?",
+    "[ab]/*",
+    "${account:1}/*", "${labels:g}/*", "x-${labels:g}", "${labels:g}/${labels:h}", "/^[a-z]+$/", "catalog", "/.*/",
+    "**",
     "A/*", "/^(a|b)\\/[^\\/]+$/", "/^a.b/", "/(ab)*/", "${labels:g}/${account}", "/^a.+$/", "b*", "${labels:g}",
 ]  # fmt: skip
 TYPES = [None, None, None, "repository", "registry", "re*", "plugin"]
 IPS = [None, None, None, "10.0.0.0/8", "10.1.0.0/16", "10.0.0.1", "::1", "192.0.2.0/24"]
 PATTERNS_OF_SERVICES = [None, None, None, "one", "two", "t*", "/o/", "none"]
 LABELS = [(), (), (), (("g", "a"),), (("g", "/a|b/"),), (("g", "*"),), (("g", "a"), ("h", "c")), (("h", "/^c$/"),)]
-ACTIONS = [("*",), ("pull",), ("pull", "push"), (), ("push",), ("*", "pull"), ("pull", "push", "delete"), None, ("odd",)]
+ACTIONS = [
+    ("*",),
+    ("pull",),
+    ("pull", "push"),
+    (),
+    ("push",),
+    ("*", "pull"),
+    ("pull", "push", "delete"),
+    None,
+    ("odd",),
+]
 
 entries = st.builds(
     lambda account, type_, name, ip, service, labels, actions, ignored: AclEntry(
         line=1, match=AclMatch(account, type_, name, ip, service, labels), actions=actions, ignored_keys=ignored
     ),
-    *map(st.sampled_from, (ACCOUNTS, TYPES, NAMES, IPS, PATTERNS_OF_SERVICES, LABELS, ACTIONS)),
+    st.sampled_from(ACCOUNTS),
+    st.sampled_from(TYPES),
+    st.sampled_from(NAMES),
+    st.sampled_from(IPS),
+    st.sampled_from(PATTERNS_OF_SERVICES),
+    st.sampled_from(LABELS),
+    st.sampled_from(ACTIONS),
     st.sampled_from([(), (), (), (), (), (("match.team", 1),)]),
 )
 _labels = st.fixed_dictionaries(
@@ -78,7 +110,23 @@ configurations = st.builds(
 def requests_about(config: DockerAuthConfig, count: int, seed: int = 1) -> Iterator[PeerRequest]:
     """Some of the requests at the boundaries of a configuration."""
     choose = random.Random(seed).randrange  # noqa: S311 - no secret
-    extra = ["a", "b", "ab", "a/b", "a/a", "b/x", "ann/x", "bob/x", "x-ann", "x-a", "a-b", "a1", "a.b/x", "a@x/y", "catalog"]
+    extra = [
+        "a",
+        "b",
+        "ab",
+        "a/b",
+        "a/a",
+        "b/x",
+        "ann/x",
+        "bob/x",
+        "x-ann",
+        "x-a",
+        "a-b",
+        "a1",
+        "a.b/x",
+        "a@x/y",
+        "catalog",
+    ]
     values = values_of(config, SERVICES, extra)
     for _ in range(count):
         yield values.any_request(choose)

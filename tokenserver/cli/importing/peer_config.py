@@ -1,4 +1,4 @@
-"""docker_auth's configuration file, read for the commands that import it and compare with it."""
+"""The configuration file of docker_auth, read for the commands that import it and compare with it."""
 
 from __future__ import annotations
 

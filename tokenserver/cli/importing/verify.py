@@ -37,7 +37,7 @@ _MAX_KEPT = 10_000
 
 
 @dataclass(slots=True)
-class Comparison:
+class VerifiedRequests:
     """What was compared, and how the answers differ: announced by the import, or not."""
 
     compared: int = 0
@@ -83,7 +83,7 @@ def import_verify(config: Path, folder: Path, log: Path | None, count: int | Non
     values = values_of(peer, ours.services, names)
     choices = Choices(seed)
     made = (values.any_request(choices.below) for _ in range(wanted))
-    found = Comparison(kept=[])
+    found = VerifiedRequests(kept=[])
     for request in (*recorded, *made):
         _compare(peer, ours, request, announcements, found)
     _print(found, as_json=as_json)
@@ -109,7 +109,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _compare(
-    config: DockerAuthConfig, ours: OurSide, request: PeerRequest, announcements: Announcements, found: Comparison
+    config: DockerAuthConfig, ours: OurSide, request: PeerRequest, announcements: Announcements, found: VerifiedRequests
 ) -> None:
     try:
         one = disagreement(config, ours, request)
@@ -126,7 +126,7 @@ def _compare(
         found.kept.append((one, is_announced))
 
 
-def _print(found: Comparison, *, as_json: bool) -> None:
+def _print(found: VerifiedRequests, *, as_json: bool) -> None:
     kept = sorted(found.kept or (), key=lambda one: one[1])
     if as_json:
         for one, is_announced in kept:

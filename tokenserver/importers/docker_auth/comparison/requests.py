@@ -20,7 +20,7 @@ Choose = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class BoundaryValues:
     """The values that matter for each part of a request. `clients` are accounts with their labels."""
 
     clients: tuple[tuple[str, Labels], ...]
@@ -47,7 +47,7 @@ class Values:
 _ACTION_SETS: tuple[tuple[str, ...], ...] = (ACTIONS, ("pull",), ("pull", "push"), ("delete",), ("*",))
 
 
-def values_of(config: DockerAuthConfig, services: Iterable[str], more_names: Iterable[str] = ()) -> Values:
+def values_of(config: DockerAuthConfig, services: Iterable[str], more_names: Iterable[str] = ()) -> BoundaryValues:
     """The values at the boundaries of the patterns of a configuration."""
     users = config.users or {}
     clients: list[tuple[str, Labels]] = [(name, user.labels) for name, user in users.items()]
@@ -62,7 +62,7 @@ def values_of(config: DockerAuthConfig, services: Iterable[str], more_names: Ite
         if len(names) > _MAX_VALUES:
             break
     names.update(dict.fromkeys(["x", "x/y", "x/y/z"]))
-    return Values(
+    return BoundaryValues(
         clients=tuple(clients or [("", {})]),
         names=tuple(names),
         services=tuple(sorted(services)),

@@ -47,7 +47,7 @@ _MAX_WITHOUT = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class NameShape:
     """A pattern, and the patterns of what it does not cover."""
 
     pattern: str
@@ -55,23 +55,23 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NameSet:
     """A set of names between two readings, the same if `inexact` is empty; else that says why there are two.
 
     `shapes` cover no name that the original does not. `widest` cover every name that it does: wider than `shapes` where
     these have exceptions.
     """
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[NameShape, ...]
     widest: tuple[str, ...]
     inexact: str = ""
 
 
-EVERY_NAME = Names((Shape("**"),), ("**",))
-NO_NAME = Names((), ())
+EVERY_NAME = NameSet((NameShape("**"),), ("**",))
+NO_NAME = NameSet((), ())
 
 
-def glob_names(text: str) -> Names:
+def glob_names(text: str) -> NameSet:
     """The names that a glob matches."""
     sequence = glob_sequence(text)
     return NO_NAME if sequence is None else _names([sequence], anchored=True)
@@ -82,36 +82,36 @@ def quoted(text: str) -> str:
     return "".join(f"\\{one}" if one in _SPECIAL else one for one in text)
 
 
-def regex_names(text: str, *, anchored: bool) -> Names:
+def regex_names(text: str, *, anchored: bool) -> NameSet:
     """The names in which a regular expression is found; `anchored`: alternatives without anchors match whole names."""
     try:
         return _names(regex_sequences(text), anchored=anchored)
     except Inexpressible as error:
-        return Names((), ("**",), str(error))
+        return NameSet((), ("**",), str(error))
 
 
-def united(sets: Sequence[Names]) -> Names:
+def united(sets: Sequence[NameSet]) -> NameSet:
     """The names of all sets together."""
     shapes = dict.fromkeys(shape for one in sets for shape in one.shapes)
     widest = dict.fromkeys(text for one in sets for text in one.widest)
-    return Names(tuple(shapes), tuple(widest), next((one.inexact for one in sets if one.inexact), ""))
+    return NameSet(tuple(shapes), tuple(widest), next((one.inexact for one in sets if one.inexact), ""))
 
 
-def _names(sequences: Iterable[Sequence_], *, anchored: bool) -> Names:
-    found: list[Names] = []
+def _names(sequences: Iterable[Sequence_], *, anchored: bool) -> NameSet:
+    found: list[NameSet] = []
     for sequence in sequences:
         try:
             atoms = _whole(sequence, anchored=anchored)
         except Inexpressible as error:
-            found.append(Names((), ("**",), str(error)))
+            found.append(NameSet((), ("**",), str(error)))
             continue
         if atoms is not None:
             found.append(_sequence_names(atoms))
     everything = united(found)
-    if any(shape == Shape("**") for shape in everything.shapes):
+    if any(shape == NameShape("**") for shape in everything.shapes):
         return EVERY_NAME
     if len(everything.shapes) > MAX_PATTERNS:
-        return Names(everything.shapes[:MAX_PATTERNS], everything.widest, f"more than {MAX_PATTERNS} patterns")
+        return NameSet(everything.shapes[:MAX_PATTERNS], everything.widest, f"more than {MAX_PATTERNS} patterns")
     return everything
 
 
@@ -157,34 +157,36 @@ def _merged(atoms: Iterable[Atom]) -> list[Atom]:
     return merged
 
 
-def _sequence_names(atoms: Sequence[Atom]) -> Names:
+def _sequence_names(atoms: Sequence[Atom]) -> NameSet:
     if sum("/" in atom.characters and len(atom.characters) > 1 for atom in atoms) > _MAX_CROSSING:
-        return Names((), ("**",), f"more than {_MAX_CROSSING} parts may cross segments")
+        return NameSet((), ("**",), f"more than {_MAX_CROSSING} parts may cross segments")
     widest = _widest(atoms)
     why = ""
     narrow: list[Atom] = []
     choices = 1
+    has_dots = sum(atom.is_dot and not atom.is_run for atom in atoms) > 1
     for atom in atoms:
+        one = atom
         if atom.is_run:
             if "/" in atom.characters and atom.characters != _NAME:
                 why = "a class of characters crosses segments"
-                atom = replace(atom, characters=atom.characters - {"/"})  # noqa: PLW2901 - the narrower reading
+                one = replace(atom, characters=atom.characters - {"/"})
+        elif atom.is_dot and has_dots:
+            why = "unescaped dots stand for any characters"
+            one = literal(".")
         else:
             choices *= len(atom.characters)
             if choices > MAX_PATTERNS:
-                if not atom.is_dot:
-                    return Names((), widest, f"a class of characters stands for more than {MAX_PATTERNS} patterns")
-                why = "an unescaped dot stands for any character"
-                atom, choices = literal("."), choices // len(atom.characters)  # noqa: PLW2901 - likewise
-        narrow.append(atom)
-    shapes: list[Shape] = []
+                return NameSet((), widest, f"a class of characters stands for more than {MAX_PATTERNS} patterns")
+        narrow.append(one)
+    shapes: list[NameShape] = []
     for characters in product(*(_choices(atom) for atom in narrow)):
         for option in _crossings(_merged(characters)):
             shape, doubt = _shape(option)
             why = why or doubt
             if shape is not None:
                 shapes.append(shape)
-    return Names(tuple(dict.fromkeys(shapes)), widest, why)
+    return NameSet(tuple(dict.fromkeys(shapes)), widest, why)
 
 
 def _choices(atom: Atom) -> Sequence[Atom]:
@@ -232,7 +234,7 @@ def _crossings(atoms: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
             yield (*before, *one, *rest)
 
 
-def _shape(atoms: Sequence[Atom]) -> tuple[Shape | None, str]:
+def _shape(atoms: Sequence[Atom]) -> tuple[NameShape | None, str]:
     """The shape of a sequence without classes of single characters, and why it is not exact."""
     text = spelled(atoms)
     if not is_pattern(text):
@@ -262,7 +264,7 @@ def _shape(atoms: Sequence[Atom]) -> tuple[Shape | None, str]:
         return None, f"a class of characters stands for more than {_MAX_WITHOUT} exceptions"
     if any("${" in one for one in without):
         return None, "a class of characters stands beside a variable"
-    return Shape(text, tuple(dict.fromkeys(without))), doubt
+    return NameShape(text, tuple(dict.fromkeys(without))), doubt
 
 
 def _within_segment(atoms: Sequence[Atom], place: int) -> tuple[list[Atom], list[Atom]]:

@@ -46,14 +46,14 @@ def regex_sequences(text: str) -> list[Sequence_]:
     if len(text) > _MAX_LENGTH:
         raise Inexpressible(f"it is longer than {_MAX_LENGTH} characters")
     ignores_case = text.startswith("(?i)")
-    reader = _Reader(text.removeprefix("(?i)"), ignores_case=ignores_case)
+    reader = _ExpressionReader(text.removeprefix("(?i)"), ignores_case=ignores_case)
     found = reader.alternatives()
     if reader.place < len(reader.text):
         raise Inexpressible("a closing parenthesis is alone")
     return found
 
 
-class _Reader:
+class _ExpressionReader:
     """Recursive descent over the common part of RE2."""
 
     def __init__(self, text: str, *, ignores_case: bool) -> None:

@@ -1,4 +1,4 @@
-"""tokenserver.yaml of an imported installation, with what is missing as comments. Pure."""
+"""The settings of an imported installation, with what is missing as comments. Pure."""
 
 from __future__ import annotations
 
@@ -128,10 +128,11 @@ def _listen(config: DockerAuthConfig, draft: SettingsDraft) -> str:
 
 
 def _registries(config: DockerAuthConfig, site: ImportedSite, draft: SettingsDraft) -> Iterator[str]:
-    lifetime = min(max(config.token.expiration, MIN_LIFETIME), MAX_LIFETIME)
+    expiration = config.token.expiration
+    lifetime = min(max(expiration, MIN_LIFETIME), MAX_LIFETIME)
     place = f"{config.file}:{config.token.line}"
-    text = f"token.expiration: {config.token.expiration}"
-    if lifetime == config.token.expiration:
+    text = f"token.expiration: {expiration}"
+    if lifetime == expiration:
         note = "docker_auth does not tell clients how long a token is valid, so most use it for 60 s; here they know"
         draft.say(place, text, Verdict.EXACT, note)
     else:

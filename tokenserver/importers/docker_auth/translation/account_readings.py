@@ -24,8 +24,8 @@ from tokenserver.importers.docker_auth.translation.matching import is_regex, tex
 from tokenserver.importers.docker_auth.translation.people import (
     ANONYMOUS,
     AUTHENTICATED,
-    People,
-    World,
+    ClientSet,
+    PeerWorld,
     authenticated,
     everybody,
     listed,
@@ -47,20 +47,20 @@ def group_principal(label: str, value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
+class ClientReading:
     """The clients of an entry, in both readings. `trap` and `doubt` say why these differ.
 
     `is_unrestricted`: everybody, or everybody with an account, whatever the labels are.
     """
 
-    narrow: People
-    wide: People
+    narrow: ClientSet
+    wide: ClientSet
     trap: str = ""
     doubt: str = ""
     is_unrestricted: bool = False
 
 
-def clients_of(match: AclMatch, world: World, *, keep_traps: bool) -> Clients:
+def clients_of(match: AclMatch, world: PeerWorld, *, keep_traps: bool) -> ClientReading:
     """The clients for which the conditions on the account and its labels hold."""
     account = _account(match.account, world, keep_traps=keep_traps)
     if not match.labels:
@@ -70,87 +70,99 @@ def clients_of(match: AclMatch, world: World, *, keep_traps: bool) -> Clients:
     doubt = next((one.doubt for one in (account, *conditions) if one.doubt), "")
     if account.is_unrestricted and len(conditions) == 1:
         narrow, wide = (_within(one, account.wide.static) for one in (conditions[0].narrow, conditions[0].wide))
-        return Clients(narrow, wide, trap, doubt)
+        return ClientReading(narrow, wide, trap, doubt)
     narrow = listed(account.narrow.static.intersection(*(one.narrow.static for one in conditions)), world.accounts)
     static = account.wide.static.intersection(*(one.wide.static for one in conditions))
     if not world.is_open:
-        return Clients(narrow, listed(static, world.accounts), trap, doubt)
-    wide = People(static, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
-    return Clients(narrow, wide, trap, doubt or "no principal is for clients for whom several conditions hold together")
+        return ClientReading(narrow, listed(static, world.accounts), trap, doubt)
+    wide = ClientSet(static, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
+    return ClientReading(
+        narrow, wide, trap, doubt or "no principal is for clients for whom several conditions hold together"
+    )
 
 
-def _within(people: People, static: frozenset[str]) -> People:
+def _within(people: ClientSet, static: frozenset[str]) -> ClientSet:
     """The people, with anonymous clients only if they are in `static`."""
     kept = people.static & static
     principals = tuple(one for one in people.principals if one != ANONYMOUS)
-    return People(kept, people.others, (*principals, ANONYMOUS) if "" in kept else principals)
+    return ClientSet(kept, people.others, (*principals, ANONYMOUS) if "" in kept else principals)
 
 
-def _account(pattern: str | None, world: World, *, keep_traps: bool) -> Clients:
+def _account(pattern: str | None, world: PeerWorld, *, keep_traps: bool) -> ClientReading:
     if pattern is None or (pattern == "*" and not any("/" in name for name in world.accounts)):
         everyone = everybody(world)
-        return Clients(everyone, everyone, is_unrestricted=True)
+        return ClientReading(everyone, everyone, is_unrestricted=True)
     if "${" in pattern:
-        return Clients(_NOBODY, everybody(world), doubt="the account is compared with a placeholder")
+        return ClientReading(_NOBODY, everybody(world), doubt="the account is compared with a placeholder")
     includes_nothing = _everything_in(pattern)
     if includes_nothing is not None:
         people = everybody(world) if includes_nothing else authenticated(world)
-        return Clients(people, people, is_unrestricted=True)
+        return ClientReading(people, people, is_unrestricted=True)
     found = _texts(pattern)
     if found is not None and _is_plain(pattern):
         people = listed((name for name in found if not name or _is_user(name)), world.accounts)
-        return Clients(people, people)
+        return ClientReading(people, people)
     searched = listed((name for name in world.accounts if text_matches(pattern, name)), world.accounts)
     if found is None:
         doubt = "only the accounts of the file are listed, since no principal is for all names like this"
-        return Clients(searched, _wider(searched), doubt=doubt) if world.is_open else Clients(searched, searched)
+        return (
+            ClientReading(searched, _wider(searched), doubt=doubt)
+            if world.is_open
+            else ClientReading(searched, searched)
+        )
     names = [name for name in found if not name or _is_user(name)]
     return _finite(pattern, listed(names, world.accounts), searched, world, keep_traps=keep_traps)
 
 
-def _label(label: str, pattern: str, world: World, *, keep_traps: bool) -> Clients:
+def _label(label: str, pattern: str, world: PeerWorld, *, keep_traps: bool) -> ClientReading:
     if "${" in pattern:
-        return Clients(_NOBODY, everybody(world), doubt="a label is compared with a placeholder")
+        return ClientReading(_NOBODY, everybody(world), doubt="a label is compared with a placeholder")
     found = _texts(pattern)
     if found is not None and _is_plain(pattern) and all(_is_group(label_group(label, value)) for value in found):
         people = _holding(label, found, world)
-        return Clients(people, people)
+        return ClientReading(people, people)
     matching = (held for value, held in world.holders.get(label, {}).items() if text_matches(pattern, value))
     searched = listed(frozenset[str]().union(*matching), world.accounts)
     if found is None or not all(_is_group(label_group(label, value)) for value in found):
         doubt = "only the accounts of the file are listed, since no principal is for all values like this"
-        return Clients(searched, _wider(searched), doubt=doubt) if world.is_open else Clients(searched, searched)
+        return (
+            ClientReading(searched, _wider(searched), doubt=doubt)
+            if world.is_open
+            else ClientReading(searched, searched)
+        )
     return _finite(pattern, _holding(label, found, world), searched, world, keep_traps=keep_traps)
 
 
-def _finite(pattern: str, narrow: People, searched: People, world: World, *, keep_traps: bool) -> Clients:
+def _finite(
+    pattern: str, narrow: ClientSet, searched: ClientSet, world: PeerWorld, *, keep_traps: bool
+) -> ClientReading:
     """The readings of a pattern for some texts; a regular expression without anchors is found in others as well."""
     if _is_plain(pattern) or (searched.static <= narrow.static and not world.is_open):
-        return Clients(narrow, narrow)
+        return ClientReading(narrow, narrow)
     beyond = ", ".join(sorted(searched.static - narrow.static)[:3])
     trap = "the expression has no anchors, so it is also found in longer texts"
     if beyond:
         trap += f", such as those of {beyond}"
-    kept = People(
+    kept = ClientSet(
         narrow.static | searched.static,
         narrow.others,
         tuple(dict.fromkeys((*narrow.principals, *searched.principals))),
     )
     wide = _wider(kept) if world.is_open else kept
-    return Clients(kept if keep_traps else narrow, wide, trap)
+    return ClientReading(kept if keep_traps else narrow, wide, trap)
 
 
-def _wider(people: People) -> People:
-    return People(people.static, frozenset({AUTHENTICATED}), (AUTHENTICATED, *people.principals))
+def _wider(people: ClientSet) -> ClientSet:
+    return ClientSet(people.static, frozenset({AUTHENTICATED}), (AUTHENTICATED, *people.principals))
 
 
-def _holding(label: str, values: Iterable[str], world: World) -> People:
+def _holding(label: str, values: Iterable[str], world: PeerWorld) -> ClientSet:
     """The accounts of which a label has one of the values."""
     wanted = sorted(set(values))
     holders = world.holders.get(label, {})
     static = frozenset[str]().union(*(holders.get(value, ()) for value in wanted))
     groups = tuple(group_principal(label, value) for value in wanted)
-    return People(static, frozenset(groups), (*groups, ANONYMOUS) if "" in static else groups)
+    return ClientSet(static, frozenset(groups), (*groups, ANONYMOUS) if "" in static else groups)
 
 
 def _is_user(name: str) -> bool:

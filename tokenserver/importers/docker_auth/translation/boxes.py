@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURED, widened
-from tokenserver.importers.docker_auth.translation.people import People, Remaining
+from tokenserver.importers.docker_auth.translation.people import ClientSet, RemainingPeople
 from tokenserver.patterns import Pattern, parse_pattern
 from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.budget import Budget, TooComplex
@@ -20,7 +20,7 @@ _STEPS = 20_000
 """Steps of one question about patterns; what is not decided counts as the safe answer."""
 
 
-class Addresses(NamedTuple):
+class AddressSet(NamedTuple):
     """The addresses of `network` (None: all, also unknown ones) and of none of `without`."""
 
     network: Network | None = None
@@ -28,14 +28,14 @@ class Addresses(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class RequestBox:
     """Requests that a rule can be for. `patterns` have an exception for what `without` covers."""
 
-    people: Remaining
+    people: RemainingPeople
     patterns: tuple[str, ...]
     without: tuple[str, ...]
     services: frozenset[str]
-    addresses: Addresses
+    addresses: AddressSet
     is_registry: bool = False
 
     @property
@@ -45,24 +45,24 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Exclusion:
     """Requests that are taken away from a box. Its patterns may have variables."""
 
-    people: People
+    people: ClientSet
     patterns: tuple[str, ...]
     services: frozenset[str]
     network: Network | None
     is_registry: bool = False
 
 
-class Difference(NamedTuple):
+class BoxDifference(NamedTuple):
     """Boxes that together are one box without a cut; `is_exact`: neither more nor less."""
 
-    boxes: list[Box]
+    boxes: list[RequestBox]
     is_exact: bool
 
 
-def meets(box: Box, cut: Cut) -> bool:
+def meets(box: RequestBox, cut: Exclusion) -> bool:
     """Whether some request may be in both."""
     return (
         box.is_registry == cut.is_registry
@@ -73,13 +73,13 @@ def meets(box: Box, cut: Cut) -> bool:
     )
 
 
-def minus(box: Box, cut: Cut, *, at_most: bool) -> Difference:
+def minus(box: RequestBox, cut: Exclusion, *, at_most: bool) -> BoxDifference:
     """The box without the cut, as boxes that may overlap; `at_most`: where that is not expressible, less, else more."""
     if not meets(box, cut):
-        return Difference([box], is_exact=True)
+        return BoxDifference([box], is_exact=True)
     if any(f"{{{CAPTURED}}}" in one for one in cut.people.principals):
-        return Difference([box], is_exact=False)  # a rule cannot make exceptions for such groups
-    found: list[Box] = []
+        return BoxDifference([box], is_exact=False)  # a rule cannot make exceptions for such groups
+    found: list[RequestBox] = []
     others = replace(box, people=box.people.minus(cut.people))
     if not others.is_empty:
         found.append(others)
@@ -90,12 +90,12 @@ def minus(box: Box, cut: Cut, *, at_most: bool) -> Difference:
     if not elsewhere.is_empty:
         found.append(elsewhere)
     if cut.network is not None and not _is_within(box.addresses.network, cut.network):
-        addresses = Addresses(box.addresses.network, (*box.addresses.without, cut.network))
+        addresses = AddressSet(box.addresses.network, (*box.addresses.without, cut.network))
         found.append(replace(box, addresses=addresses))
-    return Difference(found, is_exact)
+    return BoxDifference(found, is_exact)
 
 
-def _without_names(box: Box, cut: Cut, *, at_most: bool) -> tuple[Box, bool]:
+def _without_names(box: RequestBox, cut: Exclusion, *, at_most: bool) -> tuple[RequestBox, bool]:
     """The box without the names of the cut, and whether that is exact."""
     plain = [pattern for pattern in cut.patterns if "${" not in pattern]
     variable = [pattern for pattern in cut.patterns if "${" in pattern]
@@ -178,7 +178,7 @@ def shrunk(patterns: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def is_hidden(cut: Cut, earlier: Cut) -> bool:
+def is_hidden(cut: Exclusion, earlier: Exclusion) -> bool:
     """Whether all of a cut is in an earlier one."""
     return (
         cut.is_registry == earlier.is_registry
@@ -189,7 +189,7 @@ def is_hidden(cut: Cut, earlier: Cut) -> bool:
     )
 
 
-def is_inside(box: Box, other: Box) -> bool:
+def is_inside(box: RequestBox, other: RequestBox) -> bool:
     """Whether all of a box is known to be in another one."""
     return (
         box.is_registry == other.is_registry
@@ -208,7 +208,7 @@ def _same_values(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(one for one in patterns if f"${{{CAPTURED}}}" not in one)
 
 
-def _addresses_meet(addresses: Addresses, network: Network | None) -> bool:
+def _addresses_meet(addresses: AddressSet, network: Network | None) -> bool:
     if network is None or addresses.network is None:
         return network is None or not _is_covered(network, addresses.without)
     return addresses.network.version == network.version and addresses.network.overlaps(network)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from tokenserver.importers.docker_auth.model import ANYTHING, AclEntry, AclMatch
-from tokenserver.importers.docker_auth.shapes.name_shapes import Shape
+from tokenserver.importers.docker_auth.shapes.name_shapes import NameShape
 from tokenserver.importers.docker_auth.translation.account_readings import clients_of
 from tokenserver.importers.docker_auth.translation.boxes import (
-    Addresses,
-    Box,
-    Cut,
+    AddressSet,
+    Exclusion,
     Network,
+    RequestBox,
     parsed,
     patterns_meet,
     shrunk,
 )
 from tokenserver.importers.docker_auth.translation.matching import is_regex, text_matches
-from tokenserver.importers.docker_auth.translation.name_readings import Part, names_of
-from tokenserver.importers.docker_auth.translation.people import Remaining, World
+from tokenserver.importers.docker_auth.translation.name_readings import EntryPart, names_of
+from tokenserver.importers.docker_auth.translation.people import PeerWorld, RemainingPeople
 from tokenserver.patterns import matches
 from tokenserver.scopes import ACTIONS
 
@@ -33,7 +33,7 @@ CATALOG = "catalog"
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class EntryRegion:
     """An entry as sets of requests. `place` is its index, from 0.
 
     It grants `actions` in `boxes`, which are not wider than the entry; `cuts` are not narrower. `traps` and `doubts`
@@ -43,8 +43,8 @@ class Region:
     place: int
     entry: AclEntry
     actions: frozenset[str]
-    boxes: tuple[Box, ...]
-    cuts: tuple[Cut, ...]
+    boxes: tuple[RequestBox, ...]
+    cuts: tuple[Exclusion, ...]
     traps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -57,11 +57,11 @@ class Region:
         return not self.traps and not self.doubts
 
 
-def region_of(place: int, entry: AclEntry, world: World, *, keep_traps: bool) -> Region:
+def region_of(place: int, entry: AclEntry, world: PeerWorld, *, keep_traps: bool) -> EntryRegion:
     """The region of an entry."""
     actions, doubts, remarks = _actions(entry.actions)
     if entry.match is None:
-        return Region(place, entry, frozenset(), (), (), (), ("docker_auth does not start with a null match",))
+        return EntryRegion(place, entry, frozenset(), (), (), (), ("docker_auth does not start with a null match",))
     match = entry.match
     ignored = [key for key, _ in entry.ignored_keys if key not in _HARMLESS]
     clients = clients_of(match, world, keep_traps=keep_traps)
@@ -84,7 +84,7 @@ def region_of(place: int, entry: AclEntry, world: World, *, keep_traps: bool) ->
         remarks.append("no registry here has such a service")
     is_guessed = world.is_open and bool(clients.trap or names.trap)
     are_exact = not (doubts or is_guessed or any(shape.without for part in names.parts for shape in part.shapes))
-    return Region(
+    return EntryRegion(
         place, entry, actions, tuple(boxes), tuple(cuts), tuple(traps), tuple(doubts), tuple(remarks), are_exact
     )
 
@@ -104,7 +104,7 @@ def _actions(actions: tuple[str, ...] | None) -> tuple[frozenset[str], list[str]
     return known, doubts, []
 
 
-def _services(match: AclMatch, world: World) -> tuple[frozenset[str], frozenset[str]]:
+def _services(match: AclMatch, world: PeerWorld) -> tuple[frozenset[str], frozenset[str]]:
     pattern = match.service
     if pattern is None:
         return world.services, world.services
@@ -135,20 +135,20 @@ def _kinds(match: AclMatch, doubts: list[str]) -> tuple[bool, ...]:
 
 
 def _boxes(
-    parts: Iterable[Part], services: frozenset[str], network: Network | None, kinds: tuple[bool, ...]
-) -> Iterator[Box]:
+    parts: Iterable[EntryPart], services: frozenset[str], network: Network | None, kinds: tuple[bool, ...]
+) -> Iterator[RequestBox]:
     for part in parts:
         if part.narrow.is_empty or not services:
             continue
-        people, addresses = Remaining(part.narrow), Addresses(network)
+        people, addresses = RemainingPeople(part.narrow), AddressSet(network)
         if False in kinds:
             for patterns, without in _grouped(part.shapes):
-                yield Box(people, patterns, without, services, addresses)
+                yield RequestBox(people, patterns, without, services, addresses)
         if True in kinds and any(_has_catalog(shape) for shape in part.shapes):
-            yield Box(people, (CATALOG,), (), services, addresses, is_registry=True)
+            yield RequestBox(people, (CATALOG,), (), services, addresses, is_registry=True)
 
 
-def _grouped(shapes: Iterable[Shape]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _grouped(shapes: Iterable[NameShape]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Patterns with the exceptions that they share."""
     found: dict[tuple[str, ...], list[str]] = {}
     for shape in shapes:
@@ -156,19 +156,19 @@ def _grouped(shapes: Iterable[Shape]) -> list[tuple[tuple[str, ...], tuple[str, 
     return [(shrunk(patterns), without) for without, patterns in found.items()]
 
 
-def _has_catalog(shape: Shape) -> bool:
+def _has_catalog(shape: NameShape) -> bool:
     names = [shape.pattern, *shape.without]
     covered = ["${" not in one and matches(parsed(one), [CATALOG], None, ()) for one in names]
     return covered[0] and not any(covered[1:])
 
 
 def _cuts(
-    parts: Iterable[Part], services: frozenset[str], network: Network | None, kinds: tuple[bool, ...]
-) -> Iterator[Cut]:
+    parts: Iterable[EntryPart], services: frozenset[str], network: Network | None, kinds: tuple[bool, ...]
+) -> Iterator[Exclusion]:
     for part in parts:
         if part.wide.is_empty or not part.widest or not services:
             continue
         if False in kinds:
-            yield Cut(part.wide, part.widest, services, network)
+            yield Exclusion(part.wide, part.widest, services, network)
         if True in kinds and any(patterns_meet(one, CATALOG) for one in part.widest):
-            yield Cut(part.wide, (CATALOG,), services, network, is_registry=True)
+            yield Exclusion(part.wide, (CATALOG,), services, network, is_registry=True)

@@ -13,9 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from tokenserver.importers.docker_auth.translation.boxes import Addresses, Box, Cut, is_hidden, is_inside, meets, minus
-from tokenserver.importers.docker_auth.translation.entry_regions import EVERY_ACTION, Region
-from tokenserver.importers.docker_auth.translation.people import Remaining
+from tokenserver.importers.docker_auth.translation.boxes import (
+    AddressSet,
+    Exclusion,
+    RequestBox,
+    is_hidden,
+    is_inside,
+    meets,
+    minus,
+)
+from tokenserver.importers.docker_auth.translation.entry_regions import EVERY_ACTION, EntryRegion
+from tokenserver.importers.docker_auth.translation.people import RemainingPeople
 
 MAX_RULES = 64
 """Rules of one entry."""
@@ -24,13 +32,13 @@ _CHEAP_DENY = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RulePiece:
     """A rule of an entry: it allows, or denies, `actions` in the box."""
 
-    region: Region
+    region: EntryRegion
     is_deny: bool
     actions: frozenset[str]
-    box: Box
+    box: RequestBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Translated:
     `lossy` are the places of entries of which something is missing in them; `hidden` those that are never reached.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[RulePiece, ...]
     lossy: frozenset[int]
     hidden: frozenset[int]
 
@@ -50,13 +58,13 @@ class _Translation:
     finder: _Finder
     hidden: frozenset[int]
     needless: frozenset[int]
-    allowed: dict[int, list[Piece]] = field(default_factory=dict)
+    allowed: dict[int, list[RulePiece]] = field(default_factory=dict)
     denied: dict[int, frozenset[str]] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
-    denies: list[Piece] = field(default_factory=list)
+    denies: list[RulePiece] = field(default_factory=list)
     lossy: set[int] = field(default_factory=set)
 
-    def allows(self, region: Region) -> list[Piece]:
+    def allows(self, region: EntryRegion) -> list[RulePiece]:
         """The allow rules of an entry."""
         if not region.boxes or not region.actions or region.place in self.needless:
             return []
@@ -76,7 +84,9 @@ class _Translation:
                 if one.place not in self.denied:
                     self.refused.add(one.place)
 
-    def _pieces(self, region: Region, hiding: Sequence[Region]) -> tuple[list[Piece], Sequence[Region]]:
+    def _pieces(
+        self, region: EntryRegion, hiding: Sequence[EntryRegion]
+    ) -> tuple[list[RulePiece], Sequence[EntryRegion]]:
         """The rules of an entry, by the actions that the same earlier entries hide; or those that must deny first."""
         by_hiding: dict[tuple[int, ...], set[str]] = defaultdict(set)
         for action in region.actions:
@@ -86,7 +96,7 @@ class _Translation:
                 if action not in one.actions and action not in self.denied.get(one.place, frozenset())
             )
             by_hiding[places].add(action)
-        pieces: list[Piece] = []
+        pieces: list[RulePiece] = []
         for places, actions in sorted(by_hiding.items()):
             boxes = list(region.boxes)
             for at in places:
@@ -103,10 +113,10 @@ class _Translation:
                 if not is_exact:
                     self.lossy.add(region.place)
             granted = EVERY_ACTION if "*" in actions else frozenset(actions)
-            pieces += [Piece(region, False, granted, box) for box in boxes]
+            pieces += [RulePiece(region, False, granted, box) for box in boxes]
         return pieces, ()
 
-    def _deny(self, region: Region, limit: int) -> None:
+    def _deny(self, region: EntryRegion, limit: int) -> None:
         """Deny what the entry refuses, where no earlier entry grants it; unless that takes too many rules."""
         if region.place in self.denied or region.place in self.refused or not region.is_exact:
             return
@@ -116,7 +126,7 @@ class _Translation:
         by_granting: dict[tuple[int, ...], set[str]] = defaultdict(set)
         for action in lacking:
             by_granting[tuple(at for at, one in enumerate(earlier) if action in one.actions)].add(action)
-        pieces: list[Piece] = []
+        pieces: list[RulePiece] = []
         for places, actions in sorted(by_granting.items()):
             boxes = list(region.boxes)
             for at in places:
@@ -127,14 +137,14 @@ class _Translation:
                     return
             if actions == {"*"} and not all(box.is_registry for box in boxes):
                 return  # no rule denies the literal alone
-            pieces += [Piece(region, True, frozenset(actions), box) for box in boxes]
+            pieces += [RulePiece(region, True, frozenset(actions), box) for box in boxes]
         if len(pieces) > limit:
             return
         self.denied[region.place] = lacking
         self.denies += pieces
 
 
-def translate_entries(regions: Sequence[Region]) -> Translated:
+def translate_entries(regions: Sequence[EntryRegion]) -> Translated:
     """The rules of all entries together."""
     finder = _Finder(regions)
     hidden = frozenset(region.place for region in regions if _is_hidden(region, finder, lambda _: True))
@@ -148,18 +158,18 @@ def translate_entries(regions: Sequence[Region]) -> Translated:
     return Translated(tuple(pieces), frozenset(work.lossy), needless)
 
 
-def _is_open(region: Region) -> bool:
+def _is_open(region: EntryRegion) -> bool:
     return not region.traps
 
 
-def _is_hidden(region: Region, finder: _Finder, counts: Callable[[Region], bool]) -> bool:
+def _is_hidden(region: EntryRegion, finder: _Finder, counts: Callable[[EntryRegion], bool]) -> bool:
     """Whether earlier entries that count match whatever this one would, each of its cuts by one of them."""
     near = (one for one in finder.before(region) if one.are_cuts_exact and counts(one))
     earlier = [cut for one in near for cut in one.cuts]
     return bool(region.cuts) and all(any(is_hidden(cut, one) for one in earlier) for cut in region.cuts)
 
 
-def _news(pieces: Iterable[Piece], granted: Sequence[Piece]) -> Iterator[Piece]:
+def _news(pieces: Iterable[RulePiece], granted: Sequence[RulePiece]) -> Iterator[RulePiece]:
     """The pieces without what earlier ones grant already."""
     for piece in pieces:
         actions = piece.actions
@@ -174,11 +184,11 @@ def _news(pieces: Iterable[Piece], granted: Sequence[Piece]) -> Iterator[Piece]:
             yield replace(piece, actions=actions)
 
 
-def _cut(boxes: Sequence[Box], cuts: Iterable[Cut], *, at_most: bool) -> tuple[list[Box], bool]:
+def _cut(boxes: Sequence[RequestBox], cuts: Iterable[Exclusion], *, at_most: bool) -> tuple[list[RequestBox], bool]:
     """The boxes without the cuts, and whether that is exact."""
     found, is_exact = list(boxes), True
     for cut in cuts:
-        rest: list[Box] = []
+        rest: list[RequestBox] = []
         for box in found:
             one = minus(box, cut, at_most=at_most)
             rest += one.boxes
@@ -189,38 +199,40 @@ def _cut(boxes: Sequence[Box], cuts: Iterable[Cut], *, at_most: bool) -> tuple[l
     return found, is_exact
 
 
-def _box(cut: Cut) -> Box:
-    return Box(Remaining(cut.people), cut.patterns, (), cut.services, Addresses(cut.network), cut.is_registry)
+def _box(cut: Exclusion) -> RequestBox:
+    return RequestBox(
+        RemainingPeople(cut.people), cut.patterns, (), cut.services, AddressSet(cut.network), cut.is_registry
+    )
 
 
-def _grants(region: Region) -> list[Cut]:
+def _grants(region: EntryRegion) -> list[Exclusion]:
     """What an entry grants, as cuts; without the boxes that have exceptions."""
     return [
-        Cut(box.people.people, box.patterns, box.services, box.addresses.network, box.is_registry)
+        Exclusion(box.people.people, box.patterns, box.services, box.addresses.network, box.is_registry)
         for box in region.boxes
         if not box.without
     ]
 
 
-def _is_plain(region: Region) -> bool:
+def _is_plain(region: EntryRegion) -> bool:
     return region.is_exact and not any(box.without for box in region.boxes)
 
 
 class _Finder:
     """Earlier entries whose cuts may meet the boxes, or cuts, of an entry."""
 
-    def __init__(self, regions: Sequence[Region]) -> None:
-        self._by_segment: dict[str, list[Region]] = defaultdict(list)
+    def __init__(self, regions: Sequence[EntryRegion]) -> None:
+        self._by_segment: dict[str, list[EntryRegion]] = defaultdict(list)
         for region in regions:
             for segment in _segments(region):
                 self._by_segment[segment].append(region)
         self._regions = regions
 
-    def before(self, region: Region) -> list[Region]:
+    def before(self, region: EntryRegion) -> list[EntryRegion]:
         """The earlier entries that may meet it, in their order."""
         segments = _segments(region)
         if "" in segments:
-            near: Iterable[Region] = self._regions[: region.place]
+            near: Iterable[EntryRegion] = self._regions[: region.place]
         else:
             near = (one for segment in (*segments, "") for one in self._by_segment.get(segment, ()))
         found = {one.place: one for one in near if one.place < region.place}
@@ -232,16 +244,16 @@ class _Finder:
         ]
 
 
-def _segments(region: Region) -> set[str]:
+def _segments(region: EntryRegion) -> set[str]:
     """The first segments of its names; empty for any."""
     found = {pattern.split("/")[0] for cut in region.cuts for pattern in cut.patterns}
     return {"" if "*" in one or "$" in one else one for one in found}
 
 
-def _merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
+def _merged(pieces: Iterable[RulePiece]) -> Iterator[RulePiece]:
     """Pieces that differ in their patterns alone, as one."""
 
-    def key(piece: Piece) -> tuple[object, ...]:
+    def key(piece: RulePiece) -> tuple[object, ...]:
         box = piece.box
         return (
             piece.region.place,

@@ -1,4 +1,4 @@
-"""docker_auth's patterns on plain texts. What is beyond the evaluator's limits counts as a match. Pure."""
+"""Patterns of docker_auth on plain texts. What is beyond the evaluator's limits counts as a match. Pure."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from itertools import product
 from tokenserver.importers.docker_auth.model import AclMatch, Labels
 from tokenserver.importers.docker_auth.shapes.name_shapes import (
     EVERY_NAME,
-    Names,
-    Shape,
+    NameSet,
+    NameShape,
     glob_names,
     quoted,
     regex_names,
 )
 from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURE, CAPTURED, USER
-from tokenserver.importers.docker_auth.translation.account_readings import Clients, group_principal, label_group
+from tokenserver.importers.docker_auth.translation.account_readings import ClientReading, group_principal, label_group
 from tokenserver.importers.docker_auth.translation.matching import account_submatches, is_regex
-from tokenserver.importers.docker_auth.translation.people import AUTHENTICATED, People, World, listed
+from tokenserver.importers.docker_auth.translation.people import AUTHENTICATED, ClientSet, PeerWorld, listed
 from tokenserver.scopes import is_path_component
 
 PLACEHOLDER = re.compile(r"\$\{(?:(account|type|name|service)(?::([0-9]+))?|labels:([^}]*))\}")
@@ -30,12 +30,12 @@ _MAX_COMBINATIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EntryPart:
     """Clients, with the names that an entry is about for them: what it grants at most, and what it hides at least."""
 
-    narrow: People
-    shapes: tuple[Shape, ...]
-    wide: People
+    narrow: ClientSet
+    shapes: tuple[NameShape, ...]
+    wide: ClientSet
     widest: tuple[str, ...]
 
 
@@ -43,13 +43,13 @@ class Part:
 class NameReading:
     """The parts of an entry; `trap` and `doubt` say why its readings differ, `note` what else to know."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[EntryPart, ...]
     trap: str = ""
     doubt: str = ""
     note: str = ""
 
 
-def names_of(match: AclMatch, clients: Clients, world: World, *, keep_traps: bool) -> NameReading:
+def names_of(match: AclMatch, clients: ClientReading, world: PeerWorld, *, keep_traps: bool) -> NameReading:
     """What an entry is about: its names, by the clients for whom they differ."""
     pattern = match.name
     if pattern is None:
@@ -70,15 +70,15 @@ def names_of(match: AclMatch, clients: Clients, world: World, *, keep_traps: boo
     return _one_by_one(match, clients, world, keep_traps=keep_traps)
 
 
-def _plain(names: Names, clients: Clients, trap: str = "", note: str = "") -> NameReading:
-    part = Part(clients.narrow, names.shapes, clients.wide, names.widest)
+def _plain(names: NameSet, clients: ClientReading, trap: str = "", note: str = "") -> NameReading:
+    part = EntryPart(clients.narrow, names.shapes, clients.wide, names.widest)
     return NameReading((part,), trap, names.inexact, note)
 
 
-def _names(pattern: str, *, keep_traps: bool) -> tuple[Names, str]:
+def _names(pattern: str, *, keep_traps: bool) -> tuple[NameSet, str]:
     """The names of a pattern without placeholders; the second is why a regular expression is a trap, if it is one."""
     if not pattern:
-        return Names((), ()), ""
+        return NameSet((), ()), ""
     if not is_regex(pattern):
         return glob_names(pattern), ""
     searched = regex_names(pattern[1:-1], anchored=False)
@@ -90,16 +90,16 @@ def _names(pattern: str, *, keep_traps: bool) -> tuple[Names, str]:
     trap = "the expression has no anchors, so it is also found inside of longer names"
     if keep_traps:
         return searched, trap
-    return Names(anchored.shapes, searched.widest, anchored.inexact), trap
+    return NameSet(anchored.shapes, searched.widest, anchored.inexact), trap
 
 
-def _with_account(pattern: str, clients: Clients, *, keep_traps: bool) -> NameReading:
+def _with_account(pattern: str, clients: ClientReading, *, keep_traps: bool) -> NameReading:
     names, trap = _names(_replaced(pattern, {}, USER), keep_traps=keep_traps)
-    first = Part(clients.narrow, names.shapes, clients.wide, names.widest)
+    first = EntryPart(clients.narrow, names.shapes, clients.wide, names.widest)
     return NameReading((first, *_odd_accounts(pattern, clients, keep_traps=keep_traps)), trap, names.inexact)
 
 
-def _odd_accounts(pattern: str, clients: Clients, *, keep_traps: bool) -> Iterator[Part]:
+def _odd_accounts(pattern: str, clients: ClientReading, *, keep_traps: bool) -> Iterator[EntryPart]:
     """Parts for static accounts whose names are no path components, and so nothing that `${user}` stands for."""
     for account in sorted(clients.wide.static):
         if is_path_component(account):
@@ -107,24 +107,24 @@ def _odd_accounts(pattern: str, clients: Clients, *, keep_traps: bool) -> Iterat
         names, _ = _names(_replaced(pattern, {}, quoted(account)), keep_traps=keep_traps)
         if names.widest:
             alone = listed([account], [account])
-            yield Part(_common(clients.narrow, alone), names.shapes, alone, names.widest)
+            yield EntryPart(_common(clients.narrow, alone), names.shapes, alone, names.widest)
 
 
-def _common(people: People, alone: People) -> People:
+def _common(people: ClientSet, alone: ClientSet) -> ClientSet:
     return alone if alone.static <= people.static else listed(())
 
 
-def _with_label(pattern: str, label: str, clients: Clients, world: World, *, keep_traps: bool) -> NameReading:
+def _with_label(pattern: str, label: str, clients: ClientReading, world: PeerWorld, *, keep_traps: bool) -> NameReading:
     """The names with the value of one label in them, which a group captures."""
     names, trap = _names(_replaced(pattern, {label: CAPTURE}, USER), keep_traps=keep_traps)
     static = frozenset(name for name in clients.wide.static if name and world.accounts[name].get(label))
     group = f"group:{label_group(label, f'{{{CAPTURED}}}')}"
-    captured = People(static, frozenset({group}), (group,))
+    captured = ClientSet(static, frozenset({group}), (group,))
     groups = dict.fromkeys(group_principal(label, one) for name in static for one in world.accounts[name][label])
-    wide = People(static, frozenset({group}), tuple(groups))
+    wide = ClientSet(static, frozenset({group}), tuple(groups))
     if world.is_open:
-        wide = People(static, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
-    parts = [Part(captured, names.shapes, wide, names.widest)]
+        wide = ClientSet(static, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
+    parts = [EntryPart(captured, names.shapes, wide, names.widest)]
     doubt = names.inexact
     live = "the value of a label is not quoted, so wildcards in it match" if world.is_open else ""
     odd: dict[str, list[str]] = {}
@@ -141,15 +141,15 @@ def _with_label(pattern: str, label: str, clients: Clients, world: World, *, kee
             is_live = not _LIVE.isdisjoint(value) or is_regex(value)
             live = f"the value {value!r} of a label is not quoted, so wildcards in it match" if is_live else live
             is_kept = keep_traps or not is_live
-            parts.append(Part(alone if is_kept else listed(()), names.shapes, alone, names.widest))
+            parts.append(EntryPart(alone if is_kept else listed(()), names.shapes, alone, names.widest))
             doubt = doubt or names.inexact
     return NameReading(tuple(parts), trap or live, doubt)
 
 
-def _one_by_one(match: AclMatch, clients: Clients, world: World, *, keep_traps: bool) -> NameReading:
+def _one_by_one(match: AclMatch, clients: ClientReading, world: PeerWorld, *, keep_traps: bool) -> NameReading:
     """The names of each static account, with what stands for it in place of the placeholders."""
     trap = doubt = ""
-    found: dict[tuple[Names, bool], list[str]] = {}
+    found: dict[tuple[NameSet, bool], list[str]] = {}
     for account in sorted(clients.wide.static):
         for pattern, is_live in _expansions(match, account, world.accounts[account]):
             names, why = _names(pattern, keep_traps=keep_traps)
@@ -165,7 +165,7 @@ def _one_by_one(match: AclMatch, clients: Clients, world: World, *, keep_traps: 
     for (names, is_closed), accounts in found.items():
         people = listed(accounts, world.accounts)
         narrow = listed(clients.narrow.static.intersection(accounts), world.accounts)
-        parts.append(Part(listed(()) if is_closed else narrow, names.shapes, people, names.widest))
+        parts.append(EntryPart(listed(()) if is_closed else narrow, names.shapes, people, names.widest))
     if world.is_open:
         parts.append(_hidden(clients))
         doubt = doubt or "only the accounts of the file are listed, since no variable is for this placeholder"
@@ -173,8 +173,8 @@ def _one_by_one(match: AclMatch, clients: Clients, world: World, *, keep_traps: 
     return NameReading(tuple(parts), trap, doubt, note)
 
 
-def _hidden(clients: Clients) -> Part:
-    return Part(listed(()), (), clients.wide, ("**",))
+def _hidden(clients: ClientReading) -> EntryPart:
+    return EntryPart(listed(()), (), clients.wide, ("**",))
 
 
 def _expansions(match: AclMatch, account: str, labels: Labels) -> Iterator[tuple[str, bool]]:

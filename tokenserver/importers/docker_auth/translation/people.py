@@ -16,7 +16,7 @@ def user_principal(account: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class PeerWorld:
     """What the installation knows. `accounts` are the static ones, with their labels, the anonymous one among them.
 
     `is_open`: there are further sources, whose accounts are unknown here. `services` are those that this server will
@@ -42,7 +42,7 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class ClientSet:
     """A set of clients: some static accounts, and of all others those that `others` are about.
 
     `principals` are the same set as a rule writes it.
@@ -57,13 +57,13 @@ class People:
         """Whether nobody is in it."""
         return not self.static and not self.others
 
-    def overlaps(self, other: People) -> bool:
+    def overlaps(self, other: ClientSet) -> bool:
         """Whether a client may be in both."""
         if not self.static.isdisjoint(other.static):
             return True
         return any(_meet(one, another) for one in self.others for another in other.others)
 
-    def is_within(self, other: People) -> bool:
+    def is_within(self, other: ClientSet) -> bool:
         """Whether everybody is known to be in the other set."""
         return self.static <= other.static and (AUTHENTICATED in other.others or self.others <= other.others)
 
@@ -74,11 +74,11 @@ def _meet(one: str, other: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Remaining:
+class RemainingPeople:
     """A set of clients without some others, and what a rule says for it."""
 
-    people: People
-    without: tuple[People, ...] = ()
+    people: ClientSet
+    without: tuple[ClientSet, ...] = ()
     _static: frozenset[str] = field(init=False, repr=False, compare=False)
     _others: frozenset[str] = field(init=False, repr=False, compare=False)
 
@@ -93,15 +93,15 @@ class Remaining:
         """Whether nobody remains."""
         return not self._static and not self._others
 
-    def overlaps(self, other: People) -> bool:
+    def overlaps(self, other: ClientSet) -> bool:
         """Whether a client that remains may be in the other set."""
         if not self._static.isdisjoint(other.static):
             return True
         return any(_meet(one, another) for one in self._others for another in other.others)
 
-    def minus(self, other: People) -> Remaining:
+    def minus(self, other: ClientSet) -> RemainingPeople:
         """What remains without the other set."""
-        return self if other in self.without else Remaining(self.people, (*self.without, other))
+        return self if other in self.without else RemainingPeople(self.people, (*self.without, other))
 
     def spelled(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The principals under `to`, and those under `except`."""
@@ -132,18 +132,18 @@ def _may_be_in(exception: str, principal: str) -> bool:
     return one is None or other is None or one == other
 
 
-def listed(accounts: Iterable[str], static: Container[str] = ()) -> People:
+def listed(accounts: Iterable[str], static: Container[str] = ()) -> ClientSet:
     """These accounts alone; those that are not among the static ones are accounts of other sources."""
     names = sorted(set(accounts))
     others = frozenset(user_principal(name) for name in names if name and name not in static)
-    return People(frozenset(name for name in names if name in static), others, tuple(map(user_principal, names)))
+    return ClientSet(frozenset(name for name in names if name in static), others, tuple(map(user_principal, names)))
 
 
-def everybody(world: World) -> People:
+def everybody(world: PeerWorld) -> ClientSet:
     """All clients."""
-    return People(world.all_accounts, frozenset({AUTHENTICATED}), (EVERYONE,))
+    return ClientSet(world.all_accounts, frozenset({AUTHENTICATED}), (EVERYONE,))
 
 
-def authenticated(world: World) -> People:
+def authenticated(world: PeerWorld) -> ClientSet:
     """All clients with an account that has a name."""
-    return People(world.all_accounts - {""}, frozenset({AUTHENTICATED}), (AUTHENTICATED,))
+    return ClientSet(world.all_accounts - {""}, frozenset({AUTHENTICATED}), (AUTHENTICATED,))

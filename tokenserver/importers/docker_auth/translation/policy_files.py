@@ -12,8 +12,8 @@ from tokenserver.importers.docker_auth.shapes.pattern_spelling import CAPTURED
 from tokenserver.importers.docker_auth.translation.account_readings import label_group
 from tokenserver.importers.docker_auth.translation.boxes import patterns_meet, shrunk
 from tokenserver.importers.docker_auth.translation.entry_regions import EVERY_ACTION
-from tokenserver.importers.docker_auth.translation.first_match import Piece
-from tokenserver.importers.docker_auth.translation.people import World
+from tokenserver.importers.docker_auth.translation.first_match import RulePiece
+from tokenserver.importers.docker_auth.translation.people import PeerWorld
 from tokenserver.importers.policy_text import GroupText, PolicyText, RuleText
 from tokenserver.importers.unique_names import UniqueNames, as_rule_id
 from tokenserver.policy.model import BUILT_IN_ROLES
@@ -27,12 +27,12 @@ _MAX_ID = 60
 
 
 def policy_files(
-    pieces: Sequence[Piece], world: World, source: str
+    pieces: Sequence[RulePiece], world: PeerWorld, source: str
 ) -> tuple[dict[str, PolicyText], dict[int, list[str]]]:
     """The policy files by name, and the ids of the rules of each entry, by its place."""
     ids = UniqueNames()
     became: dict[int, list[str]] = {}
-    by_services: dict[frozenset[str], list[tuple[Piece, RuleText]]] = {world.services: []}
+    by_services: dict[frozenset[str], list[tuple[RulePiece, RuleText]]] = {world.services: []}
     for piece in pieces:
         for rule in _rules(piece, ids, source):
             by_services.setdefault(piece.box.services, []).append((piece, rule))
@@ -63,7 +63,7 @@ _NOTHING = RuleText(
 )
 
 
-def _groups(world: World) -> Iterator[GroupText]:
+def _groups(world: PeerWorld) -> Iterator[GroupText]:
     """The groups of static accounts by the values of their labels, besides what other sources report by that name."""
     members: dict[str, list[str]] = {}
     for account, labels in sorted(world.accounts.items()):
@@ -82,7 +82,7 @@ def _file_name(services: Iterable[str], names: UniqueNames) -> str:
     return f"{names.give(words or 'services')}.yaml"
 
 
-def _rule_id(piece: Piece, to: Sequence[str]) -> str:
+def _rule_id(piece: RulePiece, to: Sequence[str]) -> str:
     """A readable id: for whom, and where."""
     place = "catalog" if piece.box.is_registry else _words(piece.box.patterns[0])
     parts = ["deny" if piece.is_deny else "", *(_words(one) for one in to[:2]), place or "all"]
@@ -94,7 +94,7 @@ def _words(text: str) -> str:
     return "-".join(_WORDS.findall(name.lower()))
 
 
-def _rules(piece: Piece, ids: UniqueNames, source: str) -> Iterator[RuleText]:
+def _rules(piece: RulePiece, ids: UniqueNames, source: str) -> Iterator[RuleText]:
     box, entry = piece.box, piece.region.entry
     to, exceptions = box.people.spelled()
     patterns = shrunk(box.patterns)
@@ -126,7 +126,7 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(texts[start : start + MAX_LISTED])
 
 
-def _actions(piece: Piece) -> tuple[tuple[str, ...], str]:
+def _actions(piece: RulePiece) -> tuple[tuple[str, ...], str]:
     """The actions, or the role that has them."""
     actions = piece.actions
     if piece.box.is_registry or actions == EVERY_ACTION:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tokenserver.importers.docker_auth.model import DockerAuthConfig
-from tokenserver.importers.docker_auth.translation.entry_regions import Region, region_of
+from tokenserver.importers.docker_auth.translation.entry_regions import EntryRegion, region_of
 from tokenserver.importers.docker_auth.translation.first_match import Translated, translate_entries
 from tokenserver.importers.docker_auth.translation.matching import is_regex
-from tokenserver.importers.docker_auth.translation.people import World
+from tokenserver.importers.docker_auth.translation.people import PeerWorld
 from tokenserver.importers.docker_auth.translation.policy_files import policy_files, spelled_entry
 from tokenserver.importers.policy_text import PolicyText
 from tokenserver.importers.report import Construct, Verdict
@@ -23,7 +23,7 @@ class AclTranslation:
 
     files: Mapping[str, PolicyText] = field(repr=False)
     entries: tuple[Construct, ...]
-    world: World
+    world: PeerWorld
 
 
 def services_in(config: DockerAuthConfig) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def translate_acl(config: DockerAuthConfig, services: Iterable[str], *, keep_tra
     """
     accounts = {name: user.labels for name, user in (config.users or {}).items()}
     is_open = any(key not in _AUTHORIZERS for key in config.backends)
-    world = World(accounts, is_open, frozenset(services))
+    world = PeerWorld(accounts, is_open, frozenset(services))
     regions = [region_of(place, entry, world, keep_traps=keep_traps) for place, entry in enumerate(config.acl or ())]
     found = translate_entries(regions)
     files, became = policy_files(found.pieces, world, config.file)
@@ -52,7 +52,7 @@ _AUTHORIZERS = frozenset({"acl_mongo", "acl_xorm", "ext_authz", "plugin_authz", 
 
 def _construct(
     config: DockerAuthConfig,
-    region: Region,
+    region: EntryRegion,
     found: Translated,
     became: Mapping[int, Sequence[str]],
     *,
@@ -76,7 +76,7 @@ def _construct(
     )
 
 
-def _verdict(region: Region, found: Translated, *, keep_traps: bool) -> tuple[Verdict, str]:
+def _verdict(region: EntryRegion, found: Translated, *, keep_traps: bool) -> tuple[Verdict, str]:
     notes = [*region.traps, *region.doubts, *region.remarks]
     is_lossy = region.place in found.lossy
     if is_lossy:
