@@ -121,6 +121,7 @@ NO_MODULE: dict[str, str] = {
     "cli/test_ci_pages.py": "docs/github-actions.md and docs/gitlab-ci.md: settings, policies, CI files and messages",
     "cli/test_completion_page.py": "docs/shell-completion.md: its commands, in each shell",
     "cli/storage/test_storage_page.py": "the commands of docs/storage.md, one after the other",
+    "cli/importing/test_docker_auth_page.py": "docs/move-from-docker-auth.md: its example and its commands",
     "cli/access_keys/test_access_keys_page.py": "docs/access-keys.md and docs/lost-laptop.md: settings and commands",
     "cli/robots/test_robots_page.py": "docs/robots.md: its policy, commands and description of keys",
     "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 from rsa_keys import known_rsa, rsa_2048
+from self_signed import self_signed
 
 from tokenserver.importers.docker_auth.model import DockerAuthConfig, PeerServerSettings, PeerTokenSettings
 from tokenserver.importers.docker_auth.site.key_material import take_keys
@@ -24,18 +22,9 @@ YEAR = timedelta(days=365)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-def _certificate(key: Key) -> bytes:
-    """A certificate that the key signs itself, as `openssl req -x509` makes one."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "us")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + YEAR)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
 def _written(folder: Path, key: Key, certificate: bytes | None = None) -> None:
     (folder / "a.key").write_bytes(private_pem(key))
-    (folder / "a.crt").write_bytes(certificate or _certificate(key))
+    (folder / "a.crt").write_bytes(certificate or self_signed(key))
 
 
 def _config(*, legacy: bool = True, token: bool = True) -> DockerAuthConfig:
@@ -83,7 +72,7 @@ def test_unfit_keys(tmp_path: Path, kind: str) -> None:
     if kind == "weak":
         _written(tmp_path, known_rsa(1024))
     elif kind == "another":
-        _written(tmp_path, rsa_2048(), _certificate(generate_p256()))
+        _written(tmp_path, rsa_2048(), self_signed(generate_p256()))
     found = take_keys(_config(), tmp_path, NOW, YEAR)
     assert (found.files, found.compat, found.construct.verdict) == ({}, "universal", "not translated")
     assert found.construct.note

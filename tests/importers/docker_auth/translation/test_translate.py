@@ -127,6 +127,31 @@ TABLE: dict[str, tuple[str, Rules]] = {
         '{match: {labels: {stage: "*"}}, actions: [pull]}',
         [("allow", "user:ann", "**", "reader")],
     ),
+    "a label in a name": (
+        '{match: {name: "${labels:stage}/*"}, actions: [pull]}',
+        [("allow", "group:stage={value}", "${value}/*", "reader")],
+    ),
+    "a label in a name is an exception": (
+        """{match: {name: "${labels:stage}/*"}, actions: [pull]}
+        {match: {name: "*/*"}, actions: [pull, push]}""",
+        [
+            ("allow", "group:stage={value}", "${value}/*", "reader"),
+            ("allow", "everyone", "*/*", "writer"),
+            ("deny", "group:stage={value}", "${value}/*", "push,delete"),
+        ],
+    ),
+    "networks of the sixth version": (
+        """{match: {ip: "2001:db8::/32", account: ann}, actions: [pull]}
+        {match: {ip: "2001:db8:1::/48"}, actions: [pull, push]}
+        {match: {ip: "10.0.0.0/8"}, actions: [pull, push]}""",
+        [
+            ("allow", "user:ann", "**", "reader", "when from=('2001:db8::/32',)"),
+            ("allow", "everyone", "**", "reader", "when from=('2001:db8:1::/48',)"),
+            ("allow", "everyone", "**", "push", "except user:ann", "when from=('2001:db8:1::/48',)"),
+            ("allow", "everyone", "**", "writer", "when from=('10.0.0.0/8',)"),
+        ],
+    ),
+    "an empty name": ('{match: {name: ""}, actions: [pull]}', [("deny", "everyone", "**", "*")]),
     "labels in a name are accounts": (
         '{match: {name: "${labels:team}-${labels:stage}"}, actions: [pull]}',
         [("allow", "user:ann", "web-dev web-prod", "reader")],
@@ -204,6 +229,11 @@ TRAPS: dict[str, tuple[str, Rules, Rules]] = {
         [("allow", "everyone", "**", "reader", "at one")],
         [("allow", "everyone", "**", "reader")],
     ),
+    "a label of other sources, which is not quoted": (
+        '{match: {name: "${labels:none}/z"}, actions: [pull]}',
+        [("allow", "group:none={value}", "${value}/z", "reader")],
+        [("allow", "group:none={value}", "${value}/z", "reader")],
+    ),
     "a label with wildcards": (
         '{match: {account: a/b, name: "${labels:team}/z"}, actions: [pull]}',
         [("allow", "user:a/b", "x/y/z", "reader")],
@@ -215,7 +245,7 @@ TRAPS: dict[str, tuple[str, Rules, Rules]] = {
 @pytest.mark.parametrize(("acl", "closed", "kept"), TRAPS.values(), ids=TRAPS)
 def test_traps(acl: str, closed: Rules, kept: Rules) -> None:
     """They are closed, unless somebody wants them."""
-    config = _config(acl)
+    config = _config(acl, is_open="labels:none" in acl)
     translation = translate_acl(config, SERVICES, keep_traps=False)
     assert _rules(translation) == closed
     assert translation.entries[0].verdict is Verdict.CLOSED
@@ -229,6 +259,11 @@ INEXACT: dict[str, tuple[str, bool, Verdict]] = {
     "labels of other sources": ('{match: {labels: {team: "w*"}}, actions: [pull]}', True, Verdict.DIFFERENT),
     "two labels of other sources": (
         "{match: {labels: {team: web, stage: dev}}, actions: [pull]}",
+        True,
+        Verdict.DIFFERENT,
+    ),
+    "labels in a name of other sources": (
+        '{match: {name: "${labels:stage}-${labels:team}"}, actions: [pull]}',
         True,
         Verdict.DIFFERENT,
     ),
