@@ -58,7 +58,6 @@ ELSEWHERE: dict[str, str] = {
     "importers/docker_auth/comparison/announced.py": "what is announced of comparison/test_compare.py",
     "importers/docker_auth/comparison/choices.py": "the requests of comparison/test_requests.py",
     "importers/docker_auth/comparison/ours.py": "our side of comparison/test_compare.py",
-    "importers/docker_auth/comparison/policy_tests.py": "the tests of the site in cli/importing/test_docker_auth.py",
     "importers/docker_auth/shapes/atoms.py": "the sequences of shapes/test_name_shapes.py",
     "importers/docker_auth/shapes/pattern_spelling.py": "the patterns of shapes/test_name_shapes.py",
     "importers/docker_auth/shapes/regex_sequences.py": "the expressions of shapes/test_name_shapes.py",

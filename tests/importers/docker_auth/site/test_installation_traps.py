@@ -13,6 +13,10 @@ TRAPS = {
     "invented actions": ("acl: [{match: {service: x}, actions: ['*']}]", {'actions: ["*"]'}),
     "no service": ("acl: [{match: {}, actions: []}]", {"entries without service"}),
     "the account": ("acl: [{match: {service: x, name: '${account}'}, actions: []}]", {"${account}"}),
+    "everybody, with other sources": (
+        "{ldap_auth: {addr: x}, acl: [{match: {service: x, account: '*'}, actions: []}]}",
+        {"ldap_auth: names of accounts", 'account: "*"'},
+    ),
     "addresses": ("acl: [{match: {service: x, ip: 10.0.0.0/8}, actions: []}]", {"ip"}),
     "a header": ("server: {real_ip_header: X}", {"server.real_ip_header: X, real_ip_pos: 0"}),
     "its last entry": ("server: {real_ip_header: X, real_ip_pos: -1}", {"server.real_ip_header: X, real_ip_pos: -1"}),

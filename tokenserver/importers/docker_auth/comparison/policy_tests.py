@@ -36,6 +36,7 @@ def _tests(
     config: DockerAuthConfig, ours: OurSide, requests: Iterable[PeerRequest]
 ) -> Iterator[tuple[PeerRequest, PolicyTest]]:
     counts: Counter[int] = Counter()
+    needs_address = any(entry.match is not None and entry.match.ip for entry in config.acl or ())
     seen: set[tuple[object, ...]] = set()
     for request in requests:
         actions = REPOSITORY_ACTIONS if request.type == "repository" else ("*",)
@@ -51,12 +52,12 @@ def _tests(
         if granted != ours.granted(asked) or counts[id(entry)] >= _PER_ENTRY:
             continue
         counts[id(entry)] += 1
-        yield asked, _test(asked, granted, ours)
+        yield asked, _test(asked, granted, ours, needs_address=needs_address)
         if counts.total() >= _MAX_TESTS:
             return
 
 
-def _test(request: PeerRequest, granted: frozenset[str], ours: OurSide) -> PolicyTest:
+def _test(request: PeerRequest, granted: frozenset[str], ours: OurSide, *, needs_address: bool) -> PolicyTest:
     client: dict[str, str | tuple[str, ...]] = {}
     if request.account:
         client["user"] = request.account
@@ -64,7 +65,7 @@ def _test(request: PeerRequest, granted: frozenset[str], ours: OurSide) -> Polic
         if groups:
             client["groups"] = tuple(map(spell_group, sorted(groups)))
     where = request.name if request.type == "repository" else f"{request.type}:{request.name}"
-    settings = {"service": request.service} | ({"from": request.ip} if request.ip else {})
+    settings = {"service": request.service} | ({"from": request.ip} if request.ip and needs_address else {})
     refused = frozenset(request.actions) - granted
     return PolicyTest(client, _items(granted, where), _items(refused, where), settings)
 

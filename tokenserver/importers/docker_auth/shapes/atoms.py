@@ -19,12 +19,16 @@ class Inexpressible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """One character of a set, or with `is_run` at least `least` of them. `is_dot`: an unescaped dot, for one of all."""
+    """One character of a set, or with `is_run` at least `least` of them.
+
+    `is_dot`: an unescaped dot, for one of all. `is_open`: the set has all characters that are not printable ASCII, too.
+    """
 
     characters: frozenset[str]
     is_run: bool = False
     least: int = 0
     is_dot: bool = False
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,9 @@ def glob_sequence(text: str) -> tuple[Atom, ...] | None:
             found = _glob_class(text, place)
             if found is None:
                 return None
+            is_negated = text.startswith("^", place)
             characters, place = found
-            atoms.append(Atom(characters))
+            atoms.append(Atom(characters, is_open=is_negated))
         elif character == "\\":
             if place == len(text):
                 return None
@@ -111,7 +116,7 @@ def texts(sequences: Sequence[Sequence_], limit: int) -> Iterator[str]:
     count = 0
     for sequence in sequences:
         atoms = [atom for atom in sequence if isinstance(atom, Atom)]
-        if any(atom.is_run for atom in atoms):
+        if any(atom.is_run or atom.is_open for atom in atoms):
             raise Inexpressible("it matches any number of texts")
         for characters in product(*(sorted(atom.characters) for atom in atoms)):
             count += 1

@@ -121,7 +121,8 @@ class _ExpressionReader:
         if character == "(":
             return self._group()
         if character == "[":
-            return [(Atom(self._class()),)]
+            is_negated = self.text.startswith("^", self.place)
+            return [(Atom(self._class(), is_open=is_negated),)]
         if character == ".":
             return [(Atom(PRINTABLE, is_dot=True),)]
         if character in "^$":
@@ -161,7 +162,9 @@ class _ExpressionReader:
             return (Anchor(character == "A"),)
         if character.lower() in _CLASSES:
             characters = _CLASSES[character.lower()]
-            return (Atom(characters if character.islower() else PRINTABLE - characters),)
+            if character.islower():
+                return (Atom(characters),)
+            return (Atom(PRINTABLE - characters, is_open=True),)
         if not character or character.isalnum():
             raise Inexpressible(f"\\{character} is used")
         return (self._literal(character),)

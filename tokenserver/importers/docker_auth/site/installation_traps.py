@@ -27,6 +27,9 @@ def installation_constructs(config: DockerAuthConfig, services: tuple[str, ...])
         )
         note += " are none (capital letters, a slash), nothing is granted by it"
         yield Construct(acl_place, "${account}", Verdict.DIFFERENT, note)
+    if config.backends and any(entry.match is not None and entry.match.account == "*" for entry in acl):
+        note = "this glob does not match names with a slash, which accounts of other sources could have; here it does"
+        yield Construct(acl_place, 'account: "*"', Verdict.DIFFERENT, note)
     yield Construct(
         f"{config.file}:{config.users_line}",
         "account in a request",
