@@ -47,7 +47,7 @@ acl:
         _request("ann", name, labels=labels, ip="10.0.0.1", type=kind)
         for kind, name in (("registry", "catalog"), ("repository", "a"), ("repository", "b"))
     ]
-    client = {"user": "ann", "groups": ("team=web",)}
+    client: dict[str, str | tuple[str, ...]] = {"user": "ann", "groups": ("team=web",)}
     settings = {"service": "one", "from": "10.0.0.1"}
     assert _tests(config, requests)["acl.yaml"] == (
         PolicyTest(client, ("* registry:catalog",), (), settings),

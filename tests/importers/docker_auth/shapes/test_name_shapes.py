@@ -63,6 +63,11 @@ REGEXES = {
     "without case": ("(?i)^TEAM$", ["team"]),
     "literal braces": ("^a{x$", []),
     "other anchors": (r"\Aa\z", ["a"]),
+    "a named class": (r"^x[[:digit:]]{0}$", ["x"]),
+    "classes in a class": (r"^x[\d\-]y$", [f"x{one}y" for one in "-0123456789"]),
+    "a class without case": (r"(?i)^[AB]$", ["a", "b"]),
+    "digits": (r"^v\d$", [f"v{one}" for one in "0123456789"]),
+    "other characters": (r"^a\W$", []),
     "a literal bracket": (r"^[]a]$", ["a"]),
     "a dash at the end": (r"^x[a-]y$", ["x-y", "xay"]),
 }
@@ -102,6 +107,9 @@ INEXPRESSIBLE = {
     "an open name": "(?P<a",
     "nested groups": "(" * 30 + "a" + ")" * 30,
     "many alternatives": "(a|b)" * 12,
+    "an unusual escape": r"a\pL",
+    "an escape in a class that is none": "[\\",
+    "no range with a class": r"[a-\d]",
     "a long text": "a" * 600,
     "many crossings": ".*a.*a.*a.*a.*a.*",
 }
@@ -119,6 +127,7 @@ NARROWER = {
     "unescaped dots": ("^a.b.c$", ["a.b.c"]),
     "a class with a slash": ("^a/[a-z/]+$", ["a/*"]),
     "too many characters": ("^[a-z][a-z]$", []),
+    "a class beside a variable": ("^\ue000-[a-z]+$", []),
     "too many exceptions": ("^[0-4]+-[5-9]+$", []),
 }
 

@@ -11,9 +11,18 @@ from slow_properties import slow_examples
 
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
 from tokenserver.importers.docker_auth.comparison.ours import OurSide
-from tokenserver.importers.docker_auth.model import DockerAuthConfig
+from tokenserver.importers.docker_auth.model import (
+    AclEntry,
+    AclMatch,
+    DockerAuthConfig,
+    PeerServerSettings,
+    PeerTokenSettings,
+    StaticUser,
+)
 from tokenserver.importers.docker_auth.reader import read_docker_auth
+from tokenserver.importers.docker_auth.translation import boxes, matching
 from tokenserver.importers.docker_auth.translation.translate import AclTranslation, services_in, translate_acl
+from tokenserver.importers.golang.regexp import MAX_SUBJECT
 from tokenserver.importers.policy_text import policy_yaml
 from tokenserver.importers.report import Verdict
 from tokenserver.policy.loading.loader import compile_texts
@@ -140,6 +149,35 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("deny", "group:stage={value}", "${value}/*", "push,delete"),
         ],
     ),
+    "a name that no user can have": ('{match: {account: " x "}, actions: [pull]}', [("deny", "everyone", "**", "*")]),
+    "a value that no group can have": (
+        '{match: {labels: {team: "a\\tb"}}, actions: [pull]}',
+        [("deny", "everyone", "**", "*")],
+    ),
+    "a nested repetition of accounts": (
+        '{match: {account: "/^(an*)+$/"}, actions: [pull]}',
+        [("allow", "user:ann", "**", "reader")],
+    ),
+    "an exception with an address": (
+        """{match: {account: ann, ip: 10.0.0.0/8}, actions: [pull]}
+        {match: {name: "a/*"}, actions: [pull, push]}""",
+        [
+            ("allow", "user:ann", "**", "reader", "when from=('10.0.0.0/8',)"),
+            ("allow", "everyone", "a/*", "reader"),
+            ("allow", "everyone", "a/*", "push", "except user:ann"),
+            ("allow", "everyone", "a/*", "push", "when not_from=('10.0.0.0/8',)"),
+        ],
+    ),
+    "two services": (
+        """{match: {account: ann, service: one}, actions: [pull]}
+        {match: {name: "a/*"}, actions: [pull, push]}""",
+        [
+            ("allow", "everyone", "a/*", "reader"),
+            ("allow", "everyone", "a/*", "push", "except user:ann"),
+            ("allow", "user:ann", "**", "reader", "at one"),
+            ("allow", "everyone", "a/*", "push", "at two"),
+        ],
+    ),
     "networks of the sixth version": (
         """{match: {ip: "2001:db8::/32", account: ann}, actions: [pull]}
         {match: {ip: "2001:db8:1::/48"}, actions: [pull, push]}
@@ -233,6 +271,11 @@ TRAPS: dict[str, tuple[str, Rules, Rules]] = {
         '{match: {name: "${labels:none}/z"}, actions: [pull]}',
         [("allow", "group:none={value}", "${value}/z", "reader")],
         [("allow", "group:none={value}", "${value}/z", "reader")],
+    ),
+    "a label with wildcards, for everybody": (
+        '{match: {name: "${labels:team}/*"}, actions: [pull]}',
+        [("allow", "group:team={value}", "${value}/*", "reader"), ("allow", "user:a/b", "x/y/*", "reader")],
+        [("allow", "group:team={value}", "${value}/*", "reader"), ("allow", "user:a/b", "*/* x/y/*", "reader")],
     ),
     "a label with wildcards": (
         '{match: {account: a/b, name: "${labels:team}/z"}, actions: [pull]}',
@@ -335,3 +378,41 @@ def test_many_entries() -> None:
     translation = translate_acl(config, SERVICES, keep_traps=False)
     assert time.process_time() - begin < 5
     assert len(_rules(translation)) == 1_001
+
+
+def test_what_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns that are too complex to compare are taken to overlap, and not to contain each other."""
+    monkeypatch.setattr(boxes, "_STEPS", 0)
+    assert boxes.patterns_meet("*q*/z*/**", "*z*/*q*/**")
+    assert not boxes.covers(["*y*/z*/**", "*w*"], "*w*/*w*/**")
+
+
+def test_a_null_match() -> None:
+    """docker_auth does not start with it; nothing comes of it."""
+    config = DockerAuthConfig(
+        "auth.yml", PeerServerSettings(), PeerTokenSettings(), {}, (AclEntry(3, None, ("pull",)),)
+    )
+    (construct,) = translate_acl(config, SERVICES, keep_traps=False).entries
+    assert (construct.verdict, construct.text) == (Verdict.DIFFERENT, "anything -> [pull]")
+
+
+def test_beyond_the_limits_of_the_evaluator() -> None:
+    """What is unknown is not granted, and hides later entries."""
+    account = "a" * (MAX_SUBJECT + 1)
+    users = {account: StaticUser(account, 1, "x")}
+    acl = (AclEntry(1, AclMatch(account="/^(aa)+$/"), ("pull",)), AclEntry(2, AclMatch(), ("push",)))
+    config = DockerAuthConfig("auth.yml", PeerServerSettings(), PeerTokenSettings(), users, acl)
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert [one.verdict for one in translation.entries] == [Verdict.NOT_TRANSLATED, Verdict.DIFFERENT]
+    assert _rules(translation) == [("allow", "everyone", "**", "push", f"except user:{account}")]
+    assert matching.account_submatches(AclMatch(account="/(a)/", name="${account:1}"), account) == {}
+
+
+def test_the_literal_wildcard_alone_is_hidden() -> None:
+    """No rule denies it alone, so it is granted for fewer names, and the report says so."""
+    config = _config("""{match: {account: ann, name: "/^x[a-z]+$/"}, actions: [pull, push, delete]}
+        {match: {account: ann}, actions: ["*"]}""")
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert [one.verdict for one in translation.entries] == [Verdict.EXACT, Verdict.DIFFERENT]
+    assert {rule[3] for rule in _rules(translation)} == {"maintainer", "*"}
+    assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))

@@ -102,16 +102,17 @@ def _account(pattern: str | None, world: PeerWorld, *, keep_traps: bool) -> Clie
     if found is not None and _is_plain(pattern):
         people = listed((name for name in found if not name or _is_user(name)), world.accounts)
         return ClientReading(people, people)
-    searched = listed((name for name in world.accounts if text_matches(pattern, name)), world.accounts)
+    wide = _accounts_like(pattern, world, if_unknown=True)
     if found is None:
-        doubt = "only the accounts of the file are listed, since no principal is for all names like this"
-        return (
-            ClientReading(searched, _wider(searched), doubt=doubt)
-            if world.is_open
-            else ClientReading(searched, searched)
-        )
+        narrow = _accounts_like(pattern, world, if_unknown=False)
+        return _listed_alone(narrow, wide, world, "names")
     names = [name for name in found if not name or _is_user(name)]
-    return _finite(pattern, listed(names, world.accounts), searched, world, keep_traps=keep_traps)
+    return _finite(pattern, listed(names, world.accounts), wide, world, keep_traps=keep_traps)
+
+
+def _accounts_like(pattern: str, world: PeerWorld, *, if_unknown: bool) -> ClientSet:
+    found = (name for name in world.accounts if text_matches(pattern, name, if_unknown=if_unknown))
+    return listed(found, world.accounts)
 
 
 def _label(label: str, pattern: str, world: PeerWorld, *, keep_traps: bool) -> ClientReading:
@@ -121,16 +122,24 @@ def _label(label: str, pattern: str, world: PeerWorld, *, keep_traps: bool) -> C
     if found is not None and _is_plain(pattern) and all(_is_group(label_group(label, value)) for value in found):
         people = _holding(label, found, world)
         return ClientReading(people, people)
-    matching = (held for value, held in world.holders.get(label, {}).items() if text_matches(pattern, value))
-    searched = listed(frozenset[str]().union(*matching), world.accounts)
+    wide = _holders_like(label, pattern, world, if_unknown=True)
     if found is None or not all(_is_group(label_group(label, value)) for value in found):
-        doubt = "only the accounts of the file are listed, since no principal is for all values like this"
-        return (
-            ClientReading(searched, _wider(searched), doubt=doubt)
-            if world.is_open
-            else ClientReading(searched, searched)
-        )
-    return _finite(pattern, _holding(label, found, world), searched, world, keep_traps=keep_traps)
+        return _listed_alone(_holders_like(label, pattern, world, if_unknown=False), wide, world, "values")
+    return _finite(pattern, _holding(label, found, world), wide, world, keep_traps=keep_traps)
+
+
+def _holders_like(label: str, pattern: str, world: PeerWorld, *, if_unknown: bool) -> ClientSet:
+    holders = world.holders.get(label, {}).items()
+    found = (held for value, held in holders if text_matches(pattern, value, if_unknown=if_unknown))
+    return listed(frozenset[str]().union(*found), world.accounts)
+
+
+def _listed_alone(narrow: ClientSet, wide: ClientSet, world: PeerWorld, what: str) -> ClientReading:
+    """The accounts of the file that match a pattern for any number of texts."""
+    if narrow == wide and not world.is_open:
+        return ClientReading(narrow, narrow)
+    doubt = f"only accounts of the file are listed, since no principal is for all {what} like this"
+    return ClientReading(narrow, _wider(wide) if world.is_open else wide, doubt=doubt)
 
 
 def _finite(

@@ -1,4 +1,4 @@
-"""Patterns of docker_auth on plain texts. What is beyond the evaluator's limits counts as a match. Pure."""
+"""Patterns of docker_auth on plain texts. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def is_regex(pattern: str) -> bool:
     return expression_in(pattern) is not None
 
 
-def text_matches(pattern: str, text: str) -> bool:
-    """Whether a text matches a pattern without placeholders."""
+def text_matches(pattern: str, text: str, *, if_unknown: bool = True) -> bool:
+    """Whether a text matches a pattern without placeholders; `if_unknown` is for what the evaluator cannot tell."""
     try:
         return plain_text_matches(pattern, text, ())
     except ExpressionBeyondLimits:
-        return True
+        return if_unknown
 
 
 def account_submatches(match: AclMatch, account: str) -> dict[str, str]:
