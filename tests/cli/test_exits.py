@@ -54,6 +54,12 @@ tests:
 """
 """Each command runs ten times, so this is small."""
 
+DOCKER_AUTH = """\
+server: {addr: "127.0.0.1:5001"}
+token: {issuer: us, expiration: 900}
+users: {"": {}}
+acl: [{match: {}, actions: [pull]}]
+"""
 CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 
@@ -70,6 +76,8 @@ COMMANDS = {
     "doctor client": (f"doctor client {CONFIG}", 74),
     "health": (f"health {CONFIG}", 1),
     "help": ("help policies", 74),
+    "import docker-auth": ("import docker-auth auth.yml new", 74),
+    "import verify": ("import verify --docker-auth auth.yml --with site --random 10", 74),
     "import htpasswd-registry": ("import htpasswd-registry registry.yml new --users users", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
@@ -178,6 +186,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")
     (folder / "users").chmod(0o600)
     (folder / "audit.jsonl").write_text(EVENT)
+    (folder / "auth.yml").write_text(DOCKER_AUTH)
     (folder / "registry.yml").write_text("version: 0.1\nauth: {htpasswd: {realm: x, path: users}}\n")
     return folder
 

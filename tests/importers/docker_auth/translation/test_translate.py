@@ -37,6 +37,8 @@ users:
   a/b: {password: x, labels: {team: ["*", x/y]}}
 """
 
+_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
 Rules = list[tuple[str, ...]]
 
 
@@ -176,6 +178,15 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("allow", "everyone", "a/*", "push", "except user:ann"),
             ("allow", "user:ann", "**", "reader", "at one"),
             ("allow", "everyone", "a/*", "push", "at two"),
+        ],
+    ),
+    "one character": (
+        """{match: {name: "v?"}, actions: [pull]}
+        {match: {name: "*"}, actions: [pull, push]}""",
+        [
+            ("allow", "everyone", " ".join(f"v{one}" for one in _CHARACTERS), "reader"),
+            ("allow", "everyone", "*", "reader"),
+            ("allow", "everyone", "*", "push", "not " + " ".join(f"v{one}" for one in _CHARACTERS)),
         ],
     ),
     "networks of the sixth version": (

@@ -112,6 +112,8 @@ def _names(sequences: Iterable[Sequence_], *, anchored: bool) -> NameSet:
         return EVERY_NAME
     if len(everything.shapes) > MAX_PATTERNS:
         return NameSet(everything.shapes[:MAX_PATTERNS], everything.widest, f"more than {MAX_PATTERNS} patterns")
+    if not everything.inexact and not any(shape.without for shape in everything.shapes):
+        return replace(everything, widest=tuple(dict.fromkeys(shape.pattern for shape in everything.shapes)))
     return everything
 
 

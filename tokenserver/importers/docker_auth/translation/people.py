@@ -57,12 +57,6 @@ class ClientSet:
         """Whether nobody is in it."""
         return not self.static and not self.others
 
-    def overlaps(self, other: ClientSet) -> bool:
-        """Whether a client may be in both."""
-        if not self.static.isdisjoint(other.static):
-            return True
-        return any(_meet(one, another) for one in self.others for another in other.others)
-
     def is_within(self, other: ClientSet) -> bool:
         """Whether everybody is known to be in the other set."""
         return self.static <= other.static and (AUTHENTICATED in other.others or self.others <= other.others)
