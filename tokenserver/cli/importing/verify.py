@@ -15,6 +15,7 @@ from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.cli.exits import NO
 from tokenserver.cli.importing.output import CONFIG_NAME
 from tokenserver.cli.importing.peer_config import read_peer
+from tokenserver.cli.importing.running_peer import ask, read_passwords, what_can_be_asked
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
@@ -22,7 +23,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.documents.files import read_text
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
 from tokenserver.importers.docker_auth.comparison.choices import Choices
-from tokenserver.importers.docker_auth.comparison.compare import Disagreement, Undecided, disagreement
+from tokenserver.importers.docker_auth.comparison.compare import Disagreement, Undecided, disagreement, theirs
 from tokenserver.importers.docker_auth.comparison.ours import OurSide
 from tokenserver.importers.docker_auth.comparison.recorded import recorded_requests
 from tokenserver.importers.docker_auth.comparison.requests import values_of
@@ -55,14 +56,29 @@ class VerifiedRequests:
 @click.option("--requests", "log", type=click.Path(path_type=Path, dir_okay=False), help="Recorded requests.")
 @click.option("--random", "count", type=click.IntRange(0, MAX_REQUESTS), help="Further requests.  [default: 10000]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which further requests.")
+@click.option("--url", help="The token endpoint of the running docker_auth, which is asked as well.")
+@click.option(
+    "--password-file", "passwords", type=click.Path(path_type=Path, dir_okay=False), help="With --url: NAME:PASSWORD."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all differences as JSON lines.")
 @report_faults
-def import_verify(config: Path, folder: Path, log: Path | None, count: int | None, seed: int, *, as_json: bool) -> None:
+def import_verify(  # noqa: PLR0917 - click passes options by name
+    config: Path,
+    folder: Path,
+    log: Path | None,
+    count: int | None,
+    seed: int,
+    url: str | None,
+    passwords: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Ask the rules of docker_auth and those in DIR the same, and list where the answers differ.
 
     Requests come from a file of --requests (JSON lines, the audit log of this server, or the log of docker_auth), and
-    are made up of the values at the boundaries of all patterns. Exit code 0: no difference, or only such as the import
-    announces; 1: others.
+    are made up of the values at the boundaries of all patterns. With --url, a running docker_auth is asked some of
+    them, to see that it does what its file says. Exit code 0: no difference, or only such as the import announces; 1:
+    others.
     """
     peer = read_peer(config)
     settings = load_settings(folder / CONFIG_NAME, {})
@@ -84,10 +100,31 @@ def import_verify(config: Path, folder: Path, log: Path | None, count: int | Non
     choices = Choices(seed)
     made = (values.any_request(choices.below) for _ in range(wanted))
     found = VerifiedRequests(kept=[])
-    for request in (*recorded, *made):
+    requests = [*recorded, *made]
+    for request in requests:
         _compare(peer, ours, request, announcements, found)
     _print(found, as_json=as_json)
-    raise SystemExit(NO if found.unannounced else 0)
+    differing = 0 if url is None else _ask_running(peer, requests, url, passwords)
+    raise SystemExit(NO if found.unannounced or differing else 0)
+
+
+def _ask_running(config: DockerAuthConfig, requests: list[PeerRequest], url: str, file: Path | None) -> int:
+    """Ask the running server, and print where it does not do what its file says; gives how often that is."""
+    passwords = {} if file is None else read_passwords(file)
+    asked = differing = 0
+    for request in what_can_be_asked(config, requests, passwords):
+        try:
+            expected, _ = theirs(config, request)
+        except Undecided:
+            continue
+        granted = ask(url, request, passwords.get(request.account))
+        asked += 1
+        if granted != expected:
+            differing += 1
+            one = Disagreement(request, expected, granted, None)
+            echo(f"running server: {one_line(str(one)).replace(', here ', ' by its file, and running ')}", err=True)
+    echo(f"{asked:,} asked of {url}: {differing:,} are answered otherwise than its file says.", err=True)
+    return differing
 
 
 def our_side(config: DockerAuthConfig, settings: Settings) -> OurSide:
