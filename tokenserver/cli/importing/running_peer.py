@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -41,7 +41,7 @@ def read_passwords(path: Path) -> dict[str, Secret]:
 
 
 def what_can_be_asked(
-    config: DockerAuthConfig, requests: Iterable[PeerRequest], passwords: Mapping[str, Secret]
+    config: DockerAuthConfig, requests: Iterable[PeerRequest], accounts: Collection[str]
 ) -> Iterator[PeerRequest]:
     """The requests of accounts whose passwords are known, and of anonymous clients where these are served.
 
@@ -54,7 +54,7 @@ def what_can_be_asked(
     has_anonymous = "" in (config.users or {})
     count = 0
     for request in requests:
-        if request.account in passwords or (not request.account and has_anonymous):
+        if request.account in accounts or (not request.account and has_anonymous):
             yield request
             count += 1
             if count == MAX_ASKED:

@@ -180,6 +180,36 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("allow", "everyone", "a/*", "push", "at two"),
         ],
     ),
+    "what a captured label grants is not denied": (
+        """{match: {name: "${labels:stage}/*"}, actions: [pull]}
+        {match: {account: ann, name: "*/*"}, actions: []}
+        {match: {name: "*/*"}, actions: [pull]}""",
+        [
+            ("allow", "group:stage={value}", "${value}/*", "reader"),
+            ("allow", "everyone", "*/*", "reader", "except user:ann"),
+        ],
+    ),
+    "a namespace is not denied": (
+        """{match: {account: "/.+/", name: "${account}/*"}, actions: [pull]}
+        {match: {account: ann, name: "*/*"}, actions: []}
+        {match: {name: "*/*"}, actions: [pull]}""",
+        [
+            ("allow", "authenticated", "${user}/*", "reader"),
+            ("allow", "user:a/b", "a/b/*", "reader"),
+            ("allow", "everyone", "*/*", "reader", "except user:ann"),
+        ],
+    ),
+    "a namespace is an exception": (
+        """{match: {account: "/.+/", name: "${account}/*"}, actions: [pull]}
+        {match: {name: "*/*"}, actions: [pull, push]}""",
+        [
+            ("allow", "authenticated", "${user}/*", "reader"),
+            ("allow", "user:a/b", "a/b/*", "reader"),
+            ("allow", "everyone", "*/*", "writer"),
+            ("deny", "authenticated", "${user}/*", "push,delete"),
+            ("deny", "user:a/b", "a/b/*", "push,delete"),
+        ],
+    ),
     "one character": (
         """{match: {name: "v?"}, actions: [pull]}
         {match: {name: "*"}, actions: [pull, push]}""",
@@ -426,4 +456,17 @@ def test_the_literal_wildcard_alone_is_hidden() -> None:
     translation = translate_acl(config, SERVICES, keep_traps=False)
     assert [one.verdict for one in translation.entries] == [Verdict.EXACT, Verdict.DIFFERENT]
     assert {rule[3] for rule in _rules(translation)} == {"maintainer", "*"}
+    assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
+
+
+def test_rules_that_cannot_be_denied() -> None:
+    """Where exceptions are too many and denials impossible, less is granted, and the report says so."""
+    lines = [
+        f'{{match: {{labels: {{team: "/t{number}/"}}, name: "/^x{number}[a-z]+$/"}}, actions: [pull, push, delete]}}'
+        for number in range(8)
+    ]
+    config = _config("\n".join([*lines, '{match: {}, actions: ["*"]}']), is_open=True)
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert translation.entries[-1].verdict is Verdict.DIFFERENT
+    assert len(_rules(translation)) < 150
     assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
