@@ -54,6 +54,12 @@ tests:
 """
 """Each command runs ten times, so this is small."""
 
+DOCKER_AUTH = """\
+server: {addr: "127.0.0.1:5001"}
+token: {issuer: us, expiration: 900}
+users: {"": {}}
+acl: [{match: {}, actions: [pull]}]
+"""
 CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 
@@ -86,6 +92,8 @@ COMMANDS = {
     "health": (f"health {CONFIG}", 1),
     "help": ("help policies", 74),
     "import harbor": ("import harbor export.json new", 74),
+    "import docker-auth": ("import docker-auth auth.yml new", 74),
+    "import verify": ("import verify --docker-auth auth.yml --with site --random 10", 74),
     "import htpasswd-registry": ("import htpasswd-registry registry.yml new --users users", 74),
     "import quay": ("import quay quay.json new", 74),
     "import zot": ("import zot zot.json new", 74),
@@ -199,6 +207,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "export.json").write_text(EXPORT)
     (folder / "quay.json").write_text(QUAY_EXPORT)
     (folder / "zot.json").write_text('{"http": {}}')
+    (folder / "auth.yml").write_text(DOCKER_AUTH)
     (folder / "registry.yml").write_text("version: 0.1\nauth: {htpasswd: {realm: x, path: users}}\n")
     return folder
 

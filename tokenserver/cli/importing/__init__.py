@@ -10,8 +10,14 @@ _COMMANDS = {
     "harbor": LazyCommand("tokenserver.cli.importing.harbor", "import_harbor", "Harbor, from an export of its API."),
     "quay": LazyCommand("tokenserver.cli.importing.quay", "import_quay", "Quay, from an export of its API."),
     "zot": LazyCommand("tokenserver.cli.importing.zot", "import_zot", "zot, with its users and accessControl."),
+    "docker-auth": LazyCommand(
+        "tokenserver.cli.importing.docker_auth", "import_docker_auth", "docker_auth, from its configuration file."
+    ),
     "htpasswd-registry": LazyCommand(
         "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
+    ),
+    "verify": LazyCommand(
+        "tokenserver.cli.importing.verify", "import_verify", "Compare docker_auth with an imported site."
     ),
 }
 

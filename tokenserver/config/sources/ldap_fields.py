@@ -29,7 +29,7 @@ _EXAMPLE_DN = "ou=people,dc=example,dc=com"
 _NEVER_ALONE = frozenset({"ou", "cn", "uid", "l"})
 """Types of attributes that no directory's topmost entry is named by."""
 
-_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,31}", re.ASCII)
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=@/-]{0,31}", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
@@ -169,7 +169,7 @@ def _globs(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _prefix(value: str) -> str:
     if _PREFIX.fullmatch(value) is None:
-        raise ValueError("must be 1 to 32 letters, digits and . _ : @ / -, such as partner/")
+        raise ValueError("must be 1 to 32 letters, digits and . _ : = @ / -, such as partner/")
     return value
 
 
