@@ -1,7 +1,8 @@
 """A stand-in for docker_auth, which cannot be built here: its answers by the model, in tokens of its form.
 
 The model is held to recorded answers (tests/corpus/docker_auth). Tokens are signed by RS256, with the libtrust
-fingerprint or the JWK thumbprint as `kid`, have both names in the answer, no `expires_in`, and scopes without access as well.
+fingerprint or the JWK thumbprint as `kid`. Answers have both names of the token and no `expires_in`, and scopes without
+access as well.
 """
 
 from __future__ import annotations
