@@ -27,7 +27,8 @@ def _request(account: str, name: str, service: str = "one", **parts: object) -> 
 
 def test_by_the_registry() -> None:
     """What no file is for has no test, nor have clients without a legal name, nor what the other side decides."""
-    config = read_docker_auth("acl: [{match: {service: one, account: ann}, actions: [pull]}]", "auth.yml")
+    text = "users: {ann: {password: x}}\nacl: [{match: {service: one, account: ann}, actions: [pull]}]"
+    config = read_docker_auth(text, "auth.yml")
     requests = [_request("ann", "a"), _request("ann", "a"), _request("ann", "a", "two"), _request("a:b", "a")]
     found = _tests(config, [*requests, _request("ann", "A")])
     assert found == {"one.yaml": (PolicyTest({"user": "ann"}, ("pull a",), ("push,delete a",), {"service": "one"}),)}

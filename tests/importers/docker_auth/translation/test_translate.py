@@ -210,6 +210,12 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("deny", "user:a/b", "a/b/*", "push,delete"),
         ],
     ),
+    "any account at all": ('{match: {account: "/.*/"}, actions: [pull]}', [("allow", "everyone", "**", "reader")]),
+    "any character": ('{match: {account: "/./"}, actions: [pull]}', [("allow", "authenticated", "**", "reader")]),
+    "two characters": (
+        '{match: {account: "/..+/"}, actions: [pull]}',
+        [("allow", "user:a/b user:ann user:bob", "**", "reader")],
+    ),
     "one character": (
         """{match: {name: "v?"}, actions: [pull]}
         {match: {name: "*"}, actions: [pull, push]}""",
@@ -470,3 +476,46 @@ def test_rules_that_cannot_be_denied() -> None:
     assert translation.entries[-1].verdict is Verdict.DIFFERENT
     assert len(_rules(translation)) < 150
     assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
+
+
+MEETING = {
+    "a tree": ("a/**", "a/b", True),
+    "another tree": ("a/**", "b/c", False),
+    "another length": ("a/*", "a/*/c", False),
+    "another beginning": ("a*/x", "b*/x", False),
+    "another end": ("*a", "*b", False),
+    "both": ("a*", "*b", True),
+    "a tree in the middle": ("x/**/a", "x/y/z", False),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), MEETING.values(), ids=MEETING)
+def test_patterns_meet(one: str, other: str, expected: bool) -> None:
+    """In both orders."""
+    assert (boxes.patterns_meet(one, other), boxes.patterns_meet(other, one)) == (expected, expected)
+
+
+def test_many_sets_of_names() -> None:
+    """Of accounts of the file, more than a rule each."""
+    users = "".join(f"  u{number}: {{password: x, labels: {{a: [x{number}], b: [y]}}}}\n" for number in range(300))
+    text = f'{HEAD}{users}acl: [{{match: {{name: "${{labels:a}}-${{labels:b}}"}}, actions: [pull]}}]'
+    (construct,) = translate_acl(read_docker_auth(text, "auth.yml"), SERVICES, keep_traps=False).entries
+    assert construct.verdict is Verdict.NOT_TRANSLATED
+    assert "more than 256 sets of names" in construct.note
+
+
+def test_anonymous_clients_with_labels() -> None:
+    """They are in no group, but a principal of their own."""
+    text = HEAD.replace('"": {}', '"": {labels: {team: [web]}}')
+    acl = """acl:
+  - {match: {labels: {team: web}}, actions: [pull]}
+  - {match: {account: "/.+/"}, actions: [pull, push]}
+"""
+    config = read_docker_auth(text + acl, "auth.yml")
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert _rules(translation) == [
+        ("allow", "group:team=web anonymous", "**", "reader"),
+        ("allow", "authenticated", "**", "reader"),
+        ("allow", "authenticated", "**", "push", "except group:team=web"),
+    ]
+    assert list(all_disagreements(config, _ours(translation))) == []
