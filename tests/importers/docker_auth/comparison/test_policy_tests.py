@@ -63,6 +63,12 @@ def test_undecided() -> None:
     assert [test.client for test in found["acl.yaml"]] == [{"user": "ann"}]
 
 
+def test_anonymous_clients() -> None:
+    """Have no keys under `as`."""
+    config = read_docker_auth('acl: [{match: {account: ""}, actions: [pull]}]\nusers: {"": {}}', "auth.yml")
+    assert [test.client for test in _tests(config, [_request("", "a")])["acl.yaml"]] == [{}]
+
+
 def test_a_limit() -> None:
     """However many entries there are."""
     entries = "".join(f"  - {{match: {{account: u{number}}}, actions: [pull]}}\n" for number in range(100))
