@@ -565,3 +565,8 @@ acl:
         ("allow", "group:team={value}", "${value}/*", "reader"),
         ("allow", "everyone", "${user}/*", "reader"),
     ]
+
+
+def test_shrunk() -> None:
+    """What another pattern covers goes."""
+    assert boxes.shrunk(["a/*", "b", "a/**", "b"]) == ("b", "a/**")
