@@ -43,6 +43,9 @@ from tokenserver.printable import shell_word
 _REQUESTS = 4_000
 """Requests that are tried on both sides for witnesses and tests."""
 
+_COMPARED_ENTRIES = 4_000_000
+"""Entries that docker_auth's side may look at for them; it looks at one after the other."""
+
 _MAX_COPIED = 1024 * 1024
 
 _COMPATS = ("universal", "distribution2", "distribution3", "jwks", "zot")
@@ -128,7 +131,8 @@ def _examined(
     ours = OurSide(policies, world.services, world.accounts, now, rejected)
     values = values_of(config, world.services)
     choices = Choices(1)
-    requests = [values.any_request(choices.below) for _ in range(_REQUESTS)]
+    count = min(_REQUESTS, _COMPARED_ENTRIES // (len(config.acl or ()) + 1) + 1)
+    requests = [values.any_request(choices.below) for _ in range(count)]
     announcements = Announcements(config, translation.entries, rejected)
     constructs = announcements.with_witnesses(disagreements(config, ours, requests))
     return with_tests(translation.files, config, ours, requests), constructs

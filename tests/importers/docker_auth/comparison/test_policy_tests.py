@@ -27,7 +27,8 @@ def _request(account: str, name: str, service: str = "one", **parts: object) -> 
 
 def test_by_the_registry() -> None:
     """What no file is for has no test, nor have clients without a legal name, nor what the other side decides."""
-    config = read_docker_auth("acl: [{match: {service: one, account: ann}, actions: [pull]}]", "auth.yml")
+    text = "users: {ann: {password: x}}\nacl: [{match: {service: one, account: ann}, actions: [pull]}]"
+    config = read_docker_auth(text, "auth.yml")
     requests = [_request("ann", "a"), _request("ann", "a"), _request("ann", "a", "two"), _request("a:b", "a")]
     found = _tests(config, [*requests, _request("ann", "A")])
     assert found == {"one.yaml": (PolicyTest({"user": "ann"}, ("pull a",), ("push,delete a",), {"service": "one"}),)}
@@ -60,6 +61,12 @@ def test_undecided() -> None:
     text = "ext_authz: {command: x}\nacl: [{match: {account: ann}, actions: [pull]}]"
     found = _tests(read_docker_auth(text, "auth.yml"), [_request("bob", "a"), _request("ann", "a")])
     assert [test.client for test in found["acl.yaml"]] == [{"user": "ann"}]
+
+
+def test_anonymous_clients() -> None:
+    """Have no keys under `as`."""
+    config = read_docker_auth('acl: [{match: {account: ""}, actions: [pull]}]\nusers: {"": {}}', "auth.yml")
+    assert [test.client for test in _tests(config, [_request("", "a")])["acl.yaml"]] == [{}]
 
 
 def test_a_limit() -> None:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from tokenserver.importers.docker_auth.comparison.choices import Choices
 from tokenserver.importers.docker_auth.comparison.compare import theirs
 from tokenserver.importers.docker_auth.comparison.requests import STRANGER, values_of
+from tokenserver.importers.docker_auth.model import (
+    AclEntry,
+    AclMatch,
+    DockerAuthConfig,
+    PeerBackend,
+    PeerServerSettings,
+    PeerTokenSettings,
+)
 from tokenserver.importers.docker_auth.reader import read_docker_auth
 
 CONFIG = """\
@@ -38,3 +46,17 @@ def test_no_accounts() -> None:
     """Only anonymous clients ask."""
     values = values_of(read_docker_auth("acl: []", "auth.yml"), ["one"])
     assert values.any_request(Choices(1).below).account == ""
+
+
+def test_large_configurations() -> None:
+    """Values are bounded; an entry without a match has none."""
+    entries = [
+        AclEntry(n, AclMatch(name=f"n{n}/*", ip=f"10.{n % 250}.{n // 250}.0/24"), ("pull",)) for n in range(2_000)
+    ]
+    backends = {"ldap_auth": PeerBackend("ldap_auth", 1, {})}
+    config = DockerAuthConfig(
+        "auth.yml", PeerServerSettings(), PeerTokenSettings(), {}, (AclEntry(1, None, None), *entries), backends
+    )
+    values = values_of(config, ["one"])
+    assert len(values.names) < 3_000
+    assert len(values.addresses) < 3_000

@@ -210,6 +210,12 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("deny", "user:a/b", "a/b/*", "push,delete"),
         ],
     ),
+    "any account at all": ('{match: {account: "/.*/"}, actions: [pull]}', [("allow", "everyone", "**", "reader")]),
+    "any character": ('{match: {account: "/./"}, actions: [pull]}', [("allow", "authenticated", "**", "reader")]),
+    "two characters": (
+        '{match: {account: "/..+/"}, actions: [pull]}',
+        [("allow", "user:a/b user:ann user:bob", "**", "reader")],
+    ),
     "one character": (
         """{match: {name: "v?"}, actions: [pull]}
         {match: {name: "*"}, actions: [pull, push]}""",
@@ -425,7 +431,7 @@ def test_what_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patterns that are too complex to compare are taken to overlap, and not to contain each other."""
     monkeypatch.setattr(boxes, "_STEPS", 0)
     assert boxes.patterns_meet("*q*/z*/**", "*z*/*q*/**")
-    assert not boxes.covers(["*y*/z*/**", "*w*"], "*w*/*w*/**")
+    assert not boxes.covers(["*/*z*/**"], "*w*/*w*/**")
 
 
 def test_a_null_match() -> None:
@@ -470,3 +476,97 @@ def test_rules_that_cannot_be_denied() -> None:
     assert translation.entries[-1].verdict is Verdict.DIFFERENT
     assert len(_rules(translation)) < 150
     assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
+
+
+MEETING = {
+    "a tree": ("a/**", "a/b", True),
+    "another tree": ("a/**", "b/c", False),
+    "another length": ("a/*", "a/*/c", False),
+    "another beginning": ("a*/x", "b*/x", False),
+    "another end": ("*a", "*b", False),
+    "both": ("a*", "*b", True),
+    "a tree in the middle": ("x/**/a", "x/y/z", False),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), MEETING.values(), ids=MEETING)
+def test_patterns_meet(one: str, other: str, expected: bool) -> None:
+    """In both orders."""
+    assert (boxes.patterns_meet(one, other), boxes.patterns_meet(other, one)) == (expected, expected)
+
+
+def test_many_sets_of_names() -> None:
+    """Of accounts of the file, more than a rule each."""
+    users = "".join(f"  u{number}: {{password: x, labels: {{a: [x{number}], b: [y]}}}}\n" for number in range(300))
+    text = f'{HEAD}{users}acl: [{{match: {{name: "${{labels:a}}-${{labels:b}}"}}, actions: [pull]}}]'
+    (construct,) = translate_acl(read_docker_auth(text, "auth.yml"), SERVICES, keep_traps=False).entries
+    assert construct.verdict is Verdict.NOT_TRANSLATED
+    assert "more than 256 sets of names" in construct.note
+
+
+def test_anonymous_clients_with_labels() -> None:
+    """They are in no group, but a principal of their own."""
+    text = HEAD.replace('"": {}', '"": {labels: {team: [web]}}')
+    acl = """acl:
+  - {match: {labels: {team: web}}, actions: [pull]}
+  - {match: {account: "/.+/"}, actions: [pull, push]}
+"""
+    config = read_docker_auth(text + acl, "auth.yml")
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert _rules(translation) == [
+        ("allow", "group:team=web anonymous", "**", "reader"),
+        ("allow", "authenticated", "**", "reader"),
+        ("allow", "authenticated", "**", "push", "except group:team=web"),
+    ]
+    assert list(all_disagreements(config, _ours(translation))) == []
+
+
+def test_exceptions_that_cannot_be_denied() -> None:
+    """As many as fit into a bounded number of rules."""
+    lines = [f'{{match: {{account: u{n}, name: "/^x{n}a.b.c$/"}}, actions: [pull]}}' for n in range(8)]
+    config = _config("\n".join([*lines, "{match: {}, actions: [pull, push]}"]))
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert translation.entries[-1].verdict is Verdict.DIFFERENT
+    assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
+
+
+def test_a_denial_that_would_need_what_is_unknown() -> None:
+    """An earlier entry that is not exact grants what would be denied, so less is granted instead."""
+    config = _config("""{match: {account: ann, name: "/^a.b.c$/"}, actions: [push]}
+        {match: {account: "/.+/", name: "${account}*"}, actions: [pull]}
+        {match: {}, actions: [pull, push]}""")
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert translation.entries[-1].verdict is Verdict.DIFFERENT
+    assert not any(one.grants_more for one in all_disagreements(config, _ours(translation)))
+
+
+def test_many_parts_of_one_entry() -> None:
+    """An entry that is about other names for each account is denied, not excepted."""
+    users = "".join(f"  u{number}: {{password: x, labels: {{a: [x{number}], b: [y]}}}}\n" for number in range(12))
+    acl = """acl:
+  - {match: {name: "${labels:a}-${labels:b}"}, actions: [pull]}
+  - {match: {}, actions: [pull, push]}
+"""
+    config = read_docker_auth(HEAD + users + acl, "auth.yml")
+    translation = translate_acl(config, SERVICES, keep_traps=False)
+    assert [one.verdict for one in translation.entries] == [Verdict.EXACT, Verdict.EXACT]
+    assert list(all_disagreements(config, _ours(translation))) == []
+
+
+def test_values_that_no_name_can_have() -> None:
+    """Accounts and labels with capital letters match nothing."""
+    text = """users: {Ann: {password: x, labels: {team: [WEB]}}}
+acl:
+  - {match: {name: "${labels:team}/*"}, actions: [pull]}
+  - {match: {name: "${account}/*"}, actions: [pull]}
+"""
+    translation = translate_acl(read_docker_auth(text, "auth.yml"), SERVICES, keep_traps=False)
+    assert _rules(translation) == [
+        ("allow", "group:team={value}", "${value}/*", "reader"),
+        ("allow", "everyone", "${user}/*", "reader"),
+    ]
+
+
+def test_shrunk() -> None:
+    """What another pattern covers goes."""
+    assert boxes.shrunk(["a/*", "b", "a/**", "b"]) == ("b", "a/**")

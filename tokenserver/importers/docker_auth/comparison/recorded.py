@@ -57,10 +57,6 @@ def recorded_requests(lines: Iterable[str], config: DockerAuthConfig, limit: int
     return found
 
 
-def _parts(request: PeerRequest) -> tuple[object, ...]:
-    return request.account, request.name, request.actions, request.type, request.service, request.ip
-
-
 def _requests(line: str, config: DockerAuthConfig) -> Iterator[PeerRequest]:
     content = _object(line)
     if content.get("event") == "exchange":
