@@ -185,6 +185,7 @@ def test_a_leaked_database(drilled: Drilled) -> None:
     key = drilled.new_key()
     assert "sound" in drilled.do("examined")
     drilled.do("resealed")
+    assert "sound" in drilled.do("examined")
     drilled.restart()
     assert (drilled.status("ann", key), drilled.status("ann", drilled.server.people["ann"])) == (401, 200)
     drilled.new_key()
