@@ -32,6 +32,7 @@ ELSEWHERE = {
     *("TimeoutStopSec", "LimitCORE", "UMask", "ProtectHome", "RemoveIPC", "AmbientCapabilities", "ProtectClock"),
     *("ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"),
     *("RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "SystemCallArchitectures"),
+    "LogRateLimitIntervalSec",
 }
 
 

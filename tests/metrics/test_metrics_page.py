@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokenserver.metrics.definitions import Layout
@@ -12,7 +13,8 @@ from tokenserver.metrics.exposition import Page
 from tokenserver.metrics.recorder import Gauges, Meter, StorageGauges
 from tokenserver.metrics.shared_rows import Board
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 
 
 def served() -> dict[str, set[str]]:
@@ -48,10 +50,13 @@ def test_the_page_lists_every_metric_and_its_labels() -> None:
     assert listed == served()
 
 
-def test_alerts_and_queries_speak_of_what_there_is() -> None:
-    """An alert on a metric that does not exist never rings."""
+@pytest.mark.parametrize(
+    "name", ["docs/metrics.md", "deploy/monitoring/alerts.yaml", "deploy/monitoring/dashboard.json"]
+)
+def test_alerts_and_queries_speak_of_what_there_is(name: str) -> None:
+    """An alert on a metric that does not exist never fires."""
     known = served()
     series = {*known, *(f"{name}_bucket" for name in known)}
-    named = set(re.findall(r"\btokenserver_[a-z_]+", PAGE))
+    named = set(re.findall(r"\btokenserver_[a-z_]+", (ROOT / name).read_text("utf-8")))
     assert named <= series
     assert len(named) > 10

@@ -11,6 +11,7 @@ from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_o
 from tokenserver.storage.credential import CredentialRow
 from tokenserver.storage.database import Database
 from tokenserver.storage.seals import sealed
+from tokenserver.storage.selection import Selection
 from tokenserver.storage.tables import credentials
 from tokenserver.storage.upkeep import inspection
 from tokenserver.storage.upkeep.inspection import Inspection, inspect
@@ -52,6 +53,17 @@ def test_findings(database: Database, values: dict[str, Any], seal: bool, expect
     change(database, key.id, seal=seal, **values)
     (finding,) = inspect(store, now=NOW).findings
     assert finding.startswith(f"1 credential ({key.id}) {expected}")
+
+
+@pytest.mark.parametrize("later", [pytest.param(0, id="revoked"), pytest.param(365 * DAY, id="expired")])
+def test_what_has_ended_needs_no_state_key(database: Database, later: int) -> None:
+    """After a state key is retired, nothing is left to fix."""
+    store = store_of(database, Clock())
+    key, _ = store.create(FULL, at_most=9)
+    if not later:
+        store.end(Selection(ids=frozenset([key.id])), by="ann", reason="leaked")
+    change(database, key.id, pepper=9)
+    assert inspect(store, now=NOW + later) == Inspection(1, {}, [])
 
 
 def test_many_are_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
