@@ -1,0 +1,143 @@
+"""docs/kubernetes.md and deploy/kustomize: the commands of the page, its values, and the manifests without helm."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness.chart import CHART, Manifests, pod_of, template
+from harness.kubernetes_schemas import validate
+from harness.processes import plain_environment, run
+from harness.programs import ROOT, need
+from script_modules import load_script
+
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+KUSTOMIZE = ROOT / "deploy" / "kustomize"
+
+
+def block(name: str) -> str:
+    """A marked code block of the page."""
+    (found,) = re.findall(rf"<!-- test: {name} -->\n *```\w+\n(.*?)\n *```", PAGE, re.DOTALL)
+    return textwrap.dedent(str(found))
+
+
+def commands(name: str) -> list[list[str]]:
+    """The commands of a block, as words."""
+    return [shlex.split(line) for line in block(name).replace("\\\n", " ").splitlines()]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the user of a pod can get into."""
+    with tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+def secrets_of_the_page(folder: Path) -> dict[str, dict[str, bytes]]:
+    """Run `tokenserver init` as the page does, and read the files that its `kubectl create secret` takes."""
+    made: dict[str, dict[str, bytes]] = {}
+    for program, *words in commands("secrets"):
+        if program == "tokenserver":
+            command = [sys.executable, "-m", "tokenserver", *words]
+            output = run(command, environment=plain_environment(folder) | {"PYTHONPATH": str(ROOT)}, folder=folder)
+            assert output.ok, output
+        elif words[:3] == ["create", "secret", "generic"]:
+            paths = [folder / after for word, after in itertools.pairwise(words) if word == "--from-file"]
+            files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+            made[words[3]] = {file.name: file.read_bytes() for file in files}
+        else:
+            assert (program, words) == ("kubectl", ["create", "namespace", "tokenserver"])
+    return made
+
+
+@pytest.mark.real("helm")
+def test_installation(folder: Path) -> None:
+    """The page from `init` to helm, which renders instead of installing: the server accepts the files of its pod."""
+    secrets = secrets_of_the_page(folder)
+    assert "token-ca.key" not in secrets["tokenserver-keys"]
+    (folder / "values.yaml").write_text(block("values"))
+    shutil.copytree(CHART, folder / "deploy" / "chart")
+    script = block("install").replace("helm upgrade --install", f"{need('helm')} template")
+    assert "template" in script
+    output = subprocess.run(
+        ["/bin/sh", "-euc", script],
+        cwd=folder,
+        env=plain_environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert output.returncode == 0, output
+    checked = pod_of(Manifests(output.stdout), folder, secrets, {}).run("check")
+    assert checked.ok, checked
+
+
+@pytest.mark.real("helm")
+@pytest.mark.real("kubeconform")
+@pytest.mark.parametrize("names", [["directory"], ["git"], ["database"], ["certificate"], ["database", "certificate"]])
+def test_values(names: list[str], folder: Path) -> None:
+    """Each example goes with the values of the installation, and is valid."""
+    values: dict[str, Any] = yaml.safe_load(block("values"))
+    values["keys"]["ids"] = ["ID"]
+    for name in names:
+        for key, value in yaml.safe_load(block(name)).items():
+            values[key] = value if key == "policies" else values.get(key, {}) | value
+    output = template(folder, values)
+    assert output.ok, output
+    file = folder / "manifests.yaml"
+    file.write_text(output.stdout)
+    validated = validate(file, folder)
+    assert validated.ok, validated
+
+
+@pytest.mark.real("helm")
+def test_manifests_without_helm_are_up_to_date() -> None:
+    """deploy/kustomize/base is what `scripts/chart` makes of the chart of today."""
+    need("helm")
+    script = load_script("chart")
+    made = script.rendered(script.find_helm())
+    there = {path: path.read_text() for path in (KUSTOMIZE / "base").rglob("*") if path.is_file()}
+    assert there == made
+
+
+@pytest.mark.real("kustomize")
+@pytest.mark.real("kubeconform")
+def test_overlay(folder: Path) -> None:
+    """An overlay as the page has it is valid, and the server accepts the files of its pod."""
+    secrets = secrets_of_the_page(folder)
+    (key,) = (
+        name.removesuffix(".pem") for name in secrets["tokenserver-keys"] if name.endswith(".pem") and "-ca" not in name
+    )
+    shutil.copytree(KUSTOMIZE / "base", folder / "kustomize" / "base")
+    overlay = folder / "kustomize" / "mine"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(block("overlay").replace("ID", key))
+    shutil.copy(KUSTOMIZE / "base" / "config" / "tokenserver.yaml", overlay)
+    policy = 'version: 1\nallow: [{id: mine, to: [everyone], repositories: ["**"], role: reader}]\n'
+    (overlay / "root.yaml").write_text(policy)
+    output = run([need("kustomize"), "build", overlay], environment=plain_environment(folder), folder=folder)
+    assert output.ok, output
+    file = folder / "manifests.yaml"
+    file.write_text(output.stdout)
+    validated = validate(file, folder)
+    assert validated.ok, validated
+    manifests = Manifests(output.stdout)
+    assert manifests.server["image"] == "registry.example.com/infra/tokenserver:0.1.0"
+    assert {made["metadata"].get("namespace") for made in manifests.objects} == {"tokenserver"}
+    pod = pod_of(manifests, folder, secrets, {})
+    checked = pod.run("check")
+    assert checked.ok, checked
+    assert manifests.one("Ingress")["spec"]["rules"][0]["host"] == "auth.example.com"
+    assert (folder / "run/tokenserver/policies/root.yaml").read_text() == policy
