@@ -128,6 +128,10 @@ class Cluster:
         assert answer.status in (200, 201), answer
         return answer.json()
 
+    def try_to_create(self, target: str, content: dict[str, Any]) -> web.Answer:
+        """The answer to the creation of an object by the administrator, without its effect: a server-side dry run."""
+        return self.request("POST", f"{target}?fieldValidation=Strict&dryRun=All", self._administrator, content)
+
     def delete(self, target: str) -> None:
         """Delete an object as the administrator."""
         answer = self.request("DELETE", target, self._administrator)
