@@ -103,6 +103,7 @@ def test_values(name: str, folder: Path, secrets: dict[str, dict[str, bytes]]) -
     assert validated.ok, validated
     assert "Skipped: 0" in validated.text, validated
     assert_unprivileged(manifests)
+    assert manifests.pod["automountServiceAccountToken"] is (name == "workloads-of-this-cluster")
     checked = pod_for(manifests, folder, secrets).run("check")
     assert checked.ok, checked
 
@@ -123,7 +124,6 @@ def assert_unprivileged(manifests: Manifests) -> None:
             "capabilities": {"drop": ["ALL"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         }
-    assert manifests.pod["automountServiceAccountToken"] is False
     # Variables of Services would be unknown keys of the configuration.
     assert manifests.pod["enableServiceLinks"] is False
 

@@ -86,7 +86,9 @@ def test_installation(folder: Path) -> None:
 
 @pytest.mark.real("helm")
 @pytest.mark.real("kubeconform")
-@pytest.mark.parametrize("names", [["directory"], ["git"], ["database"], ["certificate"], ["database", "certificate"]])
+@pytest.mark.parametrize(
+    "names", [["directory"], ["workloads"], ["git"], ["database"], ["certificate"], ["database", "certificate"]]
+)
 def test_values(names: list[str], folder: Path) -> None:
     """Each example goes with the values of the installation, and is valid."""
     values: dict[str, Any] = yaml.safe_load(block("values"))

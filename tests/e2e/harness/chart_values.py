@@ -10,6 +10,8 @@ TEAM_POLICY = 'version: 1\nallow: [{id: web, to: [authenticated], repositories: 
 
 DELEGATING = f'{ROOT_POLICY}delegate: [{{file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}}]\n'
 
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
 VALUES: dict[str, Any] = {
     "image": {"repository": "registry.example.com/infra/tokenserver"},
     "config": {
@@ -128,6 +130,23 @@ GOOD: dict[str, dict[str, Any]] = {
         ],
         "secretMounts": {"directory": {"existingSecret": "directory", "items": [{"key": "bind", "path": "password"}]}},
         "fileMounts": {"authorities": {"existingConfigMap": "authorities"}},
+    },
+    "workloads-of-this-cluster": {
+        "config.authentication": [
+            {
+                "workload": {
+                    "name": "cluster",
+                    "preset": "kubernetes",
+                    "issuer": "https://kubernetes.default.svc.cluster.local",
+                    "audience": "https://auth.example.com",
+                    "keys": {
+                        "url": "https://kubernetes.default.svc/openid/v1/jwks",
+                        "token_file": f"{SERVICE_ACCOUNT}/token",
+                    },
+                }
+            }
+        ],
+        "serviceAccount.automountToken": True,
     },
     "registries": {
         "config.registries": "/run/tokenserver/files/registries",
