@@ -170,6 +170,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {**GIT, "policies.gitSync.method": "ssh"},
         "policies.gitSync.method is ssh, which needs credentials",
     ),
+    "ssh-without-a-user": (
+        {**GOOD["git-by-ssh"], "runAsUser": None},
+        "policies.gitSync.method is ssh, which needs the number of its user; fix: set runAsUser",
+    ),
     "sqlite-replicas": (
         {"storage.kind": "sqlite", "stateKey.existingSecret": "state"},
         "storage.kind is sqlite, which is for one replica; fix: set replicas to 1",

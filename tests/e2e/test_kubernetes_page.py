@@ -6,7 +6,6 @@ import itertools
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -33,8 +32,9 @@ def block(name: str) -> str:
 
 
 def commands(name: str) -> list[list[str]]:
-    """The commands of a block, as words."""
-    return [shlex.split(line) for line in block(name).replace("\\\n", " ").splitlines()]
+    """The commands of a block, as words, without those that they are piped to."""
+    lines = block(name).replace("\\\n", " ").splitlines()
+    return [[*itertools.takewhile(lambda word: word != "|", shlex.split(line))] for line in lines]
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-def secrets_of_the_page(folder: Path) -> dict[str, dict[str, bytes]]:
-    """Run `tokenserver init` as the page does, and read the files that its `kubectl create secret` takes."""
+def secrets_of(name: str, folder: Path) -> dict[str, dict[str, bytes]]:
+    """Run the `tokenserver` commands of a block, and read the files that its `kubectl create secret` takes."""
     made: dict[str, dict[str, bytes]] = {}
-    for program, *words in commands("secrets"):
+    for program, *words in commands(name):
         if program == "tokenserver":
             command = [sys.executable, "-m", "tokenserver", *words]
             output = run(command, environment=plain_environment(folder) | {"PYTHONPATH": str(ROOT)}, folder=folder)
@@ -58,30 +58,40 @@ def secrets_of_the_page(folder: Path) -> dict[str, dict[str, bytes]]:
             files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
             made[words[3]] = {file.name: file.read_bytes() for file in files}
         else:
-            assert (program, words) == ("kubectl", ["create", "namespace", "tokenserver"])
+            assert program == "helm" or words == ["create", "namespace", "tokenserver"]
     return made
 
 
+def rendered(name: str, folder: Path) -> Manifests:
+    """What helm renders by the command of a block, in a shell."""
+    _, start, rest = block(name).rpartition("helm upgrade")
+    assert start
+    script = f"{need('helm')} template {rest.replace('--install', '')}"
+    output = run(["/bin/sh", "-euc", script], environment=plain_environment(folder), folder=folder)
+    assert output.ok, output
+    return Manifests(output.stdout)
+
+
 @pytest.mark.real("helm")
-def test_installation(folder: Path) -> None:
-    """The page from `init` to helm, which renders instead of installing: the server accepts the files of its pod."""
-    secrets = secrets_of_the_page(folder)
+def test_installation_and_rotation(folder: Path) -> None:
+    """The page from `init` to helm, which renders instead of installing: the server accepts the files of its pod.
+
+    After a rotation, too, and it then has one key more.
+    """
+    secrets = secrets_of("secrets", folder)
     assert "token-ca.key" not in secrets["tokenserver-keys"]
     (folder / "values.yaml").write_text(block("values"))
     shutil.copytree(CHART, folder / "deploy" / "chart")
-    script = block("install").replace("helm upgrade --install", f"{need('helm')} template")
-    assert "template" in script
-    output = subprocess.run(
-        ["/bin/sh", "-euc", script],
-        cwd=folder,
-        env=plain_environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert output.returncode == 0, output
-    checked = pod_of(Manifests(output.stdout), folder, secrets, {}).run("check")
-    assert checked.ok, checked
+    counts = []
+    for name in ("install", "rotate"):
+        if name == "rotate":
+            secrets |= secrets_of(name, folder)
+        place = folder / name
+        place.mkdir()
+        checked = pod_of(rendered(name, folder), place, secrets, {}).run("check")
+        assert checked.ok, checked
+        counts.append(len([*place.rglob("signing/*.key")]))
+    assert counts == [1, 2]
 
 
 @pytest.mark.real("helm")
@@ -118,7 +128,7 @@ def test_manifests_without_helm_are_up_to_date() -> None:
 @pytest.mark.real("kubeconform")
 def test_overlay(folder: Path) -> None:
     """An overlay as the page has it is valid, and the server accepts the files of its pod."""
-    secrets = secrets_of_the_page(folder)
+    secrets = secrets_of("secrets", folder)
     (key,) = (
         name.removesuffix(".pem") for name in secrets["tokenserver-keys"] if name.endswith(".pem") and "-ca" not in name
     )

@@ -80,6 +80,9 @@
 {{- else if and (eq $policies.gitSync.method "none") $policies.gitSync.existingSecret -}}
 {{- $faults = append $faults "policies.gitSync.existingSecret is not used by method none; fix: set policies.gitSync.method to ssh or password" -}}
 {{- end -}}
+{{- if and (eq $policies.gitSync.method "ssh") (not .Values.runAsUser) -}}
+{{- $faults = append $faults "policies.gitSync.method is ssh, which needs the number of its user; fix: set runAsUser, or use https" -}}
+{{- end -}}
 {{- range $path := keys $policies.files -}}
 {{- if contains "__" $path -}}
 {{- $faults = append $faults (printf "policies.files: the name %s has __, which stands for / in the ConfigMap; fix: rename it" $path) -}}
