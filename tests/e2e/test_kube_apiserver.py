@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -19,12 +21,12 @@ import canaries
 import pytest
 import yaml
 from harness import registries, web
-from harness.chart import Manifests, template
+from harness.chart import CHART, Manifests, block, template
 from harness.chart_values import GOOD, VALUES, changed
 from harness.clients import Crane, Docker
 from harness.kube_apiserver import NODE, Cluster, SigningKeyFiles, cluster, reference, token_target
-from harness.processes import run
-from harness.programs import ROOT
+from harness.processes import plain_environment, run
+from harness.programs import ROOT, need
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
 
@@ -343,6 +345,40 @@ def test_the_files_of_deploy(kube: Cluster) -> None:
     kube.delete("/api/v1/namespaces/ci/serviceaccounts/builder")
     assert created(kube, account)["metadata"]["name"] == "builder"
     assert created(kube, pod)["spec"]["serviceAccountName"] == "builder"
+
+
+@pytest.mark.real("helm")
+@pytest.mark.real("kubectl")
+def test_installation_by_the_page(kube: Cluster, tmp_path: Path) -> None:
+    """The commands of docs/kubernetes.md, word for word: kubectl and helm install the chart, and upgrade it.
+
+    No controller runs here, so that no pod starts.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("kubectl", "helm"):
+        (programs / name).symlink_to(need(name))
+    (programs / "tokenserver").write_text(f'#!/bin/sh\nexec {sys.executable} -m tokenserver "$@"\n')
+    (programs / "tokenserver").chmod(0o755)
+    kube.write_kubeconfig(tmp_path / "kubeconfig")
+    environment = plain_environment(tmp_path) | {"KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{programs}:{environment['PATH']}"
+    shutil.copytree(CHART, tmp_path / "deploy" / "chart")
+    (tmp_path / "values.yaml").write_text(block("values"))
+    place = "/namespaces/tokenserver"
+    counts = []
+    for name in ("secrets", "install", "rotate"):
+        output = run(["/bin/sh", "-euc", block(name)], environment=environment, folder=tmp_path)
+        assert output.ok, output
+        if name == "secrets":
+            continue
+        assert "tokenserver health --ready" in output.stdout
+        secret = kube.get(f"/api/v1{place}/secrets/tokenserver-keys")["data"]
+        pod = kube.get(f"/apis/apps/v1{place}/deployments/tokenserver")["spec"]["template"]["spec"]
+        (keys,) = (volume["projected"]["sources"][0]["secret"] for volume in pod["volumes"] if volume["name"] == "keys")
+        assert {item["key"] for item in keys["items"]} == secret.keys() - {"state.key"}
+        counts.append(len(secret))
+    assert counts == [5, 7]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shlex
 import shutil
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from harness.chart import CHART, Manifests, pod_of, template
+from harness.chart import CHART, Manifests, block, pod_of, template
 from harness.kubernetes_schemas import validate
 from harness.processes import plain_environment, run
 from harness.programs import ROOT, need
 from script_modules import load_script
 
-PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
-
-
-def block(name: str) -> str:
-    """A marked code block of the page."""
-    (found,) = re.findall(rf"<!-- test: {name} -->\n *```\w+\n(.*?)\n *```", PAGE, re.DOTALL)
-    return textwrap.dedent(str(found))
 
 
 def commands(name: str) -> list[list[str]]:

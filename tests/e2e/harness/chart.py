@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,18 @@ from harness.processes import Output, plain_environment, run
 from harness.programs import ROOT, find, need
 
 CHART = ROOT / "deploy" / "chart"
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+
 SEEN = ("/run/tokenserver", "/var/lib/tokenserver", "/etc/tokenserver")
 """Where a pod sees its files."""
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def block(name: str) -> str:
+    """A marked code block of docs/kubernetes.md."""
+    (found,) = re.findall(rf"<!-- test: {name} -->\n *```\w+\n(.*?)\n *```", PAGE, re.DOTALL)
+    return textwrap.dedent(str(found))
 
 
 def helm(folder: Path, *words: str | Path) -> Output:
