@@ -28,6 +28,8 @@ BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone and 
 WAITING := --numprocesses=4 --dist=worksteal -m "waits and not alone and not nightly" tests/e2e
 ALONE := -m "alone and not nightly" tests/e2e
 SKIPPED := .pytest_cache/missing-programs
+# Folders of tests that passed are removed, so that they do not fill the memory.
+IN_MEMORY := --folders-in-memory -o tmp_path_retention_policy=failed
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
 	@$(BIN)/coverage erase
 	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
@@ -38,7 +40,7 @@ test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers
 	@$(BIN)/coverage combine --quiet
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, without the longest, on all cores: under two minutes
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet -m "not nightly and not long" $(QUICK)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet $(IN_MEMORY) -m "not nightly and not long" $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)
@@ -78,6 +80,7 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.storage
 	$(BIN)/python -m bench.credentials
 	$(BIN)/python -m bench.stored_keys
+	$(BIN)/python -m bench.shadow_peer
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.credential_helper
 

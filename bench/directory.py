@@ -24,7 +24,7 @@ from bench import e2e
 from bench.load import Work, drive
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 
 if TYPE_CHECKING:
     from harness.crowd import Tally

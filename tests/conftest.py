@@ -4,7 +4,7 @@
 `make quick`; `mutants` tries 30, for `make mutants`, which runs each property hundreds of times.
 
 Under `coverage run`, the workers of `--numprocesses` are measured too. `--missing-programs FILE` lets the last line of
-a run count what the runs before it skipped.
+a run count what the runs before it skipped. `--folders-in-memory` spares the disk what tests write.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import canaries
 import coverage
 import pytest
 from _pytest.runner import runtestprotocol
+from folders_in_memory import memory_root
 from hypothesis import Phase, settings
 
 # Every day the same examples, so that a failure is the change's; how long one takes says nothing on a busy machine.
@@ -43,7 +44,7 @@ def system_authorities() -> Generator[None]:
         yield
 
 
-COLLECTED_AFTER = (20_000, 10, 10)
+COLLECTED_AFTER = (200_000, 10, 10)
 """Python's own 700 objects are made by every test, and each hundredth collection goes over all that imports made."""
 
 
@@ -77,11 +78,11 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Send no set-up and no teardown that passed from a worker to the run: only `--durations` lists them.
 
-    Two of three reports of 16,000 tests are spared. Everything else is as in pytest's own hook.
+    Two of three reports of 16,000 tests are spared, and that a test begins, which the run never prints. Everything
+    else is as in pytest's own hook.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ or item.config.option.durations is not None:
         return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in runtestprotocol(item, nextitem=nextitem, log=False):
         if report.when == "call" or not report.passed:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -90,9 +91,10 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option of `make test`, which runs pytest several times."""
+    """The options of `make test`, which runs pytest several times, and of `make quick`."""
     what = "the last line also counts the skips in this file, where earlier runs left them; this run adds its own"
     parser.addoption("--missing-programs", type=Path, metavar="FILE", help=what)
+    parser.addoption("--folders-in-memory", action="store_true", help="make tmp_path in memory if there is room")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -103,6 +105,9 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure this process if it is the worker of a run that is measured. Runs before the first import of ours."""
+    root = memory_root() if config.option.folders_in_memory else None
+    if root is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))  # workers get their folders from the run
     if getattr(config, "workerinput", {}).get("measured"):
         measurement = coverage.Coverage(data_suffix=True)
         measurement.start()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from folders_in_memory import memory_root
 
 HERE = Path(__file__).parent
 
@@ -39,7 +40,7 @@ parallel = true
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with the conftest of this one, a module and its tests."""
-    for file in ("conftest.py", "support/canaries.py"):  # the one imports the other
+    for file in ("conftest.py", "support/canaries.py", "support/folders_in_memory.py"):  # the first imports the others
         shutil.copy(HERE / file, tmp_path)
     for name, text in (("measured.py", CODE), ("test_cases.py", CASES), ("pyproject.toml", SETTINGS)):
         (tmp_path / name).write_text(text)
@@ -76,3 +77,22 @@ def test_the_last_line_counts_the_skips_of_all_parts(project: Path) -> None:
     third = python(project, *command, "-k", "number").splitlines()[-1]
     what = "skipped because a real program is missing (no-such-program); `make real-servers` installs them"
     assert [first, second, third] == [f"1 test was {what}", f"2 tests were {what}", f"2 tests were {what}"]
+
+
+def test_folders_in_memory(project: Path) -> None:
+    """The option moves them to where there is room."""
+    (project / "memory").mkdir()
+    (project / "folders_in_memory.py").write_text("from pathlib import Path\nmemory_root = Path('memory').absolute\n")
+    (project / "test_cases.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'here').touch()\n")
+    python(project, "pytest", "-p", "no:cacheprovider", "--folders-in-memory")
+    assert len(list(project.glob("memory/*/pytest-0/test_it0/here"))) == 1
+
+
+def test_where_memory_has_room(tmp_path: Path) -> None:
+    """Elsewhere they stay on the disk."""
+    assert memory_root(tmp_path, 1) == tmp_path
+    assert memory_root(tmp_path, 1 << 60) is None
+    assert memory_root(tmp_path / "none", 1) is None
+    if os.geteuid() != 0:  # which writes everywhere
+        tmp_path.chmod(0o500)
+        assert memory_root(tmp_path, 1) is None

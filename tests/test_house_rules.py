@@ -26,7 +26,7 @@ IMPURE = {
     *("flask", "werkzeug", "jwt", "joserfc", "yaml", "pydantic", "click", "cryptography", "passlib", "ldap3"),
 }
 
-ONE_IMPORTER = {
+ONE_IMPORTER: dict[str, str | tuple[str, ...]] = {
     "flask": "web/",
     "werkzeug": "web/",
     "passlib": "authn/passwords.py",
@@ -35,7 +35,7 @@ ONE_IMPORTER = {
     "ldap3": "authn/ldap/wire/requests.py",
     "jwt": "tokens/issuer.py",
     "joserfc": "authn/workload/key_sets.py",
-    "yaml": "documents/strict_yaml.py",
+    "yaml": ("documents/strict_yaml.py", "documents/yaml_nodes.py"),
     "click": "cli/",
     "prometheus_client": "metrics/exposition.py",
 }
@@ -344,6 +344,9 @@ NOT_SECRET = {
     "web/oauth/grants.py:TOKEN_EXCHANGE": "the name of a grant",
     "web/oauth/grants.py:credentials": "header against form; passwords are Secrets, compared in constant time",
     "web/token_endpoint.py:TOKEN_EXCHANGE": "the name of a grant",
+    "authn/hooks/login_program.py:password": "looks for a line break in the client's own text",
+    "authn/hooks/source.py:password": "looks for a NUL in the client's own text",
+    "authn/hooks/source.py:reveal": "looks for a NUL in the client's own text",
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "cli/robots/stored_secrets.py:credential": "the owner of a credential: the name of a robot",

@@ -85,10 +85,14 @@ class MalformedCredentials:
 
 
 class Password(NamedTuple):
-    """A user name as typed (NFC) and its password as typed. The name is not an identity yet."""
+    """A user name as typed (NFC) and its password as typed. The name is not an identity yet.
+
+    `client` is the address of the client where a user source is asked; empty: unknown, or not needed.
+    """
 
     username: str
     password: Secret
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

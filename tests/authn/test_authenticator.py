@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 from authenticator_contract import GOOD, NAME, AuthenticatorContract
+from htpasswd_users import hashed
+from user_tables import QUERY, make_table, users_of
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
-from tokenserver.authn.passwords import hash_password
 from tokenserver.config.sources.user_source import UserSource
 
 TESTS = Path(__file__).parents[1]
 
-TESTED_IN = {"htpasswd": "authn/test_authenticator.py", "ldap": "e2e/test_authenticator_contract.py"}
+TESTED_IN = {
+    "htpasswd": "authn/test_authenticator.py",
+    "ldap": "e2e/test_authenticator_contract.py",
+    "http": "authn/hooks/test_http_hook.py",
+    "program": "authn/hooks/test_program_hook.py",
+    "sql": "authn/test_authenticator.py",
+}
 """Each key of `authentication`, and the file that runs the contract for its kind of source."""
 
 
@@ -26,7 +33,19 @@ class TestHtpasswd(AuthenticatorContract):
     @classmethod
     def backend(cls) -> Authenticator:
         """A file with the user alice."""
-        return Htpasswd(NAME, "users", parse_users(f"alice:{hash_password(GOOD)}\n", "users"))
+        return Htpasswd(NAME, "users", parse_users(f"alice:{hashed(GOOD)}\n", "users"))
+
+
+class TestSql(AuthenticatorContract):
+    """A table in a file of SQLite. Servers: tests/e2e/test_sql_users.py."""
+
+    @pytest.fixture(scope="class", params=["with subject", "without subject"])
+    @classmethod
+    def backend(cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Authenticator:
+        """A table with the user alice."""
+        file = make_table(tmp_path_factory.mktemp("sql") / "users.db", ("alice", hashed(GOOD), "dev", 1))
+        query = QUERY if request.param == "with subject" else "SELECT password_hash FROM users WHERE name = :user"
+        return users_of(file, query, name=NAME)
 
 
 def test_every_kind_of_source_keeps_the_contract() -> None:

@@ -40,7 +40,7 @@ from tokenserver.cli.main import RootGroup
 from tokenserver.process import listener
 
 EVENT = (
-    '{"ts":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
+    '{"time":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
     '"groups":[],"asked":["repository:public/x:pull"],"granted":[],"rules":[],"outcome":"denied"}\n'
 )
 
@@ -57,12 +57,27 @@ tests:
 CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 
+EXPORT = (
+    '{"projects": [{"project_id": 1, "name": "web", "metadata": {"public": "true"}}], "members": {"1": []},'
+    ' "users": [], "usergroups": [], "robots": []}'
+)
+"""An export of Harbor."""
+
+QUAY_EXPORT = (
+    '{"organizations": [], "members": {}, "robots": {}, "prototypes": {}, "repositories": [], "permissions": {},'
+    ' "users": [{"username": "ann"}]}'
+)
+"""An export of Quay."""
+
 COMMANDS = {
     "access-keys create": (f"access-keys create --user admin {CONFIG}", 74),
     "access-keys list": (f"access-keys list --json {CONFIG}", 74),
     "access-keys revoke": (f"access-keys revoke --user admin --json {CONFIG}", 74),
     "access-keys rotate": (f"access-keys rotate 000000000000 {CONFIG}", 1),
     "access-keys show": (f"access-keys show 000000000000 {CONFIG}", 1),
+    "audit search": ("audit search --json audit.jsonl", 74),
+    "audit unused": (f"audit unused --json audit.jsonl {CONFIG}", 74),
+    "audit who-did": ("audit who-did pull public/x --denied audit.jsonl", 74),
     "check": (f"check {CONFIG}", 74),
     "credential-provider": ("credential-provider", 74),
     "demo": ("demo --no-registry new", 0),
@@ -70,6 +85,10 @@ COMMANDS = {
     "doctor client": (f"doctor client {CONFIG}", 74),
     "health": (f"health {CONFIG}", 1),
     "help": ("help policies", 74),
+    "import harbor": ("import harbor export.json new", 74),
+    "import htpasswd-registry": ("import htpasswd-registry registry.yml new --users users", 74),
+    "import quay": ("import quay quay.json new", 74),
+    "import zot": ("import zot zot.json new", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),
@@ -177,6 +196,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")
     (folder / "users").chmod(0o600)
     (folder / "audit.jsonl").write_text(EVENT)
+    (folder / "export.json").write_text(EXPORT)
+    (folder / "quay.json").write_text(QUAY_EXPORT)
+    (folder / "zot.json").write_text('{"http": {}}')
+    (folder / "registry.yml").write_text("version: 0.1\nauth: {htpasswd: {realm: x, path: users}}\n")
     return folder
 
 

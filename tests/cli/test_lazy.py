@@ -147,7 +147,7 @@ def test_completion_imports_no_command() -> None:
         ),
         pytest.param(
             ["xyzzy"],
-            "commands: access-keys, check, credential-provider, demo, doctor, health, help, init, keys,",
+            "commands: access-keys, audit, check, credential-provider, demo, doctor, health, help, import, init, keys,",
             id="nothing-alike",
         ),
         pytest.param(["policy", "whocan"], "did you mean 'who-can'?", id="policy"),

@@ -66,14 +66,58 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                     "names": {"namespace": "slug"},
                 },
                 "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": None,
             },
-            # test_directories_are_read looks at these
-            *(source.model_dump() for source in found.authentication[1:-4]),
+            # test_directories_are_read and sources/test_sql.py look at these
+            *(source.model_dump() for source in found.authentication[1:7]),
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
+                "http": {
+                    "name": "hook",
+                    "url": "https://login.example.com/check",
+                    "secret_file": folder / "hook-secret",
+                    "ca_file": folder / "hook-ca.pem",
+                    "groups": {"allow": ("reg-*",), "prefix": "hook/"},
+                    "deadline": 3,
+                    "cache": 15,
+                    "stale_grace": 300,
+                },
+                "program": None,
+                "oidc": None,
+                "workload": None,
+            },
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": {
+                    "name": "script",
+                    "command": (str(folder / "bin" / "check"), "--fast"),
+                    "protocol": "json",
+                    "group_labels": (),
+                    "workers": 8,
+                    "groups": {"allow": ("team=*",), "prefix": "script/"},
+                    "deadline": 4,
+                    "cache": 25,
+                    "stale_grace": 360,
+                },
+                "oidc": None,
+                "workload": None,
+            },
+            found.authentication[9].model_dump(),
+            {
+                "htpasswd": None,
+                "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": {
                     "name": "ci",
@@ -93,6 +137,9 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": None,
                 "oidc": None,
                 "workload": {
                     "name": "cluster",
@@ -112,6 +159,9 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": None,
                 "oidc": {
                     "name": "sso",
                     "preset": "keycloak",
@@ -133,6 +183,9 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             {
                 "htpasswd": None,
                 "ldap": None,
+                "sql": None,
+                "http": None,
+                "program": None,
                 "oidc": {
                     "name": "google",
                     "preset": "google",
@@ -161,6 +214,13 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         "storage_grace": 1200,
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
+        "shadow_peer": {
+            "url": "https://old.example.com/auth",
+            "ca_file": folder / "old-ca.pem",
+            "deadline": 3,
+            "rate": 20,
+            "failed_logins": True,
+        },
         "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},
         "throttle": {
             "enabled": True,
@@ -255,6 +315,11 @@ LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
             with_server('metrics: "9090"'), "server.metrics: must be ADDRESS:PORT", id="metrics-without-address"
         ),
         pytest.param(with_server("metrics: true"), "server.metrics: must be text, not a boolean", id="metrics-boolean"),
+        pytest.param(
+            MINIMAL + "shadow_peer: https://auth.example.com/auth\n",
+            "shadow_peer: is this server itself (server.url); name the old token server",
+            id="a-peer-that-is-this-server",
+        ),
         pytest.param(
             with_server("metrics: 0.0.0.0:5001"),
             "server.metrics: has the port of listen (127.0.0.1:5001)",

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from syntax_trees import modules, nodes
+from syntax_trees import names, nodes
 
 from tokenserver.credential_helper.people import _configured, _parser
 from tokenserver.credential_helper.program import USAGE
@@ -59,7 +59,7 @@ def printed() -> str:
         "".join(str(part.value) if isinstance(part, ast.Constant) else "\1" for part in node.values)
         if isinstance(node, ast.JoinedStr)
         else str(node.value)
-        for module in modules()
+        for module in names()
         if module.startswith("credential_helper/")
         for node in nodes(module)
         if isinstance(node, ast.JoinedStr | ast.Constant)

@@ -70,6 +70,7 @@ def test_keys_that_do(tmp_path: Path, key: Any) -> None:
         pytest.param(ec.generate_private_key(ec.SECP521R1()), "is a key on the curve secp521r1", id="P-521"),
         pytest.param(ed448.Ed448PrivateKey.generate(), "is a key of an unknown kind", id="Ed448"),
         pytest.param(known_rsa(2048, 3), "is an RSA key with the exponent 3", id="exponent"),
+        pytest.param(known_rsa(4104), "is an RSA key of 4104 bits", id="large"),
     ],
 )
 def test_keys_that_only_openssl_takes(tmp_path: Path, key: Any, problem: str) -> None:

@@ -13,7 +13,7 @@ from harness.slapd import BASE, READER, Slapd, person, slapd
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.config.sources.ldap import Ldap
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 

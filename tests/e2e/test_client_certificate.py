@@ -24,7 +24,7 @@ from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 

@@ -19,7 +19,7 @@ from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.identity import spell_group
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 

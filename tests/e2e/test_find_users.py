@@ -18,7 +18,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import AccountEnded, InvalidCredentials
 from tokenserver.identity import Identity
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 
 GOOD = "Wonder-land-1"
 OTHER = "Looking-glass-2"

@@ -62,7 +62,7 @@ def test_a_missing_program_fails_where_all_are_required(monkeypatch: pytest.Monk
 )
 def test_the_last_line_of_a_run_counts_them(select: str, line: str, tmp_path: Path) -> None:
     """Nothing stands below it, so that nobody overlooks it; other skips do not count."""
-    for file in ("conftest.py", "support/canaries.py"):  # the one imports the other
+    for file in ("conftest.py", "support/canaries.py", "support/folders_in_memory.py"):  # the first imports the others
         shutil.copy(ROOT / "tests" / file, tmp_path)
     (tmp_path / "test_cases.py").write_text(CASES)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", select, str(tmp_path)]

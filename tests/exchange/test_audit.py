@@ -129,8 +129,9 @@ def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:
     assert len(trail._encoded) == 0
     trail.observe(REQUEST, issued(ruling(), "2"), 0.001)
     assert len(trail._encoded) == 0
+    large = ruling(resources=64)
     for number in range(500):
-        trail.observe(REQUEST, issued(replace(ruling(resources=64), is_kept=True), f"3 {number}"), 0.001)
+        trail.observe(REQUEST, issued(replace(large, is_kept=True), f"3 {number}"), 0.001)
     kept = [len(known.members) for known in trail._encoded._entries.values()]
     assert sum(kept) <= MAX_RULINGS * CACHED_CHARACTERS
     assert CACHED_CHARACTERS < kept[0] <= MAX_EVENT

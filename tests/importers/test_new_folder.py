@@ -137,6 +137,17 @@ def test_the_parent_is_a_file(tmp_path: Path) -> None:
     assert message(tmp_path / "file" / "new") == f"cannot be created: {tmp_path}/file: File exists"
 
 
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is empty is unknown. The fault is faked, since root reads everything."""
+
+    def fail(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "new").mkdir()
+    monkeypatch.setattr(Path, "iterdir", fail)
+    assert message(tmp_path / "new") == "cannot be read: Permission denied"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_parent_without_permission(tmp_path: Path) -> None:
     """Nothing is written."""

@@ -26,7 +26,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, Incomplete, Overloaded
 from tokenserver.exchange.observers import ObservedExchange, Observer
-from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES
+from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES, PEER_RESULTS
 from tokenserver.exchange.service import TokenService
 from tokenserver.identity import Identity, Kind
 from tokenserver.metrics.definitions import METHODS
@@ -561,6 +561,15 @@ def test_logins_at_terminals(measured: Measured, step: str) -> None:
     assert meter is not None
     moved = measured.counted(lambda: meter.count_device_step(step))
     assert moved == {f"tokenserver_device_logins_total{{step={step}}}": 1.0}
+
+
+@pytest.mark.parametrize("result", PEER_RESULTS)
+def test_the_shadow_peer(measured: Measured, result: str) -> None:
+    """Each result by its name, from the first one on."""
+    meter = measured.parts.meter
+    assert meter is not None
+    moved = measured.counted(lambda: meter.count_shadow_peer(result, 3))
+    assert moved == {f"tokenserver_shadow_peer_total{{result={result}}}": 3.0}
 
 
 def test_a_moved_clock_is_seen(measured: Measured) -> None:

@@ -16,17 +16,8 @@ from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.errors import LoadError
-from tokenserver.server.compose import (
-    MANY_KINDS,
-    build,
-    ldap_directory,
-    load_snapshot,
-    new_id,
-    user_source,
-    user_sources,
-    warnings,
-    watched_files,
-)
+from tokenserver.server.compose import MANY_KINDS, build, load_snapshot, new_id, user_sources, warnings, watched_files
+from tokenserver.server.sources.password_sources import ldap_directory, user_source
 
 
 def ldap(**more: Any) -> Ldap:

@@ -49,6 +49,14 @@ def test_plan(tmp_path: Path) -> None:
     assert (plan.limits.address, plan.limits.total) == ((Limit(25, 300),), (Limit(500, 300),))
 
 
+def test_a_database(tmp_path: Path) -> None:
+    """It is asked like a directory, with the lifetimes of its settings."""
+    more = "  - sql: {name: people, url: p.db, preset: docker_auth, cache: 20s, stale_grace: 1m}\npolicies: policies\n"
+    plan = plan_for(load(tmp_path, CONFIG.replace("policies: policies\n", more)), workers=2, cores=4)
+    assert plan.lifetimes["people"] == CacheLifetime(20, 60)
+    assert (plan.directories, plan.databases) == (("corp",), ("people",))
+
+
 def test_domains_of_all_sources(tmp_path: Path) -> None:
     """The throttle counts names without those that any source removes, each once."""
     ldap = (

@@ -16,6 +16,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import LoadError, Throttled, TokenserverError
+from tokenserver.exchange.peer.observer import ShadowPeer
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import watched_parts
@@ -195,6 +196,33 @@ def test_shadow_policies_and_reuse(world: World) -> None:
     assert (len(world.server.exchange.observers), world.server.live.snapshot().candidate) == (before, None)
 
 
+def test_a_shadow_peer(world: World, tmp_path: Path) -> None:
+    """It goes on while it stays as it is configured, is another one with other settings, and is gone without any."""
+
+    def peer() -> ShadowPeer | None:
+        return world.server.shadow_peer
+
+    assert peer() is None
+    world.text["shadow_peer"] = "https://old.example.com/auth"
+    world.apply()
+    first = peer()
+    assert first is not None
+    world.text["token_reuse"] = "0s"
+    world.apply()
+    assert peer() is first
+    world.text["shadow_peer"] = {"url": "https://old.example.com/auth", "ca_file": str(tmp_path / "missing.pem")}
+    old = world.server.settings
+    with pytest.raises(LoadError, match=r"missing\.pem"):
+        world.apply()
+    assert (world.server.settings, peer()) == (old, first)
+    world.text["shadow_peer"] = {"url": "https://old.example.com/auth", "rate": 5}
+    world.apply()
+    assert peer() not in {None, first}
+    del world.text["shadow_peer"]
+    world.apply()
+    assert peer() is None
+
+
 def test_the_counters_of_reloads_never_go_back(world: World) -> None:
     """Not even if a part with failures is gone: metrics count the differences."""
     world.text["authentication"].append({"htpasswd": {"file": str(world.others), "name": "others"}})
@@ -259,6 +287,7 @@ def test_a_change_reaches_the_workers(world: World) -> None:
         pytest.param(("server", "tls"), {"certificate": "none.pem", "key": "none.key"}, "none.pem", id="TLS"),
         pytest.param(("authentication",), [{"htpasswd": {"file": "none"}}], "none: cannot be read", id="a source"),
         pytest.param(("throttle",), {"redis": "redis://x", "secret_file": "none"}, "none", id="a secret"),
+        pytest.param(("shadow_peer",), {"url": "https://x/auth", "ca_file": "none.pem"}, "none.pem", id="a CA"),
         pytest.param(("server", "url"), "ftp://x", "must be a URL", id="a value"),
     ],
 )

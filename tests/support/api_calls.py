@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import canaries
-from stored_logins_server import HOME, StoredSite, stored_site
+from stored_logins_server import HOME, TEAM_POLICY, StoredSite, stored_site
 from tests_web_server import PASSWORDS
 from werkzeug.test import TestResponse
 
@@ -91,24 +91,22 @@ class ApiSite:
     def add_robots(self, text: str) -> None:
         """Declare other robots, which the server loads after it has looked twice."""
         file = self.stored.folder / "policies" / "policy.yaml"
-        head, _, _ = file.read_text().partition("robots:")
-        _, _, tail = file.read_text().partition("workloads:")
-        file.write_text(f"{head}{text}workloads:{tail}")
+        file.write_text(_with_robots(file.read_text(), text))
         live = self.stored.parts.live
         assert [live.look(), live.look()] == [False, True]
+
+
+def _with_robots(policy: str, robots: str) -> str:
+    return f"{policy.partition('robots:')[0]}{robots}workloads:{policy.partition('workloads:')[2]}"
 
 
 @contextmanager
 def api_site(server_folder: Path, folder: Path, **options: Any) -> Iterator[ApiSite]:
     """A running server in a copy of the session's folder."""
-    with stored_site(server_folder, folder, **options) as stored:
-        site = ApiSite(stored)
-        policy = folder / "policies" / "policy.yaml"
-        text = policy.read_text()
-        assert text.startswith("version: 1\n")
-        policy.write_text(text.replace("version: 1\n", f"version: 1\n{ADMINISTRATORS}", 1))
-        site.add_robots(ROBOTS)
-        yield site
+    head, tail = "version: 1\n", TEAM_POLICY.removeprefix("version: 1\n")
+    policy = _with_robots(f"{head}{ADMINISTRATORS}{tail}", ROBOTS)
+    with stored_site(server_folder, folder, policy=policy, **options) as stored:
+        yield ApiSite(stored)
 
 
 def declared_secret(days: int = 30) -> tuple[str, str]:

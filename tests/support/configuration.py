@@ -97,6 +97,42 @@ authentication:
       certificate_name: sealed.example.com
       base: dc=sealed
       sasl_external: true
+  - sql:
+      name: people
+      preset: docker_auth
+      url: mariadb://reader@people.example.com/people
+      url_password_file: people-password
+      ca_file: people-ca.pem
+      query: "SELECT password_hash, subject, labels FROM users WHERE name = :user"
+      find: "SELECT password_hash, subject, labels FROM users WHERE BINARY subject = :user"
+      group_labels: [project]
+      deadline: 4s
+      cache: 15s
+      stale_grace: 5m
+  - sql:
+      name: members
+      url: postgresql://reader@members.example.com/members
+      insecure_plaintext: true
+      query: "SELECT password_hash FROM members WHERE name = :user"
+  - http:
+      name: hook
+      url: https://login.example.com/check
+      secret_file: hook-secret
+      ca_file: hook-ca.pem
+      groups: {allow: ['reg-*'], prefix: hook/}
+      deadline: 3s
+      cache: 15s
+      stale_grace: 5m
+  - program:
+      name: script
+      command: [bin/check, --fast]
+      protocol: json
+      group_labels: []
+      workers: 8
+      groups: {allow: ['team=*'], prefix: script/}
+      deadline: 4s
+      cache: 25s
+      stale_grace: 6m
   - ldap:
       name: third
       url: ldap://third.example.com
@@ -146,6 +182,12 @@ authentication:
 anonymous: true
 policies: policies/
 shadow_policies: candidate/
+shadow_peer:
+  url: https://old.example.com/auth
+  ca_file: old-ca.pem
+  deadline: 3s
+  rate: 20
+  failed_logins: true
 keys:
   folder: keys/
   rotate_every: 30d

@@ -80,10 +80,10 @@ def _tables() -> bytes:
         return (Path(folder) / "state.db").read_bytes()
 
 
-def new_database(folder: Path, name: str = "state.db") -> Database:
-    """A new file in the folder with the tables, which are made once in a run and copied."""
+def new_database(folder: Path, name: str = "state.db", like: Path | None = None) -> Database:
+    """A new file in the folder with the tables, which are made once in a run and copied, or a copy of `like`."""
     make_file(folder / name)
-    (folder / name).write_bytes(_tables())
+    (folder / name).write_bytes(_tables() if like is None else like.read_bytes())
     return Database(engine_for(folder / name))
 
 

@@ -61,6 +61,15 @@ MACHINES = 'robots: {ci: {description: builds}}\nworkloads: {job: {from: ci, cla
 HOME = "192.0.2.1"
 
 
+def _team_policy() -> str:
+    head, deny, tail = POLICY.partition("deny:")
+    return f"{head}{RULES}{deny}{tail}{MACHINES}"
+
+
+TEAM_POLICY = _team_policy()
+"""The policies of `tests_web_server`, and what they need for the robot and the jobs."""
+
+
 @dataclass
 class StoredSite:
     """A server that stores credentials."""
@@ -137,11 +146,11 @@ def stored_site(
     cache: str = "60s",
     session: str = "1h",
     sources: str = "",
+    policy: str = TEAM_POLICY,
 ) -> Iterator[StoredSite]:
     """A running server in a copy of the session's folder."""
     shutil.copytree(server_folder, folder)
-    head, deny, tail = POLICY.partition("deny:")
-    (folder / "policies" / "policy.yaml").write_text(f"{head}{RULES}{deny}{tail}{MACHINES}")
+    (folder / "policies" / "policy.yaml").write_text(policy)
     issuer = private_key("RS256")
     (folder / "jwks.json").write_bytes(key_set(jwk(issuer, "k")))
     (folder / "state").mkdir(mode=0o700)

@@ -12,10 +12,21 @@ PACKAGE = Path(str(tokenserver.__file__)).parent
 
 
 @cache
+def names() -> tuple[str, ...]:
+    """The path of each module in the package."""
+    return tuple(str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    """The tree of a module."""
+    return ast.parse((PACKAGE / module).read_text("utf-8"))
+
+
+@cache
 def modules() -> dict[str, ast.Module]:
-    """The tree of each module, by its path in the package."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in paths}
+    """The tree of each module, by its path in the package; parsing them all takes most of a second."""
+    return {name: tree(name) for name in names()}
 
 
 @cache
@@ -26,4 +37,4 @@ def walk(tree: ast.AST) -> tuple[ast.AST, ...]:
 
 def nodes(module: str) -> tuple[ast.AST, ...]:
     """Every node of a module."""
-    return walk(modules()[module])
+    return walk(tree(module))

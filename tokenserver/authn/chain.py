@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
@@ -177,9 +178,10 @@ class Chain:
             raise InvalidCredentials(problem)
         if self._guard is not None:
             stamp = self._stamp(credentials.username)
-            return self._guard.login(credentials, client, stamp, self._check, self._unavailable)
+            check = self._check if client is None else partial(self._check, client=client)
+            return self._guard.login(credentials, client, stamp, check, self._unavailable)
         try:
-            return self._check(credentials)
+            return self._check(credentials, client)
         except BackendUnavailable as error:
             self._unavailable(credentials, error)
             raise
@@ -188,7 +190,9 @@ class Chain:
         if self._rest is not None and not error.is_even and not isinstance(error, Overloaded):
             self._rest.unavailable(credentials, error.backend)
 
-    def _check(self, credentials: Password) -> Identity:
+    def _check(self, credentials: Password, client: IPv4Address | IPv6Address | None = None) -> Identity:
+        if client is not None:
+            credentials = credentials._replace(client=str(client))
         if self._revision is None:
             return self._checked(credentials)
         verified = self._revision()

@@ -1,12 +1,13 @@
 """Equal work: a failed login costs the same, no matter which user source knows the name, or whether any does.
 
 Sources are asked in order, and the first that knows a name ends the search. So a wrong password costs a hash at a file,
-a search and a bind at a directory, and the cost of all sources before it; the time would reveal which source knows the
-name. A failed login makes up for the difference here: one hash of each kind in the files, and for each directory one
-search and one bind, for names that cannot exist. Successful logins never come here.
+a search and a bind at a directory, a query and a hash at a database, and the cost of all sources before it; the time
+would reveal which source knows the name. A failed login makes up for the difference here: one hash of each kind in the
+files and databases, one search and one bind for each directory, and one query for each database, for names that cannot
+exist. Successful logins never come here.
 
-Where a directory is down, its users and unknown ones get 503 without any hash. Clients that retry must not take the
-processor from the users of files, so the time of the hashes is slept.
+Where a directory or a database is down, its users and unknown ones get 503 without any hash. Clients that retry must
+not take the processor from the users of files, so the time of the hashes is slept.
 """
 
 from __future__ import annotations
@@ -51,6 +52,20 @@ class LookedUp(Protocol):
         ...
 
 
+@runtime_checkable
+class Hashed(Protocol):
+    """A source that learns only at logins in which ways its passwords are hashed."""
+
+    @property
+    def hashes(self) -> Decoy:
+        """Does the hashing of a wrong password for an unknown user."""
+        ...
+
+    def kind_of(self, username: str) -> str | None:
+        """The kind and the cost of the hash that the last login with this name was compared with; None if with none."""
+        ...
+
+
 Through = Callable[[Authenticator, Callable[[], None]], None]
 """Calls a source under the same bounds as its logins, and raises `BackendUnavailable` if they would."""
 
@@ -62,7 +77,8 @@ class EqualWork:
         self._sources = tuple(sources)
         self._through = through
         files = [source for source in sources if isinstance(source, Htpasswd)]
-        self._hashes = files[0].decoy.joined_with(*(file.decoy for file in files[1:])) if files else None
+        self._of_files = files[0].decoy.joined_with(*(file.decoy for file in files[1:])) if files else None
+        self._tables = [source for source in sources if isinstance(source, Hashed)]
         self._pause = pause or Pause()
 
     def unknown(self, credentials: Password) -> None:
@@ -71,8 +87,9 @@ class EqualWork:
         Raises:
             BackendUnavailable: as with a wrong password, after the work of all sources.
         """
-        if self._hashes is not None:
-            self._hashes(credentials)
+        hashes = self._hashes
+        if hashes is not None:
+            hashes(credentials)
         failures: list[BackendUnavailable] = []
         for source in self._sources:
             try:
@@ -86,10 +103,11 @@ class EqualWork:
         """The source with this index knows the name, and the password is wrong. Failures of the others are ignored."""
         owner = self._sources[number]
         is_file = isinstance(owner, Htpasswd)
-        if self._hashes is not None and not (is_file and len(self._hashes.kinds) == 1):
-            done = owner.kind_of(credentials.username) if isinstance(owner, Htpasswd) else None
+        hashes = self._hashes
+        if hashes is not None and not (is_file and len(hashes.kinds) == 1):
+            done = owner.kind_of(credentials.username) if isinstance(owner, (Htpasswd, Hashed)) else None
             with suppress(BackendUnavailable):
-                self._hashes(credentials, but=done)
+                hashes(credentials, but=done)
         self._ask_others(credentials, number)
 
     def unavailable(self, credentials: Password, name: str) -> None:
@@ -97,9 +115,18 @@ class EqualWork:
         number = next((number for number, source in enumerate(self._sources) if source.name == name), None)
         if number is None:
             return
-        if self._hashes is not None and not isinstance(self._sources[number], Htpasswd):
-            self._pause(self._hashes, credentials)
+        hashes = self._hashes
+        if hashes is not None and not isinstance(self._sources[number], Htpasswd):
+            self._pause(hashes, credentials)
         self._ask_others(credentials, number)
+
+    @property
+    def _hashes(self) -> Decoy | None:
+        """One hash of each kind in files and databases, those of databases as far as they are known by now."""
+        if not self._tables:
+            return self._of_files
+        first, *others = [table.hashes for table in self._tables]
+        return first.joined_with(*others) if self._of_files is None else self._of_files.joined_with(first, *others)
 
     def _ask_others(self, credentials: Password, number: int) -> None:
         for other, source in enumerate(self._sources):

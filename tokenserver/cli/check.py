@@ -16,11 +16,13 @@ from tokenserver.cli.options import config_option, exit_with_faults, faults_as_j
 from tokenserver.cli.stored.expiring import expiring_notes
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.settings import Settings
+from tokenserver.config.sources.hooks import HttpHookSettings
 from tokenserver.doctor.examination.readiness import running_parts
 from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import user_sources, warnings, watched_files
+from tokenserver.server.sources.databases import place_of
 from tokenserver.server.sources.directory_files import client_certificates
 from tokenserver.server.startup import load_all
 from tokenserver.server.stored.opening import storage_warnings
@@ -112,6 +114,12 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
         ours = "".join(f"; client certificate {one}" for name, one in certificates if name == ldap.name)
         yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
+    for sql in (source.sql for source in settings.authentication if source.sql is not None):
+        ours = "not contacted, tokenserver policy why … --as NAME does that"
+        yield "database", f"{sql.name} at {place_of(sql)}; {ours}"
+    for hook in (source.hook for source in settings.authentication if source.hook is not None):
+        place = hook.url if isinstance(hook, HttpHookSettings) else " ".join(map(shell_word, hook.command))
+        yield "hook", f"{hook.name}: {place}; not asked"
     for workload in settings.workload_sources:
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
         yield "workloads", f"{workload.name}: JWTs of {workload.issuer_name} for {audiences}; not contacted"

@@ -26,7 +26,7 @@ from tokenserver.identity import Identity
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Principal
 from tokenserver.printable import one_line
-from tokenserver.server.compose import ldap_directory
+from tokenserver.server.sources.password_sources import ldap_directory
 from tokenserver.server.startup import configured_policies
 
 

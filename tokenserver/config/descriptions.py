@@ -12,9 +12,12 @@ from tokenserver.config.protection import LimitSettings, RobotSettings, Throttle
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
 from tokenserver.config.settings import LogSettings, Settings
+from tokenserver.config.sources.hook_descriptions import HOOK_DESCRIPTIONS
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
+from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
+from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
@@ -26,7 +29,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
         "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap`,"
-        " `oidc` or `workload`.",
+        " `sql`, `http`, `program`, `oidc` or `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -37,6 +40,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "policies": "The folder of the policy files.",
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
+        "shadow_peer": "The URL of an old token server that is asked the same, off the path of requests: each"
+        " difference is written to the audit log.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
         "storage": "Where credentials are stored: the path of an SQLite file, or the URL of a PostgreSQL database that"
         " replicas share. It brings pages such as `/account`; without it, nothing is stored.",
@@ -68,6 +73,16 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " `postgresql://tokenserver@db.example.com/tokenserver`, without a password.",
         "password_file": "A file that contains the password of the database.",
     },
+    ShadowPeerSettings: {
+        "url": "The realm of the old token server, such as `https://old-auth.example.com/auth`: https, or http on this"
+        " machine. Names, passwords and scopes of logins are sent there.",
+        "ca_file": "The certificate authorities that its certificate is verified against, as a PEM file; by default"
+        " those of the system.",
+        "deadline": "How long one question may take; at most 30 s. No request waits for it.",
+        "rate": "The number of questions that all workers together ask in a second, at most 100.",
+        "failed_logins": "Whether logins that fail here are asked too, once in 15 minutes for each user name. The old"
+        " server counts a wrong password once more then.",
+    },
     LogSettings: {
         "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"
         " events are JSON wherever a program reads them.",
@@ -79,6 +94,9 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     UserSource: {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
+        "sql": "A source of users: a table of an SQL database, which is only read.",
+        "http": "A source of users: your own check of passwords, asked by HTTP.",
+        "program": "A source of users: your own check of passwords, a program that the server starts.",
         "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
         "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
         " there are, and what they may do.",
@@ -116,7 +134,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " says. With `email`, the provider must have verified the address.",
         "hosted_domain": "With `preset: google`: the domain of the organization whose people may log in.",
         "groups": "How a person's groups are found; by default as the preset says.",
-        "accounts": "The name of the htpasswd or ldap source whose people log in here: it knows their groups, and"
+        "accounts": "The name of the htpasswd, ldap or sql source whose people log in here: it knows their groups, and"
         " whether they may still log in.",
         "login_valid": "How long after a login the person's credentials work without another one.",
         "recheck": "How often the provider is asked whether the person still exists, and in which groups; it must give"
@@ -177,6 +195,26 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "deadline": "How long one login may take, over all replicas of the directory.",
         "cache": "For how long a verified password is accepted without asking the directory again.",
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
+    },
+    **HOOK_DESCRIPTIONS,
+    Sql: {
+        "name": "The name of the source in audit events.",
+        "preset": "The program whose tables these are, which sets the default of `query`.",
+        "url": "The path of an SQLite file, or the URL of a database without a password: `postgresql://USER@HOST/NAME`"
+        " or `mariadb://USER@HOST/NAME`.",
+        "url_password_file": "A file with the password of the user of `url`.",
+        "ca_file": "The certificate authorities that the server's certificate is verified against, as a PEM file; by"
+        " default those of the system.",
+        "insecure_plaintext": "Allows a server on another machine without TLS, by which hashes travel in clear text.",
+        "query": "The SELECT that finds a user; `:user` is the name from the login. Its columns: `password_hash`, and"
+        " `subject`, `groups`, `labels`, `enabled` and `disabled` if there are any.",
+        "find": "The SELECT that finds a user by the name that `subject` spells, where `query` does not; by default"
+        " `query`.",
+        "group_labels": "Labels of docker_auth whose values are names of groups; those of other labels become groups"
+        " named `LABEL=VALUE`.",
+        "deadline": "How long the database may take for one login.",
+        "cache": "For how long a verified password is accepted without asking the database again.",
+        "stale_grace": "For how long cached logins are accepted while the database is unreachable.",
     },
     HtpasswdNames: {
         "namespace": "`lower`: the name in lower case; `slug`: in lower case, with `-` for other characters. Users who"

@@ -23,7 +23,13 @@ from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.server import ServerSettings
 from tokenserver.config.sources.names import rule_of
 from tokenserver.config.sources.oidc import OidcSettings
-from tokenserver.config.sources.user_source import UserSource, require_issuers_apart, require_known_accounts
+from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
+from tokenserver.config.sources.user_source import (
+    UserSource,
+    require_issuers_apart,
+    require_known_accounts,
+    require_namespaces_known,
+)
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
 from tokenserver.documents.document import PlacedError
@@ -54,6 +60,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     policies: FilePath
     shadow_policies: FilePath | None = None
+    shadow_peer: ShadowPeerSettings | None = None
     keys: Keys
     storage: StorageSettings | None = None
     storage_grace: StorageGrace = DEFAULT_GRACE
@@ -81,13 +88,14 @@ class Settings(Section):
         if ROBOTS in names:
             message = f"the name {ROBOTS!r} means the robots of policy files; fix: choose another name"
             raise PlacedError((names.index(ROBOTS),), message)
-        users = [index for index, source in enumerate(authentication) if source.htpasswd or source.ldap]
+        users = [index for index, source in enumerate(authentication) if source.has_passwords]
         for index in users[:-1]:
             source = authentication[index]
             if source.ldap is not None and source.ldap.user_dn_template is not None:
                 message = "without bind_dn an unknown user looks like a wrong password, so this source must come last"
                 raise PlacedError((index, "ldap", "user_dn_template"), message)
         require_known_accounts(authentication)
+        require_namespaces_known(authentication)
         return authentication
 
     @model_validator(mode="after")
@@ -137,6 +145,13 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _shadow_peer_is_another_server(self) -> Self:
+        if self.shadow_peer is not None and self.shadow_peer.is_at(self.server.url):
+            message = "is this server itself (server.url); name the old token server, with which it is compared"
+            raise PlacedError(("shadow_peer",), message)
+        return self
+
+    @model_validator(mode="after")
     def _refresh_tokens_are_configured(self) -> Self:
         wanting = [index for index, registry in enumerate(self.registries) if registry.refresh_tokens]
         if wanting and self.refresh_tokens is None:
@@ -158,7 +173,7 @@ class Settings(Section):
     @property
     def user_sources(self) -> tuple[UserSource, ...]:
         """The sources of users with passwords, in the order in which they are asked."""
-        return tuple(source for source in self.authentication if source.htpasswd or source.ldap)
+        return tuple(source for source in self.authentication if source.has_passwords)
 
     @property
     def oidc_sources(self) -> tuple[OidcSettings, ...]:

@@ -131,7 +131,8 @@ class Setup:
     only Distribution 3 knows. `https`: the registry itself serves TLS. `empty` are the missing or empty keys that
     disable the token section as a whole; `remark` adds to the explanation of `auth`. `stray` is where settings for
     tokens stand instead of in their section, where the registry ignores them. `is_old`: the configuration names version
-    1.0 of the distribution specification, as those of zot before 2.0 do. `mirror`: it is one.
+    1.0 of the distribution specification, as those of zot before 2.0 do. `mirror`: it is one. `users` is the path of
+    the users file that the registry itself checks.
     """
 
     is_zot: bool
@@ -153,6 +154,7 @@ class Setup:
     is_old: bool = False
     uses: Uses = Uses()
     mirror: Mirror | None = None
+    users: str | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, key: str) -> str:

@@ -67,6 +67,9 @@ def check_server_files(certificate: Path, key: Path) -> None:
 def _unfit(pem: bytes, chain: bytes) -> str | None:
     """Why rustls cannot sign with this key, which OpenSSL has accepted; None if it can."""
     try:
+        key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+        if isinstance(key, RSAPrivateKey) and key.key_size > MAX_RSA:
+            return f"is an RSA key of {key.key_size} bits"  # validating it would take seconds, or minutes
         key = load_pem_private_key(pem, None)
         oid = load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).public_key_algorithm_oid
     except (ValueError, TypeError, UnsupportedAlgorithm):

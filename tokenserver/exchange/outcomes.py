@@ -26,6 +26,10 @@ OUTCOMES = (
 DEVICE_STEPS = ("asked", "approved", "denied", "given", "expired", "wrong_code")
 """The steps of logins at a terminal, which are events of their own."""
 
+PEER_RESULTS = ("same", "differs", "unreachable", "dropped", "skipped")
+"""How exchanges end at the shadow peer: compared (the first two), without a usable answer, not asked because of a full
+queue or a pause, or not for the peer."""
+
 
 def outcome_of(error: BaseException) -> str:
     """The outcome of an exchange that ended with this error."""

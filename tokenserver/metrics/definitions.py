@@ -7,7 +7,7 @@ from itertools import product
 from typing import NamedTuple
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES
+from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES, PEER_RESULTS
 
 METHODS = ("GET", "POST")
 
@@ -149,6 +149,9 @@ class Layout:
         self.device_logins = self._table(
             "device_logins", "Logins of programs at a terminal, by the step that was done.", step=DEVICE_STEPS
         )
+        self.shadow_peer = self._table(
+            "shadow_peer", "Exchanges by how the answer of the shadow peer compares with ours.", result=PEER_RESULTS
+        )
         self.new_networks = self._table(
             "credential_new_networks",
             "Stored credentials that were used from another network than before, by worker; each has an audit event.",
@@ -164,6 +167,7 @@ class Layout:
             self.reload_failures,
             self.refused_credentials,
             self.device_logins,
+            self.shadow_peer,
             self.new_networks,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))

@@ -146,6 +146,12 @@ class Meter:
         with self._lock:
             self._row[cell] += 1
 
+    def count_shadow_peer(self, result: str, number: int) -> None:
+        """Count exchanges that were compared with the answers of the shadow peer, or not: one of `PEER_RESULTS`."""
+        cell = self._layout.shadow_peer[(result,)]
+        with self._lock:
+            self._row[cell] += number
+
     def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)

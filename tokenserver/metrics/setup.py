@@ -52,7 +52,7 @@ def label_names(settings: Settings) -> LabelNames:
     return LabelNames(
         services=tuple(registry.service for registry in settings.registries),
         sources=tuple(source.name for source in settings.authentication),
-        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
+        directories=tuple(source.name for source in settings.authentication if source.remote is not None),
         keys=tuple(str(keys.folder) for keys in settings.key_sets()),
         issuers=tuple(source.name for source in settings.authentication if source.workload or source.oidc),
     )

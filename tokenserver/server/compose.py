@@ -5,20 +5,15 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
-from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.protection.plan import Plan
 from tokenserver.config.settings import KeySet, Settings
-from tokenserver.config.sources.ldap import Ldap
-from tokenserver.config.sources.names import rule_of
-from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
@@ -34,9 +29,10 @@ from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.lint.robot_secrets import long_secrets
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
-from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
+from tokenserver.runtime.cpu_affinity import core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.exchanges.observed import compose_exchange
+from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -49,10 +45,10 @@ from tokenserver.server.snapshots import Composer
 from tokenserver.server.sources.directory_files import (
     attempt,
     certificate_warnings,
-    directory_files,
-    load_directory_files,
 )
+from tokenserver.server.sources.hook_sources import hook_warnings
 from tokenserver.server.sources.oidc_sources import files_of_provider, watched_provider
+from tokenserver.server.sources.password_sources import files_of_source, watched_source
 from tokenserver.server.sources.shared_namespaces import namespace_warnings
 from tokenserver.server.sources.workload_sources import files_of_workloads, watched_workloads
 from tokenserver.server.stored.optional import optional_storage
@@ -92,11 +88,11 @@ def build(
     live = _live(settings, protection, is_first, stored)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     meter = worker_meter(settings, board) if board is not None else None
-    exchange = compose_exchange(settings, live, trail, meter, clock, stored)
+    exchange = compose_exchange(settings, live, trail, meter, clock, stored, shared.peer_keys)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage, stored)
-    return RunningServer(*parts, notice=notice)
+    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:
@@ -127,6 +123,7 @@ def _live(
     """
     faults: list[Fault] = []
     attempt(partial(check_tls, settings), faults)
+    attempt(partial(peer_context, settings), faults)
     attempt(partial(require_findable_owners, settings), faults)
     composer = Composer(settings, protection, stored)
     live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
@@ -153,7 +150,7 @@ def watched_parts(
 
     `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
     """
-    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
+    users: list[ReloadablePart] = [watched_source(source, protection) for source in settings.user_sources]
     workloads = [watched_workloads(source, settings.server.url) for source in settings.workload_sources]
     providers = [watched_provider(source, settings.server.pages_url) for source in settings.oidc_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
@@ -174,14 +171,6 @@ def _watched_policies(
         namespaces=settings.namespaces,
         workload_sources=settings.workload_claims,
     )
-
-
-def _watched_source(source: UserSource, protection: Protection | None) -> FilesPart:
-    files = tuple(_files_of(source))
-    if source.htpasswd is not None:
-        file = _htpasswd_file(source.htpasswd, protection)
-        return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
-    return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
 
 
 def _watched_keys(key_set: KeySet) -> FilesPart:
@@ -219,6 +208,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(certificate_warnings(settings, now))
+    found.extend(hook_warnings(settings))
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
         others = " or a robot" if snapshot.policies.robots else ""
@@ -233,19 +223,12 @@ def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
 
 def watched_files(settings: Settings) -> list[Path]:
     """The files and folders whose changes are reloaded."""
-    users = [file for source in settings.user_sources for file in _files_of(source)]
+    users = [file for source in settings.user_sources for file in files_of_source(source)]
     workloads = [file for source in settings.workload_sources for file in files_of_workloads(source)]
     providers = [file for source in settings.oidc_sources for file in files_of_provider(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
     folders = [settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
     return [*users, *workloads, *providers, *folders]
-
-
-def _files_of(source: UserSource) -> Iterator[Path]:
-    if source.htpasswd is not None:
-        yield source.htpasswd.file
-    if source.ldap is not None:
-        yield from directory_files(source.ldap)
 
 
 new_id = RandomIds()
@@ -255,35 +238,3 @@ new_id = RandomIds()
 def login_plan(settings: Settings) -> Plan:
     """The login protection plan of each worker process."""
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
-
-
-def ldap_directory(ldap: Ldap) -> LdapDirectory:
-    """The directory of this configuration; no connection is made yet.
-
-    Raises:
-        LoadError: every fault of its files.
-    """
-    files = load_directory_files(ldap)
-    return LdapDirectory(replace(ldap.directory(files.password), certificate=files.certificate), files.context)
-
-
-def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
-    """The user source of this configuration, loaded from its current files.
-
-    Raises:
-        LoadError: every fault of its files.
-    """
-    match source:
-        case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
-            return _htpasswd_file(htpasswd, None).load()
-        case UserSource(ldap=Ldap() as ldap):
-            return ldap_directory(ldap)
-        case _:
-            raise AssertionError("the settings allow exactly one kind")
-
-
-def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
-    if protection is None:
-        return HtpasswdFile(htpasswd.file, htpasswd.name, namespace_rule=rule_of(htpasswd.names))
-    room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
-    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once, namespace_rule=rule_of(htpasswd.names))

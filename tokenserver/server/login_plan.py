@@ -14,7 +14,7 @@ from tokenserver.config.sources.user_source import UserSource
 from tokenserver.runtime.cpu_affinity import core_count
 
 SPARE_DIRECTORIES = 2
-"""LDAP directories that can be added to a running server; each needs threads for its logins."""
+"""Directories, databases and hooks that can be added to a running server; each needs threads for its logins."""
 
 
 def worker_count(settings: Settings) -> int:
@@ -29,7 +29,8 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
     """
     return Plan(
         lifetimes={source.name: _lifetime(source) for source in settings.authentication},
-        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
+        directories=tuple(source.name for source in settings.authentication if source.ldap or source.hook),
+        databases=tuple(source.name for source in settings.authentication if source.sql is not None),
         limits=limits_for(settings.throttle, workers=workers) if settings.throttle.enabled else None,
         hashers=max(1, cores // workers),
         waiters=WAITERS if workers > 1 else 0,
@@ -49,8 +50,8 @@ def _stripped_domains(settings: Settings) -> tuple[str, ...]:
 
 
 def _lifetime(source: UserSource) -> CacheLifetime:
-    if source.ldap is not None:
-        return CacheLifetime(source.ldap.cache, source.ldap.stale_grace)
+    if source.remote is not None:
+        return CacheLifetime(source.remote.cache, source.remote.stale_grace)
     if source.workload is not None:
         return CacheLifetime(source.workload.cache)
     if source.oidc is not None:

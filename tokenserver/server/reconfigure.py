@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tokenserver.config.load import config_path
@@ -16,12 +17,14 @@ from tokenserver.metrics.shared_rows import Board
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import check_tls, compose_rotators, login_plan, watched_parts
 from tokenserver.server.exchanges.observed import compose_exchange
+from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
 from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import SharedState, repeat_seconds
 from tokenserver.server.snapshots import Composer
+from tokenserver.server.sources.directory_files import attempt
 from tokenserver.server.start_checks import start_faults
 
 
@@ -38,6 +41,9 @@ def reconfigured(
     Raises:
         LoadError: every fault of files that are new in these settings; nothing has changed then.
     """
+    peer = server.shadow_peer if settings.shadow_peer == server.settings.shadow_peer else None
+    if peer is None:
+        peer_context(settings)  # its faults are found before anything has changed
     before, after = definitions(server.settings), definitions(settings)
     kept = [key for key, definition in after.items() if before.get(key) == definition]
     limits = limits_for(settings.throttle, workers=1)
@@ -53,7 +59,8 @@ def reconfigured(
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
         server.meter.rename(services_of(settings))
-    exchange = compose_exchange(settings, server.live, server.trail, server.meter, server.clock, server.stored)
+    parts_of_exchange = (server.live, server.trail, server.meter, server.clock, server.stored, server.peer_keys)
+    exchange = compose_exchange(settings, *parts_of_exchange, before=peer)
     rotators = compose_rotators(settings, server.live, server.clock)
     if server.storage is not None:
         server.storage.index.grace = settings.storage_grace
@@ -125,13 +132,12 @@ def watch_configuration(
 
     def check(old: Settings, new: Settings) -> list[Fault]:
         faults = start_faults(new, file)
-        try:
-            check_tls(new)
-        except LoadError as error:
-            faults += error.faults
+        attempt(partial(check_tls, new), faults)
+        if old.shadow_peer != new.shadow_peer:
+            attempt(partial(peer_context, new), faults)
         return [*faults, *faults_of_change(old, new)]
 
-    directories = sum(source.ldap is not None for source in settings.authentication)
+    directories = sum(source.remote is not None for source in settings.authentication)
     return ConfigurationWatch(
         config,
         settings,

@@ -17,6 +17,8 @@ from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.peer.observer import ShadowPeer
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
@@ -59,6 +61,7 @@ class RunningServer:
     stored: StoredParts | None = None
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
+    peer_keys: SharedKeys | None = None
 
     @property
     def device_logins(self) -> DeviceLogins | None:
@@ -73,6 +76,11 @@ class RunningServer:
             is_blocked=lambda: self.clock.jump() is not None,
             count=(lambda _: None) if self.meter is None else self.meter.count_device_step,
         )
+
+    @property
+    def shadow_peer(self) -> ShadowPeer | None:
+        """The old token server that is asked the same, if there is one."""
+        return next((one for one in self.exchange.observers if isinstance(one, ShadowPeer)), None)
 
     def watch(self) -> threading.Event:
         """Start the background threads: reload, storage, key rotation, audit trail, metrics. The event stops them."""
@@ -103,6 +111,8 @@ class RunningServer:
             threads.append(threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True))
         for thread in threads:
             thread.start()
+        if self.shadow_peer is not None:
+            self.shadow_peer.start(stop)  # nothing has to wait for its threads: they change no file
         return threads
 
     def reading(self) -> Gauges:

@@ -20,6 +20,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.log_lines import FirstInServer
 from tokenserver.server.login_plan import limits_for
@@ -42,7 +43,8 @@ class SharedState(NamedTuple):
     """What the workers of one server share; None for state that each worker keeps for itself.
 
     The master process posts on `bulletin` how the configuration file compares with what is in force, and on `orders`
-    the settings that are to be in force. `first_line` is for log lines that all workers would write.
+    the settings that are to be in force. `first_line` is for log lines that all workers would write, `peer_keys` for
+    what they ask a shadow peer.
     """
 
     counters: Together | None = None
@@ -50,6 +52,7 @@ class SharedState(NamedTuple):
     bulletin: Bulletin | None = None
     first_line: FirstInServer | None = None
     orders: Bulletin | None = None
+    peer_keys: SharedKeys | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -59,7 +62,8 @@ def workers_share(settings: Settings, *, workers: int) -> SharedState:
     """The state shared by this number of workers, which must be forked after this call."""
     counters, checks = workers_counters(settings, workers=workers), workers_checks(settings, workers=workers)
     try:
-        return SharedState(counters, checks, Bulletin(), FirstInServer(monotonic=time.monotonic), Bulletin())
+        first_line = FirstInServer(monotonic=time.monotonic)
+        return SharedState(counters, checks, Bulletin(), first_line, Bulletin(), SharedKeys())
     except OSError as error:
         logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
         return SharedState(counters, checks)
@@ -172,6 +176,6 @@ def _key(secret: Secret | None) -> bytes:
 
 def repeat_seconds(settings: Settings) -> float:
     """Seconds for which repeating a rejected login does not count again. A directory counts every attempt it sees."""
-    if any(source.ldap is not None for source in settings.authentication):
+    if any(source.remote is not None for source in settings.authentication):
         return REPEAT_SECONDS
     return forgotten_after(limits_for(settings.throttle, workers=1))

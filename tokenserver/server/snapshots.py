@@ -7,18 +7,19 @@ from typing import cast
 
 from tokenserver.authn.chain import Chain, joined_stamp
 from tokenserver.authn.equal_work import EqualWork
+from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.oidc.client import ProviderClient
 from tokenserver.authn.oidc.source import OidcSource
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.authn.stored.backend import StoredCredentials
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.authn.workload.jwt_reader import looks_like_jwt
 from tokenserver.config.settings import Settings
-from tokenserver.config.sources.ldap import Ldap
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
@@ -33,11 +34,11 @@ Key = tuple[str, str]
 """A part: its kind and its name."""
 
 Values = Mapping[Key, object]
-"""The loaded value of each part: `Htpasswd` or `LdapDirectory` for users (by source), `ProviderClient` for OpenID
-providers (oidc, by source), `TokenIssuer` for keys (by
-folder), `PolicySet` for policies and shadow policies (without a name; the latter may be None)."""
+"""The loaded value of each part: `Htpasswd`, `LdapDirectory`, `SqlUsers` or `HookSource` for users (by source),
+`ProviderClient` for OpenID providers (oidc, by source), `TokenIssuer` for keys (by folder), `PolicySet` for policies
+and shadow policies (without a name; the latter may be None)."""
 
-Source = Htpasswd | LdapDirectory
+Source = Htpasswd | LdapDirectory | SqlUsers | HookSource
 
 
 class Composer:
@@ -154,7 +155,7 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
     equal = EqualWork(sources, _directly if protection is None else protection.through)
     credentials = None
     if stored is not None and owners is not None:
-        asked = [(one.name, one.cache) for one in _directories(settings)]
+        asked = [(one.remote.name, one.remote.cache) for one in settings.user_sources if one.remote is not None]
         asked += [(one.name, one.cache) for one in settings.oidc_sources]
         uncached = [name for name, seconds in asked if seconds == 0]
         credentials = StoredCredentials(stored.index, owners, stored.endings, stored.networks, uncached=uncached)
@@ -171,10 +172,6 @@ def _chain(  # noqa: PLR0917 - the parts of a snapshot
         issuer_of=looks_like_jwt,
         revision=None if stored is None else stored.revision,
     )
-
-
-def _directories(settings: Settings) -> list[Ldap]:
-    return [one.ldap for one in settings.user_sources if one.ldap is not None]
 
 
 def _directly(_source: object, question: Callable[[], None]) -> None:

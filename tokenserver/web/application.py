@@ -159,6 +159,7 @@ class ReconfigurableApplication:
         end = time.monotonic() + FINISH_SECONDS
         for thread in self._writers:
             thread.join(max(0.0, end - time.monotonic()))
+        self.parts.live.retire()
 
     def apply(self, settings: Settings) -> None:
         """Put other settings in force.

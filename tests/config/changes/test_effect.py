@@ -71,6 +71,8 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
         ("robots: {max_lifetime: 180d}", "robots: {max_lifetime: 90d}", ["robots.max_lifetime"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
+        ("  rate: 20\n", "  rate: 30\n", ["shadow_peer.rate"], []),
+        ("https://old.example.com/auth", "https://older.example.com/auth", ["shadow_peer.url"], []),
         ("tokenserver@db", "other@db", [], ["storage.url"]),
         (", password_file: storage-password", "", [], ["storage.password_file"]),
         ("storage_grace: 20m", "storage_grace: 10m", ["storage_grace"], []),
@@ -108,9 +110,22 @@ def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
         "authentication[htpasswd] (removed)",
         *(
             f"authentication[{name}] (added)"
-            for name in ("local", "corp", "second", "open", "sealed", "third", "ci", "cluster", "sso", "google")
+            for name in (
+                *("local", "corp", "second", "open", "sealed", "people", "members", "hook", "script", "third"),
+                *("ci", "cluster", "sso", "google"),
+            )
         ),
     ]
+
+
+@pytest.mark.parametrize(("most", "is_live"), [(1, False), (2, True)])
+def test_more_databases_than_there_are_threads_for(folder: Path, most: int, *, is_live: bool) -> None:
+    """They count like directories."""
+    sql = "{sql: {name: %s, url: p.db, preset: docker_auth}}"
+    new = MINIMAL.replace("authentication: [", f"authentication: [{sql % 'one'}, {sql % 'two'}, ")
+    now, waiting, _ = effect(folder, MINIMAL, new, max_directories=most)
+    added = ["authentication[one] (added)", "authentication[two] (added)"]
+    assert (now, waiting) == ((added, []) if is_live else ([], added))
 
 
 def test_a_storage_that_is_removed_waits(folder: Path) -> None:

@@ -16,7 +16,8 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.sources.ldap import Ldap
 from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
-from tokenserver.server.compose import ldap_directory, watched_files
+from tokenserver.server.compose import watched_files
+from tokenserver.server.sources.password_sources import ldap_directory
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -122,7 +122,7 @@ def test_the_whole_configuration() -> None:
     with pytest.raises(ValidationError, match="needs a storage, which keeps who its people are"):
         whole(LEAST, storage=None)
     for accounts in ("sso", "nowhere"):
-        with pytest.raises(ValidationError, match=r"must be the name of an htpasswd or ldap source \(htpasswd\)"):
+        with pytest.raises(ValidationError, match=r"of an htpasswd, ldap, sql, http or program source \(htpasswd\)"):
             whole({**LEAST, "accounts": accounts})
     with pytest.raises(ValidationError, match="there is none"):
         whole({**LEAST, "accounts": "x"}, authentication=[{"oidc": {**LEAST, "accounts": "x"}}])

@@ -245,7 +245,7 @@ def test_a_helper_that_hangs(home: Home) -> None:
 def test_a_helper_that_ends_with_its_output_closed(home: Home) -> None:
     """Closing the output is not the end."""
     home.helper("slow", "exec >&-; sleep 60")
-    assert ask_helper("slow", HOST, home.environment, seconds=1).outcome is HelperOutcome.HANGS
+    assert ask_helper("slow", HOST, home.environment, seconds=0.3).outcome is HelperOutcome.HANGS
 
 
 def test_an_interrupt_ends_the_helper(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_in_time(
 def test_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one is refused, and the next after the first is not. docs/design/threats.md#threat-173"""
     started = tmp_path / "started"
-    slow_program(tmp_path, monkeypatch, f"touch {started}; exec sleep 60")
+    slow_program(tmp_path, monkeypatch, f"test -e {started} && kill -9 $$\ntouch {started}\nexec sleep 60")
     playground = Playground(1.5)
     thread = threading.Thread(target=playground.examine, args=(live(), {}, Surroundings(), NOW))
     thread.start()

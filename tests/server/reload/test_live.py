@@ -210,6 +210,44 @@ def test_a_change_is_live_after_two_looks(files: Files, live: LiveSnapshot, chan
     assert files.loads == 2
 
 
+def test_what_is_replaced_is_retired(tmp_path: Path) -> None:
+    """Once its successor is live, and all at the end of the server; a change that is rejected retires nothing."""
+    file = tmp_path / "users"
+    file.write_text("one")
+    made: list[_Held] = []
+
+    def load(_: bytes | None) -> _Held:
+        made.append(_Held(file.read_text()))
+        return made[-1]
+
+    live = LiveSnapshot([FilesPart("users", "x", load, lambda: (file,))], OneText())
+    file.write_text("two")
+    assert any(_looks(live))
+    assert [one.retired for one in made] == [True, False]
+    live.reconfigure([FilesPart("users", "x", load, lambda: (file,))], OneText(), kept=[("users", "x")])
+    assert [one.retired for one in made] == [True, False]
+    live.reconfigure([FilesPart("users", "x", load, lambda: (file,))], OneText(), kept=[])
+    assert [one.retired for one in made] == [True, True, False]
+    live.retire()
+    assert [one.retired for one in made] == [True, True, True]
+
+
+class _Held(str):
+    """Content that holds something; see `Retirable`."""
+
+    __slots__ = ("retired",)
+
+    def __new__(cls, content: str) -> _Held:
+        """Not retired yet."""
+        held = super().__new__(cls, content)
+        held.retired = False
+        return held
+
+    def retire(self) -> None:
+        """See `Retirable.retire`."""
+        self.retired = True
+
+
 def test_nothing_changed_loads_nothing(files: Files, live: LiveSnapshot) -> None:
     """However often one looks: the first load is the only one, and the snapshot is the very same."""
     first = live.snapshot()

@@ -40,6 +40,17 @@ def test_owners_that_cannot_be_looked_up() -> None:
     )
 
 
+def test_owners_of_a_program_that_only_checks_passwords() -> None:
+    """A program for docker_auth cannot be asked about users; others can."""
+    for protocol in ("json", "docker_auth"):
+        settings = _settings(access_keys={}, authentication=[{"program": {"command": ["/x"], "protocol": protocol}}])
+        if protocol == "json":
+            require_findable_owners(settings)
+            continue
+        with pytest.raises(LoadError, match=r"\[0\].program.protocol: cannot be combined .* fix: protocol: json"):
+            require_findable_owners(settings)
+
+
 def test_people_of_a_provider_whose_names_cannot_be_compared() -> None:
     """Whether a directory knows the name of somebody who logs in at a provider must be known, too."""
     ldap = _settings().authentication[0].model_dump(exclude_unset=True)

@@ -6,13 +6,14 @@ Nothing is half done, and the same change works immediately afterwards. For cred
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from failing_statements import Failing, error_of
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from stored_credentials import NOW, STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.credentials import Secret
@@ -43,7 +44,25 @@ class World:
     """A database in which everything is there once."""
 
     def __init__(self, database: Database) -> None:
-        self.database, self.clock = database, Clock()
+        self.clock = Clock()
+        self._open(database)
+        self.person: OpenIdPerson = self.people.log_in("sso", sub="1", **LOGIN)
+        self.cookie: Secret
+        self.session: BrowserSession
+        self.cookie, self.session = self._session()
+        self.codes: DeviceCodes = self._codes()
+        self.guess: tuple[bytes, ...] = self.guesses.begin({"session": 5})
+        self.answers.begin(b"r", b"c")
+
+    def in_copy(self, database: Database) -> World:
+        """The same in a copy of the database, as another process finds it."""
+        other = copy(self)
+        other.clock = Clock(self.clock.now)
+        other._open(database)
+        return other
+
+    def _open(self, database: Database) -> None:
+        self.database = database
         self.people = OpenIdPeople(database, STATE_KEYS, now=self.clock)
         self.sessions = BrowserSessions(database, STATE_KEYS, now=self.clock)
         self.flows = Flows(database, Boxes(STATE_KEYS), now=self.clock)
@@ -51,11 +70,6 @@ class World:
         self.guesses = CodeGuesses(database, now=self.clock)
         self.seen = SeenTokens(database)
         self.forms = UsedForms(self.seen, now=self.clock)
-        self.person: OpenIdPerson = self.people.log_in("sso", sub="1", **LOGIN)
-        self.cookie, self.session = self._session()
-        self.codes: DeviceCodes = self._codes()
-        self.guess = self.guesses.begin({"session": 5})
-        self.answers.begin(b"r", b"c")
 
     def approved(self) -> None:
         """Approve the login on a device."""
@@ -81,14 +95,12 @@ class World:
 
     def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table but the revision, which a change that fails may have used up."""
-        return {
-            name: sorted(
-                (tuple(row) for row in self.database.read(lambda one, table=table: one.execute(select(table)).all())),  # type: ignore[misc]
-                key=repr,
-            )
-            for name, table in metadata.tables.items()
-            if name != "revision"
-        }
+        return self.database.read(_rows)
+
+
+def _rows(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+    tables = {name: table for name, table in metadata.tables.items() if name != "revision"}
+    return {name: sorted(map(tuple, connection.execute(select(table))), key=repr) for name, table in tables.items()}
 
 
 Change = Callable[[World], object]
@@ -136,10 +148,12 @@ CHANGES: dict[str, tuple[Change, Change]] = {
 def test_every_statement_fails_once(name: str, tmp_path: Path) -> None:
     """The caller gets the one error, no table has changed, and the same change works immediately afterwards."""
     before, change = CHANGES[name]
+    first = World(new_database(tmp_path))
+    before(first)
+    first.database.close()
     number = 0
     while True:
-        world = World(new_database(tmp_path, f"{number}.db"))
-        before(world)
+        world = first.in_copy(new_database(tmp_path, f"{number}.db", tmp_path / "state.db"))
         content, failing = world.content(), Failing(world.database.engine)
         failing.at = number
         error = error_of(partial(change, world))

@@ -77,13 +77,13 @@ class Protection:
         self._together = together
         self._lifetimes = plan.lifetimes
         self._checks = checks
-        self._hashes_all = not plan.directories
+        self._hashes_all = not plan.remote
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
-        self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
+        self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.remote}
         calls = partial(
             Bulkhead, workers=DIRECTORY_CALLS, queue=DIRECTORY_QUEUE, wait=DIRECTORY_WAIT, monotonic=monotonic
         )
-        self._calls = {name: calls(name) for name in plan.directories}
+        self._calls = {name: calls(name) for name in plan.remote}
         self.hashing = Bulkhead(
             "hashing",
             workers=plan.hashers,
@@ -125,7 +125,7 @@ class Protection:
             self._together.limit(limits, repeat=repeat)
 
     def sheltered(self, source: Authenticator) -> Authenticator:
-        """The source behind the breaker and the bulkhead of its name, if it is one of the plan's directories."""
+        """The source behind the breaker and the bulkhead of its name, if it is one of the plan's `remote` ones."""
         breaker = self._breakers.get(source.name)
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
@@ -145,12 +145,12 @@ class Protection:
 
     @property
     def breakers(self) -> dict[str, State]:
-        """The state of each directory's circuit breaker, by the directory's name."""
+        """The state of the circuit breaker of each directory and database, by its name."""
         return {name: breaker.state for name, breaker in self._breakers.items()}
 
     @property
     def loads(self) -> dict[str, tuple[int, int]]:
-        """Logins being checked and logins waiting: for hashing, and for each directory."""
+        """Logins being checked and logins waiting: for hashing, and for each directory and database."""
         return {room.name: room.load for room in (self.hashing, *self._calls.values())}
 
     def problem(self, source: str) -> str | None:

@@ -47,7 +47,13 @@ class Plan:
     limits: Limits | None
     hashers: int
     waiters: int = 0
+    databases: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """The sources that are asked over a connection: directories and databases."""
+        return (*self.directories, *self.databases)
 
     @property
     def repeats_count(self) -> bool:
@@ -63,6 +69,6 @@ class Plan:
     def threads(self) -> int:
         """Threads that the server needs, so that waiting requests never hold all of them."""
         hashing = self.hashers + self.hash_queue
-        directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
-        sleeping = SLEEPERS if self.directories else 0
-        return hashing + directories + sleeping + FOLLOWERS + self.waiters + SPARE_THREADS
+        remote = len(self.remote) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
+        sleeping = SLEEPERS if self.remote else 0
+        return hashing + remote + sleeping + FOLLOWERS + self.waiters + SPARE_THREADS

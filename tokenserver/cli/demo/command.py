@@ -27,7 +27,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.doctor.examination.readiness import running_parts
 from tokenserver.errors import LoadError
 from tokenserver.printable import shell_word
-from tokenserver.server.compose import user_source
+from tokenserver.server.sources.password_sources import user_source
 from tokenserver.server.start_checks import listening_refused, reason
 
 START_SECONDS = 30.0

@@ -6,7 +6,14 @@ import click
 
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
-_COMMANDS: dict[str, LazyCommand] = {}
+_COMMANDS = {
+    "harbor": LazyCommand("tokenserver.cli.importing.harbor", "import_harbor", "Harbor, from an export of its API."),
+    "quay": LazyCommand("tokenserver.cli.importing.quay", "import_quay", "Quay, from an export of its API."),
+    "zot": LazyCommand("tokenserver.cli.importing.zot", "import_zot", "zot, with its users and accessControl."),
+    "htpasswd-registry": LazyCommand(
+        "tokenserver.cli.importing.htpasswd_registry", "import_htpasswd_registry", "A registry with a users file."
+    ),
+}
 
 
 @click.group("import", cls=LazyGroup, commands_at=_COMMANDS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.importers.new_folder import NewFile, text_file, write_new_folder
 from tokenserver.importers.report import Construct, ImportReport
 from tokenserver.keys.ring import Algorithm
@@ -24,18 +25,28 @@ _MAX_PRINTED = 20
 """Constructs that are printed; the report has all."""
 
 
-def write_import(folder: Path, files: Mapping[str, NewFile], report: ImportReport) -> None:
+def write_import(
+    folder: Path,
+    files: Mapping[str, NewFile],
+    report: ImportReport,
+    add: Callable[[Path, Settings], None] = lambda *_: None,
+) -> None:
     """Write the files of an import and its report into a new folder, if a server would start with them.
 
-    Unless the files have keys, new ones are made.
+    Unless the files have keys, new ones are made. `add` is called with the folder and its settings, to add files.
 
     Raises:
         LoadError: the folder exists or cannot be written, or a file in it is wrong.
     """
-    write_new_folder(folder, {**files, REPORT_NAME: text_file(report.as_markdown())}, _examine)
+    write_new_folder(
+        folder,
+        {**files, REPORT_NAME: text_file(report.as_markdown())},
+        lambda draft: add(draft, _examined(draft)),
+    )
 
 
-def _examine(draft: Path) -> None:
+def _examined(draft: Path) -> Settings:
+    """The settings of a new folder, with which a server would start."""
     settings = load_settings(draft / CONFIG_NAME, {})
     for keys in settings.key_sets():  # a set that is complete stays
         init_keys(
@@ -46,6 +57,7 @@ def _examine(draft: Path) -> None:
             lifetime=keys.schedule.certificate_lifetime,
         )
     load_snapshot(settings)
+    return settings
 
 
 def print_import(folder: Path, report: ImportReport, *, as_json: bool) -> None:

@@ -77,8 +77,8 @@ def _asked(source: Source, config: Path | None) -> tuple[UnknownNames, list[Lint
     if source.settings is None:
         raise click.UsageError("--directory asks the configured user sources, so it needs --config, not --policies")
     sources = UserSources(source.settings)
-    if not sources.directories:
-        raise click.UsageError("--directory: the configuration has no directory (ldap:)")
+    if not sources.directories and not sources.databases:
+        raise click.UsageError("--directory: the configuration has no directory (ldap:) and no database (sql:)")
     overlaps = [LintFinding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
     path = config_path(config)
     lines = parse(read_text(path), str(path)).lines

@@ -64,7 +64,7 @@ class Source:
     @property
     def have_groups(self) -> bool:
         """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
-        return self.settings is None or any(entry.ldap or entry.oidc for entry in self.settings.authentication)
+        return self.settings is None or any(entry.remote or entry.oidc for entry in self.settings.authentication)
 
     def claim_aliases(self, workload_source: str) -> Mapping[str, str]:
         """Short names of the claims of a workload source -> their paths; a bare folder has none."""

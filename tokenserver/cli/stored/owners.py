@@ -18,7 +18,7 @@ from tokenserver.config.sources.oidc import OidcSettings
 from tokenserver.documents.hints import nearest
 from tokenserver.errors import AccountEnded, BackendUnavailable, Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
-from tokenserver.server.compose import user_source
+from tokenserver.server.sources.password_sources import user_source
 
 if TYPE_CHECKING:
     from tokenserver.storage.store import CredentialStore

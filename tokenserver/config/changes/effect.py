@@ -100,6 +100,37 @@ RELOAD = frozenset(
         "authentication.ldap.deadline",
         "authentication.ldap.cache",
         "authentication.ldap.stale_grace",
+        "authentication.sql.name",
+        "authentication.sql.preset",
+        "authentication.sql.url",
+        "authentication.sql.url_password_file",
+        "authentication.sql.ca_file",
+        "authentication.sql.insecure_plaintext",
+        "authentication.sql.query",
+        "authentication.sql.find",
+        "authentication.sql.group_labels",
+        "authentication.sql.deadline",
+        "authentication.sql.cache",
+        "authentication.sql.stale_grace",
+        "authentication.http.name",
+        "authentication.http.url",
+        "authentication.http.secret_file",
+        "authentication.http.ca_file",
+        "authentication.http.groups.allow",
+        "authentication.http.groups.prefix",
+        "authentication.http.deadline",
+        "authentication.http.cache",
+        "authentication.http.stale_grace",
+        "authentication.program.name",
+        "authentication.program.command",
+        "authentication.program.protocol",
+        "authentication.program.group_labels",
+        "authentication.program.workers",
+        "authentication.program.groups.allow",
+        "authentication.program.groups.prefix",
+        "authentication.program.deadline",
+        "authentication.program.cache",
+        "authentication.program.stale_grace",
         "authentication.oidc.name",
         "authentication.oidc.preset",
         "authentication.oidc.issuer",
@@ -138,6 +169,11 @@ RELOAD = frozenset(
         "token_reuse",
         "policies",
         "shadow_policies",
+        "shadow_peer.url",
+        "shadow_peer.ca_file",
+        "shadow_peer.deadline",
+        "shadow_peer.rate",
+        "shadow_peer.failed_logins",
         "keys.folder",
         "keys.rotate_every",
         "keys.publish_ahead",
@@ -164,9 +200,9 @@ class ChangeEffect(NamedTuple):
 def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_directories: int) -> ChangeEffect:
     """What the settings `new` of the file change in a server that started with `started` and now runs with `in_force`.
 
-    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories` LDAP
-    sources need threads that only a restart provides. If what is left of the file is impossible without the keys that
-    wait, the whole file waits.
+    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories`
+    directories, databases and hooks need threads that only a restart provides. If what is left of the file is
+    impossible without the keys that wait, the whole file waits.
     """
     values = plain(new)
     for key in sorted(RESTART | RAISED):
@@ -175,7 +211,7 @@ def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_direc
             _keep_section(values, plain(started), section)
         elif section not in RESTART and "." not in name and (key in RESTART or _is_raised(new, started, name)):
             _keep(values, plain(started), section, name)
-    if sum(source.ldap is not None for source in new.authentication) > max_directories:
+    if sum(source.remote is not None for source in new.authentication) > max_directories:
         values["authentication"] = plain(in_force).get("authentication", [])
     if "storage" not in values:  # what needs one waits with it
         values = {key: value for key, value in values.items() if key not in NEEDING_STORAGE}

@@ -1,1 +1,1 @@
-"""Settings of the sources that vouch for clients: directories, issuers of workloads, and what names become."""
+"""Settings of other servers that are asked about clients: directories, issuers of workloads, a shadow peer."""

@@ -210,6 +210,8 @@ class _ConfigReading:
         if any(way.lower() in _NOBODY for way in ways) or not ways:
             return replace(found, auth="none", remark=_SEVERAL if len(ways) > 1 else "")
         if ways != ["token"]:
+            users = self.auth[ways[0]].get("path") if ways == ["htpasswd"] else None
+            found = replace(found, users=users if isinstance(users, str) and users else None)
             return replace(found, remark=_SEVERAL if len(ways) > 1 else _SILLY if ways == ["silly"] else "")
         options = self.auth["token"]
         hints = Hints()

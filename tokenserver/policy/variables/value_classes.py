@@ -116,6 +116,7 @@ def _by_class(contexts: Contexts, limit: int) -> tuple[list[list[str]], int]:
     transitions, ends = GRAMMARS[Grammar.COMPONENT]
     visits: dict[tuple[object, ...], int] = {}
     found: dict[tuple[object, ...], list[str]] = {}
+    steps: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
     pending = deque([(START, places.start, "")])
     while pending:
         state, positions, word = pending.popleft()
@@ -128,9 +129,13 @@ def _by_class(contexts: Contexts, limit: int) -> tuple[list[list[str]], int]:
         if state in ends:
             wanted = (places.ends(positions), tuple(_in_period(word, period) >= 0 for period in periods))
             found.setdefault(wanted, []).append(word)
-        if len(word) < MAX_NAME_LENGTH:
-            for legal, following in transitions[state]:
-                pending.extend((following, places.step(positions, one), word + one) for one in alphabet if one in legal)
+        if len(word) == MAX_NAME_LENGTH:
+            continue
+        after = steps.get(positions)
+        if after is None:  # the grammar's states share them
+            after = steps[positions] = {one: places.step(positions, one) for one in alphabet}
+        for legal, following in transitions[state]:
+            pending.extend([(following, after[one], word + one) for one in alphabet if one in legal])
     return [*found.values()], QUESTION_STEPS - budget.left
 
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -34,8 +35,9 @@ _TRANSPORT = {
 class _Request:
     method: str
     target: str
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
+    most: int
 
 
 class _Exposed(Exception):
@@ -55,22 +57,24 @@ def fetch(
     body: bytes | None = None,
     accept: str = "application/json",
     content_type: str = "application/octet-stream",
+    headers: Mapping[str, str] | None = None,
+    most: int = MAX_BODY,
 ) -> HttpResponse | FetchFailure:
     """Request `url`, an http or https URL, as the client `agent`. `deadline` is in seconds, for everything together.
 
     `authorization` is the whole header value. `address` is where to connect to instead of looking up the host of the
     URL, whose name is verified nevertheless. `accept` is the media types of the header `Accept`, `content_type`
-    the one of `body`. A response has at most `MAX_BODY` bytes of its body.
+    the one of `body`, `headers` are further ones. A response has at most `most` bytes of its body.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`. With `is_plain_local` that holds for every request over plain http.
     """
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"User-Agent": agent, "Accept": accept, "Connection": "close"}
+    sent = {"User-Agent": agent, "Accept": accept, "Connection": "close", **(headers or {})}
     if body is not None:
-        headers["Content-Type"] = content_type
-    request = _Request(method, target, headers, body)
+        sent["Content-Type"] = content_type
+    request = _Request(method, target, sent, body, most)
     attempt = _Attempt(url, context, deadline, address, request, authorization, is_plain_local)
     # A thread of its own, because looking up a name cannot be interrupted, and because a socket's timeout is for each
     # read: a peer that sends a byte now and then would hold us forever.
@@ -172,9 +176,9 @@ class _Attempt:
         found: dict[str, tuple[str, ...]] = {}
         for name, value in response.getheaders():
             found[name.lower()] = (*found.get(name.lower(), ()), value)
-        body = response.read(MAX_BODY + 1)
+        body = response.read(request.most + 1)
         skew = _skew(found.get("date", ()), middle)
-        return HttpResponse(response.status, found, body[:MAX_BODY], skew, len(body) > MAX_BODY)
+        return HttpResponse(response.status, found, body[: request.most], skew, len(body) > request.most)
 
 
 def _is_local_peer(connected: socket.socket) -> bool:

@@ -17,6 +17,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.server.reload.changes import describe_change
+from tokenserver.server.reload.retiring import retire_all
 from tokenserver.server.reload.watch import UNREST_SECONDS, Loaded, PartWatcher, ReloadablePart, ReloadDelay
 
 logger = logging.getLogger("tokenserver.live")
@@ -122,6 +123,7 @@ class LiveSnapshot:
         Raises:
             LoadError: every fault of the new parts; nothing has changed then.
         """
+        replaced = self._held()
         current = {(watch.part.kind, watch.part.name): watch for watch in self._watches}
         offered = {(part.kind, part.name): part for part in parts}
         watches = {
@@ -148,6 +150,14 @@ class LiveSnapshot:
                 self._refused, self._refusal = (), None
             self._watches, self._composer, self._newest = tuple(watches.values()), composer, newest
             self.reloads += 1
+        retire_all(replaced, but=self._held())
+
+    def retire(self) -> None:
+        """Release what the parts hold, such as processes, at the end of the server."""
+        retire_all(self._held())
+
+    def _held(self) -> list[object]:
+        return [*self._values.values(), *self._newest.values()]
 
     def look(self) -> bool:
         """Check all files once; true if a new snapshot went live."""
@@ -204,7 +214,12 @@ class LiveSnapshot:
                 loaded = watch.look()
             if loaded is not None:
                 loads.append((watch, loaded))
-        return bool(loads) and self._put(loads)
+        if not loads:
+            return False
+        replaced = self._held()
+        is_new = self._put(loads)
+        retire_all(replaced, but=self._held())
+        return is_new
 
     def _put(self, loads: Iterable[tuple[PartWatcher, Loaded]]) -> bool:
         """Compose a snapshot with the parts that were loaded, as far as they are consistent with the others."""

@@ -105,7 +105,7 @@ def require_findable_owners(settings: Settings) -> None:
     """Check that the owners of access keys and refresh tokens can be looked up, if there are any.
 
     Raises:
-        LoadError: a directory can be searched with its users' own passwords alone.
+        LoadError: a source can tell about its users with their own passwords alone.
     """
     providers = settings.oidc_sources or None
     named = {"access_keys": settings.access_keys, "refresh_tokens": settings.refresh_tokens, "oidc": providers}
@@ -118,6 +118,12 @@ def require_findable_owners(settings: Settings) -> None:
                 " passwords; fix: bind_dn and bind_password_file instead"
             )
             faults.append(Fault("authentication", 0, f"[{index}].ldap.user_dn_template", message))
+        if source.program is not None and not source.program.can_find:
+            message = (
+                f"cannot be combined with {' and '.join(configured)}, whose owners are looked up without their"
+                " passwords; fix: protocol: json"
+            )
+            faults.append(Fault("authentication", 0, f"[{index}].program.protocol", message))
     if faults:
         raise LoadError(faults)
 

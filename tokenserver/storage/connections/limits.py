@@ -10,13 +10,17 @@ from contextvars import ContextVar
 SECONDS = 2
 """Limit for connecting, for a statement, and for waiting for another writer."""
 
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar("deadline", default=None)
+"""The end, and the limit for each wait."""
 
 
 @contextmanager
-def ending_within(seconds: float) -> Iterator[None]:
-    """Limit all that is asked in this context, connecting included; without it, each wait is limited on its own."""
-    token = _deadline.set(time.monotonic() + seconds)
+def ending_within(seconds: float, *, each: float = SECONDS) -> Iterator[None]:
+    """Limit all that is asked in this context, connecting included; without it, each wait is limited on its own.
+
+    `each` limits each wait for the database besides.
+    """
+    token = _deadline.set((time.monotonic() + seconds, each))
     try:
         yield
     finally:
@@ -24,6 +28,6 @@ def ending_within(seconds: float) -> Iterator[None]:
 
 
 def seconds_left() -> float:
-    """Seconds until the deadline, at most `SECONDS`; not above 0 if it has passed."""
-    end = _deadline.get()
-    return SECONDS if end is None else min(SECONDS, end - time.monotonic())
+    """Seconds until the deadline, at most the limit for each wait; not above 0 if it has passed."""
+    deadline = _deadline.get()
+    return SECONDS if deadline is None else min(deadline[1], deadline[0] - time.monotonic())

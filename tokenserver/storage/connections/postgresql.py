@@ -21,8 +21,12 @@ _MORE = 6
 _LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
-def postgresql_engine(url: str, *, password: str | None = None) -> Engine:
-    """The engine of a URL. Each wait for the server is limited to `SECONDS`, and `statement_timeout` is the same.
+def postgresql_engine(
+    url: str, *, password: str | None = None, seconds: float = SECONDS, pool: tuple[int, int] = (_POOL, _MORE)
+) -> Engine:
+    """The engine of a URL. `statement_timeout` is `seconds`; `limits.ending_within` limits each wait for the server.
+
+    `pool` is how many connections stay open, and how many more are opened under load.
 
     TLS is required, with a verified name, unless the server is on this machine or the URL sets `sslmode`.
 
@@ -33,19 +37,20 @@ def postgresql_engine(url: str, *, password: str | None = None) -> Engine:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ValueError("is no URL") from error
-    limits = f"-c statement_timeout={SECONDS}s -c lock_timeout={SECONDS}s -c idle_in_transaction_session_timeout=10s"
+    timeouts = f"-c statement_timeout={seconds:g}s -c lock_timeout={seconds:g}s"
+    limits = f"{timeouts} -c idle_in_transaction_session_timeout=10s"
     is_local = (parsed.host or "") in _LOOPBACK
     options = {
-        "connect_timeout": SECONDS,
+        "connect_timeout": max(1, round(seconds)),
         "options": limits,
         "application_name": "tokenserver",
         **({} if "sslmode" in parsed.query or is_local else {"sslmode": "verify-full"}),
     }
     engine = create_engine(
         parsed.set(drivername=_DRIVER, password=parsed.password if password is None else password),
-        pool_size=_POOL,
-        max_overflow=_MORE,
-        pool_timeout=SECONDS,
+        pool_size=pool[0],
+        max_overflow=pool[1],
+        pool_timeout=seconds,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args=options,

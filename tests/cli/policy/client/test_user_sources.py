@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 from click.testing import CliRunner
+from htpasswd_users import GOOD
+from user_tables import QUERY, make_table
 
 from tokenserver.cli import main
 from tokenserver.cli.policy.client.user_sources import UserSources
@@ -38,3 +40,23 @@ def test_people_of_providers_are_not_asked_for(site: Path) -> None:
     found = sources.unknown_names(policies)
     assert "eve" not in found.users
     assert "reg-web" not in found.groups
+
+
+def test_people_of_a_database(site: Path) -> None:
+    """They are looked up without passwords. Which groups there are cannot be asked, so none is missing."""
+    make_table(site.parent / "people.db", ("ben", GOOD, "dev", 1), ("ann", GOOD, "", 1), ("kim", GOOD, "", 0))
+    settings = yaml.safe_load(site.read_text())
+    settings["authentication"].append({"sql": {"name": "people", "url": "people.db", "query": QUERY}})
+    site.write_text(yaml.safe_dump(settings))
+    arguments = ["policy", "why", "pull", "public/x", "--config", str(site), "--as"]
+    assert "for ben (bringing dev)" in CliRunner().invoke(main, [*arguments, "ben"]).stdout
+    assert "the account is disabled" in CliRunner().invoke(main, [*arguments, "kim"]).stderr
+    assert "(asked: htpasswd, people)" in CliRunner().invoke(main, [*arguments, "eve"]).stderr
+    rule = '{id: a, to: ["user:ben", "user:eve", "user:kim", "group:dev"], repositories: [x], role: reader}'
+    (site.parent / "policies" / "more.yaml").write_text(f"version: 1\nallow:\n  - {rule}\n")
+    lint = CliRunner().invoke(main, ["policy", "lint", "--directory", "--config", str(site)])
+    said = lint.stdout + lint.stderr
+    assert "the user 'ann' is in people as well" in said
+    assert "is in no user source (asked: htpasswd, people)" in said
+    assert "cannot log in: the account is disabled (people)" in said
+    assert "dev" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def networks() -> set[str]:
     return {text for one in calls if getattr(one.func, "id", "") == "TermError" for text in spelled(one.args[0])}
 
 
+@cache
 def reasons() -> set[str]:
     """All reasons."""
     found = {text for place, names in RAISED.items() for text in raised(place, names)} | networks()

@@ -9,18 +9,20 @@ from itertools import combinations
 
 import click
 
+from tokenserver.authn.hooks.source import HookSource
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.reported import reject_shared
+from tokenserver.authn.sql.backend import SqlUsers
 from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.model import PolicySet
-from tokenserver.server.compose import user_source
+from tokenserver.server.sources.password_sources import user_source
 
-Source = Htpasswd | LdapDirectory
+Source = Htpasswd | LdapDirectory | SqlUsers | HookSource
 
 MAX_NAMES = 10
 """How many names one message lists."""
@@ -52,7 +54,11 @@ class UserSources:
         self.sources = tuple(sources)
         self._maps_names = settings.namespaces is not None
         # Whom these know is in the storage alone, and only after a first login.
+        self.databases = [source.name for source in sources if isinstance(source, SqlUsers)]
+        self._unlisted = [*self.databases, *(one.name for one in settings.oidc_sources)]
         self._providers = [one.name for one in settings.oidc_sources if one.accounts is None]
+        self._hooks = [one for one in sources if isinstance(one, HookSource)]
+        self._silent_hooks = [one.name for one in self._hooks if not one.is_searchable]
         self._answers: dict[tuple[str, str], str | None] = {}
 
     @property
@@ -68,6 +74,7 @@ class UserSources:
         """
         name = unicodedata.normalize("NFC", name)
         silent = [source.name for source in self.directories if not source.directory.is_searchable]
+        silent += self._silent_hooks
         for number, source in enumerate(self.sources):
             if source.name in silent:
                 continue
@@ -100,12 +107,13 @@ class UserSources:
         return UnknownNames(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
-        """Findings for users of htpasswd files who are in a directory as well: the file, the line and the text."""
+        """Findings for users of htpasswd files who are elsewhere as well: the file, the line and the text."""
+        remote = [source for source in self.sources if not isinstance(source, Htpasswd)]
         for file in self.sources:
             if not isinstance(file, Htpasswd):
                 continue
             for name in _with_progress(file.users, f"users of {file.name}"):
-                having = [one for one in self.directories if self._problem(one, name) is not None]
+                having = [one for one in remote if self._problem(one, name) is not None]
                 if having:
                     first = next(one for one in self.sources if one is file or one in having)
                     also = ", ".join(one.name for one in having)
@@ -144,7 +152,7 @@ class UserSources:
         for name in _with_progress(named_groups(policies), "groups"):
             problems = {directory.name: directory.group_problem(name) for directory in self.directories}
             having = [source for source, problem in problems.items() if problem is None]
-            if not having and self._providers:
+            if not having and (self._unlisted or self._hooks):
                 continue  # it may be one of theirs
             if not having:
                 found = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
@@ -159,12 +167,13 @@ class UserSources:
         unknown: dict[str, str] = {}
         shared: dict[str, str] = {}
         for name in _with_progress(named_users(policies), "users"):
-            answers = [(source, self._problem(source, name)) for source in self.sources]
+            asked_sources = [source for source in self.sources if source.name not in self._silent_hooks]
+            answers = [(source, self._problem(source, name)) for source in asked_sources]
             having = [(source, problem) for source, problem in answers if problem is not None]
-            if not having and self._providers:
+            if not having and (self._providers or self._silent_hooks):
                 continue  # as above
             if not having:
-                asked = ", ".join(source.name for source in self.sources)
+                asked = ", ".join(source.name for source in asked_sources)
                 unknown[name] = f"is in no user source (asked: {asked}); {_CORRECT}"
             elif having[0][1]:
                 unknown[name] = f"{having[0][1]} ({having[0][0].name}); {_CORRECT}"

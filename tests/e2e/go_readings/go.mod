@@ -1,0 +1,5 @@
+module tokenserver.test/go-readings
+
+go 1.24
+
+require gopkg.in/yaml.v2 v2.4.0
