@@ -27,9 +27,9 @@ def file_problem(status: os.stat_result, path: Path, *, private: bool, place: in
     """Why the file at `path` is not safe to read, with the fix; None if it is.
 
     `place` is the open descriptor, or the path, by which its mount is found. `private` files must not be readable by
-    others either, with two exceptions. One of this process's groups may read files of root, as Kubernetes mounts secrets
-    and Debian keeps TLS keys; and on a read-only mount also this user's own, since the kubelet gives the token of a
-    service account to the user of the pod and lets `fsGroup` read it.
+    others either, with two exceptions. One of this process's groups may read files of root, as Kubernetes mounts
+    secrets and Debian keeps TLS keys; and on a read-only mount also this user's own, since the kubelet gives the token
+    of a service account to the user of the pod and lets `fsGroup` read it.
     """
     if not stat.S_ISREG(status.st_mode):
         return IRREGULAR
