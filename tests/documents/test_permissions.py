@@ -232,6 +232,37 @@ def test_secrets_of_root_may_be_read_by_each_own_group(
 
 
 @needs_root
+@pytest.mark.parametrize(
+    ("mode", "group", "accepted"),
+    [
+        pytest.param(0o640, OTHER_GROUP, True, id="0640-as-the-kubelet-makes-it"),
+        pytest.param(0o440, OTHER_GROUP, True, id="0440"),
+        pytest.param(0o660, OTHER_GROUP, False, id="the-group-may-write"),
+        pytest.param(0o644, OTHER_GROUP, False, id="everybody-may-read"),
+        pytest.param(0o640, OTHER_GROUP + 1, False, id="a-foreign-group"),
+    ],
+)
+@pytest.mark.parametrize("is_mounted", [True, False])
+def test_own_secrets_on_a_read_only_mount_may_be_read_by_each_own_group(
+    tmp_path: Path, mode: int, group: int, accepted: bool, is_mounted: bool, request: pytest.FixtureRequest
+) -> None:
+    """The kubelet gives a projected token to the user of the pod, and then lets `fsGroup` read it: 0640."""
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    path = tmp_path / "token"
+    path.write_bytes(b"content")
+    path.chmod(mode)
+    os.chown(path, OTHER_USER, group)
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER_USER)
+    monkeypatch.setattr(os, "getgroups", lambda: [OTHER_GROUP])
+    if is_mounted:
+        request.getfixturevalue("read_only")
+    if accepted and is_mounted:
+        assert read_file(path, private=True) == b"content"
+    else:
+        assert f"by others (mode {mode:04o}); " in _refusal(path)
+
+
+@needs_root
 def test_commands_that_need_root_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only root can give away a file, or change the mode of a file of root."""
     path = tmp_path / "file"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -19,10 +21,12 @@ import canaries
 import pytest
 import yaml
 from harness import registries, web
+from harness.chart import CHART, Manifests, block, template
+from harness.chart_values import GOOD, VALUES, changed
 from harness.clients import Crane, Docker
 from harness.kube_apiserver import NODE, Cluster, SigningKeyFiles, cluster, reference, token_target
-from harness.processes import run
-from harness.programs import ROOT
+from harness.processes import plain_environment, run
+from harness.programs import ROOT, need
 from harness.scene import Scene
 from harness.server import Setup, TokenServer, serving
 
@@ -275,10 +279,48 @@ class _Node:
 
 def created(kube: Cluster, document: dict[str, Any]) -> dict[str, Any]:
     """Create an object of deploy/kubernetes."""
+    return kube.create(target_of(document, document["metadata"].get("namespace")), **document)
+
+
+def target_of(document: dict[str, Any], namespace: str | None) -> str:
+    """Where objects of this kind are created."""
     group = "api" if document["apiVersion"] == "v1" else "apis"
-    namespace = document["metadata"].get("namespace")
     place = "" if namespace is None else f"/namespaces/{namespace}"
-    return kube.create(f"/{group}/{document['apiVersion']}{place}/{document['kind'].lower()}s", **document)
+    kind = document["kind"].lower()
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return f"/{group}/{document['apiVersion']}{place}/{plural}"
+
+
+EXTENSIONS = ("gateway.networking.k8s.io/", "cert-manager.io/", "monitoring.coreos.com/")
+"""What this API server does not know. test_chart.py validates objects of these groups, too."""
+
+
+@pytest.fixture(scope="module")
+def restricted(kube: Cluster) -> str:
+    """A namespace that admits only pods of Kubernetes' strictest profile."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return str(kube.create("/api/v1/namespaces", metadata={"name": "restricted", "labels": labels})["metadata"]["name"])
+
+
+@pytest.mark.real("helm")
+@pytest.mark.parametrize("name", GOOD)
+def test_chart(name: str, kube: Cluster, restricted: str, tmp_path: Path) -> None:
+    """The API server accepts every object of the chart in a dry run, and its pod under the profile `restricted`."""
+    output = template(tmp_path, changed(changed(VALUES, {"keys.ids": ["ID"]}), GOOD[name]))
+    assert output.ok, output
+    manifests = Manifests(output.stdout)
+    own = [made for made in manifests.objects if not made["apiVersion"].startswith(EXTENSIONS)]
+    if name != "everything-extra":  # containers of others, which have no security context
+        own.append({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server"}, "spec": manifests.pod})
+    answers = [(made["kind"], kube.try_to_create(target_of(made, restricted), made)) for made in own]
+    assert [(kind, answer.json()["message"]) for kind, answer in answers if answer.status != 201] == []
+
+
+def test_a_pod_with_privileges_is_not_admitted(kube: Cluster, restricted: str) -> None:
+    """The namespace of these tests refuses a pod that is less restricted."""
+    pod = {"metadata": {"name": "privileged"}, "spec": {"containers": [{"name": "shell", "image": "example.com/a:1"}]}}
+    answer = kube.try_to_create(f"/api/v1/namespaces/{restricted}/pods", pod)
+    assert (answer.status, 'violates PodSecurity "restricted' in answer.json()["message"]) == (403, True)
 
 
 def test_the_files_of_deploy(kube: Cluster) -> None:
@@ -303,6 +345,40 @@ def test_the_files_of_deploy(kube: Cluster) -> None:
     kube.delete("/api/v1/namespaces/ci/serviceaccounts/builder")
     assert created(kube, account)["metadata"]["name"] == "builder"
     assert created(kube, pod)["spec"]["serviceAccountName"] == "builder"
+
+
+@pytest.mark.real("helm")
+@pytest.mark.real("kubectl")
+def test_installation_by_the_page(kube: Cluster, tmp_path: Path) -> None:
+    """The commands of docs/kubernetes.md, word for word: kubectl and helm install the chart, and upgrade it.
+
+    No controller runs here, so that no pod starts.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("kubectl", "helm"):
+        (programs / name).symlink_to(need(name))
+    (programs / "tokenserver").write_text(f'#!/bin/sh\nexec {sys.executable} -m tokenserver "$@"\n')
+    (programs / "tokenserver").chmod(0o755)
+    kube.write_kubeconfig(tmp_path / "kubeconfig")
+    environment = plain_environment(tmp_path) | {"KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{programs}:{environment['PATH']}"
+    shutil.copytree(CHART, tmp_path / "deploy" / "chart")
+    (tmp_path / "values.yaml").write_text(block("values"))
+    place = "/namespaces/tokenserver"
+    counts = []
+    for name in ("secrets", "install", "rotate"):
+        output = run(["/bin/sh", "-euc", block(name)], environment=environment, folder=tmp_path)
+        assert output.ok, output
+        if name == "secrets":
+            continue
+        assert "tokenserver health --ready" in output.stdout
+        secret = kube.get(f"/api/v1{place}/secrets/tokenserver-keys")["data"]
+        pod = kube.get(f"/apis/apps/v1{place}/deployments/tokenserver")["spec"]["template"]["spec"]
+        (keys,) = (volume["projected"]["sources"][0]["secret"] for volume in pod["volumes"] if volume["name"] == "keys")
+        assert {item["key"] for item in keys["items"]} == secret.keys() - {"state.key"}
+        counts.append(len(secret))
+    assert counts == [5, 7]
 
 
 @pytest.mark.parametrize("way", WAYS)

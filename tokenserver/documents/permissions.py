@@ -27,8 +27,9 @@ def file_problem(status: os.stat_result, path: Path, *, private: bool, place: in
     """Why the file at `path` is not safe to read, with the fix; None if it is.
 
     `place` is the open descriptor, or the path, by which its mount is found. `private` files must not be readable by
-    others either, except for files of root that one of this process's groups may read, as Kubernetes mounts secrets and
-    Debian keeps TLS keys.
+    others either, with two exceptions. One of this process's groups may read files of root, as Kubernetes mounts
+    secrets and Debian keeps TLS keys; and on a read-only mount also this user's own, since the kubelet gives the token
+    of a service account to the user of the pod and lets `fsGroup` read it.
     """
     if not stat.S_ISREG(status.st_mode):
         return IRREGULAR
@@ -38,9 +39,10 @@ def file_problem(status: os.stat_result, path: Path, *, private: bool, place: in
     if _is_open_to_writers(status) and not _is_read_only(place):
         return f"can be changed by others (mode {mode:04o}); {_chmod('go-w', path, status)}"
     if private and mode & 0o077:
-        shared_by_root = status.st_uid == 0 and status.st_gid in _own_groups() and not mode & 0o037
-        if not shared_by_root:
-            fix = MOUNTED_FIX if _is_read_only(place) else _chmod("600", path, status)
+        is_mounted = _is_read_only(place)
+        is_shared = status.st_gid in _own_groups() and not mode & 0o037 and (status.st_uid == 0 or is_mounted)
+        if not is_shared:
+            fix = MOUNTED_FIX if is_mounted else _chmod("600", path, status)
             return f"can be read by others (mode {mode:04o}); {fix}"
     return None
 

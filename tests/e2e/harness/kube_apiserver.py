@@ -128,6 +128,24 @@ class Cluster:
         assert answer.status in (200, 201), answer
         return answer.json()
 
+    def write_kubeconfig(self, file: Path) -> None:
+        """Write a configuration with which kubectl and helm are the administrator."""
+        cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "tests", "cluster": cluster}],
+            "users": [{"name": "administrator", "user": {"token": self._administrator}}],
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "administrator"}}],
+            "current-context": "tests",
+        }
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(config))
+
+    def try_to_create(self, target: str, content: dict[str, Any]) -> web.Answer:
+        """The answer to the creation of an object by the administrator, without its effect: a server-side dry run."""
+        return self.request("POST", f"{target}?fieldValidation=Strict&dryRun=All", self._administrator, content)
+
     def delete(self, target: str) -> None:
         """Delete an object as the administrator."""
         answer = self.request("DELETE", target, self._administrator)

@@ -29,6 +29,7 @@ _NIGHTLY = frozenset(
         "jib",
         "keycloak",
         "kube-apiserver",
+        "kubectl",
         "oci-client",
         "renovate",
     }
