@@ -59,4 +59,4 @@ def test_people_of_a_database(site: Path) -> None:
     assert "the user 'ann' is in people as well" in said
     assert "is in no user source (asked: htpasswd, people)" in said
     assert "cannot log in: the account is disabled (people)" in said
-    assert "dev" not in said
+    assert "'dev'" not in said

@@ -62,7 +62,7 @@ def _construct(
     instead = ""
     rules = tuple(became.get(region.place, ()))
     if verdict is Verdict.NOT_TRANSLATED:
-        instead = "write a rule for the group or the names that are meant; see docs/policies.md"
+        instead = "write a rule for the group or the names that are meant, as tokenserver help policies says"
     if verdict is Verdict.CLOSED:
         instead = "write the rule that was meant, or import with --keep-traps"
     if not note and not rules:
