@@ -173,7 +173,9 @@ def source_section(
         return ("", text) if problem else (text, "")
     made = _SOURCES.get(backend.key)
     if made is None:
-        note, instead = _WITHOUT.get(backend.key, ("it has no counterpart", "read tokenserver help move-from-docker-auth"))
+        note, instead = _WITHOUT.get(
+            backend.key, ("it has no counterpart", "read tokenserver help move-from-docker-auth")
+        )
         draft.say(place, backend.key, Verdict.NOT_TRANSLATED, note, instead)
         return "", ""
     text, note, step = made(backend.values)
