@@ -33,7 +33,7 @@ def needle_of(text: str) -> bytes:
 def candidate_lines(read: Callable[[int], bytes], needles: Sequence[bytes]) -> Iterator[bytes]:
     """The lines that contain all `needles`, without their newline, in their order; all lines if there are none.
 
-    `read` gives at most so many bytes, and none at the end.
+    `read` returns up to that many bytes, and none at the end.
     """
     wanted = sorted({needle for needle in needles if needle}, key=len, reverse=True)
     rest = b""

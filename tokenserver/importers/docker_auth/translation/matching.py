@@ -22,7 +22,7 @@ def text_matches(pattern: str, text: str, *, if_unknown: bool = True) -> bool:
 
 
 def account_submatches(match: AclMatch, account: str) -> dict[str, str]:
-    """The placeholders of submatches of the account in the pattern of the name, and what stands for them."""
+    """The placeholders of submatches of the account in the pattern of the name, and their values."""
     patterns = {"account": match.account, "type": None, "name": match.name, "service": None}
     try:
         return dict(submatch_pairs(patterns, {"account": account, "type": "", "name": "", "service": ""}))

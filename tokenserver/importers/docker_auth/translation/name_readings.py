@@ -147,7 +147,7 @@ def _with_label(pattern: str, label: str, clients: ClientReading, world: PeerWor
 
 
 def _one_by_one(match: AclMatch, clients: ClientReading, world: PeerWorld, *, keep_traps: bool) -> NameReading:
-    """The names of each static account, with what stands for it in place of the placeholders."""
+    """The names of each static account, with the values of the placeholders for it."""
     trap = doubt = ""
     found: dict[tuple[NameSet, bool], list[str]] = {}
     for account in sorted(clients.wide.static):
@@ -155,7 +155,7 @@ def _one_by_one(match: AclMatch, clients: ClientReading, world: PeerWorld, *, ke
             names, why = _names(pattern, keep_traps=keep_traps)
             trap = trap or why
             if is_live:
-                trap = trap or f"what stands for a placeholder is not quoted, so wildcards in it match: {pattern}"
+                trap = trap or f"the value of a placeholder is not quoted, so wildcards in it match: {pattern}"
             doubt = doubt or names.inexact
             if names.widest:
                 found.setdefault((names, is_live and not keep_traps), []).append(account)
