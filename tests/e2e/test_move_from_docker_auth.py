@@ -13,7 +13,7 @@ import bcrypt
 import canaries
 import pytest
 from harness import web
-from harness.docker_auth import old_server
+from harness.docker_auth import make_token_key, old_server
 from harness.images import Image
 from harness.machine import Machine
 from harness.moves import PUSHES, Pusher, registry_configuration, running_registry, stored_images, tokenserver
@@ -52,23 +52,7 @@ def configured(folder: Path, ids: str = "false") -> Path:
     folder.mkdir()
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).decode()
     (folder / "auth_config.yml").write_text(_CONFIG.format(hashed=hashed, ids=ids))
-    files: list[str | Path] = ["-keyout", folder / "token.key", "-out", folder / "token.crt"]
-    made: list[str | Path] = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-subj",
-        "/CN=auth",
-        "-days",
-        "2",
-        *files,
-    ]
-    output = run(made, environment=plain_environment(folder), folder=folder)
-    assert output.ok, str(output)
-    (folder / "token.key").chmod(0o600)
+    make_token_key(folder)
     return folder / "auth_config.yml"
 
 

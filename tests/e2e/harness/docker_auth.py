@@ -26,6 +26,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from harness.processes import plain_environment, run
 from tokenserver.importers.docker_auth.model import DockerAuthConfig
 from tokenserver.importers.docker_auth.reader import read_docker_auth
 from tokenserver.importers.docker_auth.token_call import CallAnswer, TokenCall, answer_call
@@ -109,6 +110,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _is_right(hashed: str, password: str) -> bool:
     return bcrypt.checkpw(password.encode(), hashed.encode())
+
+
+def make_token_key(folder: Path) -> None:
+    """Make `token.key`, and `token.crt`, which is what registries trust."""
+    files = ["-keyout", str(folder / "token.key"), "-out", str(folder / "token.crt")]
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=auth", "-days", "2", *files]
+    output = run(["openssl", "req", *options], environment=plain_environment(folder), folder=folder)
+    assert output.ok, str(output)
+    (folder / "token.key").chmod(0o600)
 
 
 @contextmanager
