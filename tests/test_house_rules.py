@@ -330,6 +330,7 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
+    "audit/policy_in_force.py:digest": "the digest of policies, which events have",
     "audit/usage.py:secret": "the id of a declared secret",
     "audit/usage.py:seen_credentials": "ids of credentials",
     "audit/question.py:credential": "the id of a credential, not its secret",
@@ -339,6 +340,7 @@ NOT_SECRET = {
     "authn/stored/gate.py:credential": "the limits of a credential that was proved",
     "authn/stored/owners.py:credential": "the owner of a credential that was proved",
     "exchange/stored/revocation.py:credential": "the form of a credential that was proved",
+    "policy/history/past_policies.py:digest": "the digest of policies, which events have",
     "web/oauth/grants.py:ACCESS_TOKEN": "the name of a type of tokens",
     "web/oauth/grants.py:REFRESH_TOKEN": "the name of a type of tokens",
     "web/oauth/grants.py:TOKEN_EXCHANGE": "the name of a grant",

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -37,11 +38,13 @@ from tokenserver.cli import exits, main
 from tokenserver.cli import serve as serving
 from tokenserver.cli.demo import command as demo
 from tokenserver.cli.main import RootGroup
+from tokenserver.policy.history.kept_snapshots import keep
+from tokenserver.policy.loading.loader import compile_texts
 from tokenserver.process import listener
 
 EVENT = (
     '{"time":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
-    '"groups":[],"asked":["repository:public/x:pull"],"granted":[],"rules":[],"outcome":"denied"}\n'
+    '"groups":[],"asked":["repository:public/x:pull"],"granted":[],"rules":[],"policy":"%s","outcome":"denied"}\n'
 )
 
 POLICY = """\
@@ -83,6 +86,7 @@ COMMANDS = {
     "access-keys show": (f"access-keys show 000000000000 {CONFIG}", 1),
     "audit search": ("audit search --json audit.jsonl", 74),
     "audit unused": (f"audit unused --json audit.jsonl {CONFIG}", 74),
+    "audit who-could": ("audit who-could pull public/x --at 2026-06-02 --snapshots kept audit.jsonl", 74),
     "audit who-did": ("audit who-did pull public/x --denied audit.jsonl", 74),
     "check": (f"check {CONFIG}", 74),
     "credential-provider": ("credential-provider", 74),
@@ -203,7 +207,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
     (folder / "users").write_text(f"ann:{hashed('a password of ann')}\n")
     (folder / "users").chmod(0o600)
-    (folder / "audit.jsonl").write_text(EVENT)
+    policies, _ = compile_texts({"policy.yaml": POLICY})
+    keep(folder / "kept", policies, datetime(2026, 6, 1, tzinfo=UTC))
+    (folder / "audit.jsonl").write_text(EVENT % policies.digest)
     (folder / "export.json").write_text(EXPORT)
     (folder / "quay.json").write_text(QUAY_EXPORT)
     (folder / "zot.json").write_text('{"http": {}}')

@@ -55,9 +55,15 @@ def candidate_lines(read: Callable[[int], bytes], needles: Sequence[bytes]) -> I
 
 def is_within(line: bytes, first: bytes, last: bytes) -> bool:
     """Whether the time of an event that nothing wraps is from `first` to `last`; True for every other line."""
+    moment = time_of(line)
+    return moment is None or first <= moment <= last
+
+
+def time_of(line: bytes) -> bytes | None:
+    """The time of an event that nothing wraps, in milliseconds; None for every other line."""
     if not line.startswith(_START) or line[_TIME_END : _TIME_END + 2] != b'",':
-        return True
-    return first <= line[len(_START) : _TIME_END] <= last
+        return None
+    return line[len(_START) : _TIME_END]
 
 
 def _lines(block: bytes, end: int, needles: Sequence[bytes]) -> Iterator[bytes]:

@@ -7,12 +7,14 @@ import importlib
 import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, cast
 
+from tokenserver.audit.candidates import candidate_lines
 from tokenserver.errors import Fault, LoadError
 
 _GZIP = b"\x1f\x8b"
@@ -21,8 +23,35 @@ _BUFFER = 1024 * 1024
 
 NO_ZSTD = (
     "is compressed by Zstandard, which this Python cannot read; fix: pip install 'tokenserver[zstd]', or "
-    "zstd -dc FILE | tokenserver audit search -"
+    "zstd -dc FILE, piped into the command"
 )
+
+
+class LogReader:
+    """The lines of files, in their order, and how much of them was read; `-` is standard input."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = tuple(files)
+        self.read_bytes = 0
+
+    def lines(self, needles: Sequence[bytes] = ()) -> Iterator[bytes]:
+        """The lines that contain all `needles`; see `candidate_lines`.
+
+        Raises:
+            LoadError: a file cannot be read, or is damaged.
+        """
+        for name in self._files:
+            with open_log(name) as stream:
+                yield from candidate_lines(partial(self._read, stream), needles)
+
+    def _read(self, stream: BinaryIO, size: int) -> bytes:
+        block = stream.read(size)
+        self.read_bytes += len(block)
+        return block
+
+    def spell(self) -> str:
+        """How much was read, for people."""
+        return f"{self.read_bytes // 1_000_000:,} MB"
 
 
 @contextmanager

@@ -62,8 +62,8 @@ class AuditQuestion:
 
     def time_bounds(self) -> tuple[bytes, bytes]:
         """The first and the last millisecond in question, as events have them."""
-        first = b"" if self.since is None else _spelled(self.since)
-        return first, b"\xff" if self.until is None else _spelled(self.until)
+        first = b"" if self.since is None else spell_moment(self.since).encode("ascii")
+        return first, b"\xff" if self.until is None else spell_moment(self.until).encode("ascii")
 
     def is_met_by(self, event: dict[str, Any]) -> bool:
         """Whether the event meets all conditions. One without a readable time meets none about time."""
@@ -137,9 +137,9 @@ class AuditQuestion:
         return {self.action, "*"} if is_any else {self.action}
 
 
-def _spelled(moment: datetime) -> bytes:
-    written = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    return f"{written}Z".encode("ascii")
+def spell_moment(moment: datetime) -> str:
+    """A moment as events have it, in milliseconds."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def moment_of(event: dict[str, Any]) -> datetime | None:

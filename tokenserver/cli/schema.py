@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tokenserver.cli.terminal import echo_text
-from tokenserver.config.json_schema import registry_schema, settings_schema
+from tokenserver.config.reference.json_schema import registry_schema, settings_schema
 from tokenserver.policy.syntax.json_schema import policy_schema
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {

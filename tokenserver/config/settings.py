@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.authn.robots.declared import ROBOTS
+from tokenserver.config.audit import AuditSettings
 from tokenserver.config.credentials import (
     NEEDING_STORAGE,
     NO_REFRESH_TOKENS,
@@ -58,6 +59,7 @@ class Settings(Section):
     robots: RobotSettings = RobotSettings()
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
     policies: FilePath
     shadow_policies: FilePath | None = None
     shadow_peer: ShadowPeerSettings | None = None

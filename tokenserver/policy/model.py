@@ -263,7 +263,8 @@ class PolicySet:
     which namespace; nothing is decided by it. `robots` are the declared robots by name; the declared workloads are in
     `groups`, as it depends on them which groups a workload is in. `administrators` manage the credentials of others;
     nothing is decided by it, see `administration`. `namespaces` is what user sources map names to, for
-    questions about clients that are not there; None: the value of `${user}` is the user's name.
+    questions about clients that are not there; None: the value of `${user}` is the user's name. `offered` is empty, or
+    the digest of the files on disk, of which these policies only have the end of machines.
     """
 
     digest: str
@@ -277,6 +278,7 @@ class PolicySet:
     namespaces: Namespaces | None = None
     robots: Mapping[str, Robot] = field(default_factory=dict, repr=False)
     administrators: Principals = Principals()
+    offered: str = ""
     texts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The text of each file, for comparisons with what somebody would like to change."""
 

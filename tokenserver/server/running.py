@@ -24,6 +24,7 @@ from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
+from tokenserver.server.policy_snapshots import watch_policies
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot, describe
@@ -109,6 +110,12 @@ class RunningServer:
         ]
         if self.meter is not None:
             threads.append(threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True))
+        kept_in = self.settings.audit.policy_snapshots
+        if kept_in is not None:
+            arguments = (kept_in, lambda: self.live.snapshot().policies, stop)
+            threads.append(
+                threading.Thread(target=watch_policies, args=arguments, name="policy-snapshots", daemon=True)
+            )
         for thread in threads:
             thread.start()
         if self.shadow_peer is not None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from tokenserver.audit.candidates import candidate_lines, is_within
+from tokenserver.audit.candidates import is_within
 from tokenserver.audit.events import event_of
-from tokenserver.audit.log_files import open_log
+from tokenserver.audit.log_files import LogReader
 from tokenserver.audit.question import AuditQuestion
 from tokenserver.cli.policy.options import parsed
 from tokenserver.exchange.outcomes import OUTCOMES
@@ -94,37 +94,42 @@ repository_option = click.option(
 )
 
 
+def log_reader(files: Sequence[str]) -> LogReader:
+    """A reader of these files; without any, of standard input.
+
+    Raises:
+        click.UsageError: that is a terminal.
+    """
+    if not files and sys.stdin.isatty():
+        raise click.UsageError("name files with audit events, or pipe them in")
+    return LogReader(files or ("-",))
+
+
 class EventReader:
     """The events of files that meet a question, in the order of the lines, and what was read for them."""
 
     def __init__(self, files: Sequence[str], question: AuditQuestion) -> None:
-        if not files and sys.stdin.isatty():
-            raise click.UsageError("name files with audit events, or pipe them in")
-        self._files = files or ("-",)
+        self._log = log_reader(files)
         self._question = question
-        self.read_bytes = 0
         self.other_lines = 0
         """Lines that had the texts of an answer and no event."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        needles = self._question.needles()
         first, last = self._question.time_bounds()
-        for name in self._files:
-            with open_log(name) as stream:
-                for line in candidate_lines(lambda size, stream=stream: self._read(stream.read, size), needles):  # type: ignore[misc]
-                    if not is_within(line, first, last):
-                        continue
-                    event = event_of(line)
-                    if event is None:
-                        self.other_lines += 1
-                    elif self._question.is_met_by(event):
-                        yield event
+        for line in self._log.lines(self._question.needles()):
+            if not is_within(line, first, last):
+                continue
+            event = event_of(line)
+            if event is None:
+                self.other_lines += 1
+            elif self._question.is_met_by(event):
+                yield event
 
-    def _read(self, read: Callable[[int], bytes], size: int) -> bytes:
-        block = read(size)
-        self.read_bytes += len(block)
-        return block
+    @property
+    def read_bytes(self) -> int:
+        """How much was read."""
+        return self._log.read_bytes
 
     def spell(self) -> str:
         """How much was read, for people."""
-        return f"{self.read_bytes // 1_000_000:,} MB"
+        return self._log.spell()

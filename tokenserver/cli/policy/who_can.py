@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -13,8 +15,9 @@ import click
 
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
-from tokenserver.cli.policy.asked_names import asked_name, asked_pattern, chosen_service
+from tokenserver.cli.policy.asked_names import AskedName, asked_name, asked_pattern, chosen_service
 from tokenserver.cli.policy.options import (
+    Source,
     asked_resource,
     circumstances,
     policy_command,
@@ -58,21 +61,58 @@ def policy_who_can(  # noqa: PLR0917 - click passes options by name
     nobody can.
     """
     source = read_source(config, folder, revision)
+    answer = ask_who_can(source, action, repository, service, client, at)
+    if as_json:
+        echo_text(json.dumps({**answer.all_facts(action), **source.revision_facts()}, indent=2))
+    else:
+        source.print_revision()
+        answer.print(source, action)
+    raise SystemExit(OK if answer.text else NO)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWhoCan:
+    """Who can do it: as JSON, and as text, which is empty for nobody. `is_pattern`: on some repository of a pattern."""
+
+    named: AskedName
+    facts: Mapping[str, Any]
+    text: str
+    is_pattern: bool
+
+    def all_facts(self, action: str) -> dict[str, Any]:
+        """The question and the answer as JSON."""
+        return {"action": action, "repository": self.named.name, **self.named.facts(), **self.facts}
+
+    def print(self, source: Source, action: str) -> None:
+        """Print it for people."""
+        self.named.print_note()
+        within = "anything in " if self.is_pattern else ""
+        echo_text(self.text or f"nobody can {action} {within}{self.named.name}")
+        is_closed = source.settings is not None and not source.settings.anonymous
+        if self.text and is_closed and self.facts.get("anonymous", False):
+            echo()
+            echo("(the configuration has anonymous: false, so clients that do not log in get nothing)")
+
+
+def ask_who_can(  # noqa: PLR0917 - as the command
+    source: Source,
+    action: str,
+    repository: str,
+    service: str | None,
+    client: IPv4Address | IPv6Address | None,
+    at: datetime | None,
+) -> AskedWhoCan:
+    """The answer about a repository or a pattern; see the command.
+
+    Raises:
+        TokenserverError: no such action, or no such name.
+        click.UsageError: the registry is unknown, or left out although policies differ.
+    """
     is_pattern = "*" in repository or "${" in repository
     named = (asked_pattern if is_pattern else asked_name)(source, repository, service)
     given = Given(chosen_service(source, [named], service), client, at)
     facts, text = (_below if is_pattern else _on_one)(source.policies, action, named.name, given)
-    if as_json:
-        more = {**named.facts(), **source.revision_facts()}
-        echo_text(json.dumps({"action": action, "repository": named.name, **more, **facts}, indent=2))
-    else:
-        source.print_revision()
-        named.print_note()
-        echo_text(text or f"nobody can {action} {'anything in ' if is_pattern else ''}{named.name}")
-        if text and source.settings is not None and not source.settings.anonymous and facts.get("anonymous", False):
-            echo()
-            echo("(the configuration has anonymous: false, so clients that do not log in get nothing)")
-    raise SystemExit(OK if text else NO)
+    return AskedWhoCan(named, facts, text, is_pattern)
 
 
 def _on_one(policies: PolicySet, action: str, name: str, given: Given) -> tuple[dict[str, Any], str]:

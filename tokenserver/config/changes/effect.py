@@ -162,6 +162,7 @@ RELOAD = frozenset(
         "authentication.workload.session",
         "authentication.workload.cache",
         "anonymous",
+        "audit.policy_snapshots",
         "throttle.window",
         "limits.scopes",
         "limits.scope_bytes",

@@ -25,7 +25,7 @@ STAGED = "staged"
 """How `Revision.name` calls what is in the index."""
 
 _LINK, _SUBMODULE = "120000", "160000"
-_SHALLOW = (
+SHALLOW = (
     "this is a shallow clone, which lacks older commits and other branches;"
     " fix: git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'"
     " (GitHub Actions: fetch-depth: 0 for actions/checkout; GitLab CI: GIT_DEPTH: 0)"
@@ -87,7 +87,7 @@ def parse_revision(name: str, folder: GitFolder) -> Revision:
     """
     found = _run(folder.top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
     if found.returncode != 0:
-        hint = _SHALLOW if _is_shallow(folder) else f"fix: correct the name, or git fetch (git says: {_said(found)})"
+        hint = SHALLOW if is_shallow(folder) else f"fix: correct the name, or git fetch (git says: {_said(found)})"
         raise _fault(f"{name!r}: no such revision in {folder.top}; {hint}")
     return Revision(name, found.stdout.decode().strip())
 
@@ -107,7 +107,7 @@ def parse_comparison(text: str, folder: Path, *, staged: bool = False) -> Compar
     of = git_folder(folder)
     first = parse_revision(old or "HEAD", of)
     if staged:
-        return Comparison(of, first, Revision(STAGED, _git(of.top, "write-tree").decode().strip()))
+        return Comparison(of, first, Revision(STAGED, git_output(of.top, "write-tree").decode().strip()))
     if not dots:
         return Comparison(of, first, None)
     second = parse_revision(new or "HEAD", of)
@@ -144,6 +144,22 @@ def extract(folder: GitFolder, revision: Revision, place: Path) -> None:
     Raises:
         LoadError: the folder is not in that revision, or has a policy file that is a symbolic link.
     """
+    blobs = policy_blobs(folder, revision)
+    contents = read_blobs(folder.top, [blob for blob, _ in blobs])
+    for (_, file), content in zip(blobs, contents, strict=True):
+        target = place / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for parent in target.relative_to(place).parents:
+            (place / parent).chmod(0o700)  # the loader rejects folders and files that others can change
+        create_file(target, content)
+
+
+def policy_blobs(folder: GitFolder, revision: Revision) -> list[tuple[str, PurePosixPath]]:
+    """The policy files of a revision: the id of each blob, and its name in the folder.
+
+    Raises:
+        LoadError: the folder is not in that revision, or has a policy file that is no file of its own.
+    """
     name = f"{revision.short}:{folder.path}"
     listed = _run(folder.top, "ls-tree", "-r", "-z", "--full-tree", f"{revision.id}:{folder.path}")
     if listed.returncode != 0:
@@ -162,13 +178,7 @@ def extract(folder: GitFolder, revision: Revision, place: Path) -> None:
         if file.is_absolute() or ".." in file.parts:  # git creates no such tree, but an attacker can
             raise LoadError([Fault(f"{name}/{path}", 0, "", "leads out of the folder")])
         blobs.append((blob, file))
-    contents = _blobs(folder.top, [blob for blob, _ in blobs])
-    for (_, file), content in zip(blobs, contents, strict=True):
-        target = place / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for parent in target.relative_to(place).parents:
-            (place / parent).chmod(0o700)  # the loader rejects folders and files that others can change
-        create_file(target, content)
+    return blobs
 
 
 def _top(place: Path) -> Path:
@@ -177,7 +187,7 @@ def _top(place: Path) -> Path:
     In a hook of a linked worktree, git sets GIT_DIR and then takes every folder that it runs in for the top. Hooks run
     in the real one.
     """
-    top, own = _lines(_git(place, *_WHERE))
+    top, own = _lines(git_output(place, *_WHERE))
     here = Path.cwd()
     if place != here and place.is_relative_to(here):
         outside = _run(here, *_WHERE)
@@ -199,18 +209,24 @@ _WHERE = ("rev-parse", "--show-toplevel", "--absolute-git-dir")
 def _merge_base(folder: GitFolder, old: Revision, new: Revision) -> Revision:
     found = _run(folder.top, "merge-base", old.id, new.id)
     if found.returncode != 0:
-        hint = _SHALLOW if _is_shallow(folder) else f"fix: compare the two themselves with {old.name}..{new.name}"
+        hint = SHALLOW if is_shallow(folder) else f"fix: compare the two themselves with {old.name}..{new.name}"
         raise _fault(f"{old.name!r} and {new.name!r} have no common commit; {hint}")
     return Revision(f"{old.name}...{new.name}", found.stdout.decode().strip())
 
 
-def _is_shallow(folder: GitFolder) -> bool:
-    return _git(folder.top, "rev-parse", "--is-shallow-repository").strip() == b"true"
+def is_shallow(folder: GitFolder) -> bool:
+    """Whether the clone lacks older commits."""
+    return git_output(folder.top, "rev-parse", "--is-shallow-repository").strip() == b"true"
 
 
-def _blobs(top: Path, names: list[str]) -> list[bytes]:
-    """The contents of objects, as `git cat-file --batch` prints them: a line with the size, the content, a newline."""
-    rest = _git(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
+def read_blobs(top: Path, names: list[str]) -> list[bytes]:
+    """The contents of these objects.
+
+    Raises:
+        LoadError: one of them is not in this clone.
+    """
+    # `git cat-file --batch` prints a line with the size, the content, a newline.
+    rest = git_output(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
     contents = []
     for name in names:
         head, _, rest = rest.partition(b"\n")
@@ -223,7 +239,12 @@ def _blobs(top: Path, names: list[str]) -> list[bytes]:
     return contents
 
 
-def _git(place: Path, *arguments: str, given: bytes = b"") -> bytes:
+def git_output(place: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """What git prints in this folder.
+
+    Raises:
+        LoadError: it failed, or is not installed.
+    """
     done = _run(place, *arguments, given=given)
     if done.returncode != 0:
         raise _fault(f"git says: {_said(done)}")

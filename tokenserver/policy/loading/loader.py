@@ -164,6 +164,7 @@ def compile_texts(
     now: datetime | None = None,
     namespaces: Namespaces | None = None,
     workload_sources: WorkloadSources | None = None,
+    claim_aliases: Mapping[str, Aliases] | None = None,
 ) -> tuple[PolicySet, tuple[FileTests, ...]]:
     """As `compile_policies`, for files that need not be on any disk: by name, each with its text.
 
@@ -171,7 +172,8 @@ def compile_texts(
         LoadError: with every fault of every file, which are named as in `texts`; the folder is `.`.
     """
     ordered = {name: texts[name] for name in sorted(texts)}
-    compiled = _compiled(Path(), (ordered, []), services, MachineContext(workload_sources, now), marked=marked)
+    terms = MachineContext(workload_sources, now, claim_aliases or {})
+    compiled = _compiled(Path(), (ordered, []), services, terms, marked=marked)
     return replace(compiled.policies, namespaces=namespaces), tuple(compiled.tests.values())
 
 
@@ -230,7 +232,7 @@ def _compiled(
     if not rules:
         raise LoadError([Fault(str(folder), 0, "", "holds no rule in any file, so nothing would ever be granted")])
     found = CompiledFiles.of(connected.files, connected.groups, connected.known_everywhere, memory)
-    digest = _digest(texts, pace)
+    digest = digest_of(texts, pace)
     policies = PolicySet(
         digest,
         tuple(texts),
@@ -258,8 +260,11 @@ def _read(folder: Path, name: str, text: str) -> PolicyFile:
     return file
 
 
-def _digest(texts: Mapping[str, str], pace: Callable[[], None]) -> str:
-    """SHA-256 over names and contents, each prefixed with its length, so that different sets of files never collide."""
+def digest_of(texts: Mapping[str, str], pace: Callable[[], None] = unpaced) -> str:
+    """The digest of a policy set of these files, by name.
+
+    SHA-256 over names and contents, each prefixed with its length, so that different sets of files never collide.
+    """
     digest = hashlib.sha256()
     for name in sorted(texts):
         pace()

@@ -111,8 +111,13 @@ def without_ended(live: PolicySet, offered: PolicySet) -> PolicySet:
     groups = live.groups
     if len(left) < len(workloads):
         groups = replace(groups, workloads=Workloads.of_all(left))
-    digest = hashlib.sha256(f"{live.digest} {offered.digest}".encode()).hexdigest()
-    return replace(live, digest=digest, robots=robots, groups=groups)
+    digest = combined_digest(live.digest, offered.digest)
+    return replace(live, digest=digest, robots=robots, groups=groups, offered=offered.digest)
+
+
+def combined_digest(live: str, offered: str) -> str:
+    """The digest of policies `live` without the machines that the policies `offered` no longer declare."""
+    return hashlib.sha256(f"{live} {offered}".encode()).hexdigest()
 
 
 def machine_faults(

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tokenserver.config.descriptions import DESCRIPTIONS
 from tokenserver.config.introspection import shorthand
 from tokenserver.config.keys import Keys
+from tokenserver.config.reference.descriptions import DESCRIPTIONS
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups

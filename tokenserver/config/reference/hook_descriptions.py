@@ -1,4 +1,4 @@
-"""What each configuration key of a hook means; part of `config/descriptions.py`."""
+"""What each configuration key of a hook means; part of `config/reference/descriptions.py`."""
 
 from __future__ import annotations
 

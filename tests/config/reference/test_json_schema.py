@@ -15,9 +15,9 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel, ValidationError
 from yaml_texts import documents_with
 
-from tokenserver.config.descriptions import DESCRIPTIONS
 from tokenserver.config.introspection import models
-from tokenserver.config.json_schema import registry_schema, settings_schema
+from tokenserver.config.reference.descriptions import DESCRIPTIONS
+from tokenserver.config.reference.json_schema import registry_schema, settings_schema
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.document import parse

@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from tokenserver.config.credentials import AccessKeySettings, RefreshTokenSettings
 from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
+from tokenserver.config.reference.audit_descriptions import AUDIT_DESCRIPTIONS
+from tokenserver.config.reference.hook_descriptions import HOOK_DESCRIPTIONS
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
-from tokenserver.config.settings import LogSettings, Settings
-from tokenserver.config.sources.hook_descriptions import HOOK_DESCRIPTIONS
+from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
 from tokenserver.config.sources.names import HtpasswdNames, LdapNames
 from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
@@ -37,6 +38,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "robots": "Limits on the secrets of robots.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
+        "audit": "What is kept for auditors.",
         "policies": "The folder of the policy files.",
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
@@ -82,10 +84,6 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "rate": "The number of questions that all workers together ask in a second, at most 100.",
         "failed_logins": "Whether logins that fail here are asked too, once in 15 minutes for each user name. The old"
         " server counts a wrong password once more then.",
-    },
-    LogSettings: {
-        "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"
-        " events are JSON wherever a program reads them.",
     },
     Tls: {
         "certificate": "The certificate with its chain, as a PEM file.",
@@ -196,6 +194,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "cache": "For how long a verified password is accepted without asking the directory again.",
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
     },
+    **AUDIT_DESCRIPTIONS,
     **HOOK_DESCRIPTIONS,
     Sql: {
         "name": "The name of the source in audit events.",
