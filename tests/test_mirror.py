@@ -50,6 +50,7 @@ ELSEWHERE: dict[str, str] = {
     "exchange/stored/device_refusals.py": "the errors that web/oauth/test_device.py meets",
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",
     "exchange/stored/revocation.py": "what web/oauth/test_revocation.py ends over the whole application",
+    "server/reload/observer.py": "the protocol that server/changes/test_reporter.py goes through",
     "server/exchanges/observed.py": "the exchange of every server, such as that of web/oauth/test_grants.py",
     "importers/docker_auth/sections.py": "the keys of the file in importers/docker_auth/test_reader.py",
     "importers/golang/expression.py": "the trees of importers/golang/test_expression_parser.py",

@@ -31,12 +31,15 @@ from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import core_count
 from tokenserver.runtime.random_ids import RandomIds
+from tokenserver.server.changes.journal import ChangeJournal
+from tokenserver.server.changes.reporter import ChangeReporter
 from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
+from tokenserver.server.reload.observer import UNOBSERVED, ReloadObserver
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
@@ -85,13 +88,18 @@ def build(
     storage = optional_storage(settings, is_first)
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
     stored = None if storage is None else storage.parts(trail.record)
-    live = _live(settings, protection, is_first, stored)
+    changes = ChangeReporter(
+        trail.record,
+        shared.journal or ChangeJournal(shared=False),
+        is_down=lambda: trail.problem is not None,
+    )
+    live = _live(settings, protection, is_first, stored, changes)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     meter = worker_meter(settings, board) if board is not None else None
     exchange = compose_exchange(settings, live, trail, meter, clock, stored, shared.peer_keys)
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
-    parts = (settings, live, exchange, trail, protection, clock, admission, rotators, meter, storage, stored)
+    parts = (settings, live, exchange, trail, changes, protection, clock, admission, rotators, meter, storage, stored)
     return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys)
 
 
@@ -115,6 +123,7 @@ def _live(
     protection: Protection | None,
     is_first: Callable[[str], bool] = lambda _: True,
     stored: StoredParts | None = None,
+    observer: ReloadObserver = UNOBSERVED,
 ) -> LiveSnapshot:
     """The live snapshot with its watched parts, loaded.
 
@@ -126,7 +135,8 @@ def _live(
     attempt(partial(peer_context, settings), faults)
     attempt(partial(require_findable_owners, settings), faults)
     composer = Composer(settings, protection, stored)
-    live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
+    parts = watched_parts(settings, protection)
+    live = attempt(partial(LiveSnapshot, parts, composer, is_first=is_first, observer=observer), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live

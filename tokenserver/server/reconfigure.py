@@ -55,7 +55,12 @@ def reconfigured(
     )
     parts = watched_parts(settings, protection, marked=_marked(server, settings))
     composer = Composer(settings, protection, server.stored)
-    server.live.reconfigure(parts, composer, kept=kept, quiesce=quiesce)
+
+    def replace_all() -> None:
+        quiesce()
+        server.changes.reconfigured(server.settings, settings)
+
+    server.live.reconfigure(parts, composer, kept=kept, quiesce=replace_all)
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
         server.meter.rename(services_of(settings))

@@ -24,11 +24,12 @@ from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
+from tokenserver.server.changes.reporter import ChangeReporter
 from tokenserver.server.policy_snapshots import watch_policies
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
-from tokenserver.server.reload.live import LiveSnapshot, describe
-from tokenserver.server.reload.watch import UNREST_SECONDS
+from tokenserver.server.reload.live import LiveSnapshot
+from tokenserver.server.reload.watch import UNREST_SECONDS, describe
 from tokenserver.server.sources.workload_sources import issuer_keys
 from tokenserver.server.stored.parts import StoredParts
 
@@ -53,6 +54,7 @@ class RunningServer:
     live: LiveSnapshot
     exchange: ObservedExchange
     trail: AuditTrail
+    changes: ChangeReporter
     protection: Protection
     clock: ClockJumpDetector
     admission: AdmissionControl
@@ -82,6 +84,11 @@ class RunningServer:
     def shadow_peer(self) -> ShadowPeer | None:
         """The old token server that is asked the same, if there is one."""
         return next((one for one in self.exchange.observers if isinstance(one, ShadowPeer)), None)
+
+    def announce(self) -> None:
+        """Write what is in force to the audit trail, unless another worker has."""
+        self.changes.started_with(self.settings)
+        self.live.announce()
 
     def watch(self) -> threading.Event:
         """Start the background threads: reload, storage, key rotation, audit trail, metrics. The event stops them."""
@@ -146,6 +153,8 @@ class RunningServer:
     def _look(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK_SECONDS):
             self.trail.check()
+            self.changes.retry()
+            self.changes.noticed(self.notice(), self.settings)
 
     def _issuers(self) -> Iterator[IssuerKeys]:
         snapshot = self.live.snapshot()

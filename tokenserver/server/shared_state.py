@@ -22,6 +22,7 @@ from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.runtime.bulletin import Bulletin
+from tokenserver.server.changes.journal import ChangeJournal
 from tokenserver.server.log_lines import FirstInServer
 from tokenserver.server.login_plan import limits_for
 
@@ -44,7 +45,7 @@ class SharedState(NamedTuple):
 
     The master process posts on `bulletin` how the configuration file compares with what is in force, and on `orders`
     the settings that are to be in force. `first_line` is for log lines that all workers would write, `peer_keys` for
-    what they ask a shadow peer.
+    what they ask a shadow peer, and `journal` for changes that all of them would report.
     """
 
     counters: Together | None = None
@@ -53,6 +54,7 @@ class SharedState(NamedTuple):
     first_line: FirstInServer | None = None
     orders: Bulletin | None = None
     peer_keys: SharedKeys | None = None
+    journal: ChangeJournal | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -63,7 +65,8 @@ def workers_share(settings: Settings, *, workers: int) -> SharedState:
     counters, checks = workers_counters(settings, workers=workers), workers_checks(settings, workers=workers)
     try:
         first_line = FirstInServer(monotonic=time.monotonic)
-        return SharedState(counters, checks, Bulletin(), first_line, Bulletin(), SharedKeys())
+        journal = ChangeJournal(shared=True)
+        return SharedState(counters, checks, Bulletin(), first_line, Bulletin(), SharedKeys(), journal)
     except OSError as error:
         logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
         return SharedState(counters, checks)

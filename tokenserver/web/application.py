@@ -144,7 +144,8 @@ class ReconfigurableApplication:
         return tuple(_front(app) for app in (self.flask, self.management) if app is not None)
 
     def start(self) -> None:
-        """Start the background threads."""
+        """Announce what is in force, and start the background threads."""
+        self.parts.announce()
         self._writers = self.parts.watch_files(self._stop_files)
         self.threads = self.parts.tend(self._stop)
 

@@ -21,7 +21,7 @@ PIPED = re.findall(r"\\\| tokenserver ([^`]*)`", PAGE)
 
 def test_the_page_has_examples() -> None:
     """The next tests are about something."""
-    assert (len(SESSIONS), len(PIPED)) == (5, 3)
+    assert (len(SESSIONS), len(PIPED)) == (6, 3)
 
 
 @pytest.mark.parametrize(("command", "shown"), SESSIONS, ids=range(len(SESSIONS)))

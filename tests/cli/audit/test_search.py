@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,51 @@ def test_control_characters(tmp_path: Path) -> None:
     """What a client sent moves no cursor."""
     (tmp_path / "a").write_bytes(log(exchange(subject="ev\x1b[31me", reason="a\nb")))
     assert "\x1b" not in search(tmp_path / "a").stdout
+
+
+@pytest.mark.parametrize(
+    ("event", "what", "outcome"),
+    [
+        pytest.param(
+            {
+                "what": "policies",
+                "old": "a" * 64,
+                "new": "b" * 64,
+                "changed": ["x", "y", "z", "w"],
+                "revision": "c" * 40,
+                "clean": False,
+                "outcome": "in_force",
+            },
+            f"policies: changed x, y, z and 1 more; {'a' * 12} to {'b' * 12}; commit {'c' * 12}, with changes",
+            "in_force",
+            id="policies",
+        ),
+        pytest.param(
+            {
+                "what": "users",
+                "name": "local",
+                "in_force": "a" * 64,
+                "problems": ["users:3: wrong"],
+                "outcome": "rejected",
+            },
+            f"users local: {'a' * 12}",
+            "rejected: users:3: wrong",
+            id="rejected",
+        ),
+        pytest.param(
+            {"what": "keys", "new": "b" * 64, "added": ["k2"], "dropped": ["k1"], "outcome": "in_force"},
+            f"keys: added k2; dropped k1; {'b' * 12}",
+            "in_force",
+            id="keys",
+        ),
+        pytest.param(
+            {"what": "oidc", "name": "corp", "outcome": "in_force"}, "oidc corp", "in_force", id="nothing more"
+        ),
+    ],
+)
+def test_changes(tmp_path: Path, event: dict[str, object], what: str, outcome: str) -> None:
+    """What came into force, by names, digests and commit; nobody is named who did not do it."""
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(log({"time": "2026-11-03T12:00:00.000Z", "event": "change", **event}))
+    _, row = search("--event", "change", path).stdout.splitlines()
+    assert re.split(r" {2,}", row) == ["2026-11-03T12:00:00.000Z", "change", "-", "-", "-", what, outcome]

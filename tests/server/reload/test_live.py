@@ -18,9 +18,9 @@ from tokenserver.documents.files import stamp_of
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.reread import RereadFolder
-from tokenserver.server.reload.live import LiveSnapshot, Values, describe
+from tokenserver.server.reload.live import LiveSnapshot, Values
 from tokenserver.server.reload.parts import FilesPart
-from tokenserver.server.reload.watch import FileStates, ReloadDelay
+from tokenserver.server.reload.watch import FileStates, ReloadDelay, describe
 
 
 class Files:

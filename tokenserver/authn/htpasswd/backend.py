@@ -26,7 +26,7 @@ class Htpasswd:
     `users` are their names and `lines` their line numbers, `file` is the path as the operator wrote it, `warnings` are
     lines with weak or slow hashes. `decoy` does the work of a wrong password for an unknown user. `room` bounds
     concurrent hashing; `once` shares results with the other workers. `now` gives seconds since 1970. Users whom
-    `namespace_rule` gives one and the same namespace are all rejected.
+    `namespace_rule` gives one and the same namespace are all rejected. `digest` is the SHA-256 of the file.
     """
 
     def __init__(
@@ -39,9 +39,11 @@ class Htpasswd:
         *,
         now: Callable[[], float] = time.time,
         namespace_rule: NamespaceRule | None = None,
+        digest: str = "",
     ) -> None:
         self.name = name
         self.file = file
+        self.digest = digest
         self.users = frozenset(entry.name for entry in entries)
         self.lines = {entry.name: entry.line for entry in entries}
         self.namespaces = FileNamespaces(self.users, namespace_rule)
@@ -147,7 +149,8 @@ class HtpasswdFile:
         """
         text = read_text(self._path) if content is None else text_of(content, self._path)
         if self._known is None or self._known[0] != text:
-            self._known = (text, self._make(parse_users(text, str(self._path))))
+            digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+            self._known = (text, self._make(parse_users(text, str(self._path)), digest=digest))
         return self._known[1]
 
 

@@ -26,6 +26,11 @@ from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import report_faults
 from tokenserver.cli.terminal import echo, echo_text
 
+CHANGE = "change"
+"""The value of `event` of what came into force; see `server.changes`."""
+
+_KINDS_OF_CHANGE = ("added", "activated", "changed", "retired", "removed", "dropped", "keys")
+
 SHOWN = 100
 """Events of a table, unless `--last` says otherwise."""
 
@@ -95,7 +100,9 @@ def _print_summary(found: _Last, reader: EventReader) -> None:
 def _row(event: dict[str, Any]) -> tuple[str, ...]:
     who = text(event, "subject") or text(event, "actor") or text(event, "username") or text(event, "owner")
     outcome = text(event, "outcome")
-    reason = text(event, "reason")
+    reason = text(event, "reason") or next(iter(texts(event, "problems")), "")
+    if text(event, "event") == CHANGE:
+        who = who or "-"
     return (
         text(event, "time"),
         text(event, "event"),
@@ -109,6 +116,8 @@ def _row(event: dict[str, Any]) -> tuple[str, ...]:
 
 def _what(event: dict[str, Any]) -> str:
     """What was granted, or asked where nothing was; of other events, the action and what it is about."""
+    if text(event, "event") == CHANGE:
+        return _changed(event)
     granted, asked = texts(event, "granted"), texts(event, "asked")
     scopes = granted or asked
     if scopes:
@@ -116,3 +125,21 @@ def _what(event: dict[str, Any]) -> str:
         return f"{', '.join(scopes[:3])}{more}"
     parts = [text(event, name) for name in ("action", "credential", "robot", "name", "flow")]
     return " ".join(part for part in parts if part) or "-"
+
+
+def _changed(event: dict[str, Any]) -> str:
+    """What came into force, or did not: of which kind, the names, the digests and the commit."""
+    named = [f"{kind} {_few(texts(event, kind))}" for kind in _KINDS_OF_CHANGE if texts(event, kind)]
+    old, new = text(event, "old")[:12], text(event, "new")[:12] or text(event, "in_force")[:12]
+    digests = f"{old} to {new}" if old and old != new else new
+    commit = text(event, "revision")[:12]
+    dirty = ", with changes" if event.get("clean") is False else ""
+    parts = [*named, digests, f"commit {commit}{dirty}" if commit else ""]
+    listed = "; ".join(part for part in parts if part)
+    return " ".join(part for part in (text(event, "what"), text(event, "name")) if part) + (
+        f": {listed}" if listed else ""
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,12 +1,14 @@
-"""What a reload changed, for the log: names of users, keys and files, a few of each, and how many more there are."""
+"""What a reload changed: names of users, keys and files; for the log a few of each, and how many more there are."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.keys.ring import KeyRing
 from tokenserver.printable import one_line
 from tokenserver.server.reload.watch import FileStates, Loaded
 from tokenserver.tokens.issuer import TokenIssuer
@@ -15,52 +17,65 @@ MAX_NAMED = 3
 """Names of each kind of change that a line has."""
 
 
+class Differences(NamedTuple):
+    """Names that were added, that were removed, and whose content is another one; in no order."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
 def describe_change(before: object, loaded: Loaded) -> str:
     """How a part differs from its version `before`: by its users or keys, else by its files. May be empty."""
     after = loaded.value
     if isinstance(before, Htpasswd) and isinstance(after, Htpasswd):
-        return _users(before, after)
+        return _spelled(differing_users(before, after))
     if isinstance(before, TokenIssuer) and isinstance(after, TokenIssuer):
-        return _keys(before, after)
-    return _files(loaded.before, loaded.after)
+        return _keys(before.ring, after.ring)
+    return _spelled(files_of_states(loaded.before, loaded.after))
 
 
-def _users(before: Htpasswd, after: Htpasswd) -> str:
+def differing_users(before: Htpasswd, after: Htpasswd) -> Differences:
+    """The users who were added, removed, or have another password or account."""
     both = before.users & after.users
-    return _spelled(
-        added=after.users - before.users,
-        removed=before.users - after.users,
+    return Differences(
+        added=[*(after.users - before.users)],
+        removed=[*(before.users - after.users)],
         changed=[name for name in both if before.stamp(name) != after.stamp(name)],
     )
 
 
-def _keys(before: TokenIssuer, after: TokenIssuer) -> str:
-    old, new = before.ring, after.ring
-    states = {key.id: old.state_of(key.id) for key in old.published()}
-    now = {key.id: new.state_of(key.id) for key in new.published()}
-    moved = [f"{key} is now {state}" for key, state in now.items() if key in states and states[key] != state]
-    added = [f"{key} ({state})" for key, state in now.items() if key not in states]
-    spelled = _spelled(added=added, removed=states.keys() - now.keys(), changed=())
-    return "; ".join([*moved[:MAX_NAMED], *([spelled] if spelled else [])])
+def key_states(ring: KeyRing) -> dict[str, str]:
+    """The state of each key that verifiers must know."""
+    return {key.id: state for key in ring.published() if (state := ring.state_of(key.id)) is not None}
 
 
-def _files(before: FileStates, after: FileStates) -> str:
+def differing_files(before: Mapping[str, object], after: Mapping[str, object]) -> Differences:
+    """How two sets of files differ, each given as contents or stamps by name."""
+    return Differences(
+        added=[*(after.keys() - before.keys())],
+        removed=[*(before.keys() - after.keys())],
+        changed=[name for name in before.keys() & after.keys() if before[name] != after[name]],
+    )
+
+
+def files_of_states(before: FileStates, after: FileStates) -> Differences:
     """The files that differ, relative to the folder that all are in. Folders themselves are not named."""
-    here = {path for path, state in after.items() if _is_file(state)}
-    there = {path for path, state in before.items() if _is_file(state)}
     paths = [*before, *after]
     top = Path(os.path.commonpath(paths)) if paths else Path()
-    if str(top) in here | there:
+    states = [{path: state for path, state in each.items() if _is_file(state)} for each in (before, after)]
+    if any(str(top) in each for each in states):
         top = top.parent
+    found = differing_files(*states)
+    return Differences(*([str(Path(path).relative_to(top)) for path in kind] for kind in found))
 
-    def below(paths: Iterable[str]) -> list[str]:
-        return [str(Path(path).relative_to(top)) for path in paths]
 
-    return _spelled(
-        added=below(here - there),
-        removed=below(there - here),
-        changed=below(path for path in here & there if before[path] != after[path]),
-    )
+def _keys(before: KeyRing, after: KeyRing) -> str:
+    states, now = key_states(before), key_states(after)
+    moved = [f"{key} is now {state}" for key, state in now.items() if key in states and states[key] != state]
+    added = [f"{key} ({state})" for key, state in now.items() if key not in states]
+    spelled = _spelled(Differences(added, [*(states.keys() - now.keys())], []))
+    return "; ".join([*moved[:MAX_NAMED], *([spelled] if spelled else [])])
 
 
 def _is_file(state: Sequence[object]) -> bool:
@@ -68,8 +83,8 @@ def _is_file(state: Sequence[object]) -> bool:
     return len(state) == 6
 
 
-def _spelled(*, added: Iterable[str], removed: Iterable[str], changed: Iterable[str]) -> str:
-    kinds = (("added", sorted(added)), ("removed", sorted(removed)), ("changed", sorted(changed)))
+def _spelled(found: Differences) -> str:
+    kinds = zip(Differences._fields, map(sorted, found), strict=True)
     return "; ".join(f"{how} {_listed(names)}" for how, names in kinds if names)
 
 

@@ -17,8 +17,17 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.server.reload.changes import describe_change
+from tokenserver.server.reload.observer import UNOBSERVED, ReloadObserver
 from tokenserver.server.reload.retiring import retire_all
-from tokenserver.server.reload.watch import UNREST_SECONDS, Loaded, PartWatcher, ReloadablePart, ReloadDelay
+from tokenserver.server.reload.watch import (
+    UNREST_SECONDS,
+    Loaded,
+    PartWatcher,
+    ReloadablePart,
+    ReloadDelay,
+    describe,
+    first_values,
+)
 
 logger = logging.getLogger("tokenserver.live")
 
@@ -47,6 +56,7 @@ class LiveSnapshot:
     """The current snapshot, composed of the parts by `composer`. `monotonic` is in seconds.
 
     A line of the log is written if `is_first(line)`, since the workers of a server reload or reject the same change.
+    `observer` is told of each version before it goes live.
 
     Raises:
         LoadError: every fault of every part, since at the start there is no previous version to keep.
@@ -59,17 +69,19 @@ class LiveSnapshot:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         is_first: Callable[[str], bool] = lambda _: True,
+        observer: ReloadObserver = UNOBSERVED,
     ) -> None:
         self._is_first = is_first
         self._monotonic = monotonic
         self._watches = tuple(PartWatcher(part, monotonic=monotonic, is_first=is_first) for part in parts)
         self._composer = composer
+        self._observer = observer
         self._lock = threading.Lock()
         self._reported: dict[tuple[Key, str], float] = {}
         self._refusal: str | None = None
         self._refused: tuple[Fault, ...] = ()
         self._refusals = 0
-        values, faults = _first(self._watches)
+        values, faults = first_values(self._watches)
         faults += composer.faults(values)
         if faults:
             raise LoadError(faults)
@@ -82,6 +94,11 @@ class LiveSnapshot:
     def snapshot(self) -> Snapshot:
         """The current snapshot; an exchange fetches it once and uses it throughout."""
         return self._snapshot
+
+    def announce(self) -> None:
+        """Tell the observer of the versions that the process has started with."""
+        for watch in self._watches:
+            self._observer.started(watch.part, self._values[_key(watch)])
 
     def policy(self) -> str:
         """The digest of the live policies."""
@@ -132,7 +149,7 @@ class LiveSnapshot:
             else PartWatcher(part, monotonic=self._monotonic, is_first=self._is_first)
             for key, part in offered.items()
         }
-        loaded, faults = _first([watch for key, watch in watches.items() if watch is not current.get(key)])
+        loaded, faults = first_values([watch for key, watch in watches.items() if watch is not current.get(key)])
         with self._lock:
             stay = [key for key, watch in watches.items() if watch is current.get(key)]
             values = {**loaded, **{key: self._values[key] for key in stay}}
@@ -143,6 +160,7 @@ class LiveSnapshot:
             chosen, refused = composer.together(newest, values)
             snapshot = composer.snapshot(chosen)
             quiesce()
+            self._report_live(watches.values(), chosen)
             self._snapshot, self._values = snapshot, chosen
             gone = [watch for key, watch in current.items() if watch is not watches.get(key)]
             self._refusals += sum(watch.failures for watch in gone)
@@ -168,9 +186,8 @@ class LiveSnapshot:
         threads: dict[str, threading.Thread] = {}
         while True:
             for kind in {watch.part.kind for watch in self._watches} - threads.keys():
-                threads[kind] = threading.Thread(
-                    target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True
-                )
+                following = (kind, stop, every)
+                threads[kind] = threading.Thread(target=self._follow, args=following, name=f"watch-{kind}", daemon=True)
                 threads[kind].start()
             if stop.wait(every):
                 break
@@ -210,8 +227,11 @@ class LiveSnapshot:
     def _look_at(self, watches: Iterable[PartWatcher]) -> bool:
         loads: list[tuple[PartWatcher, Loaded]] = []
         for watch in watches:
+            failures = watch.failures
             with watch.part.pace.yielding():
                 loaded = watch.look()
+            if watch.failures != failures:
+                self._observer.rejected(watch.part, self._values.get(_key(watch)), watch.fault or "", watch.faults)
             if loaded is not None:
                 loads.append((watch, loaded))
         if not loads:
@@ -225,7 +245,7 @@ class LiveSnapshot:
         """Compose a snapshot with the parts that were loaded, as far as they are consistent with the others."""
         with self._lock:
             # Those of a configuration that was replaced meanwhile are not wanted any more.
-            found = {(watch.part.kind, watch.part.name): one for watch, one in loads if watch in self._watches}
+            found = {_key(watch): one for watch, one in loads if watch in self._watches}
             if not found:
                 return False
             newest = {**self._newest, **{key: loaded.value for key, loaded in found.items()}}
@@ -238,20 +258,30 @@ class LiveSnapshot:
             self._newest = newest
             if refused:
                 self._refuse(str(LoadError(refused)), tuple(refused))
+                for watch in (one for one in self._watches if values[_key(one)] is not newest[_key(one)]):
+                    self._observer.rejected(watch.part, values[_key(watch)], str(LoadError(refused)), refused)
             else:
                 self._refused, self._refusal = (), None
+            self._report_live(self._watches, values, found)
             if refused and all(values[key] is self._values[key] for key in values):
                 return False
             before, self._snapshot, self._values = self._values, snapshot, values
             self.reloads += 1
             kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
             changes = [describe_change(before[key], loaded) for key, loaded in found.items()]
-            listed = "; ".join(dict.fromkeys(change for change in changes if change))
-            changed = f" ({listed})" if listed else ""
+            changed = f" ({'; '.join(dict.fromkeys(filter(None, changes)))})" if any(changes) else ""
             self._log(logging.INFO, f"reloaded: new {kinds} are live{changed}, policy {self.policy()[:12]}")
             for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
                 self._log(logging.WARNING, f"policies: {line}")
             return True
+
+    def _report_live(self, watches: Iterable[PartWatcher], values: Values, found: Collection[Key] = ()) -> None:
+        """Tell the observer which values are about to be in force: other ones, and those that were loaded again."""
+        for watch in watches:
+            key, value = _key(watch), values[_key(watch)]
+            before = self._values.get(key)
+            if value is not before or (key in found and value is self._newest[key]):
+                self._observer.going_live(watch.part, before, value, watch.states)
 
     def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
         """Record that the newest parts cannot all go live together; the same reason is counted once."""
@@ -266,23 +296,5 @@ class LiveSnapshot:
             logger.log(level, "%s", line)
 
 
-def describe(delay: ReloadDelay, files: Iterable[str] | None = None) -> str:
-    """A delay as a sentence; `files` replaces the names of its files."""
-    names = [*(delay.files if files is None else files)]
-    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    place = f" ({listed})" if listed else ""
-    if delay.state == "loading":
-        return f"loading for {delay.seconds:.0f} s; the previous configuration stays live until it is done"
-    after = "unchanged files go live now, the others as soon as they are complete"
-    return f"changing for {delay.seconds:.0f} s{place}; {after}"
-
-
-def _first(watches: Iterable[PartWatcher]) -> tuple[dict[Key, object], list[Fault]]:
-    values: dict[Key, object] = {}
-    faults: list[Fault] = []
-    for watch in watches:
-        try:
-            values[watch.part.kind, watch.part.name] = watch.first()
-        except LoadError as error:
-            faults.extend(error.faults)
-    return values, faults
+def _key(watch: PartWatcher) -> Key:
+    return watch.part.kind, watch.part.name

@@ -83,6 +83,7 @@ class PoliciesPart:
         workload_sources: WorkloadSources | None = None,
     ) -> None:
         self.kind = kind
+        self.folder = folder
         self.pace = Pacer()
         self._folder = RereadFolder(folder, self.pace)
         self._loader = PolicyLoader(

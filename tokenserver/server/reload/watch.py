@@ -83,10 +83,21 @@ class ReloadDelay(NamedTuple):
     files: tuple[str, ...]
 
 
+def describe(delay: ReloadDelay, files: Iterable[str] | None = None) -> str:
+    """A delay as a sentence; `files` replaces the names of its files."""
+    names = [*(delay.files if files is None else files)]
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    place = f" ({listed})" if listed else ""
+    if delay.state == "loading":
+        return f"loading for {delay.seconds:.0f} s; the previous configuration stays live until it is done"
+    after = "unchanged files go live now, the others as soon as they are complete"
+    return f"changing for {delay.seconds:.0f} s{place}; {after}"
+
+
 class PartWatcher:
     """Watches one part; one thread calls `look`, any may read. `fault` is why the current files were rejected (None:
-    they were not), `failures` the number of rejections. A rejection is logged if `is_first(line)`, since all workers
-    of a server reject the same change."""
+    they were not), `failures` the number of rejections, `states` those of the files at the last two loads. A rejection
+    is logged if `is_first(line)`, since all workers of a server reject the same change."""
 
     def __init__(
         self,
@@ -100,11 +111,11 @@ class PartWatcher:
         self.fault: str | None = None
         self.faults: tuple[Fault, ...] = ()
         self.failures = 0
+        self.states: tuple[FileStates, FileStates] = ({}, {})
         self._monotonic = monotonic
         self._settle = settle
         self._is_first = is_first
         self._seen: FileStates = {}
-        self._live: FileStates = {}
         self._before: FileStates = {}
         self._restless: frozenset[str] = frozenset()
         self._moving: frozenset[str] = frozenset()
@@ -122,7 +133,8 @@ class PartWatcher:
             LoadError: every fault, since at the start there is no previous version to keep.
         """
         # Polled before it is loaded, so that a change in between is noticed.
-        self._seen = self._before = self._live = self.part.look()
+        self._seen = self._before = self.part.look()
+        self.states = (self._seen, self._seen)
         return self.part.load(None)
 
     def look(self) -> Loaded | None:
@@ -231,8 +243,8 @@ class PartWatcher:
         return loaded
 
     def _loaded(self, value: object, states: FileStates) -> Loaded:
-        before, self._live = self._live, states
-        return Loaded(value, before, states)
+        self.states = (self.states[1], states)
+        return Loaded(value, *self.states)
 
     def _load(self, seen: FileStates | None, given: Given | None = None) -> object:
         self._loading_since = begun = self._monotonic()
@@ -253,6 +265,18 @@ class PartWatcher:
         line = f"{self.part.kind}: reload rejected, keeping the previous configuration: {fault}"
         if self._is_first(line):
             logger.error("%s", line)
+
+
+def first_values(watches: Iterable[PartWatcher]) -> tuple[dict[tuple[str, str], object], list[Fault]]:
+    """The first version of each part, by its kind and name, and the faults of those that do not load."""
+    values: dict[tuple[str, str], object] = {}
+    faults: list[Fault] = []
+    for watch in watches:
+        try:
+            values[watch.part.kind, watch.part.name] = watch.first()
+        except LoadError as error:
+            faults.extend(error.faults)
+    return values, faults
 
 
 def _size(stamp: tuple[object, ...] | None) -> int:
