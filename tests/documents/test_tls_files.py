@@ -21,7 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 from rsa_keys import known_rsa, rsa_2048
 
-from tokenserver.documents.tls_files import check_server_files, client_context, load_client_certificate
+from tokenserver.documents.tls_files import (
+    check_server_files,
+    client_context,
+    load_client_certificate,
+    server_certificate_end,
+)
 from tokenserver.errors import LoadError
 
 
@@ -62,6 +67,22 @@ def refused(certificate: Path, key: Path) -> list[str]:
 def test_keys_that_do(tmp_path: Path, key: Any) -> None:
     """Nothing is raised."""
     check_server_files(*written(tmp_path, key))
+
+
+def test_the_end_of_a_certificate(tmp_path: Path) -> None:
+    """That of the first one in the file, whatever text is in front of it."""
+    certificate, _ = written(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    expected = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    certificate.write_bytes(b"subject=localhost\n" + certificate.read_bytes())
+    assert server_certificate_end(certificate) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_file_without_a_certificate_has_no_end(tmp_path: Path, text: str) -> None:
+    """As a fault of the file."""
+    (tmp_path / "tls.pem").write_text(text)
+    with pytest.raises(LoadError, match="contains no PEM certificate that can be read"):
+        server_certificate_end(tmp_path / "tls.pem")
 
 
 @pytest.mark.parametrize(

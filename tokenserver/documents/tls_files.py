@@ -64,6 +64,19 @@ def check_server_files(certificate: Path, key: Path) -> None:
         raise LoadError([Fault(str(key), 0, "", f"{problem_with_key}; {_FIT}")])
 
 
+def server_certificate_end(certificate: Path) -> datetime:
+    """When the certificate of a server, the first one in its file, expires.
+
+    Raises:
+        LoadError: the file is missing or unsafe, or its certificate cannot be read.
+    """
+    chain = read_file(certificate)
+    try:
+        return load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).not_valid_after_utc
+    except ValueError as error:
+        raise LoadError([Fault(str(certificate), 0, "", "contains no PEM certificate that can be read")]) from error
+
+
 def _unfit(pem: bytes, chain: bytes) -> str | None:
     """Why rustls cannot sign with this key, which OpenSSL has accepted; None if it can."""
     try:

@@ -97,6 +97,8 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
         workers_kill_timeout=1,  # for what is left after `Supervisor._stop_workers`
         respawn_failed_workers=True,
     )
+    if tls is not None:
+        server.read_certificate_from(tls.certificate, tls.key)
     # A worker inherits the master's handlers, which stop only the master. Until granian has set the worker's own, a
     # signal must end it immediately; otherwise a stop right after the start would take the whole grace period.
     os.register_at_fork(after_in_child=_default_signals)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
@@ -100,6 +101,13 @@ class Supervisor(MPServer):
         self._has_started = False
         self.on_hangup: Callable[[], None] = lambda: None
         """Called at SIGHUP, by the main thread."""
+
+    def read_certificate_from(self, certificate: Path, key: Path) -> None:
+        """Have workers read the files at these paths. granian follows links in them once, so that workers would read
+        files that are no longer there when certbot or Kubernetes have let the links point to others.
+        """
+        files: Any = (str(certificate.absolute()), str(key.absolute()))  # granian's attribute has no type of its own
+        self.ssl_ctx = (*self.ssl_ctx[:1], *files, *self.ssl_ctx[3:])
 
     def signal_handler_interrupt(self, *arguments: object) -> None:
         """SIGTERM, SIGINT: answer the requests sent so far, then stop. A second signal stops immediately.

@@ -20,6 +20,7 @@ _NIGHTLY = frozenset(
     {
         "buildctl",
         "buildkitd",
+        "caddy",
         "containerd2",
         "cosign",
         "ctr2",

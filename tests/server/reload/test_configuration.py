@@ -190,12 +190,35 @@ def test_a_deleted_file(site: Site) -> None:
 
 
 def test_a_renewed_certificate(site: Site) -> None:
-    """The content of a file that only the start reads; the same content again is no change."""
+    """Workers take it by themselves; a pair that they would not take is reported, because a start would fail, too."""
+    folder = site.config.parent
+    (folder / "tls.pem").write_text("renewed")
+    site.faults = [Fault("tls.pem", 0, "", "does not work with tls.key")]
+    assert site.look().state == "rejected"
+    (folder / "tls.key").write_text("renewed")
+    site.faults = []
+    assert site.look() == IN_FORCE
+
+
+def test_a_certificate_without_orders(site: Site) -> None:
+    """Where processes share no memory, a new one waits for a restart; the same content again is no change."""
+    site.start(orders=False)
     folder = site.config.parent
     (folder / "tls.pem").write_text("certificate")
     assert site.look() == IN_FORCE
     (folder / "tls.pem").write_text("renewed")
     assert site.look() == restart("server.tls.certificate (content)")
+
+
+def test_a_changed_secret_of_the_throttle(tmp_path: Path) -> None:
+    """The content of a file that only the start reads."""
+    secret = tmp_path / "secret"
+    secret.write_text("one" * 16)
+    secret.chmod(0o600)
+    site = Site(tmp_path, CONFIG + "throttle: {redis: 'redis://localhost', secret_file: secret}\n")
+    assert site.look() == IN_FORCE
+    secret.write_text("two" * 16)
+    assert site.look() == restart("throttle.secret_file (content)")
 
 
 def test_a_folder_of_registries(tmp_path: Path) -> None:

@@ -57,13 +57,18 @@ class Orders(NamedTuple):
     settings: Settings
 
 
+RENEWED = frozenset({"server.tls.certificate", "server.tls.key"})
+"""Files whose changed contents take effect without a restart. See `process/certificate_renewal.py`."""
+
+
 class ConfigurationWatch:
     """Puts a changed configuration file in force in a running server that started with `settings`.
 
     `config` is as for `load_settings`. A change is checked as at a start: `check` gets the settings in force and those
     of the file. Then `order` gets the settings that the workers shall have, and returns their number; without it,
-    everything waits for a restart. `post` gets each new notice. Of files that are only read at the start, such as a TLS
-    certificate, changed contents are noticed. For `max_directories` see `effect_of`.
+    everything waits for a restart. `post` gets each new notice. Of files that are not reloaded with their part, changed
+    contents are noticed: workers take a new TLS certificate by themselves, the others wait for a restart. For
+    `max_directories` see `effect_of`.
     """
 
     def __init__(
@@ -139,6 +144,7 @@ class ConfigurationWatch:
             f"{key} (content)"
             for key in contents
             if key in self._contents and key not in waiting and contents[key] != self._contents[key]
+            if self._order is None or key not in RENEWED
         ]
         if not waiting:
             self._tell(IN_FORCE)
@@ -178,7 +184,7 @@ def posted_on(bulletin: Bulletin | None) -> Callable[[ConfigurationNotice], None
 
 
 def _read_at_start(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """The files that only a start reads, with their keys."""
+    """The files that only a start reads, or workers by themselves, with their keys."""
     tls, throttle = settings.server.tls, settings.throttle
     if tls is not None:
         yield "server.tls.certificate", tls.certificate

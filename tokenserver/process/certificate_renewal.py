@@ -1,0 +1,75 @@
+"""Renewal of the server's TLS certificate: notices when the files of `server.tls` have become another pair that fits.
+
+`serving` puts the new pair in force. While the files do not fit, for example because only one of them has been replaced
+yet, the pair in force stays. What is wrong with them is reported by the watch of the configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from tokenserver.documents.files import read_file, stamp_of
+from tokenserver.documents.tls_files import check_server_files, server_certificate_end
+from tokenserver.errors import LoadError
+
+logger = logging.getLogger("tokenserver")
+
+LOOK_SECONDS = 0.5
+
+
+class CertificateRenewal:
+    """The pair of files of one worker process, which has just read them. The first worker writes to the log."""
+
+    def __init__(self, certificate: Path, key: Path, *, is_first: bool) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._is_first = is_first
+        self._known = self._seen = self._stamps()
+        self._content = self._contents()
+
+    def watch(self, renew: Callable[[], bool], stop: threading.Event) -> None:
+        """Call `renew` for each new pair until `stop` is set. Blocks."""
+        while not stop.wait(LOOK_SECONDS):
+            self.look(renew)
+
+    def look(self, renew: Callable[[], bool]) -> None:
+        """Call `renew` if the files are a pair that fits, other than the last one, and unchanged since the last look.
+
+        It returns whether it has put the pair in force.
+        """
+        stamps = self._stamps()
+        if stamps == self._known:
+            return
+        if stamps != self._seen:
+            self._seen = stamps
+            return
+        try:
+            check_server_files(self._certificate, self._key)
+            content, end = self._contents(), server_certificate_end(self._certificate)
+        except LoadError:
+            return
+        finally:
+            self._known = stamps
+        if content != self._content and renew():
+            self._content = content
+            self._report(end)
+
+    def _report(self, end: datetime) -> None:
+        if self._is_first:
+            logger.info("server.tls: a new certificate is in force, which expires %s UTC", f"{end:%Y-%m-%d %H:%M}")
+
+    def _stamps(self) -> tuple[object, object]:
+        return stamp_of(str(self._certificate)), stamp_of(str(self._key))
+
+    def _contents(self) -> bytes:
+        """A digest of both files; empty if one cannot be read."""
+        try:
+            parts = [read_file(self._certificate), read_file(self._key, private=True)]
+        except LoadError:
+            return b""
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
