@@ -21,6 +21,7 @@ from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
+from tokenserver.config.telemetry.tracing import TRACING_DESCRIPTIONS
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -37,9 +38,9 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "robots": "Limits on the secrets of robots.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
+        "tracing": "OpenTelemetry traces, and where they are sent; none without this section. Needs the extra `otel`.",
         "policies": "The folder of the policy files.",
-        "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
-        " the audit event.",
+        "shadow_policies": "A folder of policies evaluated too, without effect: each difference is in the audit event.",
         "shadow_peer": "The URL of an old token server that is asked the same, off the path of requests: each"
         " difference is written to the audit log.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
@@ -197,6 +198,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
     },
     **HOOK_DESCRIPTIONS,
+    **TRACING_DESCRIPTIONS,
     Sql: {
         "name": "The name of the source in audit events.",
         "preset": "The program whose tables these are, which sets the default of `query`.",
