@@ -197,6 +197,12 @@ ENVIRONMENT = {
     "TOKENSERVER_STORAGE_URL": "postgresql://tokenserver@db.example.com/tokenserver",
     "TOKENSERVER_STORAGE_PASSWORD_FILE": "storage-password",
     "TOKENSERVER_STORAGE_GRACE": "20m",
+    "TOKENSERVER_TRACING_ENDPOINT": "https://collector.example.com/v1/traces",
+    "TOKENSERVER_TRACING_HEADERS_FILE": "collector-headers",
+    "TOKENSERVER_TRACING_CA_FILE": "collector-ca.pem",
+    "TOKENSERVER_TRACING_SAMPLE": "0.5",
+    "TOKENSERVER_TRACING_CLIENT_RATE": "20",
+    "TOKENSERVER_TRACING_ATTRIBUTES": "{}",
     "TOKENSERVER_THROTTLE_REDIS": "rediss://counter@redis.example.com:6380/1",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "redis-password",
     "TOKENSERVER_THROTTLE_SECRET_FILE": "throttle-secret",
@@ -634,6 +640,12 @@ OTHER_VALUES = {
     "TOKENSERVER_STORAGE_URL": "postgresql://other.example.com/other",
     "TOKENSERVER_STORAGE_PASSWORD_FILE": "/other-storage-password",
     "TOKENSERVER_STORAGE_GRACE": "0s",
+    "TOKENSERVER_TRACING_ENDPOINT": "https://other.example.com/v1/traces",
+    "TOKENSERVER_TRACING_HEADERS_FILE": "/other-headers",
+    "TOKENSERVER_TRACING_CA_FILE": "/other-ca.pem",
+    "TOKENSERVER_TRACING_SAMPLE": "0.25",
+    "TOKENSERVER_TRACING_CLIENT_RATE": "30",
+    "TOKENSERVER_TRACING_ATTRIBUTES": "{deployment.environment.name: other}",
     "TOKENSERVER_THROTTLE_REDIS": "redis+unix:///run/redis.sock",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "/other-password",
     "TOKENSERVER_THROTTLE_SECRET_FILE": "/other-secret",
@@ -647,8 +659,12 @@ OTHER_VALUES = {
 }
 
 
+OWN_NAMES = frozenset({"tracing_attributes_"})
+"""Mappings whose keys people choose: each is one value."""
+
+
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and prefix not in OWN_NAMES:
         items = value.items()
     elif isinstance(value, tuple) and value and isinstance(value[0], dict):
         items = enumerate(value)  # type: ignore[assignment]  # an index is as good a name as a key

@@ -213,6 +213,14 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "password_file": folder / "storage-password",
         },
         "storage_grace": 1200,
+        "tracing": {
+            "endpoint": "https://collector.example.com/v1/traces",
+            "headers_file": folder / "collector-headers",
+            "ca_file": folder / "collector-ca.pem",
+            "sample": 0.5,
+            "client_rate": 20,
+            "attributes": {},
+        },
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
         "shadow_peer": {

@@ -77,6 +77,14 @@ CASES: dict[str, tuple[str, tuple[Series, ...], tuple[Series, ...]]] = {
         (("tokenserver_exchanges_total{outcome='throttled'}", "0+120x30"),),
         (("tokenserver_exchanges_total{outcome='throttled'}", "0+30x30"),),
     ),
+    "a collector that refuses": (
+        "TokenserverTraces warning",
+        (("tokenserver_trace_spans_total{result='not_taken'}", "0+5x30"),),
+        (
+            ("tokenserver_trace_spans_total{result='exported'}", "0+500x30"),
+            ("tokenserver_trace_spans_total{result='queue_full'}", "7x30"),
+        ),
+    ),
     "no Redis": (
         "TokenserverThrottleLocal warning",
         (("tokenserver_throttle_fallback", "1x30"),),

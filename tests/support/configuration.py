@@ -210,6 +210,13 @@ log: {format: json}
 audit: {policy_snapshots: kept-policies}
 storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
 storage_grace: 20m
+tracing:
+  endpoint: https://collector.example.com/v1/traces
+  headers_file: collector-headers
+  ca_file: collector-ca.pem
+  sample: 0.5
+  client_rate: 20
+  attributes: {}
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 

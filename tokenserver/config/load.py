@@ -30,6 +30,7 @@ from tokenserver.config.introspection import (
 from tokenserver.config.referenced_files import SettingsRefused, referenced_files_in
 from tokenserver.config.registries_folder import WHAT, RegistryEntry, differing, read_registries
 from tokenserver.config.settings import Settings
+from tokenserver.config.telemetry.tracing import with_usual_variables
 from tokenserver.credentials import Secret
 from tokenserver.documents.document import Document, parse, spell, validation_faults
 from tokenserver.documents.files import read_text
@@ -41,8 +42,7 @@ DEFAULT_FILE = "tokenserver.yaml"
 
 # Not settings: the file to read, the tests' own switch, what the credential helper reads, and the variables that
 # Kubernetes and Docker links set in containers next to a service called "tokenserver" or "tokenserver-…". A bare
-# ..._PORT is theirs only with their kind of value: TOKENSERVER_PORT=5001 must be reported as a variable that sets
-# nothing.
+# ..._PORT is theirs only with their kind of value: TOKENSERVER_PORT=5001 is reported, since it sets nothing.
 _NOT_SETTINGS = re.compile(
     r"TOKENSERVER_(?:(?:CONFIG|REQUIRE_REAL|NAME|ID_TOKEN|ID_TOKEN_FILE|ENV_.*)=.*"
     r"|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)=.*"
@@ -94,6 +94,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     if not isinstance(value, dict):
         raise LoadError([*faults, Fault(document.file, 1, "", "must be a mapping (key: value)")])
     merged = Document(document.file, _merge(value, overrides, faults), document.lines, document.origin)
+    with_usual_variables(merged.value, environment)
     base = file.parent.absolute()
     entries, in_folder = _from_folder(merged, Path.cwd() if ("registries",) in overrides else base)
     try:

@@ -33,6 +33,7 @@ from tokenserver.config.sources.user_source import (
 )
 from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.config.storage import DEFAULT_GRACE, USUAL_FILE, StorageGrace, StorageSettings
+from tokenserver.config.telemetry.tracing import TracingSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.policy.machines.claim_names import Aliases, SourceClaims
@@ -60,6 +61,7 @@ class Settings(Section):
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings | None = None
     policies: FilePath
     shadow_policies: FilePath | None = None
     shadow_peer: ShadowPeerSettings | None = None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tokenserver.authn.robots.declared import ROBOTS
 from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES, PEER_RESULTS
+from tokenserver.runtime.tracing.results import SPAN_RESULTS
 
 METHODS = ("GET", "POST")
 
@@ -152,6 +153,11 @@ class Layout:
         self.shadow_peer = self._table(
             "shadow_peer", "Exchanges by how the answer of the shadow peer compares with ours.", result=PEER_RESULTS
         )
+        self.trace_spans = self._table(
+            "trace_spans",
+            "Spans of traces, by whether the collector took them or why they were dropped.",
+            result=SPAN_RESULTS,
+        )
         self.new_networks = self._table(
             "credential_new_networks",
             "Stored credentials that were used from another network than before, by worker; each has an audit event.",
@@ -169,6 +175,7 @@ class Layout:
             self.device_logins,
             self.shadow_peer,
             self.new_networks,
+            self.trace_spans,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(

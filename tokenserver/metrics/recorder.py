@@ -152,6 +152,12 @@ class Meter:
         with self._lock:
             self._row[cell] += number
 
+    def count_spans(self, result: str, number: int) -> None:
+        """Count spans of traces, by what became of them: one of `SPAN_RESULTS`."""
+        cell = self._layout.trace_spans[(result,)]
+        with self._lock:
+            self._row[cell] += number
+
     def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)

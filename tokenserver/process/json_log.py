@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tokenserver.exchange.sink_state import SinkState
+from tokenserver.runtime.tracing.spans import current
 
 
 def logging_config(state: SinkState | None, *, console: bool = False, color: bool = False) -> dict[str, Any]:
@@ -46,7 +47,10 @@ class WithoutThreadAdvice(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger and message. An exception is named by its type only: its text may hold anything."""
+    """Time (UTC), level, logger, message, and the trace id of a request that has one.
+
+    An exception is named by its type only: its text may hold anything.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of ASCII JSON."""
@@ -58,4 +62,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
+        trace = current()
+        if trace is not None:
+            line["trace_id"] = trace.trace_id
         return json.dumps(line)

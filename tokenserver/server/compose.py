@@ -17,7 +17,7 @@ from tokenserver.config.settings import KeySet, Settings
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
-from tokenserver.exchange.audit import AuditTrail, Sink
+from tokenserver.exchange.audit import Sink
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.expiry import key_warnings
@@ -33,7 +33,7 @@ from tokenserver.runtime.cpu_affinity import core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.changes.journal import ChangeJournal
 from tokenserver.server.changes.reporter import ChangeReporter
-from tokenserver.server.exchanges.observed import compose_exchange
+from tokenserver.server.exchanges.observed import compose_exchange, trail_kind
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
@@ -86,7 +86,8 @@ def build(
     )
     is_first = shared.first_line or (lambda _: True)
     storage = optional_storage(settings, is_first)
-    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
+    audited = trail_kind(settings)
+    trail = audited(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
     stored = None if storage is None else storage.parts(trail.record)
     changes = ChangeReporter(
         trail.record,

@@ -20,6 +20,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.server.login_plan import worker_count
 from tokenserver.server.shared_state import shared_counters
+from tokenserver.server.tracing import tracing_faults
 
 MIN_FILES = 64
 """File descriptors that a process needs to serve any request."""
@@ -29,7 +30,7 @@ PROBE_SECONDS = 1.0
 
 def start_faults(settings: Settings, file: str) -> list[Fault]:
     """Everything that would stop a worker or the server right after its start; `file` is the configuration file."""
-    found = [*_counter_faults(settings, file), *_file_limit(file)]
+    found = [*_counter_faults(settings, file), *_file_limit(file), *tracing_faults(settings, file)]
     found.extend(_address_faults(settings, file))
     wanted = {"metrics": settings.server.metrics, "management": settings.server.management}
     if not is_forking():

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 
@@ -21,6 +21,7 @@ from tokenserver.server.follower import ConfigurationFollower
 from tokenserver.server.reconfigure import reconfigured
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState
+from tokenserver.server.tracing import Tracing, tracing_of
 from tokenserver.web.client_address import finder
 from tokenserver.web.cors import VARY, AllowedOrigins
 from tokenserver.web.https_only import HttpsOnly
@@ -28,6 +29,9 @@ from tokenserver.web.oauth.device import DeviceEndpoint
 from tokenserver.web.routes import TokenFront, create_app
 from tokenserver.web.status.endpoints import Status
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
+
+if TYPE_CHECKING:
+    from tokenserver.runtime.tracing.tracer import Tracer
 
 MAX_JWKS_SECONDS = 300
 
@@ -42,12 +46,12 @@ class ListenerApps(NamedTuple):
     management: Flask | None
 
 
-def application(parts: RunningServer) -> Flask:
+def application(parts: RunningServer, tracer: Tracer | None = None) -> Flask:
     """The public application for parts that are already built."""
-    return listener_apps(parts, token_endpoint(parts)).public
+    return listener_apps(parts, token_endpoint(parts), tracer).public
 
 
-def listener_apps(parts: RunningServer, endpoint: TokenEndpoint) -> ListenerApps:
+def listener_apps(parts: RunningServer, endpoint: TokenEndpoint, tracer: Tracer | None = None) -> ListenerApps:
     """The applications of all listeners. Pages and the API are in a single one of them."""
     server, status = parts.settings.server, status_of(parts)
     cors = AllowedOrigins(server.cors) if server.cors else None
@@ -57,11 +61,13 @@ def listener_apps(parts: RunningServer, endpoint: TokenEndpoint) -> ListenerApps
 
         extend = pages_for(parts)
     if server.management is None:
-        return ListenerApps(create_app(endpoint, status, prefix=server.path, cors=cors, extend=extend), None)
+        return ListenerApps(
+            create_app(endpoint, status, prefix=server.path, cors=cors, extend=extend, tracer=tracer), None
+        )
     beside = replace(endpoint, headers=_headers(server.pages_url, has_cors=False))
     return ListenerApps(
-        create_app(endpoint, status, prefix=server.path, cors=cors),
-        create_app(beside, status, prefix=server.pages_path, extend=extend, tokens=False),
+        create_app(endpoint, status, prefix=server.path, cors=cors, tracer=tracer),
+        create_app(beside, status, prefix=server.pages_path, extend=extend, tokens=False, tracer=tracer),
     )
 
 
@@ -126,10 +132,12 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
 
 class ReconfigurableApplication:
     """The applications of a server's listeners, which are served while its settings change. `flask` is the public one,
-    `management` that of the listener for management, if there is one."""
+    `management` that of the listener for management, if there is one. With `tracing`, requests are traced."""
 
-    def __init__(self, parts: RunningServer) -> None:
-        self.flask, self.management = listener_apps(parts, token_endpoint(parts))
+    def __init__(self, parts: RunningServer, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing
+        self._tracer = None if tracing is None else tracing.tracer
+        self.flask, self.management = listener_apps(parts, token_endpoint(parts), self._tracer)
         self.parts = parts
         """The current server."""
         self._stop = threading.Event()
@@ -160,6 +168,8 @@ class ReconfigurableApplication:
         end = time.monotonic() + FINISH_SECONDS
         for thread in self._writers:
             thread.join(max(0.0, end - time.monotonic()))
+        if self._tracing is not None:
+            self._tracing.finish(max(0.0, end - time.monotonic()))
         self.parts.live.retire()
 
     def apply(self, settings: Settings) -> None:
@@ -175,7 +185,7 @@ class ReconfigurableApplication:
                 self._stop = threading.Event()
                 self.threads = self.parts.tend(self._stop)
         endpoint = replace(token_endpoint(self.parts), places=_front(self.flask).endpoint.places)
-        apps = listener_apps(self.parts, endpoint)
+        apps = listener_apps(self.parts, endpoint, self._tracer)
         for live, app in zip(self.fronts, (app for app in apps if app is not None), strict=True):
             live.replace(_front(app))  # which listeners there are changes at a restart only
 
@@ -208,12 +218,13 @@ def load_application(
         LoadError: every fault of the files that the settings refer to.
     """
     parts = replace(build(settings, sink=sink, board=board, shared=shared), is_stopping=is_stopping)
+    tracing = tracing_of(settings, parts.meter)
     if shared.orders is None:
-        live = ReconfigurableApplication(parts)
+        live = ReconfigurableApplication(parts, tracing)
         live.start()
         return live
     follower = ConfigurationFollower(shared.orders, order, notice=parts.notice)
-    live = ReconfigurableApplication(replace(parts, notice=follower.notice))
+    live = ReconfigurableApplication(replace(parts, notice=follower.notice), tracing)
     live.start()
     following = (live.apply, threading.Event())
     threading.Thread(target=follower.follow, args=following, name="configuration", daemon=True).start()

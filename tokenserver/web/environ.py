@@ -7,7 +7,7 @@ nginx, before there is an environ. No framework, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 CONTENT_HEADERS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
@@ -129,6 +129,11 @@ def _variable(name: str) -> str:
 
 def _bare(host: str) -> str:
     return host[1:-1] if host.startswith("[") else host
+
+
+def add_decisive(names: Iterable[str]) -> None:
+    """Pass on these headers of token requests, too, from now on in this process."""
+    DECISIVE.update({name: _variable(name) for name in names})
 
 
 DECISIVE = {

@@ -26,6 +26,8 @@ from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, Toke
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from tokenserver.runtime.tracing.tracer import Tracer
+
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 """The endpoint; the registries' autoredirect path; the path in the realm of existing installations."""
 
@@ -174,10 +176,11 @@ def create_app(
     cors: AllowedOrigins | None = None,
     extend: Callable[[Flask], PagesForPeople] | None = None,
     tokens: bool = True,
+    tracer: Tracer | None = None,
 ) -> Flask:
     """The WSGI application of one listener; for `prefix`, `cors` and `tokens` see `TokenFront`.
 
-    `extend` adds the pages for people, which `GuardedPages` guards then.
+    `extend` adds the pages for people, which `GuardedPages` guards then. With a `tracer`, requests are traced.
     """
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
@@ -215,7 +218,12 @@ def create_app(
     add_status(app, status, None if people is None else people.home, tokens=tokens)
     if tokens:
         add_keys(app, status)
-    front = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded, tokens=tokens)
+    kind = TokenFront
+    if tracer is not None:
+        from tokenserver.web.tracing import traced_front  # noqa: PLC0415 - only where requests are traced
+
+        kind = traced_front(tracer, app.url_map)
+    front = kind(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded, tokens=tokens)
     app.wsgi_app = front  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app
 

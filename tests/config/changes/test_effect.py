@@ -31,7 +31,7 @@ def test_every_key_is_classified_once() -> None:
     parents = {key.rpartition(".")[0] for key in keys}
     classified = [*RESTART, *RAISED, *RELOAD]
     assert len(classified) == len(set(classified))
-    assert {*classified} - {"server.tls", "storage"} == keys - parents
+    assert {*classified} - {"server.tls", "storage", "tracing"} == keys - parents
     assert "server.tls" in parents
 
 
@@ -45,6 +45,12 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         "server.tls.key",
         "storage.url",
         "storage.password_file",
+        "tracing.endpoint",
+        "tracing.headers_file",
+        "tracing.ca_file",
+        "tracing.sample",
+        "tracing.client_rate",
+        "tracing.attributes",
     }
 
 
@@ -54,6 +60,7 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("listen: 127.0.0.1:5001", "listen: 127.0.0.1:5002", [], ["server.listen"]),
         ("  metrics: 127.0.0.1:9090\n", "", [], ["server.metrics"]),
         ("  workers: 2\n", "", [], ["server.workers"]),
+        ("sample: 0.5", "sample: 0.6", [], ["tracing.sample"]),
         (TLS, "", [], ["server.tls"]),
         ("certificate: tls.pem", "certificate: new.pem", [], ["server.tls.certificate"]),
         ("secret_file: throttle-secret", "secret_file: other", [], ["throttle.secret_file"]),

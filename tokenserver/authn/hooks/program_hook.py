@@ -18,6 +18,7 @@ from tokenserver.authn.hooks.exchange import (
 from tokenserver.authn.hooks.line_process import LineProcess
 from tokenserver.authn.hooks.process_pool import ProcessPool
 from tokenserver.authn.hooks.program_log import LineBudget, ProgramLog
+from tokenserver.runtime.tracing.spans import traced
 
 
 class ProgramHook:
@@ -31,6 +32,7 @@ class ProgramHook:
         self._budget = LineBudget(name)
         self._pool = ProcessPool(name, self._process, size=workers)
 
+    @traced("hook program")
     def ask(self, question: HookQuestion) -> HookAnswer:
         """See `Hook.ask`."""
         ends = time.monotonic() + self._deadline

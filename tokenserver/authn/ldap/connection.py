@@ -24,6 +24,7 @@ from tokenserver.authn.ldap.failures.network import handshake_failure, malformed
 from tokenserver.authn.ldap.failures.result_codes import result_text
 from tokenserver.authn.ldap.wire import requests
 from tokenserver.credentials import Secret
+from tokenserver.runtime.tracing.spans import traced
 
 SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
 
@@ -58,6 +59,7 @@ class Connection:
         self._request, self._is_new = "", True  # new: nothing has arrived since it was opened or secured
         self.has_rule: bool | None = None
 
+    @traced("ldap tls")
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """Switch to TLS, with the server's certificate and host name verified by `context`."""
         try:
@@ -79,6 +81,7 @@ class Connection:
             raise ConnectionFailed(FailureCause.START_TLS_INJECTION, host=self.address.host)
         self.secure(context, deadline)
 
+    @traced("ldap bind")
     def bind(self, dn: str, password: Secret, deadline: Deadline) -> BindResult:
         """A simple bind (RFC 4511, section 4.2), as a user or as the service account.
 
@@ -99,6 +102,7 @@ class Connection:
             self._send("bindRequest", lambda number: requests.simple_bind(number, dn, secret), deadline), deadline
         )
 
+    @traced("ldap bind")
     def bind_external(self, deadline: Deadline) -> BindResult:
         """A bind as the subject of the client certificate (SASL EXTERNAL, RFC 4422, appendix A).
 
@@ -176,6 +180,7 @@ class Connection:
         """Send a search and return its number, for `found`. Nothing else may be sent until `found` returns."""
         return self._ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read)
 
+    @traced("ldap search")
     def found(self, number: int, deadline: Deadline) -> Found:
         """The answer to the search with that number. Entries beyond its limit are dropped."""
         entries: list[SearchEntry] = []

@@ -16,6 +16,7 @@ from tokenserver.authn.sql.failures import is_unspeakable, unavailable, unusable
 from tokenserver.authn.sql.row import Row, UnusableRow
 from tokenserver.authn.sql.statements import bounded_rows, no_rows
 from tokenserver.errors import BackendUnavailable
+from tokenserver.runtime.tracing.spans import traced
 from tokenserver.storage.connections.limits import ending_within
 
 
@@ -49,6 +50,7 @@ class UserDatabase:
             with suppress(UnusableRow):  # not every query takes this name
                 self._rows(query, "-")
 
+    @traced("sql query")
     def _rows(self, query: str, name: str) -> Sequence[Row]:
         """The first rows of the query for a name.
 

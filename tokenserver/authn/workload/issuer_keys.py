@@ -17,6 +17,7 @@ from tokenserver.authn.workload.key_origins import FetchedKeys, KeyOrigin, KeysN
 from tokenserver.authn.workload.key_sets import IssuerKey, IssuerKeySet, unknown_key
 from tokenserver.errors import BackendUnavailable, Incomplete
 from tokenserver.runtime.clock_jumps import steady_seconds
+from tokenserver.runtime.tracing.spans import traced
 
 logger = logging.getLogger("tokenserver.workload")
 
@@ -150,6 +151,7 @@ class IssuerKeys:
         usable = self._usable()
         return None if usable is None else usable.find(key_id, algorithm)
 
+    @traced("issuer keys")
     def _refresh(self) -> None:
         """Wait for the fetch that is under way, or for a new one if the last one began `PAUSE` seconds ago."""
         with self._lock:

@@ -28,9 +28,16 @@ RESTART = frozenset(
         "storage",
         "storage.url",
         "storage.password_file",
+        "tracing",
+        "tracing.endpoint",
+        "tracing.headers_file",
+        "tracing.ca_file",
+        "tracing.sample",
+        "tracing.client_rate",
+        "tracing.attributes",
     }
 )
-"""Listeners, the number of processes, and what they agree on before they start."""
+"""Listeners, the number of processes, what they agree on before they start, and how a worker is built."""
 
 RAISED = frozenset(
     {

@@ -22,6 +22,7 @@ from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
 from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
 from tokenserver.config.storage import StorageSettings
+from tokenserver.config.telemetry.tracing import TRACING_DESCRIPTIONS
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -39,9 +40,9 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
         "audit": "What is kept for auditors.",
+        "tracing": "OpenTelemetry traces, and where they are sent; none without this section. Needs the extra `otel`.",
         "policies": "The folder of the policy files.",
-        "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
-        " the audit event.",
+        "shadow_policies": "A folder of policies evaluated too, without effect: each difference is in the audit event.",
         "shadow_peer": "The URL of an old token server that is asked the same, off the path of requests: each"
         " difference is written to the audit log.",
         "keys": "The folder of the signing keys, or a section that also says how they rotate.",
@@ -196,6 +197,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     },
     **AUDIT_DESCRIPTIONS,
     **HOOK_DESCRIPTIONS,
+    **TRACING_DESCRIPTIONS,
     Sql: {
         "name": "The name of the source in audit events.",
         "preset": "The program whose tables these are, which sets the default of `query`.",

@@ -27,6 +27,7 @@ from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.runtime.http.fetch import fetch
 from tokenserver.runtime.http.response import FetchFailure
+from tokenserver.runtime.tracing.spans import outgoing_headers
 
 logger = logging.getLogger("tokenserver.shadow_peer")
 
@@ -133,7 +134,7 @@ class ShadowPeer:
         self._asked.add(question.key, now)
         if question.ruling is None and question.user is not None:
             self._failed.add(question.user, now)
-        self._queue.put(question)
+        self._queue.put(question._replace(trace=outgoing_headers()))
 
     def _question(self, request: TokenRequest, outcome: TokenResult | Exception, now: float) -> PeerQuestion | None:
         if request.user_agent is not None and request.user_agent.startswith(AGENT):
@@ -239,6 +240,7 @@ class ShadowPeer:
             agent=AGENT,
             authorization=question.authorization,
             is_plain_local=True,
+            headers=question.trace,
         )
         if isinstance(answer, FetchFailure):
             raise NoPeerAnswer(f"{answer.reason}: {answer.detail}")

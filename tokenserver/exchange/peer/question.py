@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -36,7 +36,8 @@ _UNSENT = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.|[\ud800-\udfff]", re.
 class PeerQuestion(NamedTuple):
     """An exchange to repeat. `ruling` is what was decided here; None: the login was refused here.
 
-    `username` and `password` are None for an anonymous client. `key` is the same for the same question.
+    `username` and `password` are None for an anonymous client. `key` is the same for the same question. `trace` are the
+    headers that name the trace of the exchange, if it has one.
     """
 
     request_id: str
@@ -46,6 +47,7 @@ class PeerQuestion(NamedTuple):
     scopes: tuple[Scope, ...]
     ruling: Ruling | None
     key: Hashable
+    trace: Mapping[str, str] = {}
 
     @property
     def subject(self) -> str:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from tokenserver.credentials import Secret
 from tokenserver.runtime.http.response import FailureReason, FetchFailure, HttpResponse
+from tokenserver.runtime.tracing.spans import SpanKind, outgoing_headers, step
 
 MAX_BODY = 256 * 1024
 
@@ -66,16 +67,28 @@ def fetch(
     URL, whose name is verified nevertheless. `accept` is the media types of the header `Accept`, `content_type`
     the one of `body`, `headers` are further ones. A response has at most `most` bytes of its body.
 
+    Within a traced request, this is one of its steps, and the other server is told its place in the trace.
+
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`. With `is_plain_local` that holds for every request over plain http.
     """
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    sent = {"User-Agent": agent, "Accept": accept, "Connection": "close", **(headers or {})}
-    if body is not None:
-        sent["Content-Type"] = content_type
-    request = _Request(method, target, sent, body, most)
-    attempt = _Attempt(url, context, deadline, address, request, authorization, is_plain_local)
+    place = {"http.request.method": method, "server.address": parts.hostname or ""}
+    with step(method, SpanKind.CLIENT, place) as span:
+        sent = {"User-Agent": agent, "Accept": accept, "Connection": "close", **outgoing_headers(), **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = content_type
+        request = _Request(method, target, sent, body, most)
+        outcome = _within(deadline, _Attempt(url, context, deadline, address, request, authorization, is_plain_local))
+        if isinstance(outcome, FetchFailure):
+            span.fail(outcome.reason)
+        else:
+            span.note(http__response__status_code=outcome.status)
+        return outcome
+
+
+def _within(deadline: float, attempt: _Attempt) -> HttpResponse | FetchFailure:
     # A thread of its own, because looking up a name cannot be interrupted, and because a socket's timeout is for each
     # read: a peer that sends a byte now and then would hold us forever.
     thread = threading.Thread(target=attempt.run, name="fetch", daemon=True)

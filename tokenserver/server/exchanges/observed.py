@@ -39,7 +39,7 @@ def compose_exchange(  # noqa: PLR0917 - the parts of a server
     if stored is not None:
         # The end of a credential would be wrong after a jump of the clock.
         logins = stored.given(settings, now=time.time, is_blocked=lambda: clock.jump() is not None)
-    service = TokenService(live.snapshot, now=time.time, reuse=reuse, logins=logins)
+    service = service_kind(settings)(live.snapshot, now=time.time, reuse=reuse, logins=logins)
     observers: list[Observer] = [trail]
     if settings.shadow_policies is not None:
         observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
@@ -50,6 +50,24 @@ def compose_exchange(  # noqa: PLR0917 - the parts of a server
     if peer is not None:
         observers.append(peer)  # the last one: only what was answered is repeated
     return ObservedExchange(service, observers, monotonic=time.perf_counter)
+
+
+def service_kind(settings: Settings) -> type[TokenService]:
+    """The exchange of these settings. Only a server with tracing has the one with spans."""
+    if settings.tracing is None:
+        return TokenService
+    from tokenserver.server.exchanges.traced import TracedService  # noqa: PLC0415 - only where requests are traced
+
+    return TracedService
+
+
+def trail_kind(settings: Settings) -> type[AuditTrail]:
+    """The audit trail of these settings. Only a server with tracing has the one with trace ids."""
+    if settings.tracing is None:
+        return AuditTrail
+    from tokenserver.server.exchanges.traced import TracedTrail  # noqa: PLC0415 - only where requests are traced
+
+    return TracedTrail
 
 
 def _uncounted(_: str, __: int) -> None:
