@@ -13,49 +13,18 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pinned_packages import CONSTRAINTS, DEVELOPMENT, EXTRAS, PINS, PROJECT, RUNTIME, closure
 from syntax_trees import modules, nodes
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-CONSTRAINTS = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-PINS: dict[str, str] = {
-    str(canonicalize_name(name)): version
-    for name, _, version in (line.partition("==") for line in CONSTRAINTS if line and not line.startswith("#"))
-}
-RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-EXTRAS = [Requirement(text) for texts in PROJECT["project"]["optional-dependencies"].values() for text in texts]
-DEVELOPMENT = [Requirement(text) for text in PROJECT["dependency-groups"]["dev"]]
-
-
-def closure(requirements: list[Requirement]) -> dict[str, Distribution]:
-    """The distributions that these requirements install here, with all that those need in turn."""
-    found: dict[str, Distribution] = {}
-    waiting = list(requirements)
-    while waiting:
-        requirement = waiting.pop()
-        name = canonicalize_name(requirement.name)
-        environments = [{"extra": extra} for extra in requirement.extras or {""}]
-        if name not in found:
-            found[name] = distribution(name)
-        elif not requirement.extras:
-            continue
-        needed = [Requirement(text) for text in found[name].requires or ()]
-        waiting += [
-            one
-            for one in needed
-            if (one.marker is None or any(one.marker.evaluate(environment) for environment in environments))
-            and (canonicalize_name(one.name) not in found or one.extras)
-        ]
-    return found
 
 
 def test_every_installed_package_is_pinned() -> None:

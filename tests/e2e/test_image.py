@@ -15,79 +15,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from harness.base_image import make_root
 from harness.containers import container_host, image_settings
+from harness.image_builder import Builder, image_builder
 from harness.images import make
 from harness.machine import Machine
 from harness.podman import Engine, engine
-from harness.processes import Output, plain_environment, run
-from harness.programs import ROOT, need, need_root
+from harness.processes import Output
+from harness.programs import ROOT, need
 from test_composition import REGISTRY_CONFIG, up
 
 from tokenserver import __version__
 
 pytestmark = pytest.mark.nightly
 
-BUILD_SECONDS = 900
-
-
-@dataclass
-class Builder:
-    """buildah with a storage of its own, and the folder of wheels."""
-
-    folder: Path
-    wheels: Path
-
-    def run(self, *words: str | Path, seconds: float = BUILD_SECONDS) -> Output:
-        """One buildah command, which must succeed."""
-        options = ["--storage-driver", "vfs", f"--root={self.folder}/storage", f"--runroot={self.folder}/run"]
-        environment = {**plain_environment(self.folder), "BUILDAH_ISOLATION": "chroot"}
-        done = run([need("buildah"), *options, *words], environment=environment, folder=self.folder, seconds=seconds)
-        assert done.ok, done
-        return done
-
-    def build(self, tag: str, *options: str | Path) -> Output:
-        """Build the Containerfile of this project."""
-        pip = self.folder / "pip.conf"
-        pip.write_text("[global]\nno-index = true\nfind-links = /packages\n")
-        return self.run(
-            *("build", "--format", "docker", "--build-arg", "BASE=localhost/base", "--pull=never", "--no-cache"),
-            *("--secret", f"id=pip.conf,src={pip}", "--volume", f"{self.wheels}:/packages:ro"),
-            *("--file", ROOT / "deploy/Containerfile", "--tag", tag, *options, ROOT),
-        )
-
-    def inspect(self, tag: str) -> dict[str, Any]:
-        """The image's configuration, as docker shows it."""
-        found: dict[str, Any] = json.loads(self.run("inspect", "--type", "image", tag).stdout)
-        return found
-
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
-    """With the base image and the image in its storage."""
-    need("buildah")
-    need_root("buildah's chroot isolation")
-    wheels = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels)]
-    command += ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[redis,postgresql,mariadb]", "hatchling"]
-    subprocess.run(command, check=True, env=os.environ, timeout=BUILD_SECONDS)
-    (wheels / f"tokenserver-{__version__}.zip").unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        (folder / "tmp").mkdir()
-        (folder / ".config/containers").mkdir(parents=True)
-        policy = {"default": [{"type": "insecureAcceptAnything"}]}
-        (folder / ".config/containers/policy.json").write_text(json.dumps(policy))
-        made = Builder(folder, wheels)
-        (folder / "base").mkdir()
-        make_root(folder / "base")
-        (folder / "Containerfile").write_text("FROM scratch\nCOPY base /\nENV PATH=/usr/local/bin:/usr/bin\n")
-        made.run("build", "--tag", "localhost/base", "--file", folder / "Containerfile", folder)
+    """With the image in its storage."""
+    with image_builder(tmp_path_factory.mktemp("wheels")) as made:
         made.build("localhost/tokenserver", "--timestamp", "0")
         yield made
 
@@ -114,15 +63,69 @@ def test_its_settings(builder: Builder) -> None:
 
 def test_it_holds_the_server_and_nothing_to_build_with(root: Path) -> None:
     """Pinned packages, no pip, no build backend, no secret of the build, and byte code that needs no time."""
-    (packages,) = (root / "opt/tokenserver/lib").glob("python3*/site-packages")
-    names = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
+    names = {path.name.partition("-")[0].lower() for path in packages(root).glob("*.dist-info")}
     assert {"tokenserver", "granian", "redis"} <= names
     assert names & {"pip", "hatchling", "setuptools", "wheel", "pytest"} == set()
-    assert [*root.glob("usr/local/lib/python3*/site-packages/pip")] == []
+    assert [
+        *root.glob("usr/local/lib/python3*/site-packages/pip"),
+        *root.glob("usr/local/lib/python3*/ensurepip"),
+    ] == []
     for name in ("src", "build", "wheels", "etc/pip.conf"):
-        assert not (root / name).exists() or (root / name).stat().st_size == 0, name
-    compiled = next((packages / "tokenserver/__pycache__").glob("__init__.*.pyc")).read_bytes()
+        assert not (root / name).exists(), name
+    compiled = next((packages(root) / "tokenserver/__pycache__").glob("__init__.*.pyc")).read_bytes()
     assert compiled[4:8] == (1).to_bytes(4, "little")  # PEP 552: by hash, not checked
+
+
+def test_every_package_is_a_file_with_a_known_hash(root: Path) -> None:
+    """As pip recorded it: each installed wheel is one of requirements.txt, and ours is the one that is published.
+
+    See docs/design/threats.md#threat-230.
+    """
+    known = set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", (ROOT / "requirements.txt").read_text()))
+    found = {}
+    for file in packages(root).glob("*.dist-info/direct_url.json"):
+        recorded = json.loads(file.read_text())["archive_info"]["hashes"]["sha256"]
+        found[file.parent.name.partition("-")[0]] = f"sha256:{recorded}"
+    ours = found.pop("tokenserver")
+    assert len(found) + 1 == len([*packages(root).glob("*.dist-info")])
+    assert [name for name, recorded in found.items() if recorded not in known] == []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+        (wheel,) = Path(folder).iterdir()
+        assert ours == f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+
+
+def test_there_is_no_shell(root: Path) -> None:
+    """Nor any other program than Python and ours: whoever gets in finds nothing to work with.
+
+    See docs/design/threats.md#threat-230.
+    """
+    programs = {path.name for folder in root.rglob("*bin") for path in folder.iterdir()}
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert programs == {"python", "python3", version, "tokenserver", "docker-credential-tokenserver"}
+    shells = {"sh", "ash", "bash", "dash", "busybox", "env", "perl", "apt", "dpkg"}
+    assert [path for path in root.rglob("*") if path.name in shells and not path.is_dir()] == []
+    executable = [path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o111]
+    scripts = {path.name for path in executable if path.read_bytes()[:2] == b"#!" and "lib" not in path.parts}
+    assert scripts == {"tokenserver", "docker-credential-tokenserver"}
+
+
+def test_what_others_may_write(root: Path) -> None:
+    """Only /tmp, where there is one; nothing has the rights of its owner, and only two folders are of the server."""
+    paths = [path for path in root.rglob("*") if not path.is_symlink()]
+    rights = {str(path.relative_to(root)): path.stat().st_mode for path in paths}
+    assert [name for name, mode in rights.items() if mode & 0o022] == ["tmp"]
+    assert [name for name, mode in rights.items() if mode & 0o6000] == []
+    owned = {str(path.relative_to(root)) for path in paths if path.stat().st_uid or path.stat().st_gid}
+    assert owned == {"etc/tokenserver", "trust"}
+
+
+def packages(root: Path) -> Path:
+    """The folder of the server's packages in a root file system."""
+    (found,) = (root / "opt/tokenserver/lib").glob("python3*/site-packages")
+    return found
 
 
 def test_what_the_build_context_leaves_out(root: Path) -> None:
@@ -132,17 +135,34 @@ def test_what_the_build_context_leaves_out(root: Path) -> None:
     assert [*root.glob("**/.git")] == []
 
 
-def test_the_same_again(builder: Builder, root: Path) -> None:
-    """From the same base and tree come the same layers, with the option of the first lines.
+def test_the_same_again(builder: Builder, root: Path, tmp_path: Path) -> None:
+    """From another folder, with another umask, at another time: the same image, digest by digest.
 
-    The configuration in docker's format also names the container that the image was built in.
+    The configuration in docker's format also names the container that the image was built in; in the OCI format it
+    does not.
+
+    See docs/design/threats.md#threat-230.
     """
-    builder.build("localhost/again", "--timestamp", "0")
+    tree = tmp_path / "elsewhere"
+    listed = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
+    for name in filter(None, listed.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tree / name)
+            (tree / name).chmod(0o600 | (ROOT / name).stat().st_mode & 0o100)
+    builder.build("localhost/again", "--timestamp", "0", tree=tree, image_format="oci")
     container = builder.run("from", "--pull-never", "localhost/again").stdout.strip()
     again = Path(builder.run("mount", container).stdout.strip())
     assert files_in(again) == files_in(root)
     layers = [builder.inspect(f"localhost/{name}")["Docker"]["rootfs"]["diff_ids"] for name in ("tokenserver", "again")]
     assert layers[0] == layers[1]
+    builder.build("localhost/third", "--timestamp", "0", image_format="oci")
+    digests = []
+    for name in ("again", "third"):
+        builder.run("push", f"localhost/{name}", f"oci:{tmp_path / name}:latest")
+        index = json.loads((tmp_path / name / "index.json").read_text())
+        digests.append(index["manifests"][0]["digest"])
+    assert digests[0] == digests[1]
 
 
 def files_in(root: Path) -> dict[str, str]:
@@ -206,8 +226,9 @@ def test_the_composition_with_podman(builder: Builder, tmp_path: Path) -> None:
             assert [client.startswith("10.") for client in clients] == [True]  # that of podman's bridge
             assert host.podman("healthcheck", "run", host.container("tokenserver")).ok
             inside = ("exec", host.container("tokenserver"))
-            assert "Read-only file system" in host.podman(*inside, "touch", "/x").stderr
-            status = host.podman(*inside, "cat", "/proc/1/status").stdout
+            assert "Read-only file system" in host.podman(*inside, "python", "-c", "open('/x', 'w')").stderr
+            assert '"sh": executable file not found' in host.podman(*inside, "sh", "-c", ":").stderr
+            status = host.podman(*inside, "python", "-c", "print(open('/proc/1/status').read())").stdout
             assert re.search(r"Uid:\t10001\t.*CapEff:\t0{16}\n.*NoNewPrivs:\t1\n", status, re.DOTALL)
             assert host.podman("stop", "--time", "30", host.container("tokenserver")).ok
             ended = host.podman("inspect", "--format", "{{.State.ExitCode}}", host.container("tokenserver"))

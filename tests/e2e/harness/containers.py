@@ -59,17 +59,18 @@ def instructions(containerfile: Path) -> list[tuple[str, str]]:
 
 
 def image_settings(containerfile: Path) -> ImageSettings:
-    """The settings that the last stage gives to the image."""
+    """The settings that the last stage gives to the image, and the folders that the one before makes for it."""
     steps = instructions(containerfile)
     last = max(number for number, (word, _) in enumerate(steps) if word == "FROM")
     found: dict[str, str] = {}
     environment: dict[str, str] = {}
     owners: dict[str, tuple[int, int]] = {}
+    for _, rest in steps[:last]:
+        for owner, mode, path in re.findall(r"install --directory --owner (\d+) .*?--mode (\d+) /rootfs(\S+)", rest):
+            owners[path] = (int(owner), int(mode, 8))
     for word, rest in steps[last + 1 :]:
         if word == "ENV":
             environment |= dict(pair.split("=", 1) for pair in shlex.split(rest))
-        for owner, mode, path in re.findall(r"install --directory --owner (\d+) .*?--mode (\d+) (\S+)", rest):
-            owners[path] = (int(owner), int(mode, 8))
         found[word] = rest
     user, group = map(int, found["USER"].split(":"))
     return ImageSettings(
@@ -84,11 +85,14 @@ def image_settings(containerfile: Path) -> ImageSettings:
 
 def on_this_machine(image: ImageSettings) -> ImageSettings:
     """The image of the server with this machine's root for a base, and the tests' interpreter at its place."""
-    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tokenserver "$@"\n'
+    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {{}}"$@"\n'
     folders = {ROOT, Path(sys.prefix), Path(sys.base_prefix)} - {Path("/usr")}
     return replace(
         image,
-        files={"/opt/tokenserver/bin/tokenserver": script},
+        files={
+            "/opt/tokenserver/bin/tokenserver": script.format("-m tokenserver "),
+            "/opt/tokenserver/bin/python": script.format(""),
+        },
         visible=[one for one in folders if not folders & set(one.parents)],
     )
 
