@@ -41,6 +41,7 @@ ELSEWHERE: dict[str, str] = {
     "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
     "config/sources/user_source.py": "the entries of `authentication`, which config/test_settings.py reads",
     "config/sources/hook_descriptions.py": "texts for the schema, as those of config/descriptions.py",
+    "config/sources/workload_descriptions.py": "texts for the schema, as those of config/descriptions.py",
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "credential_helper/token_server/reply.py": "what requests in credential_helper/token_server/test_http.py yield",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
@@ -123,6 +124,7 @@ ELSEWHERE: dict[str, str] = {
 
 NO_MODULE: dict[str, str] = {
     "cli/audit/test_auditor_page.py": "the examples of docs/answer-an-auditor.md",
+    "cli/audit/test_notifications_page.py": "the examples of docs/registry-notifications.md",
     "policy/test_claim_spellings.py": "claims under their short names and paths, for the server and every tool",
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",
