@@ -26,6 +26,7 @@ SET_BY_THE_CHART = {
     ("server", "listen"),
     ("server", "metrics"),
     ("server", "management"),
+    ("server", "notifications"),
     ("server", "tls"),
 }
 

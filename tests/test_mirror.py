@@ -44,6 +44,9 @@ ELSEWHERE: dict[str, str] = {
     "config/reference/audit_descriptions.py": "texts for the schema, as those of config/reference/descriptions.py",
     "config/reference/hook_descriptions.py": "texts for the schema, as those of config/reference/descriptions.py",
     "config/reference/descriptions.py": "texts that config/reference/test_json_schema.py compares with the keys",
+    "config/sources/hook_descriptions.py": "texts for the schema, as those of config/descriptions.py",
+    "config/sources/workload_descriptions.py": "texts for the schema, as those of config/descriptions.py",
+    "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "credential_helper/token_server/reply.py": "what requests in credential_helper/token_server/test_http.py yield",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "exchange/stored/device_logins.py": "who is given what on a device, in web/oauth/test_device.py over all of it",
@@ -130,6 +133,7 @@ ELSEWHERE: dict[str, str] = {
 
 NO_MODULE: dict[str, str] = {
     "cli/audit/test_auditor_page.py": "the examples of docs/answer-an-auditor.md",
+    "cli/audit/test_notifications_page.py": "the examples of docs/registry-notifications.md",
     "policy/test_claim_spellings.py": "claims under their short names and paths, for the server and every tool",
     "credential_helper/test_laptop_page.py": "docs/laptop.md: its settings, commands and lines",
     "cli/policy/test_administrators_page.py": "docs/administrators.md: its policy and its commands",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from credential_requests import HOST, LIMIT, NO_JSON, NO_TOKEN, TOO_LARGE, request, token_until
+from credential_requests import HOST, LIMIT, NO_JSON, TOO_LARGE, UNALLOWED, request, token_until
 
 from tokenserver.cli import main
 
@@ -26,7 +26,7 @@ def test_answer() -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        pytest.param(request(serviceAccountToken=...), NO_TOKEN, id="no-token"),
+        pytest.param(request(serviceAccountToken=...), UNALLOWED, id="no-token"),
         pytest.param(b"", NO_JSON, id="nothing"),
         pytest.param(request() + b" " * LIMIT, TOO_LARGE, id="too-large"),
     ],

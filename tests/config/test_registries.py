@@ -151,3 +151,39 @@ def test_two_paths_to_one_folder_are_one_set_of_keys(tmp_path: Path) -> None:
     found = [(keys.folder.name, [registry.service for registry in keys.registries]) for keys in settings.key_sets()]
     assert found == [("keys", ["a", "b", "c"]), ("e", ["d"])]
     assert settings.key_set(settings.registries[1]).folder == tmp_path / "keys"
+
+
+def test_a_registry_that_reports(tmp_path: Path) -> None:
+    """Everything but blobs, unless it is said otherwise; only such registries are reporters."""
+    settings = _load(
+        tmp_path,
+        "service: a, notifications: {secret_file: s}",
+        "service: b, notifications: {secret_file: /t, actions: [delete], blobs: true}",
+        "service: c",
+    )
+    assert [one.service for one in settings.reporters] == ["a", "b"]
+    first, second, third = (one.notifications for one in settings.registries)
+    assert third is None
+    assert first is not None
+    assert (first.secret_file, first.actions, first.blobs) == (
+        tmp_path / "s",
+        ("push", "pull", "mount", "delete"),
+        False,
+    )
+    assert second is not None
+    assert (second.secret_file, second.actions, second.blobs) == (Path("/t"), ("delete",), True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        pytest.param("notifications: {}", "secret_file", id="no secret"),
+        pytest.param("notifications: {secret_file: s, actions: []}", "actions", id="no action"),
+        pytest.param("notifications: {secret_file: s, actions: [heal]}", "actions[0]", id="unknown action"),
+        pytest.param("notifications: {secret_file: s, blobs: 1}", "blobs", id="a number"),
+        pytest.param("notifications: {secret_file: s, secret: x}", "secret", id="unknown key"),
+    ],
+)
+def test_faulty_notifications(tmp_path: Path, entry: str, place: str) -> None:
+    """Each at its place."""
+    assert f"registries[0].notifications.{place}: " in _faults(tmp_path, f"service: a, {entry}")[0]

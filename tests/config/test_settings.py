@@ -27,6 +27,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "management": "127.0.0.1:5003",
             "management_url": "https://account.example.com",
             "metrics": "127.0.0.1:9090",
+            "notifications": "127.0.0.1:5004",
             "require_https": False,
             "cors": ("https://ui.example.com",),
             "workers": 2,
@@ -43,6 +44,11 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "keys": folder / "team-keys",
                 "url": "https://registry.example.com:5000",
                 "refresh_tokens": False,
+                "notifications": {
+                    "secret_file": folder / "reports.secret",
+                    "actions": ("push", "delete"),
+                    "blobs": True,
+                },
             },
             {
                 "service": "second",
@@ -55,6 +61,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
                 "keys": None,
                 "url": None,
                 "refresh_tokens": None,
+                "notifications": None,
             },
         ),
         "authentication": (
@@ -333,6 +340,16 @@ LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
             with_server("metrics: 0.0.0.0:5001"),
             "server.metrics: has the port of listen (127.0.0.1:5001)",
             id="metrics-port",
+        ),
+        pytest.param(
+            with_server("notifications: 127.0.0.1:5004"),
+            "server.notifications: needs a registry that reports to it; fix: registries: - notifications:",
+            id="notifications-of-nobody",
+        ),
+        pytest.param(
+            with_server("notifications: 0.0.0.0:5001"),
+            "server.notifications: has the port of listen (127.0.0.1:5001); notifications need a different one",
+            id="notifications-on-the-port-of-listen",
         ),
         pytest.param(
             with_server("management: 127.0.0.1:5002"),

@@ -46,6 +46,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, byt
         "database": {"url": b"postgresql://tokenserver@127.0.0.1:1/tokenserver", "password": b"secret"},
         "redis": {"url": b"redis://127.0.0.1:1/0", "password": b"secret", "secret": b"0123456789abcdef" * 4},
         "directory": {"bind": b"secret"},
+        "reports": {"secret": b"0123456789abcdef" * 4},
         "authorities": {"ca.crt": authority.file.read_bytes()},
         "registries": {"registry.yaml": yaml.safe_dump(registry).encode()},
         "policies": {"root": DELEGATING.encode(), "web": TEAM_POLICY.encode()},
@@ -202,7 +203,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "management-is-off": ({"management.ingress.enabled": True}, "but is not enabled; fix: set management.enabled"),
     "no-gateway": ({"httpRoute.enabled": True}, "httpRoute.parentRefs is missing; fix: name the Gateway"),
     "no-metrics": ({"metrics.serviceMonitor": {"enabled": True}}, "metrics.serviceMonitor needs the listener"),
-    "ports": ({"metrics": {"enabled": True, "port": 5001}}, "port, management.port and metrics.port must differ"),
+    "ports": (
+        {"metrics": {"enabled": True, "port": 5001}},
+        "port, management.port, notifications.port and metrics.port must differ",
+    ),
     "scaling": (
         {"autoscaling": {"enabled": True, "minReplicas": 9}},
         "autoscaling.minReplicas is more than maxReplicas",
@@ -272,6 +276,18 @@ def test_hosts(
         assert ports == [service["port"]["name"]]
         found.append((service["name"], rule["host"], path["path"]))
     assert found == hosts
+
+
+def test_notifications_have_a_port_of_their_own(folder: Path, secrets: dict[str, dict[str, bytes]]) -> None:
+    """The listener, its Service, and the peers that may reach it; nobody reaches it by the other Service."""
+    manifests = made(folder, values_of("notifications", secrets))
+    data = manifests.one("ConfigMap", "tokenserver-config")["data"]
+    assert yaml.safe_load(data["tokenserver.yaml"])["server"]["notifications"] == "0.0.0.0:5004"
+    assert {"name": "notifications", "containerPort": 5004} in manifests.server["ports"]
+    for name, ports in (("tokenserver", ["http"]), ("tokenserver-notifications", ["notifications"])):
+        assert [port["name"] for port in manifests.one("Service", name)["spec"]["ports"]] == ports
+    rules = manifests.one("NetworkPolicy", "tokenserver")["spec"]["ingress"]
+    assert {"ports": [{"port": "notifications"}], "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]} in rules
 
 
 def test_the_file_is_what_was_given(folder: Path, secrets: dict[str, dict[str, bytes]]) -> None:

@@ -42,3 +42,27 @@ def line(event: dict[str, Any]) -> bytes:
 def log(*events: dict[str, Any] | bytes) -> bytes:
     """A log of events, and of lines as they are."""
     return b"".join((one if isinstance(one, bytes) else line(one)) + b"\n" for one in events)
+
+
+REPORT: dict[str, Any] = {
+    "time": "2026-11-03T12:05:00.100Z",
+    "event": "registry",
+    "request_id": "fedcba9876543210",
+    "registry": "registry.example.com",
+    "subject": "ann",
+    "action": "push",
+    "repository": "web/site",
+    "tag": "1",
+    "digest": "sha256:" + "0" * 64,
+    "client": "10.1.2.3",
+    "event_id": "e-1",
+    "at": "2026-11-03T12:05:00.000Z",
+    "used": ["repository:web/site:push"],
+    "reported_by": "10.0.0.7",
+}
+
+
+def report(number: int = 1, **members: Any) -> dict[str, Any]:
+    """A report of a registry with these members; None leaves one out."""
+    event = {**REPORT, "event_id": f"e-{number}", **members}
+    return {name: value for name, value in event.items() if value is not None}

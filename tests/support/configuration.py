@@ -19,6 +19,7 @@ server:
   management: 127.0.0.1:5003
   management_url: https://account.example.com
   metrics: 127.0.0.1:9090
+  notifications: 127.0.0.1:5004
   url: https://auth.example.com/registry
   tls:
     certificate: tls.pem
@@ -42,6 +43,10 @@ registries:
     keys: team-keys/
     url: https://registry.example.com:5000
     refresh_tokens: false
+    notifications:
+      secret_file: reports.secret
+      actions: [push, delete]
+      blobs: true
   - service: second
 authentication:
   - htpasswd:

@@ -19,7 +19,7 @@ TWICE = "twice"
 OTHER_KIND = "no CredentialProviderRequest;"
 OTHER_VERSION = "another apiVersion"
 NO_IMAGE = "no image with a well-formed name"
-NO_TOKEN = "no serviceAccountToken"
+UNALLOWED = "no serviceAccountToken"
 ODD = "characters that no token has"
 LONG = "more than 8192 bytes"
 
@@ -117,7 +117,7 @@ _FORMS = {
 }
 
 _HOSTILE = {
-    "nested-only": refused(request(serviceAccountToken=..., x=_NESTED), NO_TOKEN),
+    "nested-only": refused(request(serviceAccountToken=..., x=_NESTED), UNALLOWED),
     "nested-before": answered(b'{"x":' + json.dumps(_NESTED).encode() + b"," + request()[1:]),
     "nested-behind": answered(request(x=[_NESTED, {"y": _NESTED}])),
     "nested-annotation": answered(request(serviceAccountAnnotations=_NESTED)),
@@ -141,11 +141,11 @@ _HOSTILE = {
     "version-is-a-number": refused(request(apiVersion=1), OTHER_VERSION),
     "no-image": refused(request(image=...), NO_IMAGE),
     "image-is-null": refused(request(image=None), NO_IMAGE),
-    "no-token": refused(request(serviceAccountToken=...), NO_TOKEN),
+    "no-token": refused(request(serviceAccountToken=...), UNALLOWED),
     "no-token-and-no-image": refused(request(serviceAccountToken=..., image=...), NO_IMAGE),
-    "empty-token": refused(request(serviceAccountToken=""), NO_TOKEN),
+    "empty-token": refused(request(serviceAccountToken=""), UNALLOWED),
     **{
-        f"token-is-{json.dumps(value)}": refused(request(serviceAccountToken=value), NO_TOKEN)
+        f"token-is-{json.dumps(value)}": refused(request(serviceAccountToken=value), UNALLOWED)
         for value in (None, True, 17, 0.5, [TOKEN], {"token": TOKEN})
     },
     "token-before-the-escape": refused(request(serviceAccountToken="\0" + TOKEN), ODD),

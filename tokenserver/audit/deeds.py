@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,21 +77,21 @@ class Deeds:
         seen.first = min(seen.first or moment, moment)
         seen.last = max(seen.last, moment)
         effect = "allow" if deed.outcome == GRANTED else "deny"
-        _keep(seen.clients, [text(event, "client")])
-        _keep(seen.credentials, [text(event, "credential")])
-        _keep(seen.workloads, texts(event, "workloads"))
-        _keep(seen.rules, _rules_of(event, resource, deed, effect))
+        keep(seen.clients, [text(event, "client")])
+        keep(seen.credentials, [text(event, "credential")])
+        keep(seen.workloads, texts(event, "workloads"))
+        keep(seen.rules, rules_of(event, resource, deed.what.partition(" ")[0].split(","), effect))
 
 
-def _keep(kept: dict[str, None], found: Iterable[str]) -> None:
+def keep(kept: dict[str, None], found: Iterable[str]) -> None:
+    """Keep what was found, the first few of it; without what is empty."""
     for one in found:
         if one and len(kept) < MAX_KEPT_OF_DEED:
             kept[one] = None
 
 
-def _rules_of(event: dict[str, Any], resource: str, deed: Deed, effect: str) -> list[str]:
-    """The ids of the rules of this effect that the event cites for the deed."""
-    actions = deed.what.partition(" ")[0].split(",")
+def rules_of(event: dict[str, Any], resource: str, actions: Collection[str], effect: str) -> list[str]:
+    """The ids of the rules of this effect that the event cites for these actions on the resource."""
     rules = event.get("rules")
     return [
         str(rule.get("rule", ""))

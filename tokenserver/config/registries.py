@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tokenserver.config.fields import FilePath, Lifetime, NameText, Section, Url
 from tokenserver.documents.document import PlacedError
@@ -36,12 +36,33 @@ def _one_for_all(value: Any) -> Any:
     return value if isinstance(value, (dict, Lifetimes)) else {"default": value}
 
 
+class NotificationSettings(Section):
+    """What the registry reports about pushes, pulls, mounts and deletes, which goes into the audit trail.
+
+    The registry sends it with the secret in `secret_file`. `actions` are recorded; of blobs, only with `blobs`.
+    """
+
+    secret_file: FilePath
+    actions: tuple[Literal["push", "pull", "mount", "delete"], ...] = Field(
+        default=("push", "pull", "mount", "delete"), strict=False
+    )
+    blobs: bool = False
+
+    @field_validator("actions")
+    @classmethod
+    def _some_action(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
+        if not actions:
+            raise ValueError("must name an action; fix: leave out notifications if nothing is to be recorded")
+        return actions
+
+
 class RegistrySettings(Section):
     """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
 
     `also` are further service names of the same registry; policies know it only as `service`. A value of None means
     that of the whole server; for `refresh_tokens`, that there are some if the server has any. `grant`: whether a token
-    carries what was asked, as far as it is granted, or all that is granted on the repositories asked for.
+    carries what was asked, as far as it is granted, or all that is granted on the repositories asked for. Without
+    `notifications`, the registry reports nothing.
     """
 
     service: NameText
@@ -54,6 +75,7 @@ class RegistrySettings(Section):
     keys: FilePath | None = None
     url: Url | None = None
     refresh_tokens: bool | None = None
+    notifications: NotificationSettings | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

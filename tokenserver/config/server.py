@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from tokenserver.documents.document import PlacedError
 MAX_WORKERS = 256
 
 USUAL_MANAGEMENT = "127.0.0.1:5002"
+
+NOTIFICATIONS_PATH = "/notifications"
+"""The path below which each registry reports to its own service name."""
 
 
 class Tls(Section):
@@ -27,12 +31,13 @@ class ServerSettings(Section):
 
     With `require_https`, token requests from other machines over plain http are rejected. Pages of the origins in
     `cors` may ask for tokens. Metrics have a separate address, or are off. Pages and the API for management may have a
-    separate address, and then a URL of their own.
+    separate address, and then a URL of their own. So may the notifications of registries, without a URL.
     """
 
     listen: Listen = "127.0.0.1:5001"
     management: Listen | None = None
     metrics: Listen | None = None
+    notifications: Listen | None = None
     url: PublicUrl
     management_url: PublicUrl | None = None
     tls: Tls | None = None
@@ -64,6 +69,15 @@ class ServerSettings(Section):
         for key, other in (("listen", self.listen), ("metrics", self.metrics)):
             if self.management is not None and other is not None and _port(other) == _port(self.management):
                 raise PlacedError(("management",), f"has the port of {key} ({other}); management needs a different one")
+        return self
+
+    @model_validator(mode="after")
+    def _notifications_have_a_separate_port(self) -> Self:
+        others = (("listen", self.listen), ("metrics", self.metrics), ("management", self.management))
+        for key, other in others:
+            if self.notifications is not None and other is not None and _port(other) == _port(self.notifications):
+                message = f"has the port of {key} ({other}); notifications need a different one"
+                raise PlacedError(("notifications",), message)
         return self
 
     @model_validator(mode="after")
@@ -102,9 +116,23 @@ class ServerSettings(Section):
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
         """The addresses and ports that workers listen on, by the key that names each."""
-        return {"listen": self.address} | (
-            {} if self.management is None else {"management": address_of(self.management)}
-        )
+        others = {"management": self.management, "notifications": self.notifications}
+        further = {key: address_of(address) for key, address in others.items() if address is not None}
+        return {"listen": self.address} | further
+
+    @property
+    def notifications_url(self) -> str:
+        """The URL below which registries report to this server, without a slash at the end.
+
+        A listener of its own is at its address; where it listens on every address, at the host of `url`.
+        """
+        if self.notifications is None:
+            return f"{self.url}{NOTIFICATIONS_PATH}"
+        host, port = address_of(self.notifications)
+        if ip_address(host).is_unspecified:
+            host = urlsplit(self.url).hostname or host
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{NOTIFICATIONS_PATH}"
 
     @property
     def metrics_url(self) -> str | None:

@@ -149,6 +149,13 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _notifications_are_of_a_registry(self) -> Self:
+        if self.server.notifications is not None and not self.reporters:
+            message = "needs a registry that reports to it; fix: registries: - notifications: {secret_file: FILE}"
+            raise PlacedError(("server", "notifications"), message)
+        return self
+
+    @model_validator(mode="after")
     def _shadow_peer_is_another_server(self) -> Self:
         if self.shadow_peer is not None and self.shadow_peer.is_at(self.server.url):
             message = "is this server itself (server.url); name the old token server, with which it is compared"
@@ -173,6 +180,11 @@ class Settings(Section):
     def registry(self, service: str) -> RegistrySettings | None:
         """The registry with this service name, also among its `also`; None if there is none."""
         return next((registry for registry in self.registries if service in registry.names), None)
+
+    @property
+    def reporters(self) -> tuple[RegistrySettings, ...]:
+        """The registries that report what was pushed, pulled, mounted and deleted."""
+        return tuple(registry for registry in self.registries if registry.notifications is not None)
 
     @property
     def user_sources(self) -> tuple[UserSource, ...]:

@@ -7,7 +7,8 @@ from itertools import product
 from typing import NamedTuple
 
 from tokenserver.authn.robots.declared import ROBOTS
-from tokenserver.exchange.outcomes import DEVICE_STEPS, OUTCOMES, PEER_RESULTS
+from tokenserver.exchange.outcomes import DEVICE_STEPS, EXPLAINED, OUTCOMES, PEER_RESULTS
+from tokenserver.notifications.facts import DEEDS, UNREADABLE
 from tokenserver.runtime.tracing.results import SPAN_RESULTS
 
 METHODS = ("GET", "POST")
@@ -35,6 +36,14 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 ROOMS = ("hashing", "logins", "requests")
 """Bulkheads that may be overloaded, besides the user sources."""
+
+
+REPORTED = (*DEEDS, UNREADABLE)
+
+REFUSED_REPORTS = tuple(
+    outcome for outcome in OUTCOMES if outcome not in {"login", "granted", "partial", "denied", EXPLAINED}
+)
+"""How a notification can be refused."""
 
 
 Names = tuple[str | None, ...]
@@ -162,6 +171,18 @@ class Layout:
             "credential_new_networks",
             "Stored credentials that were used from another network than before, by worker; each has an audit event.",
         )
+        self.reports = self._table(
+            "registry_reports",
+            "Reports of registries that are in the audit trail: what was pushed, pulled, mounted or deleted.",
+            service=services,
+            action=REPORTED,
+        )
+        self.refused_reports = self._table(
+            "registry_reports_refused",
+            "Notifications of registries that were refused, by outcome; the registry sends what it may send again.",
+            service=(NO_SERVICE, *services),
+            outcome=REFUSED_REPORTS,
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -176,6 +197,8 @@ class Layout:
             self.shadow_peer,
             self.new_networks,
             self.trace_spans,
+            self.reports,
+            self.refused_reports,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(

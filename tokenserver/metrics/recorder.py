@@ -158,6 +158,20 @@ class Meter:
         with self._lock:
             self._row[cell] += number
 
+    def count_report(self, service: str, action: str) -> None:
+        """Count a report of a registry, by an action of `REPORTED`."""
+        self._count_one(self._layout.reports.get((service, action)))
+
+    def count_refused_reports(self, service: str, outcome: str) -> None:
+        """Count a refused notification; `service` is empty if it proved to come from none."""
+        name = self._services.get(service, NO_SERVICE)
+        self._count_one(self._layout.refused_reports.get((name, outcome)))
+
+    def _count_one(self, cell: int | None) -> None:
+        if cell is not None:
+            with self._lock:
+                self._row[cell] += 1
+
     def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)

@@ -12,7 +12,7 @@ from tokenserver.metrics.shared_rows import Board
 
 SPARE_NAMES = (256, 16, 16, 16, 16)
 """How many registries, sources, directories, key folders and workload sources that a reload adds have labels of their
-own. Each registry takes about 200 bytes for each worker.
+own. Each registry takes about 300 bytes for each worker.
 """
 
 logger = logging.getLogger("tokenserver.metrics")

@@ -21,7 +21,7 @@ from tokenserver.process.body_reader import BodyReader, Outcome, WorkerLoop
 from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
 from tokenserver.web.pages.guard import BODY_ERROR
-from tokenserver.web.parameters import READ_BODY, BodyLimit, form_limit
+from tokenserver.web.parameters import READ_BODY, BodyLimit
 from tokenserver.web.routes import TokenFront, wants_body
 from tokenserver.web.token_endpoint import TokenAnswer
 
@@ -120,7 +120,7 @@ class Gateway:
         if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
-        limit = form_limit(self._front.endpoint.limits)
+        limit = self._front.body_limit(environ)
         self._start(environ, proto, limit, admitted, deadline, partial(self._after_body, environ, proto))
 
     def _start(  # noqa: PLR0917 - all that is known about the body

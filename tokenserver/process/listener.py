@@ -24,7 +24,7 @@ from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.json_log import logging_config
 from tokenserver.process.outputs import Appearance, Outputs, shared_outputs
 from tokenserver.process.process_limits import connections_for, take_files
-from tokenserver.process.serving import BACKLOG, ManagementListener, run_worker
+from tokenserver.process.serving import BACKLOG, FurtherListener, run_worker
 from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
@@ -111,10 +111,9 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     orders = (lambda: configuration.orders) if is_forking() else None
     ports = tuple(port for _, port in addresses.values())
     setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, ports, look)
-    management = None
-    if "management" in addresses:
-        management = ManagementListener(addresses["management"], connections, page_threads_for(logins))
-    worker = partial(run_worker, management=management)
+    threads = {"management": page_threads_for(logins), "notifications": threads_for(0)}
+    further = [FurtherListener(addresses[key], connections, threads[key]) for key in addresses if key in threads]
+    worker = partial(run_worker, further=further)
     server.serve(spawn_target=worker, target_loader=partial(load_worker, setup), wrap_loader=False)
     logger.info("stopped")
 

@@ -1,7 +1,7 @@
 """The main function of a worker process: its listeners, each with granian's threads, from the start to a graceful stop.
 
-The listener for management has connections and threads of its own, so neither listener can exhaust those of the other.
-With TLS it is the descriptors of the process that run out first (`connections_for`), and these are common to both.
+Further listeners have connections and threads of their own, so none can exhaust those of another. With TLS it is the
+descriptors of the process that run out first (`connections_for`), and these are common to all.
 
 granian reads the certificate when a listener starts. For a new one, another listener starts on the same socket, and
 then the old one stops: connections that wait to be accepted stay in the queue of the socket, and requests in progress
@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,10 +40,11 @@ BACKLOG = 2048
 closes them."""
 
 
-class ManagementListener(NamedTuple):
-    """A further listener of each worker. It differs from the main one in these values alone.
+class FurtherListener(NamedTuple):
+    """A further listener of each worker: for management, or for notifications.
 
-    `connections` may be open, and as many again may wait to be accepted; `threads` answer requests.
+    It differs from the main one in these values alone. `connections` may be open, and as many again may wait to be
+    accepted; `threads` answer requests.
     """
 
     address: tuple[str, int]
@@ -147,12 +148,13 @@ def run_worker(
     ipc: Any,
     given_loop: asyncio.AbstractEventLoop,
     *settings: Any,
-    management: ManagementListener | None = None,
+    further: Sequence[FurtherListener] = (),
 ) -> None:
     """The main function of a worker process, in place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
 
-    `application` comes from `web.application.load_application`; `settings` are in the order of
-    `MPServer._spawn_worker`. It returns when the requests in progress at all listeners are answered.
+    `application` comes from `web.application.load_application`; `further` are its listeners besides the public one;
+    `settings` are in the order of `MPServer._spawn_worker`. It returns when the requests in progress at all
+    listeners are answered.
     """
     given_loop.close()
     loop = WorkerLoop()
@@ -189,9 +191,9 @@ def run_worker(
     fronts = application.fronts
     certificate = CertificateRenewal(Path(tls[1]), Path(tls[2]), is_first=worker_id == 1) if is_renewable else None
     listeners = [listener(fronts[0], sock, threads, connections)]
-    if management is not None:
-        spec = ListenerSpec(*management.address, min(BACKLOG, management.connections))
-        listeners.append(listener(fronts[1], (spec, None), management.threads, management.connections))
+    for front, one in zip(fronts[1:], further, strict=True):
+        spec = ListenerSpec(*one.address, min(BACKLOG, one.connections))
+        listeners.append(listener(front, (spec, None), one.threads, one.connections))
     if certificate is not None:
         _keep_renewed(certificate, listeners, loop, stop)
     loop.run_until_complete(stop.wait())

@@ -36,6 +36,7 @@ from tokenserver.server.changes.reporter import ChangeReporter
 from tokenserver.server.exchanges.observed import compose_exchange, trail_kind
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
+from tokenserver.server.notification_secrets import reporters, require_secrets
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
@@ -101,7 +102,8 @@ def build(
     rotators = compose_rotators(settings, live, clock)
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, changes, protection, clock, admission, rotators, meter, storage, stored)
-    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys)
+    reporting = reporters(settings, monotonic=time.monotonic)
+    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys, reporters=reporting)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:
@@ -134,6 +136,7 @@ def _live(
     faults: list[Fault] = []
     attempt(partial(check_tls, settings), faults)
     attempt(partial(peer_context, settings), faults)
+    attempt(partial(require_secrets, settings), faults)
     attempt(partial(require_findable_owners, settings), faults)
     composer = Composer(settings, protection, stored)
     parts = watched_parts(settings, protection)

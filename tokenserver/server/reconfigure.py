@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
+from tokenserver.server.notification_secrets import reporters, require_secrets
 from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import SharedState, repeat_seconds
@@ -44,6 +46,8 @@ def reconfigured(
     peer = server.shadow_peer if settings.shadow_peer == server.settings.shadow_peer else None
     if peer is None:
         peer_context(settings)  # its faults are found before anything has changed
+    is_same = settings.reporters == server.settings.reporters
+    reporting = server.reporters if is_same else reporters(settings, monotonic=time.monotonic)
     before, after = definitions(server.settings), definitions(settings)
     kept = [key for key, definition in after.items() if before.get(key) == definition]
     limits = limits_for(settings.throttle, workers=1)
@@ -69,7 +73,8 @@ def reconfigured(
     rotators = compose_rotators(settings, server.live, server.clock)
     if server.storage is not None:
         server.storage.index.grace = settings.storage_grace
-    return replace(server, settings=settings, protection=protection, exchange=exchange, rotators=rotators)
+    changed = replace(server, settings=settings, protection=protection, exchange=exchange, rotators=rotators)
+    return replace(changed, reporters=reporting)
 
 
 def _marked(server: RunningServer, settings: Settings) -> set[str]:
@@ -140,6 +145,8 @@ def watch_configuration(
         attempt(partial(check_tls, new), faults)
         if old.shadow_peer != new.shadow_peer:
             attempt(partial(peer_context, new), faults)
+        if old.reporters != new.reporters:
+            attempt(partial(require_secrets, new), faults)
         return [*faults, *faults_of_change(old, new)]
 
     directories = sum(source.remote is not None for source in settings.authentication)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
 from tokenserver.server.changes.reporter import ChangeReporter
+from tokenserver.server.notification_secrets import Reporter
 from tokenserver.server.policy_snapshots import watch_policies
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
@@ -65,6 +66,7 @@ class RunningServer:
     is_stopping: Callable[[], bool] = lambda: False
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
     peer_keys: SharedKeys | None = None
+    reporters: Mapping[str, Reporter] = field(default_factory=dict)
 
     @property
     def device_logins(self) -> DeviceLogins | None:

@@ -25,6 +25,7 @@ from tokenserver.server.tracing import Tracing, tracing_of
 from tokenserver.web.client_address import finder
 from tokenserver.web.cors import VARY, AllowedOrigins
 from tokenserver.web.https_only import HttpsOnly
+from tokenserver.web.notifications import NotificationEndpoint
 from tokenserver.web.oauth.device import DeviceEndpoint
 from tokenserver.web.routes import TokenFront, create_app
 from tokenserver.web.status.endpoints import Status
@@ -40,10 +41,13 @@ FINISH_SECONDS = 5.0
 
 
 class ListenerApps(NamedTuple):
-    """The applications of listeners: of the public one and, if there is one for management, of that."""
+    """The applications of listeners: of the public one and, if there are listeners for them, of management and
+    notifications.
+    """
 
     public: Flask
     management: Flask | None
+    notifications: Flask | None
 
 
 def application(parts: RunningServer, tracer: Tracer | None = None) -> Flask:
@@ -52,7 +56,7 @@ def application(parts: RunningServer, tracer: Tracer | None = None) -> Flask:
 
 
 def listener_apps(parts: RunningServer, endpoint: TokenEndpoint, tracer: Tracer | None = None) -> ListenerApps:
-    """The applications of all listeners. Pages and the API are in a single one of them."""
+    """The applications of all listeners. Pages and the API are in a single one of them, and so are notifications."""
     server, status = parts.settings.server, status_of(parts)
     cors = AllowedOrigins(server.cors) if server.cors else None
     extend = None
@@ -60,15 +64,42 @@ def listener_apps(parts: RunningServer, endpoint: TokenEndpoint, tracer: Tracer 
         from tokenserver.web.pages.compose import pages_for  # noqa: PLC0415 - only a server with a storage has pages
 
         extend = pages_for(parts)
+    reports = notification_endpoint(parts, endpoint) if parts.reporters else None
+    notifications = None
+    if server.notifications is not None:
+        alone = replace(endpoint, headers=JSON_HEADERS)
+        notifications = create_app(alone, status, reports=reports, tokens=False, tracer=tracer)
+        reports = None
     if server.management is None:
-        return ListenerApps(
-            create_app(endpoint, status, prefix=server.path, cors=cors, extend=extend, tracer=tracer), None
+        public = create_app(
+            endpoint, status, prefix=server.path, cors=cors, extend=extend, reports=reports, tracer=tracer
         )
+        return ListenerApps(public, None, notifications)
     beside = replace(endpoint, headers=_headers(server.pages_url, has_cors=False))
     return ListenerApps(
-        create_app(endpoint, status, prefix=server.path, cors=cors, tracer=tracer),
+        create_app(endpoint, status, prefix=server.path, cors=cors, reports=reports, tracer=tracer),
         create_app(beside, status, prefix=server.pages_path, extend=extend, tokens=False, tracer=tracer),
+        notifications,
     )
+
+
+def notification_endpoint(parts: RunningServer, endpoint: TokenEndpoint) -> NotificationEndpoint:
+    """What receives the notifications of registries, at the same bounds as the endpoint that issues tokens."""
+    found = NotificationEndpoint(
+        reporters=parts.reporters,
+        record=parts.trail.record,
+        count_unknown=parts.protection.count_unknown,
+        client_of=endpoint.client_of,
+        new_id=new_id,
+        admission=parts.admission,
+        headers=JSON_HEADERS,
+        https_only=endpoint.https_only,
+        places=endpoint.places,
+    )
+    meter = parts.meter
+    if meter is None:
+        return found
+    return replace(found, count=meter.count_report, count_refused=meter.count_refused_reports)
 
 
 def token_endpoint(parts: RunningServer) -> TokenEndpoint:
@@ -132,12 +163,15 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
 
 class ReconfigurableApplication:
     """The applications of a server's listeners, which are served while its settings change. `flask` is the public one,
-    `management` that of the listener for management, if there is one. With `tracing`, requests are traced."""
+    `management` and `notifications` those of listeners of their own, if there are any. With `tracing`, requests are
+    traced.
+    """
 
     def __init__(self, parts: RunningServer, tracing: Tracing | None = None) -> None:
         self._tracing = tracing
         self._tracer = None if tracing is None else tracing.tracer
-        self.flask, self.management = listener_apps(parts, token_endpoint(parts), self._tracer)
+        apps = listener_apps(parts, token_endpoint(parts), self._tracer)
+        self.flask, self.management, self.notifications = apps
         self.parts = parts
         """The current server."""
         self._stop = threading.Event()
@@ -148,8 +182,9 @@ class ReconfigurableApplication:
 
     @property
     def fronts(self) -> tuple[TokenFront, ...]:
-        """What answers at each listener: at the public one, then at that for management if there is one."""
-        return tuple(_front(app) for app in (self.flask, self.management) if app is not None)
+        """What answers at each listener, in the order of `ServerSettings.addresses`."""
+        apps = (self.flask, self.management, self.notifications)
+        return tuple(_front(app) for app in apps if app is not None)
 
     def start(self) -> None:
         """Announce what is in force, and start the background threads."""

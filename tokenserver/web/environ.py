@@ -81,7 +81,8 @@ def sent_by(headers: Headers) -> Mapping[str, str]:
 
 
 def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]:
-    """The part of the environ that token requests depend on: no headers but those of `DECISIVE`, by their exact names.
+    """The part of the environ that requests for tokens, and notifications of registries, depend on: no headers but
+    those of `DECISIVE`, by their exact names.
 
     It costs half as much as the whole environ.
     """
@@ -142,5 +143,6 @@ DECISIVE = {
         *("authorization", "x-forwarded-for", "x-forwarded-proto"),
         *("content-type", "content-length", "transfer-encoding"),
         *("user-agent", "origin"),
+        *("ce-id", "ce-specversion", "ce-time", "ce-type"),
     )
 }

@@ -262,7 +262,7 @@ def parse_form(
     """
     body = environ.get(READ_BODY)
     if body is None:
-        body = _read_body(environ, announced_form(environ, limits), limits)
+        body = read_body(environ, announced_form(environ, limits), form_limit(limits))
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -274,12 +274,14 @@ def parse_form(
         raise UnreadableForm(str(error), read_leniently(text, limits)) from error
 
 
-def _read_body(environ: Mapping[str, Any], announced: int | None, limits: ScopeLimits) -> bytes:
+def read_body(environ: Mapping[str, Any], announced: int | None, limit: BodyLimit) -> bytes:
     """The whole body. One that ends before its announced length was truncated in transit (RFC 9112, section 8), and
     half a password must not be tried. A truncated chunked body cannot be detected here: WSGI does not report it.
+
+    Raises:
+        RequestTooLarge, InvalidRequest: it has more bytes than allowed, or fewer than announced.
     """
-    most = max_body(limits)
-    length = most + 1 if announced is None else announced
+    length = limit.most + 1 if announced is None else announced
     chunks: list[bytes] = []
     while length > 0:
         chunk = environ["wsgi.input"].read(length)
@@ -290,6 +292,6 @@ def _read_body(environ: Mapping[str, Any], announced: int | None, limits: ScopeL
     body = b"".join(chunks)
     if announced is not None and len(body) < announced:
         raise InvalidRequest("the body is shorter than Content-Length says")
-    if len(body) > most:
-        raise too_large(limits)
+    if len(body) > limit.most:
+        raise limit.error
     return body

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from tokenserver.config.server import NOTIFICATIONS_PATH
 from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
+from tokenserver.web.notifications import BODY_LIMIT, NotificationEndpoint
 from tokenserver.web.oauth.device import DEVICE_PATH
 from tokenserver.web.oauth.revocation import REVOKE_PATH
 from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages, PagesForPeople, is_browser
-from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length
+from tokenserver.web.parameters import MIN_BODY, BodyLimit, announced_length, form_limit
 from tokenserver.web.problems import Problem
 from tokenserver.web.status.endpoints import STATUS_PATHS, Status, add_keys, add_status
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
@@ -41,7 +43,8 @@ class TokenFront:
     `prefix` is the path of the server's public URL. Every path is answered at the root, for proxies that strip the
     prefix, and below the prefix, for those that keep it. Paths are compared as a whole: one with a further slash, or
     with the prefix twice, is none of them. `cors` has the origins whose pages may ask for tokens, if there are any, and
-    `guarded` the pages for people, if there are any. Without `tokens`, no path is a token path.
+    `guarded` the pages for people, if there are any. `reports` receives notifications of registries, if any report.
+    Without `tokens`, no path is a token path.
     """
 
     def __init__(
@@ -52,12 +55,16 @@ class TokenFront:
         prefix: str = "",
         cors: AllowedOrigins | None = None,
         guarded: GuardedPages | None = None,
+        reports: NotificationEndpoint | None = None,
         tokens: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._guarded = guarded
         self._others = others
         self._cors = cors
+        self._reports = reports
+        above = () if reports is None else dict.fromkeys(f"{one}{NOTIFICATIONS_PATH}/" for one in ("", prefix))
+        self._above_reports = tuple(above)
         revocation = {} if endpoint.revocation is None else {REVOKE_PATH: endpoint.revoke}
         posts = {DEVICE_PATH: endpoint.device_codes, **revocation} if tokens else {}
         token_paths = TOKEN_PATHS if tokens else frozenset()
@@ -72,6 +79,7 @@ class TokenFront:
         self._endpoint, self._others, self._cors = other._endpoint, other._others, other._cors
         self._paths, self._pages, self._posts = other._paths, other._pages, other._posts
         self._guarded = other._guarded
+        self._reports, self._above_reports = other._reports, other._above_reports
 
     @property
     def endpoint(self) -> TokenEndpoint:
@@ -80,17 +88,29 @@ class TokenFront:
 
     def owns(self, path: str) -> bool:
         """Whether this endpoint answers that path."""
-        return path in self._paths
+        return path in self._paths or path.startswith(self._above_reports)
+
+    def _reporting(self, path: str) -> tuple[NotificationEndpoint, str] | None:
+        """What receives notifications at this path, and the service name in it; None if it is no such path."""
+        reports = self._reports
+        if reports is None or path in self._paths:
+            return None
+        above = next((one for one in self._above_reports if path.startswith(one)), None)
+        return None if above is None else (reports, path[len(above) :])
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer | None:
         """The response to a token request or a malformed one; None for a request to be passed on."""
-        if environ["PATH_INFO"] in self._paths or _has_bad_coding(environ):
+        if self.owns(environ["PATH_INFO"]) or _has_bad_coding(environ):
             return self.token(environ)
         return None
 
     def token(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """The response to a request whose path `owns` accepted; the paths may have been replaced since."""
-        post = self._posts.get(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        reporting = None if self._reports is None else self._reporting(path)
+        if reporting is not None and not _has_bad_coding(environ):
+            return self._reported(environ, *reporting)
+        post = self._posts.get(path)
         if _has_bad_coding(environ):
             answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
         elif post is not None:
@@ -101,15 +121,32 @@ class TokenFront:
             answer = self._other_method(environ)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
+    def _reported(self, environ: Mapping[str, Any], reports: NotificationEndpoint, service: str) -> TokenAnswer:
+        if environ["REQUEST_METHOD"] != "POST":
+            return self._endpoint.refuse(405, "method not allowed", (("Allow", "POST"),))
+        return reports.answer(environ, service)
+
+    def body_limit(self, environ: Mapping[str, Any]) -> BodyLimit:
+        """The limit of the body of a request whose path `owns` accepted."""
+        return form_limit(self._endpoint.limits) if self._reporting(environ["PATH_INFO"]) is None else BODY_LIMIT
+
     def admit_body(self, environ: Mapping[str, Any]) -> Place | TokenAnswer:
-        """See `TokenEndpoint.admit_body`."""
+        """See `TokenEndpoint.admit_body`, and `NotificationEndpoint.admit_body`."""
+        reporting = self._reporting(environ["PATH_INFO"])
+        if reporting is not None:
+            reports, service = reporting
+            return reports.admit_body(environ, service)
         admitted = self._endpoint.admit_body(environ)
         if self._cors is None or not isinstance(admitted, TokenAnswer):
             return admitted
         return self._cors.admit(environ, admitted)
 
     def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> TokenAnswer:
-        """See `TokenEndpoint.give_up`."""
+        """See `TokenEndpoint.give_up`, and `NotificationEndpoint.give_up`."""
+        reporting = self._reporting(environ["PATH_INFO"])
+        if reporting is not None:
+            reports, service = reporting
+            return reports.give_up(environ, service, error)
         answer = self._endpoint.give_up(environ, error)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
@@ -175,10 +212,11 @@ def create_app(
     prefix: str = "",
     cors: AllowedOrigins | None = None,
     extend: Callable[[Flask], PagesForPeople] | None = None,
+    reports: NotificationEndpoint | None = None,
     tokens: bool = True,
     tracer: Tracer | None = None,
 ) -> Flask:
-    """The WSGI application of one listener; for `prefix`, `cors` and `tokens` see `TokenFront`.
+    """The WSGI application of one listener; for `prefix`, `cors`, `reports` and `tokens` see `TokenFront`.
 
     `extend` adds the pages for people, which `GuardedPages` guards then. With a `tracer`, requests are traced.
     """
@@ -223,7 +261,7 @@ def create_app(
         from tokenserver.web.tracing import traced_front  # noqa: PLC0415 - only where requests are traced
 
         kind = traced_front(tracer, app.url_map)
-    front = kind(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded, tokens=tokens)
+    front = kind(endpoint, app.wsgi_app, prefix=prefix, cors=cors, guarded=guarded, reports=reports, tokens=tokens)
     app.wsgi_app = front  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app
 

@@ -20,7 +20,7 @@
 {{- end -}}
 
 {{- /* What the chart sets. */ -}}
-{{- range $key, $fix := dict "listen" "set `port` and `listenAddress`" "metrics" "set `metrics.enabled` and `metrics.port`" "management" "set `management.enabled` and `management.port`" "tls" "set `tls.existingSecret` or `tls.certManager`" -}}
+{{- range $key, $fix := dict "listen" "set `port` and `listenAddress`" "metrics" "set `metrics.enabled` and `metrics.port`" "management" "set `management.enabled` and `management.port`" "notifications" "set `notifications.enabled` and `notifications.port`" "tls" "set `tls.existingSecret` or `tls.certManager`" -}}
 {{- if hasKey $server $key -}}
 {{- $faults = append $faults (printf "config.server.%s is set by the chart; fix: remove it, and %s" $key $fix) -}}
 {{- end -}}
@@ -156,13 +156,13 @@
 {{- $faults = append $faults "metrics.serviceMonitor needs the listener; fix: set metrics.enabled" -}}
 {{- end -}}
 {{- $ports := list (int .Values.port) -}}
-{{- range $listener := list .Values.management .Values.metrics -}}
+{{- range $listener := list .Values.management .Values.notifications .Values.metrics -}}
 {{- if $listener.enabled -}}
 {{- $ports = append $ports (int $listener.port) -}}
 {{- end -}}
 {{- end -}}
 {{- if ne (len $ports) (len (uniq $ports)) -}}
-{{- $faults = append $faults "port, management.port and metrics.port must differ; fix: change one" -}}
+{{- $faults = append $faults "port, management.port, notifications.port and metrics.port must differ; fix: change one" -}}
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- $faults = append $faults "autoscaling.minReplicas is more than maxReplicas; fix: change one" -}}

@@ -5,6 +5,9 @@
 {{- if .Values.management.enabled -}}
 {{- $_ := set $server "management" (include "tokenserver.listen" (list . .Values.management.port)) -}}
 {{- end -}}
+{{- if .Values.notifications.enabled -}}
+{{- $_ := set $server "notifications" (include "tokenserver.listen" (list . .Values.notifications.port)) -}}
+{{- end -}}
 {{- if .Values.metrics.enabled -}}
 {{- $_ := set $server "metrics" (include "tokenserver.listen" (list . .Values.metrics.port)) -}}
 {{- end -}}

@@ -96,6 +96,17 @@ GOOD: dict[str, dict[str, Any]] = {
         "management.httpRoute": {"enabled": True, "parentRefs": [{"name": "internal"}]},
         "networkPolicy": {"enabled": True, "managementFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     },
+    "notifications": {
+        "config.registries": [
+            {
+                "service": "registry.example.com",
+                "notifications": {"secret_file": "/run/tokenserver/secrets/reports/secret"},
+            }
+        ],
+        "secretMounts.reports": {"existingSecret": "reports"},
+        "notifications": {"enabled": True, "service": {"port": 5004}},
+        "networkPolicy": {"enabled": True, "notificationsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+    },
     "monitoring": {
         "metrics": {"enabled": True, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
         "networkPolicy": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +114,15 @@ class Registry:
 
 @contextmanager
 def registry(
-    folder: Path, server: TokenServer, service: str, generation: str, *, tls: Authority | None = None
+    folder: Path,
+    server: TokenServer,
+    service: str,
+    generation: str,
+    *,
+    tls: Authority | None = None,
+    sections: Mapping[str, Any] | None = None,
 ) -> Iterator[Registry]:
-    """A running registry for this service. `generation` is one of `PROGRAMS`."""
+    """A running registry. `generation` is one of `PROGRAMS`; `sections` are in its configuration, besides its own."""
     program = need(PROGRAMS[generation])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
@@ -138,6 +144,7 @@ def registry(
         http["addr"] = f"127.0.0.1:{port}"
         storage = {"inmemory": {}, "delete": {"enabled": True}}
         content = {"version": 0.1, "log": {"level": "info"}, "storage": storage, "http": http, "auth": auth}
+        content |= sections or {}
         config.write_text(yaml.safe_dump(content))
     arguments = {"zot2.1": [], "zot2.1.17": ["-up-to-2.1.17"]}.get(generation, ["serve"])
     environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}

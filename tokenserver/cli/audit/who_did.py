@@ -16,14 +16,13 @@ from tokenserver.cli.audit.options import (
     parse_repositories,
     time_options,
 )
+from tokenserver.cli.audit.really import few, print_real_deeds, spelled_client
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import report_errors
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.scopes import ACTIONS
-
-_SHOWN_OF_DEED = 3
 
 
 @click.command("who-did")
@@ -33,21 +32,26 @@ _SHOWN_OF_DEED = 3
 @time_options
 @condition_options
 @click.option("--denied", is_flag=True, help="Who was denied it, instead.")
+@click.option("--really", is_flag=True, help="Who did it, as registries report it, and by which token.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @report_errors(is_usage=True)
-def audit_who_did(
-    action: str, repository: str, files: tuple[str, ...], denied: bool, as_json: bool, **conditions: Any
+def audit_who_did(  # noqa: PLR0917 - click passes options by name
+    action: str, repository: str, files: tuple[str, ...], denied: bool, really: bool, as_json: bool, **conditions: Any
 ) -> None:
     """List who was granted ACTION on repositories of PATTERN, the last first.
 
     `tokenserver audit who-did push 'web/prod/**' --since 30d audit.jsonl`. A granted token allows the action until the
-    token expires; whether the client made use of it is in the registry's own log. Exit code 1: nobody.
+    token expires; --really lists who made use of it, if the registry reports to this server. Exit code 1: nobody.
     """
+    if really and denied:
+        raise click.UsageError("--really and --denied exclude each other: nobody does what was denied")
     outcome = DENIED if denied else GRANTED
     named = {name: value for name, value in conditions.items() if value is not None}
     question = AuditQuestion(
         event="exchange", action=action, repository=parse_repositories(repository), outcome=outcome, **named
     )
+    if really:
+        raise SystemExit(print_real_deeds(files, question, as_json=as_json))
     reader = EventReader(files, question)
     deeds = Deeds()
     with progress("searching", reader.spell):
@@ -66,25 +70,16 @@ def audit_who_did(
 
 
 def _row(deed: Deed, seen: DeedSeen) -> tuple[str, ...]:
-    who = deed.who or "anonymous"
-    workloads = f" ({', '.join(seen.workloads)})" if seen.workloads else ""
-    credential = f" by key {', '.join(seen.credentials)}" if seen.credentials else ""
     return (
-        f"{who}{workloads}{credential}",
+        spelled_client(deed.who, seen),
         deed.what,
         deed.registry,
         f"{seen.count:,}",
         seen.first,
         seen.last,
-        _few(seen.clients),
-        _few(seen.rules) or "no rule",
+        few(seen.clients),
+        few(seen.rules) or "no rule",
     )
-
-
-def _few(named: dict[str, None]) -> str:
-    names = list(named)
-    more = f" and {len(names) - _SHOWN_OF_DEED} more" if len(names) > _SHOWN_OF_DEED else ""
-    return f"{', '.join(names[:_SHOWN_OF_DEED])}{more}"
 
 
 def _facts(deed: Deed, seen: DeedSeen) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 
 from tokenserver.cli.options import config_option, exit_with, report_faults
 from tokenserver.cli.output_files import write_into
+from tokenserver.cli.registries.notifications import notifications_section
 from tokenserver.cli.registries.section import FITS, default_trust, facts, option_of, section, trusted
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
@@ -18,6 +19,7 @@ from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
+from tokenserver.server.notification_secrets import secrets_in
 
 
 @click.command("registry-config")
@@ -35,13 +37,29 @@ from tokenserver.printable import shell_word
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the trusted keys into this folder, to copy to the registry.",
 )
+@click.option(
+    "--notifications",
+    is_flag=True,
+    help="Print what makes it report pushes, pulls and deletes to this server, instead. It contains the secret.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the section and the trusted keys as JSON.")
 @config_option
 @report_faults
 def registry_config(  # noqa: PLR0917 - click passes options by name
-    service: str, generation: str, trust: Path | None, write: Path | None, as_json: bool, config: Path | None
+    service: str,
+    generation: str,
+    trust: Path | None,
+    write: Path | None,
+    notifications: bool,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
-    """Print the auth section for the configuration of the registry SERVICE, and how to install its trusted keys."""
+    """Print the auth section for the configuration of the registry SERVICE, and how to install its trusted keys.
+
+    With --notifications, print the section by which it reports to this server what happens there.
+    """
+    if notifications and (trust is not None or write is not None):
+        raise click.UsageError("--notifications goes with neither --trust nor --write")
     settings = load_settings(config)
     registry = settings.registry(service)
     if registry is None:
@@ -52,6 +70,9 @@ def registry_config(  # noqa: PLR0917 - click passes options by name
             f"{service} has compat: {registry.compat}, whose tokens {generation} rejects;"
             f" fix: set compat to {' or '.join(FITS[generation])}"
         )
+    if notifications:
+        _print_notifications(settings, registry, service, as_json=as_json)
+        return
     ring = load_keys(settings.key_set(registry).folder, now=datetime.now(UTC))
     if generation == "distribution2" and ring.active.algorithm is Algorithm.EdDSA:
         exit_with("Distribution 2 cannot verify EdDSA; fix: create keys with --algorithm ES256")
@@ -69,6 +90,18 @@ def registry_config(  # noqa: PLR0917 - click passes options by name
         " large_client_header_buffers 4 128k;",
         err=True,
     )
+
+
+def _print_notifications(settings: Settings, registry: RegistrySettings, service: str, *, as_json: bool) -> None:
+    wanted = registry.notifications
+    if wanted is None:
+        exit_with(f"{service} reports nothing; fix: add notifications: {{secret_file: FILE}} to its entry")
+    secret = secrets_in(wanted.secret_file)[0]
+    text = notifications_section(settings, registry, service, secret)
+    echo_text(json.dumps({"service": service, "section": text}) if as_json else text)
+    if registry.compat == "zot":
+        echo("zot sends each report once: what happens while this server is down is missing.", err=True)
+    echo("Merge it into the registry's configuration, which holds the secret now, and restart the registry.", err=True)
 
 
 def _print_source(settings: Settings, registry: RegistrySettings, service: str) -> None:

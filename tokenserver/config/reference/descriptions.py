@@ -11,7 +11,7 @@ from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.reference.audit_descriptions import AUDIT_DESCRIPTIONS
 from tokenserver.config.reference.hook_descriptions import HOOK_DESCRIPTIONS
-from tokenserver.config.registries import Lifetimes, RegistrySettings
+from tokenserver.config.registries import Lifetimes, NotificationSettings, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap, LdapGroups
@@ -20,7 +20,7 @@ from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
 from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
 from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
-from tokenserver.config.sources.workload import IssuerKeySettings, WorkloadSettings
+from tokenserver.config.sources.workload_descriptions import WORKLOAD_DESCRIPTIONS
 from tokenserver.config.storage import StorageSettings
 from tokenserver.config.telemetry.tracing import TRACING_DESCRIPTIONS
 
@@ -62,6 +62,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "management_url": "The URL by which browsers and programs reach the listener `management`. It may be that of"
         " `url`, if a proxy sends requests there by their paths.",
         "metrics": "The address and the port of the Prometheus metrics; there are none by default.",
+        "notifications": "The address and the port of a separate listener for the notifications of registries, which"
+        " are received at `listen` by default.",
         "url": "The URL by which clients reach the server. With `/token` appended, it is the realm of the registries.",
         "tls": "The server's own certificate; without it, the server speaks plain HTTP.",
         "trusted_proxies": "Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are"
@@ -99,28 +101,6 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "oidc": "A source of users who log in with a browser: an OpenID provider. Needs `storage`.",
         "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
         " there are, and what they may do.",
-    },
-    WorkloadSettings: {
-        "name": "The name of the source: `from` in the workloads that policies declare, and `source` in audit events.",
-        "preset": "The kind of issuer, which sets the defaults of the other keys; `none` is any other one.",
-        "issuer": "The `iss` of its JWTs. Without `keys`, its keys are found by the discovery document below this URL.",
-        "audience": "The audience that JWTs must be for, or a list; by default `server.url`. A JWT that is also for"
-        " anybody else is refused.",
-        "algorithms": "The accepted values of `alg`; by default those of the preset.",
-        "keys": "Where the keys of the issuer are, if not where its discovery document says.",
-        "trust_domain": "With `preset: spiffe`: the trust domain whose workloads are accepted. Without `issuer`, their"
-        " JWTs have no `iss`.",
-        "ca_file": "The certificate authorities that the issuer's certificate is verified against, as a PEM file; by"
-        " default those of the system.",
-        "leeway": "By how much the clocks of the issuer and of this server may differ; at most 60 s.",
-        "max_age": "The longest time from `iat` to `exp` of an accepted JWT.",
-        "session": "How long the session lives that a workload can get for its JWT, with `storage`; `0s` gives none.",
-        "cache": "For how long a verified JWT is accepted without verifying it again, but never past its end.",
-    },
-    IssuerKeySettings: {
-        "url": "The URL of the key set (JWKS), by https.",
-        "token_file": "A file with a bearer token for that URL, read for each request; Kubernetes demands one.",
-        "file": "A file with the key set, for an issuer that this server cannot reach.",
     },
     OidcSettings: {
         "name": "The name of the source in audit events, and in the redirect URI.",
@@ -198,6 +178,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     **AUDIT_DESCRIPTIONS,
     **HOOK_DESCRIPTIONS,
     **TRACING_DESCRIPTIONS,
+    **WORKLOAD_DESCRIPTIONS,
     Sql: {
         "name": "The name of the source in audit events.",
         "preset": "The program whose tables these are, which sets the default of `query`.",
@@ -289,6 +270,14 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "url": "The URL of the registry, for `doctor` and for pasted image names.",
         "refresh_tokens": "Whether logins at this registry may get refresh tokens; by default, if the section"
         " `refresh_tokens` is there.",
+        "notifications": "What the registry reports about pushes, pulls, mounts and deletes, for the audit trail; by"
+        " default nothing. `registry-config --notifications` prints what to configure there.",
+    },
+    NotificationSettings: {
+        "secret_file": "A file with the secret that the registry sends: a line of at least 32 characters. Of two lines,"
+        " either is accepted, so that the secret can be changed.",
+        "actions": "What is recorded; the registry need not send the rest.",
+        "blobs": "Whether pushes and pulls of blobs, the parts of images, are recorded besides those of manifests.",
     },
     Lifetimes: {
         "default": "The lifetime of tokens for actions without one of their own.",
