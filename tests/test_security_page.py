@@ -24,6 +24,8 @@ MACHINES = (
     *range(151, 175),
     *range(176, 221),
     227,
+    233,
+    234,
 )
 PROMISED = [str(number) for number in (*range(1, 73), *range(91, 99), *range(101, 112), *range(113, 129), *MACHINES)]
 """The rows that the parts built so far must keep."""
