@@ -57,7 +57,8 @@ class AuditQuestion:
         # What is asked may be `*`; only what was granted names each action.
         action = self.action if self.outcome == GRANTED else ""
         said = self.outcome if pattern is None and not self.action and self.outcome != GRANTED else ""
-        found = [*named, self.credential, self.request_id, action, said, *literals]
+        address = "" if self.network is None else _common_text(self.network)
+        found = [*named, address, self.credential, self.request_id, action, said, *literals]
         return [needle for one in found if (needle := needle_of(one))]
 
     def time_bounds(self) -> tuple[bytes, bytes]:
@@ -148,6 +149,15 @@ def moment_of(event: dict[str, Any]) -> datetime | None:
         return parse_moment(text(event, "time"))
     except TermError:
         return None
+
+
+def _common_text(network: IPv4Network | IPv6Network) -> str:
+    """What the text of each address of the network begins with; empty for IPv6, where one address has many."""
+    if isinstance(network, IPv6Network):
+        return ""
+    whole = network.prefixlen // 8
+    parts = str(network.network_address).split(".")[:whole]
+    return ".".join(parts) + ("." if 0 < whole < 4 else "")
 
 
 def _literals(pattern: Pattern) -> Iterator[str]:
