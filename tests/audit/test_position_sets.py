@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.audit.position_sets import CHUNK_EVENTS, between, packed, positions_of, united
+from tokenserver.audit.position_sets import CHUNK_EVENTS, between, last_positions, packed, positions_of, united
 
 _SETS = st.one_of(
     st.sets(st.integers(0, CHUNK_EVENTS - 1), max_size=20),
@@ -20,6 +20,8 @@ def test_a_union(sets: list[set[int]]) -> None:
     found = united(packed(sorted(one)) for one in sets)
     assert list(positions_of(found)) == sorted(set().union(*sets))
     assert found.bit_count() == len(set().union(*sets))
+    for most in (0, 1, 3, CHUNK_EVENTS):
+        assert last_positions(found, most) == sorted(set().union(*sets), reverse=True)[:most]
 
 
 @pytest.mark.parametrize(

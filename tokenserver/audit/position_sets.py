@@ -44,6 +44,17 @@ def positions_of(bits: int) -> Iterator[int]:
         at = digits.find("1", at + 1)
 
 
+def last_positions(bits: int, most: int) -> list[int]:
+    """The last positions of the bits that are set, at most so many, the last one first."""
+    digits = bin(bits)[2:]
+    found: list[int] = []
+    at = digits.find("1")
+    while at >= 0 and len(found) < most:
+        found.append(len(digits) - 1 - at)
+        at = digits.find("1", at + 1)
+    return found
+
+
 def between(first: int, end: int) -> int:
     """All positions from `first` on, before `end`."""
     return (1 << end) - (1 << first) if first < end else 0

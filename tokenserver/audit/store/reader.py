@@ -18,7 +18,7 @@ from typing import Any
 from tokenserver.audit.events import event_of
 from tokenserver.audit.index_terms import POLICY_TERMS, TermRange, asked_terms
 from tokenserver.audit.policy_in_force import NEAR, PoliciesNear
-from tokenserver.audit.position_sets import between, positions_of, united
+from tokenserver.audit.position_sets import between, last_positions, positions_of, united
 from tokenserver.audit.question import AuditQuestion
 from tokenserver.audit.store.chunk import MICROSECOND, NO_TIME, microseconds, spelled, unpacked_block
 from tokenserver.audit.store.database import BLOCK_EVENTS, open_store
@@ -73,12 +73,8 @@ class EventStore:
             if not bits:
                 continue
             times = self._times(chunk)
-            for position in positions_of(bits):
-                one = (times[position], chunk, position)
-                if len(kept) < most:
-                    heapq.heappush(kept, one)
-                elif one > kept[0]:
-                    heapq.heapreplace(kept, one)
+            kept += [(times[position], chunk, position) for position in last_positions(bits, most)]
+            kept = heapq.nlargest(most, kept)
         events = [event for one in sorted(kept) for event in self._verified(question, one)]
         return FoundEvents(events, count)
 
