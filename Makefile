@@ -81,6 +81,7 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.credentials
 	$(BIN)/python -m bench.stored_keys
 	$(BIN)/python -m bench.shadow_peer
+	$(BIN)/python -m bench.audit_store
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.credential_helper
 

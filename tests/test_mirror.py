@@ -72,6 +72,7 @@ ELSEWHERE: dict[str, str] = {
     "importers/quay/model.py": "the values of every export in importers/quay/test_reader.py",
     "importers/quay/people.py": "users, robots and teams of every export in importers/quay/test_translate.py",
     "importers/harbor/model.py": "the values of every export in importers/harbor/test_reader.py",
+    "audit/store/chunk.py": "the chunks of audit/store/test_indexer.py and test_reader.py",
     "cli/audit/past_policies.py": "the places of cli/audit/test_who_could.py",
     "cli/importing/peer_config.py": "the faults of cli/importing/test_docker_auth.py",
     "importers/docker_auth/comparison/announced.py": "what is announced of comparison/test_compare.py",

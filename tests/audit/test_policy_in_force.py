@@ -11,6 +11,7 @@ from audit_lines import exchange, line
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.audit import policy_in_force
 from tokenserver.audit.policy_in_force import NEAR, PoliciesNear
 from tokenserver.audit.question import spell_moment
 
@@ -107,6 +108,13 @@ def test_a_member_of_a_member() -> None:
 def test_a_digest_of_another_form() -> None:
     """Such as in examples."""
     assert near((-5, "sha256:5b1e")).before == (at(-5), "sha256:5b1e")
+
+
+def test_what_is_reported_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a log has; what was in force is found all the same."""
+    monkeypatch.setattr(policy_in_force, "MAX_POLICIES", 2)
+    found = near((-3, A), (-2, B), (-1, C), (1, A))
+    assert (found.before, {*found.others("")}) == ((at(-1), C), {A, B})
 
 
 @pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])

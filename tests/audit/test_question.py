@@ -109,6 +109,22 @@ def test_conditions(question: dict[str, Any], event: dict[str, Any], met: bool) 
 
 
 @pytest.mark.parametrize(
+    ("network", "needles"),
+    [
+        ("10.1.2.3/32", [b"10.1.2.3"]),
+        ("10.1.2.0/24", [b"10.1.2."]),
+        ("10.1.0.0/19", [b"10.1."]),
+        ("10.0.0.0/8", [b"10."]),
+        ("0.0.0.0/5", []),
+        ("::1/128", []),
+    ],
+)
+def test_needles_of_networks(network: str, needles: list[bytes]) -> None:
+    """What all of its addresses begin with. An address of IPv6 has several spellings."""
+    assert AuditQuestion(network=ip_network(network)).needles() == needles
+
+
+@pytest.mark.parametrize(
     ("pattern", "needles"),
     [
         ("web/prod/**", {b"web/prod/"}),

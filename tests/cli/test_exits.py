@@ -84,6 +84,7 @@ COMMANDS = {
     "access-keys revoke": (f"access-keys revoke --user admin --json {CONFIG}", 74),
     "access-keys rotate": (f"access-keys rotate 000000000000 {CONFIG}", 1),
     "access-keys show": (f"access-keys show 000000000000 {CONFIG}", 1),
+    "audit index": ("audit index audit.jsonl --into audit.db", 74),
     "audit search": ("audit search --json audit.jsonl", 74),
     "audit unused": (f"audit unused --json audit.jsonl {CONFIG}", 74),
     "audit who-could": ("audit who-could pull public/x --at 2026-06-02 --snapshots kept audit.jsonl", 74),

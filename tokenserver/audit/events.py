@@ -11,24 +11,49 @@ _WRAPPERS = ("MESSAGE", "log", "message", "msg", "line")
 """The members in which wrappers keep a line: journald, docker, Vector and Fluent Bit, others, Promtail."""
 
 
+_NOT_THERE = b"\xff"
+
+
 def event_of(line: bytes) -> dict[str, Any] | None:
     """The event of a line; None if it has none.
 
     The line is an event, has an event behind a prefix (Kubernetes' `TIME stdout F `, journald's export format), or is a
     JSON object that holds an event as the text, or the object, of one of the usual members.
     """
+    found = _unwrapped(line)
+    return None if found is None else found[0]
+
+
+def event_and_text(line: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The event of a line, and the text that it has without its wrapping, in one line; None if it has none."""
+    found = _unwrapped(line)
+    if found is None:
+        return None
+    event, written = found
+    written = written.strip()
+    if written.isascii() and b"\n" not in written:
+        return event, written
+    return event, json.dumps(event, separators=(",", ":")).encode("ascii")
+
+
+def _unwrapped(line: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The event of a line, and its own text; that is not ASCII if it is not there as such."""
     start = line.find(b"{")
     if start < 0:
         return None
-    found = _decoded(line[start:])
-    if found is None or _is_event(found):
-        return found
+    written = line[start:] if start else line
+    found = _decoded(written)
+    if found is None:
+        return None
+    if _is_event(found):
+        return found, written
     for name in _WRAPPERS:
-        inner = found.get(name)
+        inner, written = found.get(name), _NOT_THERE
         if isinstance(inner, str):
+            written = inner.encode("utf-8", "surrogatepass")
             inner = _decoded(inner)
         if isinstance(inner, dict) and _is_event(inner):
-            return inner
+            return inner, written
     return None
 
 

@@ -68,15 +68,24 @@ class PoliciesNear:
 
     def add(self, moment: str, digest: str) -> None:
         """Take an event of this time, in milliseconds, into account."""
+        self.note(moment, digest)
+        if self._from <= moment <= self._to:
+            self.see(digest, moment, moment, 1)
+
+    def note(self, moment: str, digest: str) -> None:
+        """As `add`, for what was in force; events near the moment are not counted."""
         if moment <= self._moment:
             if self.before is None or moment >= self.before[0]:
                 self.before = (moment, digest)
         elif self.after is None or moment < self.after[0]:
             self.after = (moment, digest)
-        if self._from <= moment <= self._to and (digest in self._near or len(self._near) < MAX_POLICIES):
-            seen = self._near.setdefault(digest, Sighting(moment, moment))
-            seen.first, seen.last = min(seen.first, moment), max(seen.last, moment)
-            seen.count += 1
+
+    def see(self, digest: str, first: str, last: str, count: int) -> None:
+        """Count events near the moment that name this digest: the times of the first and the last, and how many."""
+        if digest in self._near or len(self._near) < MAX_POLICIES:
+            seen = self._near.setdefault(digest, Sighting(first, last))
+            seen.first, seen.last = min(seen.first, first), max(seen.last, last)
+            seen.count += count
 
     def others(self, digest: str) -> dict[str, Sighting]:
         """The digests near the moment besides this one, in the order in which they were first seen."""

@@ -16,7 +16,7 @@ from tokenserver.policy.machines.robots import subject_of
 from tokenserver.policy.terms import TermError, parse_moment
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
 
-_PEOPLE = ("subject", "actor", "owner", "user", "username")
+PEOPLE = ("subject", "actor", "owner", "user", "username")
 """The members that name a client, an administrator, the owner of a credential, and the name of a failed login."""
 
 _CREDENTIALS = ("credential", "issued", "actor_credential", "replaces")
@@ -57,7 +57,8 @@ class AuditQuestion:
         # What is asked may be `*`; only what was granted names each action.
         action = self.action if self.outcome == GRANTED else ""
         said = self.outcome if pattern is None and not self.action and self.outcome != GRANTED else ""
-        found = [*named, self.credential, self.request_id, action, said, *literals]
+        address = "" if self.network is None else _common_text(self.network)
+        found = [*named, address, self.credential, self.request_id, action, said, *literals]
         return [needle for one in found if (needle := needle_of(one))]
 
     def time_bounds(self) -> tuple[bytes, bytes]:
@@ -73,15 +74,15 @@ class AuditQuestion:
             and self._is_about_client(event)
             and self.registry in ("", text(event, "registry"), text(event, "asked_as"))
             and self.request_id in ("", text(event, "request_id"))
-            and (not self.rule or any(rule.get("rule") == self.rule for rule in _rules(event)))
-            and (not self.credential or self.credential in _credentials(event))
+            and (not self.rule or any(rule.get("rule") == self.rule for rule in rules_of(event)))
+            and (not self.credential or self.credential in credentials_of(event))
             and (self.network is None or _is_from(event, self.network))
             and self._has_outcome(event)
         )
 
     def accesses(self, event: dict[str, Any]) -> tuple[tuple[Scope, ...], tuple[Scope, ...]]:
         """What was granted and what was denied of what this question is about."""
-        held = {scope.resource: scope.actions for written in texts(event, "granted") if (scope := _scope(written))}
+        held = {scope.resource: scope.actions for written in texts(event, "granted") if (scope := scope_of(written))}
         denied = []
         for scope in self._scopes(event, "asked"):
             granted = held.get(scope.resource, frozenset())
@@ -100,7 +101,7 @@ class AuditQuestion:
         return (self.since is None or self.since <= moment) and (self.until is None or moment < self.until)
 
     def _is_about_client(self, event: dict[str, Any]) -> bool:
-        if self.user and not any(text(event, name) == self.user for name in _PEOPLE):
+        if self.user and not any(text(event, name) == self.user for name in PEOPLE):
             return False
         if self.robot:
             subject = subject_of(self.robot)
@@ -124,8 +125,8 @@ class AuditQuestion:
     def _scopes(self, event: dict[str, Any], name: str) -> Iterator[Scope]:
         """The scopes of a list of the event that this question is about, with the actions that it is about."""
         for written in texts(event, name):
-            scope = _scope(written)
-            if scope is None or (self.repository is not None and not _covers(self.repository, scope)):
+            scope = scope_of(written)
+            if scope is None or (self.repository is not None and not covers(self.repository, scope)):
                 continue
             actions = scope.actions & self._actions(scope, name) if self.action else scope.actions
             if actions:
@@ -150,6 +151,15 @@ def moment_of(event: dict[str, Any]) -> datetime | None:
         return None
 
 
+def _common_text(network: IPv4Network | IPv6Network) -> str:
+    """What the text of each address of the network begins with; empty for IPv6, where one address has many."""
+    if isinstance(network, IPv6Network):
+        return ""
+    whole = network.prefixlen // 8
+    parts = str(network.network_address).split(".")[:whole]
+    return ".".join(parts) + ("." if 0 < whole < 4 else "")
+
+
 def _literals(pattern: Pattern) -> Iterator[str]:
     yield f"{pattern.prefix}/" if pattern.prefix and pattern.rest else pattern.prefix
     for segment in pattern.rest:
@@ -158,23 +168,27 @@ def _literals(pattern: Pattern) -> Iterator[str]:
 
 
 @lru_cache(maxsize=65_536)
-def _scope(written: str) -> Scope | None:
+def scope_of(written: str) -> Scope | None:
+    """A scope as events have it; None if it is none."""
     try:
         return parse_scope(written)
     except ScopeSyntaxError:
         return None
 
 
-def _covers(pattern: Pattern, scope: Scope) -> bool:
+def covers(pattern: Pattern, scope: Scope) -> bool:
+    """Whether the scope is about a repository of the pattern."""
     return scope.resource.type == "repository" and matches(pattern, scope.resource.name.split("/"), None, ())
 
 
-def _rules(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def rules_of(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The decisions that the event cites, each with its rule."""
     rules = event.get("rules")
     return (rule for rule in rules if isinstance(rule, dict)) if isinstance(rules, list) else iter(())
 
 
-def _credentials(event: dict[str, Any]) -> set[str]:
+def credentials_of(event: dict[str, Any]) -> set[str]:
+    """The ids of credentials that the event names; one may be empty."""
     named = {text(event, name) for name in _CREDENTIALS}
     return named.union(*(texts(event, name) for name in _LISTED_CREDENTIALS))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenserver.audit.events import text, texts
+from tokenserver.audit.question import scope_of
 from tokenserver.identity import ANONYMOUS, MACHINES, Identity, Kind
 from tokenserver.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.machines.robots import robot_of
@@ -154,11 +155,8 @@ class Usage:
 
 
 def _is_granted(event: dict[str, Any], resource: str, action: str) -> bool:
-    for written in texts(event, "granted"):
-        name, _, actions = written.rpartition(":")
-        if name == resource:
-            return action in actions.split(",")
-    return False
+    granted = map(scope_of, texts(event, "granted"))
+    return any(one is not None and str(one.resource) == resource and action in one.actions for one in granted)
 
 
 def _identity(event: dict[str, Any]) -> Identity:

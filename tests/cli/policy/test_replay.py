@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from policy_commands import Run, facts
 
 
@@ -76,7 +79,25 @@ def test_now(run: Run, tmp_path: Path) -> None:
     assert run("replay", path, "--now", "2027-06-01").exit_code == 1
 
 
+WRAPPED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "docker": lambda text: json.dumps({"log": text.decode(), "stream": "stdout"}).encode() + b"\n",
+    "kubernetes": lambda text: b"2026-05-01T12:00:00Z stdout F " + text,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_files_as_others_keep_them(wrap: Callable[[bytes], bytes], run: Run, tmp_path: Path) -> None:
+    """Compressed or wrapped, and several of them, as in `tokenserver audit`."""
+    path = log(tmp_path / "a.jsonl", asked("bob", "push", ""))
+    (tmp_path / "b.jsonl").write_bytes(wrap(path.read_bytes()))
+    result = run("replay", path, tmp_path / "b.jsonl")
+    assert (result.exit_code, result.stdout.splitlines()[1].split()[:3]) == (1, ["2", "bob", "push"])
+    assert result.stderr == "2 of 2 decisions in 2 exchanges would change\n"
+
+
 def test_wrong_use(run: Run, tmp_path: Path) -> None:
     """Exit code 2."""
     assert run("replay", tmp_path / "none").exit_code == 2
+    assert run("replay").exit_code == 2
     assert run("replay", log(tmp_path / "a.jsonl"), "--now", "noon").exit_code == 2

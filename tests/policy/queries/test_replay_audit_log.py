@@ -256,7 +256,7 @@ def test_the_command_tells_changes_and_what_it_left_out(tmp_path: Path) -> None:
     assert head.split() == ["TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES", "NOW"]
     assert first.split() == ["3", "ann", "(web)", "-", "push", "reg", "web/a", "2026-05-01T12:00:00Z", "none"]
     assert "\\x1b[2J\\ud800" in second
-    assert told.splitlines()[1] == "left out: 1 x no JSON"
+    assert told.splitlines()[1] == "left out: 1 x no event"
 
 
 def test_the_command_speaks_json(tmp_path: Path) -> None:
@@ -293,11 +293,10 @@ def test_the_command_refuses_wrong_use(tmp_path: Path, options: list[str]) -> No
     assert run(tmp_path, b"", *options)[0] == 2
 
 
-def test_a_line_without_end_is_read_in_parts(tmp_path: Path) -> None:
-    """Three megabytes without a newline are garbage, and the next line is read."""
-    code, _, told = run(tmp_path, b"x" * 3_000_000 + b"\n" + lines(event("web/a:pull"))[0])
-    assert code == 1
-    assert "left out: 3 x no JSON" in told
+def test_a_line_without_end_is_no_event(tmp_path: Path) -> None:
+    """Nine megabytes without a newline are dropped, and the next line is read."""
+    code, _, told = run(tmp_path, b"x" * 9_000_000 + b"\n" + lines(event("web/a:pull"))[0])
+    assert (code, told) == (1, "1 of 1 decisions in 1 exchanges would change\n")
 
 
 def test_an_exchange_in_parts_is_decided_as_one() -> None:

@@ -7,6 +7,7 @@ import click
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
+    "index": LazyCommand("tokenserver.cli.audit.index", "audit_index", "Add events to a store, to search it fast."),
     "search": LazyCommand("tokenserver.cli.audit.search", "audit_search", "Find events by client, access or rule."),
     "unused": LazyCommand("tokenserver.cli.audit.unused", "audit_unused", "List rules and grants that nobody used."),
     "who-could": LazyCommand("tokenserver.cli.audit.who_could", "audit_who_could", "List who could do it at a moment."),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +16,7 @@ from tokenserver.audit.candidates import is_within
 from tokenserver.audit.events import event_of
 from tokenserver.audit.log_files import LogReader
 from tokenserver.audit.question import AuditQuestion
+from tokenserver.audit.store.reader import FoundEvents, open_events
 from tokenserver.cli.policy.options import parsed
 from tokenserver.exchange.outcomes import OUTCOMES
 from tokenserver.patterns import Pattern, PatternError, SegmentKind, parse_pattern
@@ -54,9 +57,29 @@ def parse_repositories(text: str) -> Pattern:
     return pattern
 
 
+_STORE = "tokenserver.audit.store"
+
+
 def files_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`FILES`, of which standard input is the default."""
+    """`FILES`, of which standard input is the default, and `--store` in place of them, which `EventReader` reads."""
+    command = click.option(
+        "--store",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        callback=_remember_store,
+        help="Read events from this store, which tokenserver audit index makes, in place of files.",
+    )(command)
     return click.argument("files", nargs=-1, metavar="[FILES]...")(command)
+
+
+def _remember_store(context: click.Context, _parameter: click.Parameter, store: Path | None) -> None:
+    context.meta[_STORE] = store
+
+
+def chosen_store() -> Path | None:
+    """The value of `--store` of the current command."""
+    store: Path | None = click.get_current_context().meta[_STORE]
+    return store
 
 
 def time_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,27 +117,34 @@ repository_option = click.option(
 )
 
 
-def log_reader(files: Sequence[str]) -> LogReader:
-    """A reader of these files; without any, of standard input.
+def files_or_input(files: Sequence[str]) -> Sequence[str]:
+    """These files; without any, standard input.
 
     Raises:
         click.UsageError: that is a terminal.
     """
     if not files and sys.stdin.isatty():
         raise click.UsageError("name files with audit events, or pipe them in")
-    return LogReader(files or ("-",))
+    return files or ("-",)
 
 
 class EventReader:
-    """The events of files that meet a question, in the order of the lines, and what was read for them."""
+    """The events that meet a question: of files, in the order of the lines, or of the store, in that of time."""
 
     def __init__(self, files: Sequence[str], question: AuditQuestion) -> None:
-        self._log = log_reader(files)
+        self._store = chosen_store()
+        if self._store is not None and files:
+            raise click.UsageError("name files, or --store, but not both")
+        self._log = LogReader(() if self._store is not None else files_or_input(files))
         self._question = question
         self.other_lines = 0
         """Lines that had the texts of an answer and no event."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        if self._store is not None:
+            with open_events(self._store) as store:
+                yield from store.events(self._question)
+            return
         first, last = self._question.time_bounds()
         for line in self._log.lines(self._question.needles()):
             if not is_within(line, first, last):
@@ -125,11 +155,22 @@ class EventReader:
             elif self._question.is_met_by(event):
                 yield event
 
-    @property
-    def read_bytes(self) -> int:
-        """How much was read."""
-        return self._log.read_bytes
+    def last(self, most: int) -> FoundEvents:
+        """The last events, at most so many, and how many there are."""
+        if self._store is not None:
+            with open_events(self._store) as store:
+                return store.last(self._question, most)
+        kept: deque[dict[str, Any]] = deque(maxlen=most)
+        count = 0
+        for event in self:
+            kept.append(event)
+            count += 1
+        return FoundEvents(list(kept), count)
 
     def spell(self) -> str:
         """How much was read, for people."""
-        return self._log.spell()
+        return self._log.spell() if self._store is None else str(self._store)
+
+    def spell_all(self) -> str:
+        """What was searched, for people."""
+        return f"{self._log.read_bytes:,} bytes" if self._store is None else str(self._store)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from tokenserver.audit.events import text, texts
 from tokenserver.audit.question import AuditQuestion
+from tokenserver.audit.store.reader import FoundEvents
 from tokenserver.cli.audit.options import (
     EventReader,
     action_option,
@@ -63,36 +62,22 @@ def audit_search(files: tuple[str, ...], last: int | None, as_json: bool, **cond
             echo_text(json.dumps(event))
             count += 1
         raise SystemExit(OK if count else NO)
-    found = _Last(last or SHOWN)
     with progress("searching", reader.spell):
-        found.add_all(reader)
+        found = reader.last(last or SHOWN)
     if as_json:
-        for event in found.kept:
+        for event in found.last:
             echo_text(json.dumps(event))
-    elif found.kept:
-        echo_text(table(("TIME", "EVENT", "WHO", "FROM", "WHERE", "WHAT", "OUTCOME"), map(_row, found.kept)))
+    elif found.last:
+        echo_text(table(("TIME", "EVENT", "WHO", "FROM", "WHERE", "WHAT", "OUTCOME"), map(_row, found.last)))
     _print_summary(found, reader)
     raise SystemExit(OK if found.count else NO)
 
 
-class _Last:
-    """The last events of a search, and how many there were."""
-
-    def __init__(self, size: int) -> None:
-        self.kept: deque[dict[str, Any]] = deque(maxlen=size)
-        self.count = 0
-
-    def add_all(self, events: Iterable[dict[str, Any]]) -> None:
-        for event in events:
-            self.kept.append(event)
-            self.count += 1
-
-
-def _print_summary(found: _Last, reader: EventReader) -> None:
-    if found.count > len(found.kept):
-        echo(f"the last {len(found.kept):,} of {found.count:,} events; --last N prints more", err=True)
+def _print_summary(found: FoundEvents, reader: EventReader) -> None:
+    if found.count > len(found.last):
+        echo(f"the last {len(found.last):,} of {found.count:,} events; --last N prints more", err=True)
     elif not found.count:
-        echo(f"no event of {reader.read_bytes:,} bytes meets these conditions", err=True)
+        echo(f"no event of {reader.spell_all()} meets these conditions", err=True)
     if reader.other_lines:
         echo(f"{reader.other_lines:,} lines are no audit events", err=True)
 

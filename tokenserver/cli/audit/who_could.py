@@ -13,9 +13,11 @@ from typing import Any
 
 import click
 
+from tokenserver.audit.log_files import LogReader
 from tokenserver.audit.policy_in_force import NEEDLE, PoliciesNear
 from tokenserver.audit.question import spell_moment
-from tokenserver.cli.audit.options import files_argument, log_reader
+from tokenserver.audit.store.reader import open_events
+from tokenserver.cli.audit.options import chosen_store, files_argument, files_or_input
 from tokenserver.cli.audit.past_policies import PastPlaces, past_places, settings_here
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO, OK
@@ -104,8 +106,15 @@ def _evidence(files: tuple[str, ...], at: datetime) -> _Evidence:
     Raises:
         click.UsageError: no event up to the moment has policies.
     """
-    reader = log_reader(files)
     near = PoliciesNear(at)
+    store = chosen_store()
+    if store is not None:
+        if files:
+            raise click.UsageError("name files, or --store, but not both")
+        with open_events(store) as events:
+            events.add_policies(near, at)
+        return _found(near, at)
+    reader = LogReader(files_or_input(files))
     with progress("searching", reader.spell):
         for line in reader.lines([NEEDLE]):
             near.add_line(line)

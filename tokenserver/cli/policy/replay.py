@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
+from tokenserver.audit.events import event_of
+from tokenserver.audit.log_files import LogReader
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import parsed, policy_command, read_source
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Sort
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.machines.robots import robot_of
@@ -23,55 +23,30 @@ from tokenserver.policy.queries.replay_audit_log import Report, RulingChange, Se
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
 
-MAX_LINE = 1024 * 1024
-
 
 @click.command("replay")
-@click.argument("audit", type=click.File("rb"))
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
 @click.option("--now", callback=parsed(parse_moment), help="Decide as of this time.  [default: the time of each event]")
 @policy_command
 def policy_replay(
-    audit: BinaryIO, now: datetime | None, config: Path | None, folder: Path | None, as_json: bool
+    files: tuple[str, ...], now: datetime | None, config: Path | None, folder: Path | None, as_json: bool
 ) -> None:
-    """Re-evaluate the requests of an audit log (- for standard input), and show the decisions that would change.
+    """Re-evaluate the requests of audit logs (- for standard input), and show the decisions that would change.
 
-    `tokenserver policy replay audit.jsonl --policies candidate/`. Exit code 0: no change; 1: changes.
+    `tokenserver policy replay audit.jsonl --policies candidate/`. Files may be compressed by gzip or Zstandard, and
+    lines wrapped by others, as for `tokenserver audit`. Exit code 0: no change; 1: changes.
     """
     with progress("reading policies"):
         source = read_source(config, folder)
-    lines = _AuditLines(audit)
-    with progress("deciding again", lines.spell):
-        report = replay(source.policies, lines, now=now)
+    log = LogReader(files)
+    with progress("deciding again", log.spell):
+        report = replay(source.policies, log.lines(), now=now, unwrapped=event_of)
     found = sorted(report.changes.items(), key=_order)
     if as_json:
         echo_text(json.dumps(_facts(report, found)))
     else:
         _print(report, found)
     raise SystemExit(NO if report.changed else OK)
-
-
-class _AuditLines:
-    """The lines of a log, and how many have been read.
-
-    One longer than `MAX_LINE` bytes is not an event, and is split into parts that are not events.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._count = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            while line := self._file.readline(MAX_LINE):
-                self._count += 1
-                yield line
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror}"
-            raise LoadError([Fault(self._file.name, self._count, "", problem)]) from error
-
-    def spell(self) -> str:
-        """The count for people."""
-        return f"{self._count:,} lines"
 
 
 def _order(item: tuple[RulingChange, SeenCases]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address
@@ -75,10 +75,17 @@ class _Skipped(Exception):
     """A line that is not replayed; the text is the reason."""
 
 
-def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime | None = None) -> Report:
+def replay(
+    policies: PolicySet,
+    lines: Iterable[bytes],
+    *,
+    now: datetime | None = None,
+    unwrapped: Callable[[bytes], object] = json.loads,
+) -> Report:
     """Decide every exchange in `lines` again by `policies`, at the time it happened (with `now`: at that time).
 
-    Unreadable lines are counted and skipped; none raises. An exchange written in parts is decided at its last part.
+    `unwrapped` gives the event of a line, or something that is none; `ValueError`: not even JSON. Unreadable lines are
+    counted and skipped; none raises. An exchange written in parts is decided at its last part.
     """
     report = Report()
     parts = EventParts()
@@ -87,7 +94,7 @@ def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime |
         if not line.strip():
             continue
         try:
-            event = _whole(_event(line), parts)
+            event = _whole(_event(line, unwrapped), parts)
             if event is not None:
                 _replay_event(policies, admission, event, now, report)
         except _Skipped as reason:
@@ -185,9 +192,9 @@ def _note(report: Report, change: RulingChange, decision: Decision, moment: date
 # --- reading an event ------------------------------------------------------------------------------------------------
 
 
-def _event(line: bytes | str) -> dict[str, Any]:
+def _event(line: bytes, unwrapped: Callable[[bytes], object]) -> dict[str, Any]:
     try:
-        event = json.loads(line)
+        event = unwrapped(line)
     except (ValueError, RecursionError):
         raise _Skipped("no JSON") from None
     if not isinstance(event, dict):
