@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
-from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock
+from failing_statements import Failing, error_of
+from stored_credentials import NOW, PLAIN, STATE_KEYS, Clock, new_database
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Sort
@@ -116,3 +120,33 @@ def test_what_is_not_in_the_database(store: AnnouncingStore) -> None:
     store.announce_done("add_state_key", state_key=2)
     (event,) = events(store)
     assert (event["action"], event["state_key"]) == ("add_state_key", 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "action"),
+    [
+        pytest.param(lambda store, _: store.create(PLAIN, at_most=9), "create_access_key", id="create"),
+        pytest.param(
+            lambda store, key: store.rotate(key, ends=NOW + 9, overlap=0, by="x"), "rotate_access_key", id="rotate"
+        ),
+        pytest.param(lambda store, _: store.end(Selection(), by="x", reason="lost"), "end_access_keys", id="end"),
+    ],
+)
+def test_every_statement_fails_once(
+    tmp_path: Path, change: Callable[[AnnouncingStore, str], object], action: str
+) -> None:
+    """A change that failed has no event, one that was made has one."""
+    for number in count():
+        database = new_database(tmp_path, f"{number}.db")
+        store = AnnouncingStore(database, STATE_KEYS, now=Clock(NOW), by="cli:ops")
+        key = store.create(PLAIN, at_most=9)[0].id
+        events(store)
+        failing = Failing(database.engine)
+        failing.at = number
+        error = error_of(partial(change, store, key))
+        failing.at = -1
+        assert [event["action"] for event in events(store)] == ([] if error else [action])
+        database.close()
+        if error is None:
+            break
+    assert number >= 3  # the revision, the change, and its event
