@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from select import PIPE_BUF
 from typing import Any
@@ -253,8 +254,9 @@ def test_a_large_event_is_split(server: TokenServer) -> None:
     assert len({scope for part in parts for scope in part["asked"]}) == 60
     log = server.folder / "audit.jsonl"
     log.write_bytes(data)
+    # The other events are about what was in force at the start.
     replayed = json.loads(server.run("policy", "replay", log, "--json", "--config", server.config).stdout)
-    assert (replayed["decisions"], replayed["changed"], replayed["skipped"]) == (60, 0, {})
+    assert (replayed["decisions"], replayed["changed"], replayed["skipped"]) == (60, 0, {"another event": 4})
 
 
 def test_a_reader_that_stops(piped: TokenServer, reader: Reader) -> None:
@@ -400,3 +402,39 @@ def _is_json(line: bytes) -> bool:
         json.loads(line)
         return True
     return False
+
+
+def test_a_change_while_nobody_reads(piped: TokenServer, reader: Reader) -> None:
+    """A change takes effect, audit trail or not; its event follows, with the moment of the change."""
+    asked = Asked()
+    reader.may_read.clear()
+    body = large_form(piped, 1, 40)
+    assert wait_until(lambda: asked.ask(piped, "/token", body).status == 503, 60)
+    policy = next(path for path in (piped.folder / "policies").rglob("*.yaml"))
+    begin = datetime.now(UTC)
+    policy.write_text("# changed\n" + policy.read_text())
+    assert wait_until(lambda: "reloaded: new policies are live" in piped.daemon.log)
+    end = datetime.now(UTC)
+    time.sleep(DELAY_SECONDS + SLACK_SECONDS)
+    reader.may_read.set()
+    assert wait_until(lambda: len(reloads(reader.data)) > 0)
+    time.sleep(DELAY_SECONDS)
+    (event,) = reloads(reader.data)
+    # Of the worker that could write the event first, which may have loaded the file a little later than another one.
+    assert begin < datetime.fromisoformat(event["at"]) < end + timedelta(seconds=SLACK_SECONDS)
+    assert datetime.fromisoformat(event["time"]) > end + timedelta(seconds=SLACK_SECONDS)
+    assert asked.ask(piped).status == 200
+    assert wait_until(
+        lambda: event["new"] in {part["policy"] for parts in exchanges(reader.data).values() for part in parts}
+    )
+
+
+def reloads(data: bytes) -> list[dict[str, Any]]:
+    """The events about policies that were reloaded."""
+    found = []
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if (event["event"], event.get("what"), event.get("cause")) == ("change", "policies", "reload"):
+                found.append(event)
+    return found

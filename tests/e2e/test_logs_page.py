@@ -95,7 +95,7 @@ def test_a_rotation_with_a_restart_loses_nothing(
     (moved,) = trail.parent.glob(f"{trail.name}-*.gz")
     assert (exchanges(gzip.decompress(moved.read_bytes())), exchanges(trail.read_bytes())) == (5, 4)
     monkeypatch.chdir(trail.parent)
-    found = CliRunner().invoke(main, ["audit", "search", "--json", moved.name, trail.name])
+    found = CliRunner().invoke(main, ["audit", "search", "--json", "--event", "exchange", moved.name, trail.name])
     assert (found.exit_code, found.output.count("\n")) == (0, 9)
 
 

@@ -89,7 +89,7 @@ def build(
     storage = optional_storage(settings, is_first)
     audited = trail_kind(settings)
     trail = audited(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
-    stored = None if storage is None else storage.parts(trail.record)
+    stored = None if storage is None else storage.parts(trail.record, lambda: trail.problem is not None)
     changes = ChangeReporter(
         trail.record,
         shared.journal or ChangeJournal(shared=False),

@@ -27,5 +27,5 @@ class NoSuchCredential(TokenserverError):
     """There is no live credential with this id, or its row is not what this server wrote."""
 
 
-def unrecorded(_: object) -> None:
-    """Record nothing."""
+def unrecorded(*_: object) -> None:
+    """Record nothing, and change nothing more."""

@@ -16,7 +16,7 @@ from tokenserver.storage.connections.limits import SECONDS, ending_within
 from tokenserver.storage.engines import READS
 from tokenserver.storage.tables import revision
 
-__all__ = ["STORAGE", "Database", "StorageUnavailable"]
+__all__ = ["STORAGE", "Connection", "Database", "StorageUnavailable"]
 
 CHANNEL = "tokenserver"
 """The channel of PostgreSQL on which writers notify readers of a new revision."""

@@ -40,7 +40,7 @@ class Owner(NamedTuple):
     owner: str
 
 
-class _Made(NamedTuple):
+class MadeCredential(NamedTuple):
     """A new credential with its key, and the row that was stored."""
 
     key: AccessKey
@@ -90,7 +90,7 @@ class CredentialStore:
             StorageUnavailable: nothing was stored.
         """
 
-        def work(connection: Connection, rev: int) -> _Made:
+        def work(connection: Connection, rev: int) -> MadeCredential:
             require_later(connection, verified, source=wanted.source, subject=wanted.owner)
             self._require_room(connection, wanted, at_most)
             made = self._insert(connection, rev, wanted)
@@ -111,7 +111,7 @@ class CredentialStore:
             StorageUnavailable: nothing was stored, and none was ended.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[_Made, list[CredentialRow]]:
+        def work(connection: Connection, rev: int) -> tuple[MadeCredential, list[CredentialRow]]:
             require_later(connection, verified, source=wanted.source, subject=wanted.owner)
             live = live_of(connection, wanted, now=int(self._now()))
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
@@ -144,7 +144,7 @@ class CredentialStore:
             StorageUnavailable: nothing was changed.
         """
 
-        def work(connection: Connection, rev: int) -> tuple[_Made, CredentialRow]:
+        def work(connection: Connection, rev: int) -> tuple[MadeCredential, CredentialRow]:
             table, now = credentials.c, int(self._now())
             row = self._live(connection, identifier)
             require_later(connection, verified, source=row.source, subject=row.owner)
@@ -195,12 +195,13 @@ class CredentialStore:
         by: str,
         reason: str,
         recorded: Callable[[Sequence[str]], None] = unrecorded,
+        also: Callable[[Connection, int], object] = unrecorded,
     ) -> list[str]:
         """End all live credentials of the selection; their ids, maybe none. They never come back.
 
         Logins in flight of those whose credentials it has cannot store any; see `Selection.whose`.
 
-        `recorded` is called with the ids in the transaction; see `Recorded`.
+        `recorded` is called with the ids in the transaction, see `Recorded`; `also` changes more in it.
 
         Raises:
             StorageUnavailable: none was ended.
@@ -208,6 +209,7 @@ class CredentialStore:
 
         def work(connection: Connection, rev: int) -> list[CredentialRow]:
             ended = self._end(connection, rev, selection, by, reason)
+            also(connection, rev)
             recorded(sorted(row.id for row in ended))
             return ended
 
@@ -259,7 +261,7 @@ class CredentialStore:
         if at_most is not None and len(live_of(connection, wanted, now=int(self._now()))) >= at_most:
             raise TooManyCredentials(f"{wanted.owner} has {at_most} live ones, the limit; fix: revoke one first")
 
-    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> _Made:
+    def _insert(self, connection: Connection, rev: int, wanted: StoredCredential) -> MadeCredential:
         key = compose_key(wanted.form, self._random(RANDOM_BYTES))
         made = replace(wanted, id=key.id, created=int(self._now()))
         newest = self.keys.newest
@@ -271,7 +273,7 @@ class CredentialStore:
             seal_key=newest.seal,
         )._replace(rev=rev)
         connection.execute(credentials.insert(), row._asdict())
-        return _Made(key, row, made)
+        return MadeCredential(key, row, made)
 
     def _live(self, connection: Connection, identifier: str) -> CredentialRow:
         """The row of a live credential that this server wrote: resealing another one would make it genuine."""

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the schema that this program writes."""
 
 metadata = MetaData()
@@ -185,3 +185,15 @@ jwks = Table(
     Column("document", Text, nullable=False),
     Column("fetched", BigInteger, nullable=False),
 )
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Index("outbox_rev", "rev"),
+)
+"""The columns of `outbox.OutboxRow`, in its order: audit events of commands, until a server has written them."""

@@ -8,11 +8,13 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from storage_commands import Run, store_at
 from stored_credentials import PLAIN
 
+from tokenserver.storage.outbox import Outbox
 from tokenserver.storage.selection import Selection
 
 LIVE = replace(PLAIN, ends=int(time.time()) + 86_400)
@@ -139,3 +141,19 @@ def test_postgresql_has_its_own_tools(run: Run, site: Path) -> None:
     assert "storage: is a PostgreSQL database; fix: pg_dump --format=custom" in backup.stderr
     assert restore.exit_code == 1
     assert "Connection refused" in restore.stderr
+
+
+def test_events_that_wait(run: Run, site: Path, ids: list[str]) -> None:
+    """No server has written them yet: they stay, those of the backup are not written again, and the restore has one."""
+    store = store_at(site)
+    outbox = Outbox(store.keys)
+    dropped: list[dict[str, Any]] = []
+    outbox.take(store.database, dropped.append, pytest.fail)
+    store.create(LIVE, at_most=9)
+    store.database.close()
+    assert run("restore", "copy.db").exit_code == 0
+    found: list[dict[str, Any]] = []
+    outbox.take(store_at(site).database, found.append, pytest.fail)
+    assert [event["action"] for event in found] == ["create_access_key", "restore_storage"]
+    assert found[1]["ended"] == 2
+    assert not {event["change_id"] for event in found} & {event["change_id"] for event in dropped}

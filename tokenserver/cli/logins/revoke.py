@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.policy.options import parsed
-from tokenserver.cli.stored.ending import end_selected
+from tokenserver.cli.stored.ending import BrowserEnds, end_selected
 from tokenserver.cli.stored.opening import StoredSite, open_site, storage_command
 from tokenserver.cli.stored.options import key_ids, now_utc
 from tokenserver.credentials import AccessKeyForm
@@ -65,19 +64,20 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
         raise click.UsageError("name them by their IDs, or with one of --user, --workload and --all-before")
     site = open_site(config)
     selection = Selection(ids=frozenset(identifiers), forms=LOGINS)
-    end_browsers: Callable[[], int] | None = None
+    browsers: BrowserEnds | None = None
     if user is not None:
         owner = unicodedata.normalize("NFC", user)
         selection = Selection(forms=LOGINS, owner=owner)
-        end_browsers = partial(site.browsers.end_all, Whose("", "subject", owner))
+        whose = Whose("", "subject", owner)
+        browsers = BrowserEnds(site.store, partial(site.browsers.end_within, whose=whose), owner=owner)
     if workload is not None:
         selection = Selection(ids=_sessions_of(site, workload), forms=SESSIONS)
     if before is not None:
         moment = int(before.timestamp())
         selection = Selection(forms=LOGINS, before=moment)
-        end_browsers = partial(site.browsers.end_everybody, before=moment)
+        browsers = BrowserEnds(site.store, partial(site.browsers.end_everybody_within, before=moment))
     what = "refresh token or session" if workload is None else f"session of the workload {workload}"
-    end_selected(site.store, selection, what=what, named=identifiers, as_json=as_json, end_browsers=end_browsers)
+    end_selected(site.store, selection, what=what, named=identifiers, as_json=as_json, browsers=browsers)
 
 
 def _sessions_of(site: StoredSite, name: str) -> frozenset[str]:

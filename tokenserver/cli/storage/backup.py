@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def storage_backup(file: Path, config: Path | None) -> None:
 
     settings = load_settings(config)
     database = file_of(settings, DUMP)
-    open_store(settings)  # made, if the server has not been started yet
+    open_store(settings, by_whom())  # made, if the server has not been started yet
     with progress("copying the storage"):
         size = back_up(database, file)
     echo(f"Wrote {file} ({size:,} bytes). To be of use, it needs {settings.keys.folder / STATE_KEY} as well.")
@@ -62,12 +63,16 @@ def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], 
     if keep and replay:
         exit_with("--keep and --replay contradict each other; nothing was done.")
     settings = load_settings(config)
-    store = open_store(settings)
+    store = open_store(settings, by_whom())
     logs = [path.read_bytes() for path in replay] or None
     if file is None:
         found = Restored(end_restored(store, logs=logs, keep=keep, by=by_whom()), knew_ends=False)
+        store.announce_done("restore_storage", ended=found.ended)
     else:
-        found = restore(store, file, file_of(settings, LOAD), logs=logs, keep=keep, by=by_whom())
+        restored = partial(restore, store, file, file_of(settings, LOAD), logs=logs, keep=keep, by=by_whom())
+        found = restored(
+            announced=lambda connection, rev, ended: store.announce(connection, rev, "restore_storage", ended=ended)
+        )
     what = f"Restored {file}" if file is not None else "Looked through the restored database"
     echo(f"{what}; {found.ended:,} credential{'s' if found.ended != 1 else ''} ended.")
     if found.is_moved:

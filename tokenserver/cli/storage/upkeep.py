@@ -24,7 +24,9 @@ def storage_prune(config: Path | None) -> None:
     """Remove credentials that ended more than 30 days ago, and logins that came to nothing."""
     from tokenserver.storage.upkeep.pruning import prune  # noqa: PLC0415 - takes long to import
 
-    removed = prune(open_store(load_settings(config)).database, now=time.time())
+    store = open_store(load_settings(config), by_whom())
+    removed = prune(store.database, now=time.time())
+    store.announce_done("prune_storage", removed=removed)
     echo("Removed " + ", ".join(f"{count:,} {name}" for name, count in removed.items()) + ".")
 
 
@@ -45,9 +47,10 @@ def storage_reseal(config: Path | None, *, new_key: bool, retire: int | None) ->
     if new_key == (retire is not None):
         exit_with("give one of --new-key and --retire N; nothing was done.")
     settings = load_settings(config)
-    store = open_store(settings)
+    store = open_store(settings, by_whom())
     if retire is None:
         number = add_state_key(settings.keys.folder)
+        store.announce_done("add_state_key", state_key=number)
         echo(f"Added state key {number}. Copy state.key to all replicas and restart them.")
         for old, live in inspect(store, now=time.time()).live.items():
             echo(f"{live:,} live credentials were made with state key {old}.")
@@ -58,6 +61,7 @@ def storage_reseal(config: Path | None, *, new_key: bool, retire: int | None) ->
         exit_with(f"state key {retire} is in use; fix: tokenserver storage reseal --new-key", NO)
     reason = f"state key {retire} was retired"
     ended = len(store.end(Selection(state_key=retire), by=by_whom(), reason=reason))
+    store.announce_done("remove_state_key", state_key=retire, ended=ended)
     remove_state_key(settings.keys.folder, retire)
     echo(f"Ended {ended:,} credentials and deleted state key {retire}.")
     echo("Copy state.key to all replicas and restart them.")

@@ -13,15 +13,15 @@ from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 
 if TYPE_CHECKING:
+    from tokenserver.server.stored.announcing import AnnouncingStore
     from tokenserver.storage.people.browser_sessions import BrowserSessions
-    from tokenserver.storage.store import CredentialStore
 
 
 class StoredSite(NamedTuple):
     """The settings and the storage that they name. `config` is the file."""
 
     settings: Settings
-    store: CredentialStore
+    store: AnnouncingStore
     config: str
 
     @property
@@ -47,7 +47,7 @@ def site_of(settings: Settings, config: str) -> StoredSite:
     # Needed only with a storage, and importing its engines takes a while.
     from tokenserver.server.stored.opening import open_store  # noqa: PLC0415 - see above
 
-    return StoredSite(settings, open_store(settings), config)
+    return StoredSite(settings, open_store(settings, by_whom()), config)
 
 
 def by_whom() -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
+from tokenserver.cli.stored.ending import BrowserEnds
 from tokenserver.cli.stored.opening import by_whom, site_of
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import config_path, load_settings
@@ -12,6 +14,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.printable import shell_word
+from tokenserver.storage.changes import unrecorded
 
 _KINDS = {AccessKeyForm.PERSONAL: "access key", AccessKeyForm.REFRESH: "refresh token"}
 
@@ -35,14 +38,16 @@ def end_credentials(name: str, file: Path, config: Path | None, reason: str, *, 
 
     try:
         site = site_of(settings, str(config_path(config)))
+        end = partial(site.browsers.end_within, whose=Whose(source, "subject", name))
+        browsers = BrowserEnds(site.store, end, owner=name, source=source, reason=reason)
         for form, kind in _KINDS.items():
             if keep_keys and form is AccessKeyForm.PERSONAL:
                 continue
             selection = Selection(forms=frozenset({form}), owner=name, source=source)
-            count = len(site.store.end(selection, by=by_whom(), reason=reason))
+            also = browsers if form is AccessKeyForm.REFRESH else unrecorded
+            count = len(site.store.end(selection, by=by_whom(), reason=reason, also=also))
             if count:
                 echo(f"Ended {count} {kind}{'' if count == 1 else 's'} of {name}.")
-        site.browsers.end_all(Whose(source, "subject", name))
     except TokenserverError as error:
         text = f"warning: the access keys and refresh tokens of {name} were not ended: {error}"
         who = shell_word(name)

@@ -23,6 +23,7 @@ from tokenserver.metrics.recorder import StorageGauges
 from tokenserver.server.stored.logins import StoredLogins
 from tokenserver.server.stored.openid import stored_openid
 from tokenserver.server.stored.opening import open_engine
+from tokenserver.server.stored.outbox_drain import OutboxDrain
 from tokenserver.server.stored.parts import StoredParts
 from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.database import Database
@@ -31,6 +32,7 @@ from tokenserver.storage.following.follower import StorageFollower
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import ChangeSignal, PostgresqlSignal, SqliteSignal
 from tokenserver.storage.index import CredentialIndex
+from tokenserver.storage.outbox import Outbox
 from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.flows import Flows
@@ -68,6 +70,7 @@ class LiveStorage:
         self.used_forms = UsedForms(SeenTokens(database), now=now)
         self.answers = RememberedAnswers(database, keys, now=now)
         self._networks: NewNetworks | None = None
+        self._drain: OutboxDrain | None = None
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -80,8 +83,10 @@ class LiveStorage:
             self.index, reader, signal, loaded=self._chores.forget, is_first=is_first, monotonic=monotonic
         )
 
-    def parts(self, record: Callable[[dict[str, Any]], None]) -> StoredParts:
-        """What exchanges need; `record` writes an audit event."""
+    def parts(
+        self, record: Callable[[dict[str, Any]], None], is_down: Callable[[], bool] = lambda: False
+    ) -> StoredParts:
+        """What exchanges need; `record` writes an audit event, `is_down` is whether that would fail, if it is known."""
         logins = StoredLogins(self.store)
         openid = stored_openid(self.store, self.sessions, now=self._now, grace=lambda: self.index.grace)
         flows = Flows(self.database, Boxes(self.store.keys), now=self._now)
@@ -89,6 +94,8 @@ class LiveStorage:
         revision = KnownRevision(lambda: self.index.revision)
         parts = StoredParts(self.index, logins, logins.end, record, openid, flows, guesses, revision)
         self._networks = parts.networks
+        outbox = Outbox(self.store.keys)
+        self._drain = OutboxDrain(self.database, outbox, record, revision=lambda: self.index.revision, is_down=is_down)
         return parts
 
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
@@ -113,7 +120,8 @@ class LiveStorage:
 
         The threads that do so, which write the last uses before they end.
         """
-        return [self._follower.start(stop), self._chores.start(stop)]
+        threads = [self._follower.start(stop), self._chores.start(stop)]
+        return threads if self._drain is None else [*threads, self._drain.start(stop)]
 
     @property
     def note(self) -> str | None:

@@ -21,20 +21,22 @@ from tokenserver.storage.state_keys import read_state_keys
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from tokenserver.storage.store import CredentialStore
+    from tokenserver.server.stored.announcing import AnnouncingStore
 
 NOT_CONFIGURED = "is not set, so nothing can be stored; fix: add storage: state/tokenserver.db"
 
 
-def open_store(settings: Settings) -> CredentialStore:
-    """The stored credentials of this server. A file of SQLite that does not exist is made; nothing else is connected.
+def open_store(settings: Settings, by: str = "cli") -> AnnouncingStore:
+    """The stored credentials of this server, for a command that `by` runs: its changes have audit events.
+
+    A file of SQLite that does not exist is made; nothing else is connected.
 
     Raises:
         LoadError: no storage is configured, or it is not safe or usable as configured, or the state key is missing.
         StorageUnavailable: the new file cannot be written.
     """
+    from tokenserver.server.stored.announcing import AnnouncingStore  # noqa: PLC0415
     from tokenserver.storage.database import Database  # noqa: PLC0415 - takes long to import
-    from tokenserver.storage.store import CredentialStore  # noqa: PLC0415
 
     storage = _required(settings)
     faults = storage_faults(settings)
@@ -46,7 +48,7 @@ def open_store(settings: Settings) -> CredentialStore:
     engine = open_engine(settings)
     if storage.file is not None:
         _make_tables(engine, settings)
-    return CredentialStore(Database(engine), keys, now=time.time)
+    return AnnouncingStore(Database(engine), keys, now=time.time, by=by)
 
 
 def open_engine(settings: Settings) -> Engine:

@@ -19,7 +19,7 @@ from tokenserver.storage.tables import SCHEMA, meta, revision
 OLDEST = SCHEMA
 """The oldest schema that this program works with; a release that migrates works with that of the one before as well.
 
-Version 1 was in no release.
+Versions 1 and 2 were in no release.
 """
 
 _LOCK = 0x746B6E73

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
@@ -208,6 +209,18 @@ class BrowserSessions:
         Raises:
             StorageUnavailable: none was ended.
         """
+        return 0 if whose.is_nobody else self._database.write(partial(self.end_within, whose=whose, but=but))
+
+    def end_everybody(self, *, before: int) -> int:
+        """End the sessions of everybody that began before this moment, and logins in flight; how many were live.
+
+        Raises:
+            StorageUnavailable: none was ended.
+        """
+        return self._database.write(partial(self.end_everybody_within, before=before))
+
+    def end_within(self, connection: Connection, rev: int, *, whose: Whose, but: str | None = None) -> int:
+        """As `end_all`, in a transaction of `Database.write`."""
         if whose.is_nobody:
             return 0
         column = {"subject": _TABLE.subject, "sub": _TABLE.sub, "sid": _TABLE.sid}[whose.kind]
@@ -216,26 +229,18 @@ class BrowserSessions:
             wanted.append(_TABLE.source == whose.source)
         if but is not None:
             wanted.append(_TABLE.id != bytes.fromhex(but))
-        return self._end_all(whose, *wanted)
+        return self._end(connection, rev, whose, *wanted)
 
-    def end_everybody(self, *, before: int) -> int:
-        """End the sessions of everybody that began before this moment, and logins in flight; how many were live.
+    def end_everybody_within(self, connection: Connection, rev: int, *, before: int) -> int:
+        """As `end_everybody`, in a transaction of `Database.write`."""
+        return self._end(connection, rev, EVERYBODY, _TABLE.made < before)
 
-        Raises:
-            StorageUnavailable: none was ended.
-        """
-        return self._end_all(EVERYBODY, _TABLE.made < before)
-
-    def _end_all(self, whose: Whose, *wanted: ColumnElement[bool]) -> int:
+    def _end(self, connection: Connection, rev: int, whose: Whose, *wanted: ColumnElement[bool]) -> int:
         now = int(self._now())
-
-        def work(connection: Connection, rev: int) -> int:
-            end_logins_until(connection, rev, whose, now=now)
-            count = connection.execute(select(func.count()).where(*wanted, *_live(now))).scalar_one()
-            connection.execute(_ACTIVE.where(*wanted).values(state=ENDED))
-            return count
-
-        return self._database.write(work)
+        end_logins_until(connection, rev, whose, now=now)
+        count = connection.execute(select(func.count()).where(*wanted, *_live(now))).scalar_one()
+        connection.execute(_ACTIVE.where(*wanted).values(state=ENDED))
+        return int(count)
 
 
 def secrets_text(random: bytes) -> str:

@@ -21,9 +21,11 @@ _REFUSED = re.compile(
 
 _MEMBERS = {
     "end_access_key": "credential",
+    "end_access_keys": "credentials",
     "end_login": "credential",
     "end_logins": "credentials",
     "end_robot_secret": "credential",
+    "end_robot_secrets": "credentials",
     "rotate_access_key": "replaces",
     "rotate_robot_secret": "replaces",
 }

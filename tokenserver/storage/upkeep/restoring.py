@@ -6,7 +6,7 @@ The backup is changed in a copy next to the database, so that no server ever rea
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,12 @@ from sqlalchemy import Connection, delete, select, update
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import BackendUnavailable
+from tokenserver.storage.changes import unrecorded
 from tokenserver.storage.credential import ENDED
 from tokenserver.storage.database import GENERATION, Database
 from tokenserver.storage.engines import engine_for
 from tokenserver.storage.migrations.migrate import migrate_schema
+from tokenserver.storage.outbox import OutboxRow, replace_waiting, waiting
 from tokenserver.storage.people.epochs import EVERYBODY, end_logins_until
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore
@@ -47,9 +49,19 @@ class Restored(NamedTuple):
 
 
 def restore(
-    store: CredentialStore, backup: Path, database: Path, *, logs: Sequence[bytes] | None, keep: bool, by: str
+    store: CredentialStore,
+    backup: Path,
+    database: Path,
+    *,
+    logs: Sequence[bytes] | None,
+    keep: bool,
+    by: str,
+    announced: Callable[[Connection, int, int], None] = unrecorded,
 ) -> Restored:
     """Put a backup into the database of `store`. See `end_restored`. Servers may run.
+
+    `announced` is called with the number of what has ended, in the last transaction before the backup is in force.
+    Audit events that wait in the database stay there; those of the backup were written long ago.
 
     What had ended in the database before has ended in the restored one, too, if it can still be read.
 
@@ -66,6 +78,12 @@ def restore(
         migrate_schema(engine, server="", now=int(time.time()))
         changed = CredentialStore(Database(engine), store.keys, now=time.time)
         ended = end_restored(changed, logs=logs, keep=keep, before=before, by=by)
+
+        def announce(connection: Connection, rev: int) -> None:
+            replace_waiting(connection, rev, before.events)
+            announced(connection, rev, ended)
+
+        changed.database.write(announce)
         changed.database.close()
         is_moved = not replace_content(database, copy)
     return Restored(ended, before.is_certain, is_moved)
@@ -74,12 +92,13 @@ def restore(
 class StorageBefore(NamedTuple):
     """What is known of the storage before: its revision, and the ids of what had ended there.
 
-    `is_certain`: it could be read; otherwise there are none.
+    `is_certain`: it could be read; otherwise there are none. `events` wait in its outbox.
     """
 
     revision: int = 0
     ended: frozenset[str] = frozenset()
     is_certain: bool = False
+    events: tuple[OutboxRow, ...] = ()
 
 
 def end_restored(
@@ -126,5 +145,6 @@ def _known(store: CredentialStore) -> StorageBefore:
         ended = store.database.read(
             lambda connection: connection.execute(select(table.id).where(*revoked)).scalars().all()
         )
-        return StorageBefore(store.database.revision(), frozenset(ended), is_certain=True)
+        events = store.database.read(waiting)
+        return StorageBefore(store.database.revision(), frozenset(ended), is_certain=True, events=tuple(events))
     return StorageBefore()
