@@ -141,6 +141,11 @@ CASES: dict[str, tuple[str, tuple[Series, ...], tuple[Series, ...]]] = {
         (("tokenserver_not_ready{part='audit'}", "1x30"),),
         (("tokenserver_not_ready{part='files'}", "1x30"),),
     ),
+    "a registry with an old secret": (
+        "TokenserverReports warning",
+        (("tokenserver_registry_reports_refused_total{service='reg',outcome='invalid_credentials'}", "0+1x30"),),
+        (("tokenserver_registry_reports_refused_total{service='reg',outcome='unavailable'}", "0x5 9x25"),),
+    ),
     "a rejected file": (
         "TokenserverFilesRejected warning",
         (("tokenserver_not_ready{part='files'}", "1x30"),),

@@ -20,7 +20,11 @@ PAGE = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = list(dict.fromkeys(line for block in BLOCKS for line in block.splitlines()))
 
-NOTHING = {"ldap test": (2, "has no directory"), "audit search --outcome": (1, "no event of")}
+NOTHING = {
+    "ldap test": (2, "has no directory"),
+    "audit search --outcome": (1, "no event of"),
+    "audit search --event notifications": (1, "no event of"),
+}
 """Commands that find nothing on a healthy site without a directory: their exit codes, and what they print."""
 
 

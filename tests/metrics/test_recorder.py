@@ -601,3 +601,22 @@ def test_without_metrics_nothing_is_observed(measured: Measured) -> None:
 def test_the_public_port_has_no_metrics(measured: Measured) -> None:
     """404 there, metrics on or off (docs/design/threats.md#threat-101)."""
     assert measured.client.get("/metrics").status_code == 404
+
+
+def test_reports_of_registries(measured: Measured) -> None:
+    """Written ones by registry and action, refused ones by outcome; what has no label is counted without, or not."""
+    meter = measured.parts.meter
+    assert meter is not None
+    service = measured.parts.settings.registries[0].service
+
+    def written() -> None:
+        for name in (service, "added later"):
+            meter.count_report(name, "push")
+
+    def refused() -> None:
+        for name in (service, "unknown", ""):
+            meter.count_refused_reports(name, "invalid_request")
+
+    name = "tokenserver_registry_reports_refused_total{outcome=invalid_request,service="
+    assert measured.counted(written) == {f"tokenserver_registry_reports_total{{action=push,service={service}}}": 1.0}
+    assert measured.counted(refused) == {f"{name}{service}}}": 1.0, f"{name}}}": 2.0}

@@ -21,11 +21,17 @@ from tests_web_server import Lines
 from werkzeug.test import TestResponse
 
 from tokenserver.config.load import load_settings
+from tokenserver.errors import LoadError
+from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 from tokenserver.metrics.setup import metrics_board
-from tokenserver.server.compose import build
+from tokenserver.server.compose import build, watched_files
 from tokenserver.server.running import RunningServer
-from tokenserver.web.application import application, listener_apps, token_endpoint
-from tokenserver.web.notifications import MAX_BODY
+from tokenserver.web.application import ReconfigurableApplication, application, listener_apps, token_endpoint
+from tokenserver.web.bodies import Place
+from tokenserver.web.notifications import BODY_LIMIT, MAX_BODY
+from tokenserver.web.parameters import BodyTooSlow
+from tokenserver.web.routes import TokenFront
+from tokenserver.web.token_endpoint import TokenAnswer
 
 SECRET = "fedcba9876543210fedcba9876543210"
 OTHER = "fedcba9876543210fedcba9876543210-of-another"
@@ -42,6 +48,13 @@ class Reported:
     parts: RunningServer
     client: FlaskClient
     audit: Lines
+
+    @property
+    def front(self) -> TokenFront:
+        """What answers before Flask."""
+        front = self.client.application.wsgi_app
+        assert isinstance(front, TokenFront)
+        return front
 
     def send(
         self,
@@ -303,6 +316,96 @@ def test_on_a_listener_of_its_own(server_folder: Path, tmp_path: Path) -> None:
     assert registry.send(event()).status_code == 404
     statuses = {path: own.client.get(path).status_code for path in ("/healthz", "/readyz", "/token", "/ca.pem")}
     assert statuses == {"/healthz": 200, "/readyz": 200, "/token": 404, "/ca.pem": 404}
+
+
+def headers_only(service: str = "reg", secret: str = SECRET, **more: str) -> dict[str, Any]:
+    """The environ of a report whose body has not been read."""
+    return {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": f"/notifications/{service}",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_AUTHORIZATION": f"Bearer {secret}",
+        "CONTENT_TYPE": ENVELOPE,
+        "CONTENT_LENGTH": "2",
+        "wsgi.url_scheme": "http",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [
+        pytest.param(headers_only(secret=OTHER), 401, id="wrong secret"),
+        pytest.param(headers_only(service="unknown"), 401, id="unknown service"),
+        pytest.param(headers_only(CONTENT_LENGTH=str(MAX_BODY + 1)), 413, id="too large"),
+        pytest.param(headers_only(CONTENT_LENGTH="x"), 400, id="no number"),
+        pytest.param(headers_only(REMOTE_ADDR="192.0.2.7"), 403, id="plain http"),
+    ],
+)
+def test_bodies_that_are_not_read(registry: Reported, environ: dict[str, Any], status: int) -> None:
+    """The answer needs none, and nothing more is read of the connection (docs/design/threats.md#threat-225)."""
+    answer = registry.front.admit_body(environ)
+    assert isinstance(answer, TokenAnswer)
+    assert answer.status == status
+    assert ("Connection", "close") in answer.headers
+    assert [one["event"] for one in registry.audit.events] == ["notifications"]
+
+
+def test_a_body_in_transit(registry: Reported) -> None:
+    """It has a place, and limits of its own; one that does not arrive leaves an event."""
+    environ = headers_only()
+    place = registry.front.admit_body(environ)
+    assert isinstance(place, Place)
+    place.leave()
+    assert registry.front.body_limit(environ) == BODY_LIMIT
+    assert registry.front.body_limit({"PATH_INFO": "/token"}).most < MAX_BODY
+    answer = registry.front.give_up(environ, BodyTooSlow("the body did not arrive within 10 seconds"))
+    assert (answer.status, ("Connection", "close") in answer.headers) == (408, True)
+    (refused,) = registry.audit.events
+    assert (refused["event"], refused["registry"]) == ("notifications", "reg")
+
+
+def test_no_place_for_a_body(registry: Reported) -> None:
+    """503 without an event: an overload must cost little."""
+    places = [registry.front.admit_body(headers_only()) for _ in range(MAX_BODIES_PER_CLIENT)]
+    assert all(isinstance(place, Place) for place in places)
+    answer = registry.front.admit_body(headers_only())
+    assert isinstance(answer, TokenAnswer)
+    assert answer.status == 503
+    assert registry.audit.events == []
+
+
+def test_a_missing_secret_refuses_the_start(server_folder: Path, tmp_path: Path) -> None:
+    """As every other file that the configuration names."""
+    registry = reported(server_folder, tmp_path)
+    (tmp_path / "reg.secret").unlink()
+    with pytest.raises(LoadError, match=r"reg\.secret"):
+        build(registry.parts.settings, sink=registry.audit)
+    assert tmp_path / "reg.secret" in watched_files(registry.parts.settings)
+
+
+def test_a_registry_that_begins_to_report(server_folder: Path, tmp_path: Path) -> None:
+    """While the server runs; with a faulty secret, the previous configuration stays in force."""
+    registry = reported(server_folder, tmp_path)
+    config = tmp_path / "tokenserver.yaml"
+    with_quiet = config.read_text().replace(
+        "service: quiet", "service: quiet, notifications: {secret_file: quiet.secret}"
+    )
+    live = ReconfigurableApplication(registry.parts)
+    running = Reported(registry.parts, live.flask.test_client(), registry.audit)
+    config.write_text(with_quiet)
+    with pytest.raises(LoadError, match=r"quiet\.secret"):
+        live.apply(load_settings(config, {}))
+    assert running.send(event(), service="quiet").status_code == 401
+    assert running.send(event()).status_code == 200
+    (tmp_path / "quiet.secret").write_text(SECRET)
+    (tmp_path / "quiet.secret").chmod(0o600)
+    live.apply(load_settings(config, {}))
+    assert running.send(event(), service="quiet").status_code == 200
+    kept = live.parts.reporters
+    live.apply(load_settings(config, {}))
+    assert live.parts.reporters is kept
+    live.stop()
 
 
 @given(

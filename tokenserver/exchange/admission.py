@@ -36,6 +36,10 @@ takes as long as several tokens, and people do not ask for many."""
 MAX_PROVIDER_LOGINS = 8
 """Logins that one worker completes concurrently at OpenID providers, which may be slow, and are not waited for."""
 
+REPORT_THREADS = 32
+"""Threads for notifications of registries that one worker process has if these have a listener of their own. A process
+of a registry sends one report at a time, which takes half a millisecond; further ones wait in their connections."""
+
 SPARE_THREADS = 8
 """Threads for what never queues: rejections and health checks."""
 

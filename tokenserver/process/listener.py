@@ -18,7 +18,7 @@ from granian.log import LogLevels
 
 from tokenserver.config.server import address_of
 from tokenserver.config.settings import Settings
-from tokenserver.exchange.admission import page_threads_for, threads_for
+from tokenserver.exchange.admission import REPORT_THREADS, page_threads_for, threads_for
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.json_log import logging_config
@@ -111,7 +111,7 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     orders = (lambda: configuration.orders) if is_forking() else None
     ports = tuple(port for _, port in addresses.values())
     setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, ports, look)
-    threads = {"management": page_threads_for(logins), "notifications": threads_for(0)}
+    threads = {"management": page_threads_for(logins), "notifications": REPORT_THREADS}
     further = [FurtherListener(addresses[key], connections, threads[key]) for key in addresses if key in threads]
     worker = partial(run_worker, further=further)
     server.serve(spawn_target=worker, target_loader=partial(load_worker, setup), wrap_loader=False)

@@ -242,7 +242,8 @@ def watched_files(settings: Settings) -> list[Path]:
     providers = [file for source in settings.oidc_sources for file in files_of_provider(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
     folders = [settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
-    return [*users, *workloads, *providers, *folders]
+    secrets_of_reports = [one.notifications.secret_file for one in settings.reporters if one.notifications]
+    return [*users, *workloads, *providers, *secrets_of_reports, *folders]
 
 
 new_id = RandomIds()

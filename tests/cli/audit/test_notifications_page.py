@@ -45,6 +45,7 @@ def test_who_did_it() -> None:
 def test_the_last_report() -> None:
     """It is found by the sort of event."""
     result = CliRunner().invoke(main, shlex.split(SEARCH))
+    assert "push web/prod/site 4.3" in result.stdout
     assert "mallory" in result.stdout
 
 

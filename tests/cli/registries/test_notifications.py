@@ -123,6 +123,23 @@ def test_the_command(reporting: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("server", "is_said"),
+    [
+        pytest.param("", False, id="https"),
+        pytest.param(", notifications: '127.0.0.1:5004'", True, id="plain http"),
+        pytest.param(", notifications: '127.0.0.1:5004', require_https: false", False, id="allowed"),
+    ],
+)
+def test_a_url_that_would_be_refused(reporting: Site, server: str, is_said: bool) -> None:
+    """The secret must not be on the network."""
+    text = reporting.config.read_text()
+    reporting.config.write_text(text.replace('auth.example.com"}', f'auth.example.com"{server}}}'))
+    result = reporting.run("registry-config", "plain", "--for", "distribution3", "--notifications")
+    assert result.exit_code == 0, result.stderr
+    assert ("This URL is plain http" in result.stderr) is is_said
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
         pytest.param(

@@ -108,7 +108,7 @@ def _what(event: dict[str, Any]) -> str:
     if scopes:
         more = f" and {len(scopes) - 3} more" if len(scopes) > 3 else ""
         return f"{', '.join(scopes[:3])}{more}"
-    parts = [text(event, name) for name in ("action", "credential", "robot", "name", "flow")]
+    parts = [text(event, name) for name in ("action", "credential", "robot", "name", "flow", "repository", "tag")]
     return " ".join(part for part in parts if part) or "-"
 
 

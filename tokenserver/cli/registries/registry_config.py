@@ -101,6 +101,12 @@ def _print_notifications(settings: Settings, registry: RegistrySettings, service
     echo_text(json.dumps({"service": service, "section": text}) if as_json else text)
     if registry.compat == "zot":
         echo("zot sends each report once: what happens while this server is down is missing.", err=True)
+    if settings.server.notifications_url.startswith("http://") and settings.server.require_https:
+        echo(
+            "This URL is plain http, by which reports from other machines are rejected; fix: server.tls, or a proxy"
+            " with TLS that is in trusted_proxies, and its address in the URL.",
+            err=True,
+        )
     echo("Merge it into the registry's configuration, which holds the secret now, and restart the registry.", err=True)
 
 
