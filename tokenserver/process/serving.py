@@ -187,7 +187,10 @@ def run_worker(
         return _Listener(start)
 
     fronts = application.fronts
-    certificate = CertificateRenewal(Path(tls[1]), Path(tls[2]), is_first=worker_id == 1) if is_renewable else None
+    certificate = None
+    if is_renewable:
+        presented = application.parts.presented
+        certificate = CertificateRenewal(Path(tls[1]), Path(tls[2]), presented, is_first=worker_id == 1)
     listeners = [listener(fronts[0], sock, threads, connections)]
     if management is not None:
         spec = ListenerSpec(*management.address, min(BACKLOG, management.connections))
