@@ -41,7 +41,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         database = made(sqlite(Path(folder)))
-        keys = _fill(database, rows)
+        keys = fill(database, rows)
         storage = LiveStorage(database, STATE_KEYS, SqliteSignal(Path(folder) / "state.db"), grace=900)
         stop, before = threading.Event(), _resident()
         begin, start = time.monotonic(), time.process_time()
@@ -59,7 +59,7 @@ def main() -> None:
         database.close()
 
 
-def _fill(database: Database, number: int) -> list[AccessKey]:
+def fill(database: Database, number: int) -> list[AccessKey]:
     """Rows as people have them; their keys."""
     newest = STATE_KEYS.newest
     keys = [

@@ -126,6 +126,16 @@ CASES: dict[str, tuple[str, tuple[Series, ...], tuple[Series, ...]]] = {
         (("tokenserver_certificate_expiry_seconds{keys='keys',certificate='signing'}", f"{2 * DAY}-60x30"),),
         (("tokenserver_certificate_expiry_seconds{keys='keys',certificate='signing'}", f"{3 * DAY}-60x30"),),
     ),
+    "two weeks of TLS": (
+        "TokenserverTlsCertificateEnds warning",
+        (("tokenserver_tls_certificate_expiry_seconds", f"{14 * DAY}-60x30"),),
+        (("tokenserver_tls_certificate_expiry_seconds", f"{15 * DAY}-60x30"),),
+    ),
+    "two days of TLS": (
+        "TokenserverTlsCertificateEnds critical",
+        (("tokenserver_tls_certificate_expiry_seconds", f"{2 * DAY}-60x30"),),
+        (("tokenserver_tls_certificate_expiry_seconds", f"{3 * DAY}-60x30"),),
+    ),
     "a wrong signature": (
         "TokenserverSigning critical",
         (("tokenserver_signing_failures_total", "0x25 1x5"),),

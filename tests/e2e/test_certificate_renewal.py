@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import ssl
@@ -172,9 +173,12 @@ def test_links_that_point_to_other_files(setup: Setup, authority: Authority, tmp
     for name in ("one", "two"):
         (volume / name).mkdir(parents=True)
         authority.issue(volume / name)
+        time.sleep(3)  # so that they end at different times
     (volume / "live").symlink_to("one")
     tls = {"certificate": str(volume / "live" / "tls.crt"), "key": str(volume / "live" / "tls.key")}
-    settings = {"server": {"workers": 1, "tls": tls, "url": f"https://localhost:{management}"}}
+    metrics = free_port()
+    listeners = {"url": f"https://localhost:{management}", "metrics": f"127.0.0.1:{metrics}"}
+    settings = {"server": {"workers": 1, "tls": tls, **listeners}}
     small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings, tls=authority)
     with serving(site, small) as server:
         old = serial(server.port, authority)
@@ -185,10 +189,19 @@ def test_links_that_point_to_other_files(setup: Setup, authority: Authority, tmp
         new = x509.load_pem_x509_certificate((volume / "two" / "tls.crt").read_bytes()).serial_number
         assert old != new
         assert eventually(lambda: serial(server.port, authority) == new)
+        end = x509.load_pem_x509_certificate((volume / "two" / "tls.crt").read_bytes()).not_valid_after_utc.timestamp()
+        assert eventually(lambda: abs(remaining(metrics) - (end - time.time())) < 2)
         (worker,) = children(server)
         os.kill(worker, signal.SIGKILL)
         assert eventually(lambda: children(server) not in ([], [worker]) and server.is_ready())
         assert serial(server.port, authority) == new
+
+
+def remaining(port: int) -> float:
+    """The metric of the certificate in force."""
+    page = web.request(port, "GET", "/metrics").body.decode()
+    (value,) = re.findall(r"^tokenserver_tls_certificate_expiry_seconds (.*)$", page, re.MULTILINE)
+    return float(value)
 
 
 def children(server: TokenServer) -> list[int]:

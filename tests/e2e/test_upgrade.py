@@ -1,4 +1,7 @@
-"""docs/upgrade.md: the last release and this tree, side by side and one after the other, on the same files."""
+"""docs/upgrade.md: the last release and this tree, side by side and one after the other, on the same files.
+
+The last release has no storage. For that, it is the oldest revision with the tables of this one: `STORED`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -17,9 +21,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from harness import web
+from harness.postgresql_server import postgresql_server
 from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import ROOT, refuse
+from harness.redis_server import redis_server
 
+from tokenserver.access_keys import parse_key
 from tokenserver.cli import main
 
 pytestmark = pytest.mark.nightly
@@ -31,6 +38,8 @@ COMMANDS = [
 PASSWORD = "correct horse battery"
 POLICY = 'version: 1\nallow:\n  - {id: ann, to: ["user:ann"], repositories: ["public/**"], actions: [pull, push]}\n'
 SECONDS = 20
+STORED = "6e0ccd27"
+"""The revision that changed the tables last. Schema 1 was in no release, so nothing has to work with it."""
 
 
 def git(*words: str) -> bytes:
@@ -45,10 +54,22 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commits = git("log", "--format=%H", "--reverse", f"-S{section}", "--", "CHANGELOG.md").decode().split()
     if not commits:
         refuse("the commit of the last release is not in this clone; git fetch --unshallow gets it")
-    folder = tmp_path_factory.mktemp("released")
-    with tarfile.open(fileobj=BytesIO(git("archive", commits[0]))) as archive:
+    return checked_out(commits[0], tmp_path_factory.mktemp("released"))
+
+
+def checked_out(commit: str, folder: Path) -> Path:
+    """The tree of a commit, in the folder."""
+    with tarfile.open(fileobj=BytesIO(git("archive", commit))) as archive:
         archive.extractall(folder, filter="data")
     return folder
+
+
+@pytest.fixture(scope="module")
+def with_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree of the oldest revision with the tables of this one."""
+    if subprocess.run(["git", "cat-file", "-e", f"{STORED}^{{commit}}"], cwd=ROOT, check=False).returncode:
+        refuse(f"{STORED} is not in this clone; git fetch --unshallow gets it")
+    return checked_out(STORED, tmp_path_factory.mktemp("with-storage"))
 
 
 class Site:
@@ -65,6 +86,30 @@ class Site:
         shutil.rmtree(folder / "policies")  # the samples have groups that nobody is in, which `policy lint` finds
         (folder / "policies").mkdir()
         (folder / "policies" / "root.yaml").write_text(POLICY)
+
+    def configure(self, **sections: object) -> None:
+        """Add sections for the servers of both releases."""
+        document = yaml.safe_load((self.folder / "tokenserver.yaml").read_text())
+        (self.folder / "tokenserver.yaml").write_text(yaml.safe_dump({**document, **sections}))
+
+    def run(self, environment: dict[str, str], *words: str) -> str:
+        """What a command of a release prints, which succeeds."""
+        output = run([*self.command, *words], environment=environment, folder=self.folder)
+        assert output.ok, str(output)
+        return output.stdout
+
+    @contextmanager
+    def both(self) -> Iterator[tuple[int, int]]:
+        """A server of the old release and one of this one, side by side: their ports."""
+        old, old_port = self.server(self.released, "old")
+        try:
+            new, new_port = self.server(self.ours, "new")
+            try:
+                yield old_port, new_port
+            finally:
+                new.stop()
+        finally:
+            old.stop()
 
     def server(self, environment: dict[str, str], name: str) -> tuple[Daemon, int]:
         """A server that runs, and its port."""
@@ -102,20 +147,11 @@ def site(tmp_path: Path, released: Path) -> Site:
 
 def test_side_by_side(site: Site) -> None:
     """Both sign with the same key, also after this release has rotated it."""
-    old, old_port = site.server(site.released, "old")
-    try:
-        new, new_port = site.server(site.ours, "new")
-        try:
-            first = signer(old_port)
-            assert signer(new_port) == first
-            command = [*site.command, "keys", "rotate", "--now"]
-            output = run(command, environment=site.ours, folder=site.folder)
-            assert output.ok, str(output)
-            assert eventually(lambda: signer(old_port) == signer(new_port) != first)
-        finally:
-            new.stop()
-    finally:
-        old.stop()
+    with site.both() as (old_port, new_port):
+        first = signer(old_port)
+        assert signer(new_port) == first
+        site.run(site.ours, "keys", "rotate", "--now")
+        assert eventually(lambda: signer(old_port) == signer(new_port) != first)
 
 
 def test_upgrade_and_roll_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +179,50 @@ def test_upgrade_and_roll_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
         assert signer(port) == second
     finally:
         old.stop()
+
+
+def status(port: int, secret: str, user: str = "ann") -> int:
+    """What a login with this secret gets."""
+    target = web.token_target("localhost:5000", ["repository:public/x:pull"])
+    return web.request(port, "GET", target, headers=web.basic(user, secret)).status
+
+
+@pytest.mark.real("redis-server")
+def test_they_count_failed_logins_together(site: Site) -> None:
+    """Wrong passwords at one of them limit the account at the other, in both directions."""
+    with redis_server(site.folder) as redis:
+        for name, content in (("secret", "0123456789abcdef" * 4), ("redis-password", redis.password)):
+            (site.folder / name).touch(mode=0o600)
+            (site.folder / name).write_text(content)
+        throttle = {"redis": f"redis://localhost:{redis.port}", "redis_password_file": "redis-password"}
+        site.configure(throttle={**throttle, "secret_file": "secret", "failures_per_user": 3})
+        command = [*site.command, "users", "set", "ben"]
+        assert run(command, environment=site.released, folder=site.folder, stdin=PASSWORD).ok
+        with site.both() as ports:
+            for user, (wrong, asked) in zip(("ann", "ben"), (ports, ports[::-1]), strict=True):
+                assert status(asked, PASSWORD, user) == 200
+                for number in range(4):
+                    assert status(wrong, f"wrong {number}", user) in {401, 429}
+                assert status(asked, "another", user) == 429
+
+
+@pytest.mark.real("postgresql")
+def test_they_share_a_storage(tmp_path: Path, with_storage: Path) -> None:
+    """Keys that one makes work at the other, and end there; also one that the new release makes, after a roll back."""
+    with postgresql_server() as database:
+        site = Site(tmp_path, with_storage)
+        site.configure(storage=database.url, access_keys={})
+        site.run(site.released, "storage", "init")
+        with site.both() as ports:
+            made = []
+            for environment in (site.released, site.ours):
+                made.append(site.run(environment, "access-keys", "create", "--user", "ann").split()[0])
+                assert eventually(lambda: [status(port, made[-1]) for port in ports] == [200, 200])
+            site.run(site.ours, "access-keys", "revoke", parse_key(made[0]).id)
+            assert eventually(lambda: [status(port, made[0]) for port in ports] == [401, 401])
+        assert "up to date" in site.run(site.ours, "storage", "migrate")
+        old, port = site.server(site.released, "rolled-back")
+        try:
+            assert [status(port, key) for key in made] == [401, 200]
+        finally:
+            old.stop()

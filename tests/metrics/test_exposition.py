@@ -124,6 +124,17 @@ def test_certificates_count_down_to_the_first_end() -> None:
     assert ("certificate_expiry_seconds", (("certificate", "signing"), ("keys", "/keys"))) not in found
 
 
+def test_the_tls_certificate_counts_down() -> None:
+    """To the first end of all workers; without TLS there is no series."""
+    board = Rows(2)
+    for row in (0, 1):
+        beating(board, row)
+    assert ("tls_certificate_expiry_seconds", ()) not in scraped(board)
+    for row, end in ((0, NOW + 100), (1, NOW + 50)):
+        beating(board, row)[LAYOUT.tls_certificate.cell] = end
+    assert scraped(board)["tls_certificate_expiry_seconds", ()] == 50
+
+
 def test_the_storage_of_several_workers() -> None:
     """The oldest look, the newest count, and the end that comes first; a worker that never looked has no say."""
     board = Rows(3)

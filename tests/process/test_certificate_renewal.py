@@ -5,24 +5,26 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from self_signed import self_signed
+from self_signed import BEGIN, self_signed
 
+from tokenserver.documents.tls_files import PresentedCertificate
 from tokenserver.process.certificate_renewal import CertificateRenewal
 
 LINE = "server.tls: a new certificate is in force, which expires 2035-12-30 00:00 UTC"
 
 
-def pair(folder: Path) -> None:
+def pair(folder: Path, *, days: int = 3650) -> None:
     """Write a new pair."""
     key = ec.generate_private_key(ec.SECP256R1())
     (folder / "tls.key").touch(mode=0o600)
     (folder / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (folder / "tls.pem").write_bytes(self_signed(key))
+    (folder / "tls.pem").write_bytes(self_signed(key, days=days))
 
 
 class Worker:
@@ -32,7 +34,9 @@ class Worker:
         self.folder = folder
         self.renewals = 0
         self.accepts = True
-        self.renewal = CertificateRenewal(folder / "tls.pem", folder / "tls.key", is_first=is_first)
+        self.presented = PresentedCertificate()
+        files = (folder / "tls.pem", folder / "tls.key")
+        self.renewal = CertificateRenewal(*files, self.presented, is_first=is_first)
 
     def renew(self) -> bool:
         self.renewals += 1
@@ -60,6 +64,30 @@ def test_a_new_pair(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
     pair(worker.folder)
     assert [worker.look(), worker.look(), worker.look(3)] == [0, 1, 0]
     assert caplog.messages == [LINE]
+
+
+def test_when_the_presented_one_expires(worker: Worker) -> None:
+    """That of the start, and then that of the pair in force, not of one that was not taken."""
+    first = BEGIN + timedelta(days=3650)
+    assert worker.presented.end == first
+    pair(worker.folder, days=10)
+    worker.accepts = False
+    worker.look(3)
+    assert worker.presented.end == first
+    worker.accepts = True
+    (worker.folder / "tls.pem").touch()
+    worker.look(3)
+    assert worker.presented.end == BEGIN + timedelta(days=10)
+
+
+def test_files_that_are_gone_at_the_start(tmp_path: Path) -> None:
+    """Nothing is known of them; they are looked at when they come back."""
+    worker = Worker(tmp_path)
+    ends = [worker.presented.end]
+    pair(tmp_path)
+    assert worker.look(3) == 1
+    ends.append(worker.presented.end)
+    assert ends == [None, BEGIN + timedelta(days=3650)]
 
 
 def test_another_worker_is_silent(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,19 +16,17 @@ from tokenserver.authn.usernames import name_problem
 from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo
-from tokenserver.config.load import load_settings
+from tokenserver.config.load import DEFAULT_FILE, load_settings
 from tokenserver.config.storage import USUAL_FILE
 from tokenserver.documents.files import NotReplaced, create_file, require_replaceable
 from tokenserver.documents.yaml_text import yaml_scalar
 from tokenserver.errors import Fault, LoadError
+from tokenserver.importers.site_text import USERS_NAME
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import load_snapshot
 from tokenserver.storage.state_keys import init_state_keys
-
-CONFIG_NAME = "tokenserver.yaml"
-USERS_NAME = "users.htpasswd"
 
 _TEMPLATE = """\
 # The configuration of tokenserver. `tokenserver check` validates it.
@@ -111,7 +109,7 @@ def init(  # noqa: PLR0917 - click passes options by name
     The user gets a random password, which is printed once and stored nowhere.
     """
     if has_site(folder):
-        config = folder / CONFIG_NAME
+        config = folder / DEFAULT_FILE
         echo(f"{folder} already has a configuration; nothing was changed.", fg="red", err=True)
         echo(f"Next: tokenserver check --config {shell_word(config)}", err=True)
         raise SystemExit(WRONG_USE)
@@ -120,7 +118,7 @@ def init(  # noqa: PLR0917 - click passes options by name
         exit_with(f"--user: {problem}; nothing was created.")
     site = SiteOptions(issuer, service, url, listen, user, policies, keys)
     password = create_site(folder, site)
-    config = folder / CONFIG_NAME
+    config = folder / DEFAULT_FILE
     made = "keys and a user" if policies else "sample policies, keys and a user"
     echo(f"Created {config}, {made}.")
     echo()
@@ -146,7 +144,7 @@ class SiteOptions(NamedTuple):
 
 def has_site(folder: Path) -> bool:
     """Whether the folder has a configuration or users, which are never overwritten."""
-    return os.path.lexists(folder / CONFIG_NAME) or os.path.lexists(folder / USERS_NAME)
+    return os.path.lexists(folder / DEFAULT_FILE) or os.path.lexists(folder / USERS_NAME)
 
 
 def create_site(folder: Path, options: SiteOptions) -> str:
@@ -155,7 +153,7 @@ def create_site(folder: Path, options: SiteOptions) -> str:
     Raises:
         LoadError: the options do not work, or a file cannot be written. A second try is possible then.
     """
-    config, policies, keys = folder / CONFIG_NAME, options.policies, options.keys
+    config, policies, keys = folder / DEFAULT_FILE, options.policies, options.keys
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if policies is None:
         _copy_samples(_samples(), folder / "policies")

@@ -64,6 +64,13 @@ def check_server_files(certificate: Path, key: Path) -> None:
         raise LoadError([Fault(str(key), 0, "", f"{problem_with_key}; {_FIT}")])
 
 
+@dataclass(slots=True)
+class PresentedCertificate:
+    """The certificate that this process presents to clients: when it expires, None without TLS or if it is unknown."""
+
+    end: datetime | None = None
+
+
 def server_certificate_end(certificate: Path) -> datetime:
     """When the certificate of a server, the first one in its file, expires.
 

@@ -247,6 +247,10 @@ class Layout:
             keys=keys,
             certificate=("signing", "ca"),
         )
+        self.tls_certificate = self._table(
+            "tls_certificate_expiry_seconds",
+            "Seconds until the certificate of server.tls that is in force expires; below zero: since it expired.",
+        )
         self.issuer_keys = self._table(
             "issuer_keys_age_seconds",
             "Seconds since the keys of this source's issuer or provider were last fetched; the longest of all workers.",

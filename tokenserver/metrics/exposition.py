@@ -68,6 +68,7 @@ class _Measured(Collector):
         yield _gauge(jump.name, jump.text, (), {(): furthest})
         yield from _policies(layout, alive, self._now())
         yield _until(layout.certificates, alive, self._now())
+        yield _until(layout.tls_certificate, alive, self._now())
         yield _ages(layout.issuer_keys, alive, self._monotonic())
         yield _ages(layout.storage, alive, self._monotonic())
         yield _highest(layout.stored, alive)

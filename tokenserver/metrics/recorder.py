@@ -51,7 +51,8 @@ class Gauges:
     bulkhead. `ends` has when the signing certificate and the CA certificate expire, by key folder. `jump` is how far
     the clock was moved, in seconds. `reload_delays` has for how many seconds files have been changing or loading, by
     kind and state. `issuer_keys` has, by workload source, the seconds since the last good fetch of the issuer's keys,
-    None if there was none, and whether the last fetch failed. `storage` is None where none is configured.
+    None if there was none, and whether the last fetch failed. `storage` is None where none is configured. `tls_end` is
+    when the certificate that clients see expires; None without TLS.
     """
 
     policy: str
@@ -68,6 +69,7 @@ class Gauges:
     configuration: str = ""
     issuer_keys: Mapping[str, tuple[float | None, bool]] = field(default_factory=dict)
     storage: StorageGauges | None = None
+    tls_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ class Meter:
             signing, ca = reading.ends.get(keys, (None, None))
             end = ca if certificate == "ca" else signing
             row[cell] = 0.0 if end is None else end.timestamp()
+        row[layout.tls_certificate.cell] = 0.0 if reading.tls_end is None else reading.tls_end.timestamp()
         for (source,), cell in layout.issuer_keys.items():
             age, is_failing = reading.issuer_keys.get(source, (None, False))
             row[cell] = 0.0 if age is None else monotonic - age

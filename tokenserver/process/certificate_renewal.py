@@ -10,11 +10,12 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from tokenserver.documents.files import read_file, stamp_of
-from tokenserver.documents.tls_files import check_server_files, server_certificate_end
+from tokenserver.documents.tls_files import PresentedCertificate, check_server_files, server_certificate_end
 from tokenserver.errors import LoadError
 
 logger = logging.getLogger("tokenserver")
@@ -23,14 +24,20 @@ LOOK_SECONDS = 0.5
 
 
 class CertificateRenewal:
-    """The pair of files of one worker process, which has just read them. The first worker writes to the log."""
+    """The pair of files of one worker process, which has just read them, and what it presents of them.
 
-    def __init__(self, certificate: Path, key: Path, *, is_first: bool) -> None:
+    The first worker writes to the log.
+    """
+
+    def __init__(self, certificate: Path, key: Path, presented: PresentedCertificate, *, is_first: bool) -> None:
         self._certificate = certificate
         self._key = key
+        self._presented = presented
         self._is_first = is_first
         self._known = self._seen = self._stamps()
         self._content = self._contents()
+        with suppress(LoadError):  # they have changed since the server was started, and are looked at again
+            presented.end = server_certificate_end(certificate)
 
     def watch(self, renew: Callable[[], bool], stop: threading.Event) -> None:
         """Call `renew` for each new pair until `stop` is set. Blocks."""
@@ -56,7 +63,7 @@ class CertificateRenewal:
         finally:
             self._known = stamps
         if content != self._content and renew():
-            self._content = content
+            self._content, self._presented.end = content, end
             self._report(end)
 
     def _report(self, end: datetime) -> None:

@@ -189,7 +189,10 @@ def run_worker(
         return _Listener(start)
 
     fronts = application.fronts
-    certificate = CertificateRenewal(Path(tls[1]), Path(tls[2]), is_first=worker_id == 1) if is_renewable else None
+    certificate = None
+    if is_renewable:
+        presented = application.parts.presented
+        certificate = CertificateRenewal(Path(tls[1]), Path(tls[2]), presented, is_first=worker_id == 1)
     listeners = [listener(fronts[0], sock, threads, connections)]
     for front, one in zip(fronts[1:], further, strict=True):
         spec = ListenerSpec(*one.address, min(BACKLOG, one.connections))

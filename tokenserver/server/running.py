@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.workload.issuer_keys import IssuerKeys, watch_issuers
 from tokenserver.config.settings import Settings
+from tokenserver.documents.tls_files import PresentedCertificate
 from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
@@ -67,6 +68,7 @@ class RunningServer:
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
     peer_keys: SharedKeys | None = None
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    presented: PresentedCertificate = field(default_factory=PresentedCertificate)
 
     @property
     def device_logins(self) -> DeviceLogins | None:
@@ -150,6 +152,7 @@ class RunningServer:
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
             issuer_keys={one.name: (one.age, one.is_failing) for one in self._issuers()},
             storage=None if self.storage is None else self.storage.gauges,
+            tls_end=self.presented.end,
         )
 
     def _look(self, stop: threading.Event) -> None:

@@ -19,10 +19,10 @@ from tokenserver.cli.demo.image import write_image
 from tokenserver.cli.demo.programs import Program, first_to_end, stopping
 from tokenserver.cli.demo.registry import INSTALL, RegistryProgram, find_registry, port_of, prepare
 from tokenserver.cli.exits import ADDRESS_IN_USE, NO, OK
-from tokenserver.cli.init import CONFIG_NAME, SiteOptions, create_site, has_site
+from tokenserver.cli.init import SiteOptions, create_site, has_site
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.config.load import environment_without, load_settings
+from tokenserver.config.load import DEFAULT_FILE, environment_without, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.examination.readiness import running_parts
 from tokenserver.errors import LoadError
@@ -49,7 +49,7 @@ class _Demo(NamedTuple):
 
     @property
     def config(self) -> Path:
-        return self.folder / CONFIG_NAME
+        return self.folder / DEFAULT_FILE
 
 
 @click.command()
@@ -73,9 +73,9 @@ def demo(folder: Path, policies: Path | None, program: str | None, no_registry: 
         raise SystemExit(NO)
     password = None
     if not has_site(folder):
-        echo(f"Creating {folder / CONFIG_NAME}, keys and a user …", err=True)
+        echo(f"Creating {folder / DEFAULT_FILE}, keys and a user …", err=True)
         password = _create(folder, policies, registry)
-    settings = load_settings(folder / CONFIG_NAME)
+    settings = load_settings(folder / DEFAULT_FILE)
     raise SystemExit(_run(_Demo(folder, settings, password, registry)))
 
 

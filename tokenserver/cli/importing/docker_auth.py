@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from tokenserver.authn.passwords import problem_with
-from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
+from tokenserver.cli.importing.output import print_import, write_import
 from tokenserver.cli.importing.peer_config import read_peer
 from tokenserver.cli.options import report_faults
+from tokenserver.config.load import DEFAULT_FILE
 from tokenserver.documents.files import read_file
 from tokenserver.errors import LoadError
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
@@ -97,7 +98,7 @@ def import_docker_auth(
     )
     report = ImportReport(str(config), constructs, tuple(steps))
     files: dict[str, NewFile] = {
-        CONFIG_NAME: text_file(settings),
+        DEFAULT_FILE: text_file(settings),
         "report.json": text_file(json.dumps(report.as_json(), indent=1) + "\n"),
         **{f"policies/{name}": text_file(policy_yaml(file)) for name, file in policies.items()},
         **keys.files,
@@ -142,7 +143,7 @@ def _steps(named: tuple[str, ...], keys: KeyMaterial) -> list[str]:
     steps = []
     if not named:
         steps.append(
-            f"Replace {PLACEHOLDER_SERVICE} in {CONFIG_NAME} by auth.token.service of the registry, and add one for"
+            f"Replace {PLACEHOLDER_SERVICE} in {DEFAULT_FILE} by auth.token.service of the registry, and add one for"
             " each further registry; no entry of the ACL names one. Or import again with --service NAME."
         )
     if not keys.files:

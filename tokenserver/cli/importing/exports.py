@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
+from tokenserver.cli.importing.output import print_import, write_import
 from tokenserver.cli.importing.registry_section import FOLDER_NAME, section_writer
+from tokenserver.config.load import DEFAULT_FILE
 from tokenserver.documents.files import read_bounded
 from tokenserver.errors import Fault, LoadError
 from tokenserver.importers.export_reader import MAX_EXPORT
@@ -48,7 +49,7 @@ def write_site(
         LoadError: the folder exists or cannot be written.
     """
     files = {
-        CONFIG_NAME: text_file(site_yaml(site)),
+        DEFAULT_FILE: text_file(site_yaml(site)),
         USERS_NAME: secret_file(b""),
         **{name: text_file(policy_yaml(policy)) for name, policy in policies.items()},
     }
@@ -58,7 +59,7 @@ def write_site(
 
 def steps_to_start(folder: Path, url: str) -> list[str]:
     """The last steps, which are the same for every export: the server, and the registry that replaces the old one."""
-    site, section = shell_word(folder / CONFIG_NAME), shell_word(folder / FOLDER_NAME / "auth.yml")
+    site, section = shell_word(folder / DEFAULT_FILE), shell_word(folder / FOLDER_NAME / "auth.yml")
     return [
         f"Clients will log in at {url}; for another URL, import again with --url.",
         f"Start the server: tokenserver serve --config {site}",

@@ -15,7 +15,7 @@ from tokenserver.cli.importing.exports import (
     steps_to_start,
     write_site,
 )
-from tokenserver.cli.importing.options import site_options
+from tokenserver.cli.importing.options import export_arguments, site_options
 from tokenserver.cli.options import report_faults
 from tokenserver.importers.harbor.reader import read_harbor
 from tokenserver.importers.harbor.sources import user_source
@@ -25,16 +25,7 @@ from tokenserver.importers.site_text import SiteChoice, SiteText
 
 
 @click.command("harbor")
-@click.argument("export", metavar="EXPORT.json", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--robots",
-    "kind",
-    type=click.Choice(["declared", "users"]),
-    default="declared",
-    show_default=True,
-    help="Robots become robots of the policies (web.ci), or users who keep their names (robot$web+ci).",
-)
+@export_arguments("robot$web+ci")
 @site_options
 @report_faults
 def import_harbor(export: Path, folder: Path, kind: str, choice: SiteChoice, *, as_json: bool) -> None:

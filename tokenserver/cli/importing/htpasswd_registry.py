@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.importing.options import site_options
-from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
+from tokenserver.cli.importing.output import print_import, write_import
 from tokenserver.cli.importing.registry_section import FOLDER_NAME, section_writer
 from tokenserver.cli.importing.users_files import find_users_file, read_text, read_users
 from tokenserver.cli.options import report_faults
+from tokenserver.config.load import DEFAULT_FILE
 from tokenserver.doctor.facts import Setup
 from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
 from tokenserver.errors import Fault, LoadError
@@ -54,7 +55,7 @@ def import_htpasswd_registry(  # noqa: PLR0917 - click passes options by name
         choice = replace(choice, service=setup.uses.host.partition("://")[2].rstrip("/") or choice.service)
     report = users_report(str(config), setup.place("path"), taken, _next_steps(folder, config, choice))
     files = {
-        CONFIG_NAME: text_file(site_yaml(SiteText(str(config), choice))),
+        DEFAULT_FILE: text_file(site_yaml(SiteText(str(config), choice))),
         USERS_NAME: secret_file(taken.text.encode()),
         "policies/policy.yaml": text_file(policy_yaml(users_policy(taken))),
     }
@@ -80,7 +81,7 @@ def _users_file(setup: Setup, config: Path) -> Path:
 
 
 def _next_steps(folder: Path, config: Path, choice: SiteChoice) -> list[str]:
-    site, registry = shell_word(folder / CONFIG_NAME), folder / FOLDER_NAME
+    site, registry = shell_word(folder / DEFAULT_FILE), folder / FOLDER_NAME
     section, keys = shell_word(registry / "auth.yml"), shell_word(registry / "token-ca.pem")
     return [
         f"Clients will log in at {choice.url}; for another URL, import again with --url.",

@@ -1,9 +1,10 @@
-"""Options that the commands of `tokenserver import` share: what the new site is called, and where it listens."""
+"""Options and arguments that the commands of `tokenserver import` share: what the site is called, where it listens."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,3 +30,28 @@ def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         chosen = option(chosen)
     return chosen
+
+
+def export_arguments(kept: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`EXPORT.json`, `DIR` and `--robots` of a command that imports an export, which gets the last one as `kind`.
+
+    `kept` is how the name of a robot that becomes a user is written, as an example.
+    """
+
+    def taking(command: Callable[..., Any]) -> Callable[..., Any]:
+        for argument in (
+            click.option(
+                "--robots",
+                "kind",
+                type=click.Choice(["declared", "users"]),
+                default="declared",
+                show_default=True,
+                help=f"Robots become robots of the policies (web.ci), or users who keep their names ({kept}).",
+            ),
+            click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)),
+            click.argument("export", metavar="EXPORT.json", type=click.Path(path_type=Path, dir_okay=False)),
+        ):
+            command = argument(command)
+        return command
+
+    return taking

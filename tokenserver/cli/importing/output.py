@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.config.load import load_settings
+from tokenserver.config.load import DEFAULT_FILE, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.importers.new_folder import NewFile, text_file, write_new_folder
 from tokenserver.importers.report import Construct, ImportReport
@@ -19,7 +19,6 @@ from tokenserver.printable import shell_word
 from tokenserver.server.compose import load_snapshot
 
 REPORT_NAME = "REPORT.md"
-CONFIG_NAME = "tokenserver.yaml"
 
 _MAX_PRINTED = 20
 """Constructs that are printed; the report has all."""
@@ -47,7 +46,7 @@ def write_import(
 
 def _examined(draft: Path) -> Settings:
     """The settings of a new folder, with which a server would start."""
-    settings = load_settings(draft / CONFIG_NAME, {})
+    settings = load_settings(draft / DEFAULT_FILE, {})
     for keys in settings.key_sets():  # a set that is complete stays
         init_keys(
             keys.folder,
@@ -77,7 +76,7 @@ def print_import(folder: Path, report: ImportReport, *, as_json: bool) -> None:
     echo(f"Created {folder}; the report is {folder / REPORT_NAME}.", fg="green")
     for number, step in enumerate(report.next_steps, 1):
         echo(f"{number}. {step}")
-    echo(f"Next: tokenserver check --config {shell_word(folder / CONFIG_NAME)}")
+    echo(f"Next: tokenserver check --config {shell_word(folder / DEFAULT_FILE)}")
 
 
 def _shown(construct: Construct) -> str:

@@ -13,12 +13,11 @@ import click
 
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.cli.exits import NO
-from tokenserver.cli.importing.output import CONFIG_NAME
 from tokenserver.cli.importing.peer_config import read_peer
 from tokenserver.cli.importing.running_peer import ask, read_passwords, what_can_be_asked
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.config.load import load_settings
+from tokenserver.config.load import DEFAULT_FILE, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.files import read_text
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
@@ -81,7 +80,7 @@ def import_verify(  # noqa: PLR0917 - click passes options by name
     others.
     """
     peer = read_peer(config)
-    settings = load_settings(folder / CONFIG_NAME, {})
+    settings = load_settings(folder / DEFAULT_FILE, {})
     ours = our_side(peer, settings)
     recorded: list[PeerRequest] = []
     if log is not None:

@@ -8,10 +8,11 @@ import click
 
 from tokenserver.cli.importing.exports import read_export, require_a_rule
 from tokenserver.cli.importing.options import site_options
-from tokenserver.cli.importing.output import CONFIG_NAME, print_import, write_import
+from tokenserver.cli.importing.output import print_import, write_import
 from tokenserver.cli.importing.registry_section import FOLDER_NAME, section_writer
 from tokenserver.cli.importing.users_files import find_users_file, read_users
 from tokenserver.cli.options import report_faults
+from tokenserver.config.load import DEFAULT_FILE
 from tokenserver.importers.new_folder import secret_file, text_file
 from tokenserver.importers.policy_text import policy_yaml
 from tokenserver.importers.report import Construct, ImportReport, Verdict
@@ -57,7 +58,7 @@ def import_zot(
     report = ImportReport(str(config), (*constructs, *_other_users(access)), tuple(steps))
     site = SiteText(str(config), choice, compat="zot", is_anonymous=result.is_anonymous)
     files = {
-        CONFIG_NAME: text_file(site_yaml(site)),
+        DEFAULT_FILE: text_file(site_yaml(site)),
         USERS_NAME: secret_file(taken.text.encode()),
         "policies/zot.yaml": text_file(policy_yaml(result.policy)),
     }
@@ -84,7 +85,7 @@ def _next_steps(folder: Path, config: Path, choice: SiteChoice) -> list[str]:
     switch = f"In {shell_word(config)}, put http.auth of {section} in place of http.auth, and remove http.accessControl"
     return [
         f"Clients will log in at {choice.url}; for another URL, import again with --url.",
-        f"Start the server: tokenserver serve --config {shell_word(folder / CONFIG_NAME)}",
+        f"Start the server: tokenserver serve --config {shell_word(folder / DEFAULT_FILE)}",
         f"{switch}: zot does not apply it to tokens.",
         "Copy the file that http.auth.bearer.cert names from the same folder to zot, and restart zot.",
         "zot before 2.1.3 verifies RSA keys alone: see tokenserver help connect-a-registry.",

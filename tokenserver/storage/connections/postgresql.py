@@ -18,6 +18,10 @@ from tokenserver.storage.connections.limits import SECONDS, seconds_left
 _DRIVER = "postgresql+psycopg"
 _POOL = 2
 _MORE = 6
+
+MOST_CONNECTIONS = _POOL + _MORE
+"""Connections of each process, besides the one that waits for signals of changes."""
+
 _LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
