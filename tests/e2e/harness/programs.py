@@ -31,6 +31,7 @@ _NIGHTLY = frozenset(
         "kube-apiserver",
         "kubectl",
         "oci-client",
+        "otel-collector",
         "renovate",
     }
 )
