@@ -74,7 +74,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
     need_root("buildah's chroot isolation")
     wheels = tmp_path_factory.mktemp("wheels")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels)]
-    command += ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[redis,postgresql,mariadb]", "hatchling"]
+    command += ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[redis,postgresql,mariadb,otel]", "hatchling"]
     subprocess.run(command, check=True, env=os.environ, timeout=BUILD_SECONDS)
     (wheels / f"tokenserver-{__version__}.zip").unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True) as name:
