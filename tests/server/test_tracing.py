@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 from fake_collector import fake_collector
-from tests_web_server import make_server, server_folder
+from tests_web_server import Lines, make_server, server_folder
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.config.telemetry.tracing import TracingSettings
 from tokenserver.errors import LoadError
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.service import TokenService
 from tokenserver.runtime.tracing.spans import step
+from tokenserver.server.compose import build
 from tokenserver.server.tracing import NOT_INSTALLED, read_headers, tracing_faults, tracing_of
+from tokenserver.web.application import ReconfigurableApplication
+from tokenserver.web.routes import TokenFront
 
 __all__ = ["server_folder"]
 
@@ -31,6 +36,23 @@ def settings(server_folder: Path) -> Settings:
 def with_tracing(settings: Settings, **section: object) -> Settings:
     """The same with this section."""
     return settings.model_copy(update={"tracing": TracingSettings.model_validate(section)})
+
+
+def test_the_path_is_the_usual_one(settings: Settings) -> None:
+    """Without the section, each part on the path of a request is the one that knows nothing of traces."""
+
+    def parts(settings: Settings) -> list[type]:
+        server = build(settings, sink=Lines())
+        tracing = tracing_of(settings, None)
+        (front,) = ReconfigurableApplication(server, tracing).fronts
+        if tracing is not None:
+            tracing.finish(5)
+        return [type(server.exchange.service), type(server.trail), type(front)]
+
+    usual = [TokenService, AuditTrail, TokenFront]
+    assert parts(settings) == usual
+    traced = parts(with_tracing(settings, sample=0))
+    assert all(one is not other and issubclass(one, other) for one, other in zip(traced, usual, strict=True))
 
 
 def test_none(settings: Settings) -> None:
