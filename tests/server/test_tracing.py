@@ -17,9 +17,9 @@ from tokenserver.config.telemetry.tracing import TracingSettings
 from tokenserver.errors import LoadError
 from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.service import TokenService
-from tokenserver.runtime.tracing.spans import step
+from tokenserver.runtime.tracing.spans import ActiveTrace, step
 from tokenserver.server.compose import build
-from tokenserver.server.tracing import NOT_INSTALLED, read_headers, tracing_faults, tracing_of
+from tokenserver.server.tracing import NOT_INSTALLED, _sender, read_headers, tracing_faults, tracing_of
 from tokenserver.web.application import ReconfigurableApplication
 from tokenserver.web.routes import TokenFront
 
@@ -89,6 +89,28 @@ def test_what_a_collector_is_sent(settings: Settings, tmp_path: Path) -> None:
     assert sent["Authorization"] == "Bearer secret"
     assert (sent["Content-Type"], sent["Content-Encoding"]) == ("application/x-protobuf", "gzip")
     assert collector.spans[0].resource["service.name"] == "tokenserver"
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (200, None),
+        (202, None),
+        (307, "it answers with status 307"),
+        (401, "it answers with status 401"),
+        (503, "it answers with status 503"),
+    ],
+)
+def test_what_counts_as_taken(settings: Settings, status: int, problem: str | None) -> None:
+    """No redirect is followed: the headers are for the collector alone."""
+    trace = ActiveTrace(None, is_traced=True)
+    trace.add("a", 1, 2, {})
+    with fake_collector() as collector:
+        collector.status = status
+        section = with_tracing(settings, endpoint=collector.url).tracing
+        assert section is not None
+        assert _sender(section)([trace.finished()]) == problem
+        assert len(collector.headers) == 1
 
 
 def test_faults(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
