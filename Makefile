@@ -58,7 +58,7 @@ coverage: test ## run all tests; fails where a line or a branch of the pure core
 real-servers: ## install the registries, clients and directories of tests/e2e (Debian packages, released Go tools)
 	scripts/real-servers
 
-real-servers-nightly: ## install also what `make nightly` needs and is slow to build: cosign, BuildKit, containerd 2, docker 28, helm 4, Keycloak, Kubernetes
+real-servers-nightly: ## install also what `make nightly` needs and is slow to build: cosign, BuildKit, containerd 2, docker 28, helm 4, Keycloak, Kubernetes, the OpenTelemetry Collector
 	scripts/real-servers --nightly
 
 bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour

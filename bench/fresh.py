@@ -133,7 +133,8 @@ class _Measuring:
         requests = self._timed("parse", _parsed, environs)
         service = parts.exchange.service
         snapshot = parts.live.snapshot()
-        rulings = self._timed("authenticate and decide", service._ruling, [(snapshot, one) for one in requests])  # noqa: SLF001
+        ruled = self._timed("authenticate and decide", service._ruling, [(snapshot, one) for one in requests])  # noqa: SLF001
+        rulings = [ruling for _, ruling in ruled]
         issuer = snapshot.issuer_for(rulings[0].registry)
 
         def issue(ruling: Any) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from tokenserver.config.telemetry.tracing import TracingSettings
 from tokenserver.runtime.tracing.exporter import MAX_QUEUED
 from tokenserver.runtime.tracing.results import SPAN_RESULTS
 from tokenserver.runtime.tracing.spans import MAX_SPANS
-from tokenserver.server.tracing import read_headers
+from tokenserver.server.tracing import NOT_INSTALLED, read_headers
 
 __all__ = ["folder"]
 
@@ -56,3 +60,20 @@ def test_figures() -> None:
     assert all(f"`{result}`" in PAGE for result in SPAN_RESULTS)
     defaults = TracingSettings()
     assert (f"{defaults.sample} by default" in PAGE, defaults.endpoint in PAGE) == (True, True)
+
+
+def test_an_event_is_found_by_its_trace(tmp_path: Path) -> None:
+    """The command of the page finds the event of the page."""
+    (command,) = re.findall(r"^grep .*$", PAGE, re.MULTILINE)
+    (tmp_path / "audit.log").write_text('{"trace_id":"0"}\n' + block("json"))
+    found = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout == block("json")
+    assert json.loads(found.stdout)["trace_id"] in command
+
+
+def test_the_extra() -> None:
+    """What the page installs, and what the server asks for, is an extra of the package."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for text in (PAGE, NOT_INSTALLED):
+        (extra,) = set(re.findall(r"pip install 'tokenserver\[(\w+)\]'", text))
+        assert [requirement.partition(">")[0] for requirement in extras[extra]] == ["opentelemetry-proto"]

@@ -7,14 +7,15 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_collector import FakeCollector, TakenSpan, fake_collector
 from harness import web
-from harness.processes import free_port
+from harness.processes import Daemon, answers, free_port, plain_environment
+from harness.programs import need
 from harness.server import Setup, TokenServer, password, serving
 from hook_servers import SECRET, check, hook_server
 
@@ -239,3 +240,54 @@ def test_a_stop_sends_what_waits(tmp_path: Path) -> None:
             assert server.daemon.wait(20) == 0
         event = next(one for one in events(server) if one.get("request_id") == answer.header("x-request-id"))
         assert len(collector.trace(str(event["trace_id"]), spans=5, seconds=0)) == 5
+
+
+COLLECTOR = """\
+receivers:
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}
+exporters:
+  debug: {{verbosity: detailed}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [debug]}}
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.real("otel-collector")
+def test_a_real_collector(tmp_path: Path) -> None:
+    """The OpenTelemetry Collector takes what is sent, also after it was down, and shows the spans as they are meant."""
+    port = free_port()
+    (tmp_path / "collector.yaml").write_text(COLLECTOR.format(port=port))
+    command: list[str | Path] = [need("otel-collector"), "--config", tmp_path / "collector.yaml"]
+    collector = Daemon("collector", command, environment=plain_environment(tmp_path), folder=tmp_path)
+    tracing = {"endpoint": f"http://127.0.0.1:{port}/v1/traces", "sample": 0, "client_rate": 100}
+    settings: dict[str, Any] = {"server": {"workers": 1}, "tracing": tracing}
+    (tmp_path / "server").mkdir()
+    with serving(tmp_path / "server", Setup(PEOPLE, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)) as server:
+        lost, headers = traceparent(0x3001)
+        assert ask(server, headers).status == 200
+        wait_for(lambda: "the collector takes no traces" in server.daemon.stderr.read_text())
+        try:
+            collector.start(lambda: answers(port))
+            trace_id, headers = traceparent(0x3002)
+            assert ask(server, headers | {"tracestate": "vendor=one"}).status == 200
+            wait_for(lambda: trace_id in collector.log)
+            wait_for(lambda: "the collector takes traces again" in server.daemon.stderr.read_text())
+        finally:
+            collector.stop()
+    shown = collector.log
+    assert lost not in shown
+    assert re.findall(r"Name +: (.+)", shown) == ["authenticate", "decide", "sign", "audit", "GET /token"]
+    assert re.search(rf"Trace ID +: {trace_id}\n +Parent ID +: {PARENT}\n", shown)
+    assert re.search(r"Kind +: Server\n", shown)
+    assert "http.response.status_code: Int(200)" in shown
+    assert re.search(r"TraceState +: vendor=one", shown)
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)

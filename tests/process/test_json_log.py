@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.process.json_log import JsonFormatter, WithoutThreadAdvice
+from tokenserver.runtime.tracing.spans import ActiveTrace, active
+from tokenserver.runtime.tracing.trace_context import TraceContext
 
 
 def _record(message: str, *args: object, **extra: Any) -> logging.LogRecord:
@@ -111,3 +113,10 @@ def test_advice_about_threads(message: str, stays: bool) -> None:
     """What granian says of the number of threads is dropped, and nothing else."""
     record = logging.LogRecord("_granian", logging.WARNING, "", 0, message, None, None)
     assert WithoutThreadAdvice().filter(record) is stays
+
+
+def test_a_line_of_a_traced_request_names_its_trace() -> None:
+    """Also if only the client traces it."""
+    with active(ActiveTrace(TraceContext("a" * 32, "b" * 16, is_sampled=False), is_traced=False)):
+        assert json.loads(JsonFormatter().format(_record("x")))["trace_id"] == "a" * 32
+    assert "trace_id" not in json.loads(JsonFormatter().format(_record("x")))

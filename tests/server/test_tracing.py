@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 from fake_collector import fake_collector
-from tests_web_server import make_server, server_folder
+from tests_web_server import Lines, make_server, server_folder
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.config.telemetry.tracing import TracingSettings
 from tokenserver.errors import LoadError
-from tokenserver.runtime.tracing.spans import step
-from tokenserver.server.tracing import NOT_INSTALLED, read_headers, tracing_faults, tracing_of
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.service import TokenService
+from tokenserver.runtime.tracing.spans import ActiveTrace, step
+from tokenserver.server.compose import build
+from tokenserver.server.tracing import NOT_INSTALLED, _sender, read_headers, tracing_faults, tracing_of
+from tokenserver.web.application import ReconfigurableApplication
+from tokenserver.web.routes import TokenFront
 
 __all__ = ["server_folder"]
 
@@ -31,6 +36,23 @@ def settings(server_folder: Path) -> Settings:
 def with_tracing(settings: Settings, **section: object) -> Settings:
     """The same with this section."""
     return settings.model_copy(update={"tracing": TracingSettings.model_validate(section)})
+
+
+def test_the_path_is_the_usual_one(settings: Settings) -> None:
+    """Without the section, each part on the path of a request is the one that knows nothing of traces."""
+
+    def parts(settings: Settings) -> list[type]:
+        server = build(settings, sink=Lines())
+        tracing = tracing_of(settings, None)
+        (front,) = ReconfigurableApplication(server, tracing).fronts
+        if tracing is not None:
+            tracing.finish(5)
+        return [type(server.exchange.service), type(server.trail), type(front)]
+
+    usual = [TokenService, AuditTrail, TokenFront]
+    assert parts(settings) == usual
+    traced = parts(with_tracing(settings, sample=0))
+    assert all(one is not other and issubclass(one, other) for one, other in zip(traced, usual, strict=True))
 
 
 def test_none(settings: Settings) -> None:
@@ -67,6 +89,28 @@ def test_what_a_collector_is_sent(settings: Settings, tmp_path: Path) -> None:
     assert sent["Authorization"] == "Bearer secret"
     assert (sent["Content-Type"], sent["Content-Encoding"]) == ("application/x-protobuf", "gzip")
     assert collector.spans[0].resource["service.name"] == "tokenserver"
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (200, None),
+        (202, None),
+        (307, "it answers with status 307"),
+        (401, "it answers with status 401"),
+        (503, "it answers with status 503"),
+    ],
+)
+def test_what_counts_as_taken(settings: Settings, status: int, problem: str | None) -> None:
+    """No redirect is followed: the headers are for the collector alone."""
+    trace = ActiveTrace(None, is_traced=True)
+    trace.add("a", 1, 2, {})
+    with fake_collector() as collector:
+        collector.status = status
+        section = with_tracing(settings, endpoint=collector.url).tracing
+        assert section is not None
+        assert _sender(section)([trace.finished()]) == problem
+        assert len(collector.headers) == 1
 
 
 def test_faults(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

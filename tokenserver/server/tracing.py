@@ -33,6 +33,9 @@ NOT_INSTALLED = "needs a library that is not installed; fix: pip install 'tokens
 
 MAX_HEADERS = 16
 
+_TAKEN = range(200, 300)
+"""OTLP says 200; some vendors answer 202."""
+
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})[ \t]*:[ \t]*([!-~](?:[\t -~]{0,4094}[!-~])?)[ \t]*", re.ASCII)
 _OURS = frozenset({"content-encoding", "content-length", "content-type", "host", "transfer-encoding", "user-agent"})
 
@@ -139,7 +142,7 @@ def _sender(section: TracingSettings) -> Callable[[Sequence[FinishedTrace]], str
         )
         if isinstance(outcome, FetchFailure):
             return f"{outcome.reason}: {outcome.detail}"
-        return None if outcome.status == 200 else f"it answers with status {outcome.status}"
+        return None if outcome.status in _TAKEN else f"it answers with status {outcome.status}"
 
     return send
 

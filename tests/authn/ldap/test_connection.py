@@ -27,6 +27,7 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.credentials import Secret
+from tokenserver.runtime.tracing.spans import ActiveTrace, active
 
 ADDRESS = Address("ldap://localhost", "localhost", 389, is_ldaps=False)
 
@@ -316,3 +317,20 @@ def test_a_bind_with_the_certificate(pair: Pair) -> None:
     peer.sendall(message(1, result(BIND_RESPONSE), policy_control(b"\x30\x03\x81\x01\x02")))
     assert connection.bind_external(Deadline(5)) == BindResult(0, "", policy=PolicyResponse(error=2))
     assert peer.recv(4096).startswith(b"\x30\x37\x02\x01\x01\x60\x13\x02\x01\x03\x04\x00\xa3\x0c\x04\x08EXTERNAL")
+
+
+def test_round_trips_are_steps_of_a_traced_request(pair: Pair) -> None:
+    """Without names and filters, and with the type of what went wrong."""
+    connection, peer = pair
+    peer.sendall(message(1, result(BIND_RESPONSE)) + message(2, result(DONE)) + message(3, result(DONE)))
+    trace = ActiveTrace(None, is_traced=True)
+    with active(trace):
+        connection.bind("cn=ann", Secret("secret"), Deadline(5))
+        ask(connection)
+        with pytest.raises(ConnectionFailed):
+            connection.bind_external(Deadline(5))
+    assert [(span.name, span.attributes, span.error) for span in trace.finished().spans] == [
+        ("ldap bind", {}, None),
+        ("ldap search", {}, None),
+        ("ldap bind", {}, "ConnectionFailed"),
+    ]

@@ -17,6 +17,7 @@ from user_tables import change, make_table, table_of
 from tokenserver.authn.sql.database import UserDatabase
 from tokenserver.authn.sql.row import UnusableRow
 from tokenserver.errors import BackendUnavailable
+from tokenserver.runtime.tracing.spans import ActiveTrace, active
 
 
 @pytest.fixture
@@ -178,3 +179,11 @@ def test_a_fork_has_an_engine_of_its_own(file: Path) -> None:
     child = Forked(lambda: (table._engines.get() is not engine, len(table.by_name("ann"))))
     assert child.ended() == (0, "(True, 1)")
     assert table._engines.get() is engine
+
+
+def test_a_look_up_is_a_step_of_a_traced_request(file: Path) -> None:
+    """Without the name that was looked up."""
+    trace = ActiveTrace(None, is_traced=True)
+    with active(trace):
+        table_of(file).by_name("ann")
+    assert [(span.name, span.attributes) for span in trace.finished().spans] == [("sql query", {})]

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tokenserver.access_keys import RANDOM_BYTES, compose_key
 from tokenserver.cli import main
+from tokenserver.cli.token.inspect import MAX_OTHERS, WITHHELD
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.printable import one_line
 
 KEY = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES)))
 TEXT = KEY.text.reveal()
@@ -111,18 +115,18 @@ CLAIMS = {"iss": "https://ci.example.com", "aud": ["a", "b"], "exp": 1700000000,
 
 
 def test_a_jwt() -> None:
-    """Header and registered claims, moments with their dates, the names of other claims; and it is unverified."""
+    """Header and claims, moments with their dates; and it is unverified."""
     result = inspect(f"Bearer {jwt(CLAIMS, kid='k1')}\n")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        "kind          JWT, unverified: anybody can write one with any claims",
-        "header alg    RS256",
-        "header kid    k1",
-        "claim iss     https://ci.example.com",
-        'claim aud     ["a", "b"]',
-        "claim exp     1700000000 (2023-11-14 22:13:20 UTC, past)",
-        "claim iat     99999999999 (5138-11-16 09:46:39 UTC, future)",
-        "other claims  repo",
+        "kind        JWT, unverified: anybody can write one with any claims",
+        "header alg  RS256",
+        "header kid  k1",
+        "claim iss   https://ci.example.com",
+        'claim aud   ["a", "b"]',
+        "claim exp   1700000000 (2023-11-14 22:13:20 UTC, past)",
+        "claim iat   99999999999 (5138-11-16 09:46:39 UTC, future)",
+        "other repo  web",
     ]
 
 
@@ -130,6 +134,7 @@ def test_a_jwt_as_json() -> None:
     """The same facts."""
     claims = {name: value for name, value in CLAIMS.items() if name != "repo"}
     facts = {"kind": "jwt", "verified": False, "header": {"alg": "RS256"}, "claims": claims, "other_claims": ["repo"]}
+    facts["other_values"] = {"repo": "web"}
     assert json.loads(inspect(jwt(CLAIMS), "--json").stdout) == facts
 
 
@@ -173,3 +178,48 @@ def test_bytes_that_are_no_text() -> None:
 def test_no_arguments() -> None:
     """A key in an argument would be in the history of the shell and in the list of processes."""
     assert inspect("", TEXT[:5]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        pytest.param("repository", "org/web", "org/web", id="text"),
+        pytest.param("run_attempt", 2, "2", id="number"),
+        pytest.param("groups", ["a", "b"], '["a", "b"]', id="list"),
+        pytest.param("kubernetes.io", {"namespace": "ci"}, '{"namespace": "ci"}', id="mapping"),
+        pytest.param("ref", "a" * 5000, "a" * 200 + "…", id="long"),
+        pytest.param("deep", [[[["x" * 5000]]]], '[[[["' + "x" * 195 + "…", id="long inside"),
+        pytest.param("ref", "a\nclaim sub     root", "a\\nclaim sub     root", id="a forged line"),
+        pytest.param("ref", "a\x1b]0;x\x07", "a\\x1b]0;x\\x07", id="the title of the terminal"),
+        pytest.param("ref", "\u202egnp.exe", "\\u202egnp.exe", id="right to left"),
+        pytest.param("client_secret", "hunter2", WITHHELD, id="a secret by its name"),
+        pytest.param("accessToken", "hunter2", WITHHELD, id="a token by its name"),
+        pytest.param("nonce", "n-1", WITHHELD, id="a nonce"),
+        pytest.param("proof", jwt({"sub": "x"}), WITHHELD, id="a token inside"),
+        pytest.param("chain", {"a": [jwt({"sub": "x"})]}, WITHHELD, id="a token deep inside"),
+        pytest.param("proof", TEXT, WITHHELD, id="an access key"),
+        pytest.param("environment", "decoder", "decoder", id="no secret"),
+    ],
+)
+def test_other_claims(name: str, value: Any, shown: str) -> None:
+    """On one line each, cut, without control characters; not what may be a secret."""
+    rows = inspect(jwt({name: value})).stdout.splitlines()
+    assert [" ".join(row.split()) for row in rows[2:]] == [" ".join(f"other {name} {shown}".split())]
+    assert json.loads(inspect(jwt({name: value}), "--json").stdout)["other_values"].keys() == {name}
+
+
+def test_thousands_of_claims() -> None:
+    """As many as tokens have are shown, and the rest is counted; a long name is cut."""
+    rows = inspect(jwt({"n" * 300: 1, **{f"a{number:04}": 1 for number in range(1000)}})).stdout.splitlines()
+    assert len(rows) == 2 + MAX_OTHERS + 1
+    assert rows[-1].split(maxsplit=2)[2] == f"{1001 - MAX_OTHERS}, which are not shown"
+    (row,) = inspect(jwt({"n" * 300: 1})).stdout.splitlines()[2:]
+    assert len(row) < 100
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text() | st.integers() | st.lists(st.text()), max_size=5))
+def test_any_claims(claims: dict[str, Any]) -> None:
+    """One line for each, and nothing that moves a cursor."""
+    result = inspect(jwt(claims))
+    assert len(result.stdout.split("\n")) == 2 + len(claims) + 1
+    assert one_line(result.stdout.replace("\n", "")) == result.stdout.replace("\n", "")

@@ -32,6 +32,7 @@ _NIGHTLY = frozenset(
         "kube-apiserver",
         "kubectl",
         "oci-client",
+        "otel-collector",
         "renovate",
     }
 )

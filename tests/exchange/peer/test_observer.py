@@ -43,6 +43,8 @@ from tokenserver.exchange.peer.shared_keys import SharedKeys
 from tokenserver.exchange.service import TokenRequest, TokenService
 from tokenserver.runtime.http import fetch as fetch_module
 from tokenserver.runtime.http.fetch import MAX_BODY
+from tokenserver.runtime.tracing.spans import ActiveTrace, active
+from tokenserver.runtime.tracing.trace_context import TraceContext
 from tokenserver.scopes import parse_scopes
 
 __all__ = ["server_folder"]
@@ -544,3 +546,15 @@ def test_the_rate(make: Make, peer: FakePeer) -> None:
     peer.wait(3 * THREADS)
     stop.set()
     assert time.monotonic() - began > 0.4
+
+
+def test_the_trace_of_an_exchange_goes_on_at_the_peer(world: World) -> None:
+    """Although another thread asks, later; an exchange without a trace names none."""
+    world.peer.reply = lambda _: (200, body([entry("web/app", "pull")]))
+    with active(ActiveTrace(TraceContext("a" * 32, "b" * 16, is_sampled=True, state="v=1"), is_traced=True)):
+        world.ask("repository:web/app:pull")
+    world.ask("repository:web/other:pull")
+    world.counted()
+    one, other = world.peer.asked
+    assert (one.headers["traceparent"], one.headers["tracestate"]) == (f"00-{'a' * 32}-{'b' * 16}-01", "v=1")
+    assert "traceparent" not in other.headers

@@ -20,6 +20,8 @@ from tokenserver.credentials import Secret
 from tokenserver.runtime.http import fetch as fetch_module
 from tokenserver.runtime.http.fetch import MAX_BODY
 from tokenserver.runtime.http.response import FailureReason, FetchFailure, HttpResponse
+from tokenserver.runtime.tracing.spans import ActiveTrace, active
+from tokenserver.runtime.tracing.trace_context import TraceContext
 
 PLAIN = ssl.create_default_context()
 
@@ -294,3 +296,24 @@ def test_credentials_go_over_tls_wherever_that_leads(monkeypatch: pytest.MonkeyP
         url = f"https://localhost:{server.port}/"
         fetch(url, context=authority.context(), authorization=Secret("Bearer x"))
         assert server.authorizations == ["Bearer x"]
+
+
+def test_a_request_within_a_trace() -> None:
+    """Names its place in the trace, and is a step: with the host and the status, never with path and query."""
+    trace = ActiveTrace(TraceContext("a" * 32, "b" * 16, is_sampled=True), is_traced=True)
+    with recording() as (port, requests), active(trace):
+        fetch(f"http://127.0.0.1:{port}/secret?key=secret")
+    with active(trace):
+        fetch(f"http://127.0.0.1:{port}/", deadline=2)
+    done, failed = trace.finished().spans
+    assert f"traceparent: 00-{'a' * 32}-{done.span_id}-01\r\n".encode() in requests[0]
+    place = {"http.request.method": "GET", "server.address": "127.0.0.1"}
+    assert (done.name, done.attributes, done.error) == ("GET", {**place, "http.response.status_code": 204}, None)
+    assert (failed.attributes, failed.error) == (place, FailureReason.REFUSED)
+
+
+def test_a_request_without_a_trace() -> None:
+    """Names none."""
+    with recording() as (port, requests):
+        fetch(f"http://127.0.0.1:{port}/")
+    assert b"traceparent" not in requests[0]

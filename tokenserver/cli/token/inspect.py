@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +17,24 @@ from tokenserver.cli.options import exit_with
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.doctor.token import UnreadableToken, UnverifiedToken, open_unverified
+from tokenserver.printable import cut
 
 MAX_TEXT = 64 * 1024
 """Bytes of standard input that are read: more than any token that a client can send has."""
 
 REGISTERED = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti")
 """The registered claims (RFC 7519, section 4.1)."""
+
+MAX_OTHERS = 40
+"""How many other claims are shown: GitHub's tokens have about thirty, GitLab's forty."""
+
+MAX_NAME = 64
+
+WITHHELD = "not shown: it may be a secret"
+
+_SECRET_NAME = re.compile(r"secret|passw|token|nonce|assertion|credential|api_?key|private_?key|code\b|\bpin\b", re.I)
+_SECRET_VALUE = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.", re.ASCII)
+"""A JWT anywhere in the value."""
 
 _MOMENTS = frozenset({"exp", "nbf", "iat"})
 
@@ -76,16 +89,28 @@ def _checksum(found: InspectedKey) -> str:
 def _show_jwt(opened: UnverifiedToken, *, as_json: bool) -> None:
     claims = {name: opened.claims[name] for name in REGISTERED if name in opened.claims}
     others = sorted(opened.claims.keys() - claims.keys())
+    shown = {name: _other(name, opened.claims[name]) for name in others[:MAX_OTHERS]}
     if as_json:
         facts = {"kind": "jwt", "verified": False, "header": opened.header, "claims": claims, "other_claims": others}
+        facts["other_values"] = shown
         echo_text(json.dumps(facts))
         return
     now = datetime.now(UTC)
     rows = [("kind", "JWT, unverified: anybody can write one with any claims")]
     rows += [(f"header {name}", _value(value)) for name, value in opened.header.items()]
     rows += [(f"claim {name}", _claim(name, value, now)) for name, value in claims.items()]
-    rows += [("other claims", ", ".join(others))] if others else []
+    rows += [(f"other {cut(name, MAX_NAME)}", value) for name, value in shown.items()]
+    if len(others) > MAX_OTHERS:
+        rows.append(("more claims", f"{len(others) - MAX_OTHERS}, which are not shown"))
     echo_text(aligned(rows))
+
+
+def _other(name: str, value: Any) -> str:
+    """The value of a claim that RFC 7519 does not know, as text; not if its name or its content may be a secret."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if _SECRET_NAME.search(name) or _SECRET_VALUE.search(text) or is_marked(text):
+        return WITHHELD
+    return _value(value)
 
 
 def _claim(name: str, value: Any, now: datetime) -> str:
