@@ -16,6 +16,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.audit_chain.sealer import Sealer
 from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.exchange.peer.observer import ShadowPeer
 from tokenserver.exchange.peer.shared_keys import SharedKeys
@@ -67,6 +68,7 @@ class RunningServer:
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
     peer_keys: SharedKeys | None = None
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    sealer: Sealer | None = None
 
     @property
     def device_logins(self) -> DeviceLogins | None:
@@ -153,7 +155,11 @@ class RunningServer:
         )
 
     def _look(self, stop: threading.Event) -> None:
-        while not stop.wait(LOOK_SECONDS):
+        while True:
+            if self.sealer is not None:
+                self.sealer.check()
+            if stop.wait(LOOK_SECONDS):
+                return
             self.trail.check()
             self.changes.retry()
             self.changes.noticed(self.notice(), self.settings)
