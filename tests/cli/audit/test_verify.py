@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,14 @@ def test_a_whole_chain() -> None:
     assert heads.split() == ["CHAIN", "FROM", "UNTIL", "LINES", "SEALED"]
     assert row.split() == [ID, "2027-01-31T12:00:00.000Z", "2027-01-31T12:02:08.000Z", "1", "to", "12", "closed"]
     assert result.stderr == "12 linked events are as the server wrote them, and none is missing between\n"
+
+
+def test_the_command_of_the_page(folder: Path) -> None:
+    """As docs/answer-an-auditor.md has it, for the files of this folder."""
+    page = (Path(__file__).parents[3] / "docs" / "answer-an-auditor.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^tokenserver (audit verify .*)$", page, re.MULTILINE)
+    words = [str(folder / "log") if word.startswith("/var/log/") else word for word in shlex.split(command)]
+    assert CliRunner().invoke(main, words).exit_code == 0
 
 
 def test_findings(folder: Path) -> None:
