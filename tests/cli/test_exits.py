@@ -87,6 +87,7 @@ COMMANDS = {
     "audit index": ("audit index audit.jsonl --into audit.db", 74),
     "audit search": ("audit search --json audit.jsonl", 74),
     "audit unused": (f"audit unused --json audit.jsonl {CONFIG}", 74),
+    "audit verify": (f"audit verify --json audit.jsonl {CONFIG}", 74),
     "audit who-could": ("audit who-could pull public/x --at 2026-06-02 --snapshots kept audit.jsonl", 74),
     "audit who-did": ("audit who-did pull public/x --denied audit.jsonl", 74),
     "check": (f"check {CONFIG}", 74),

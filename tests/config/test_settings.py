@@ -214,7 +214,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         ),
         "anonymous": True,
         "log": {"format": "json"},
-        "audit": {"policy_snapshots": folder / "kept-policies"},
+        "audit": {"policy_snapshots": folder / "kept-policies", "chain": True},
         "storage": {
             "url": "postgresql://tokenserver@db.example.com/tokenserver",
             "password_file": folder / "storage-password",

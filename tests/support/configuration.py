@@ -212,7 +212,7 @@ access_keys: {default_lifetime: 30d, max_lifetime: 180d, per_user: 10, rotate_ov
 refresh_tokens: {idle: 14d, lifetime: 60d, per_user: 50}
 robots: {max_lifetime: 180d}
 log: {format: json}
-audit: {policy_snapshots: kept-policies}
+audit: {policy_snapshots: kept-policies, chain: true}
 storage: {url: "postgresql://tokenserver@db.example.com/tokenserver", password_file: storage-password}
 storage_grace: 20m
 tracing:

@@ -60,6 +60,7 @@ class AuditTrail:
     ) -> None:
         self._sink = sink
         self._shared = sink if isinstance(sink, DescriptorSink) else None
+        self._max = MAX_EVENT - (0 if self._shared is None else self._shared.added)
         self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
@@ -129,7 +130,7 @@ class AuditTrail:
     def _write(self, members_of_event: str) -> None:
         line = self._line(members_of_event)
         try:
-            if len(line) <= MAX_EVENT:
+            if len(line) <= self._max:
                 self._sink.write(line)
             else:
                 self._write_split(line)
@@ -142,7 +143,7 @@ class AuditTrail:
     def _write_split(self, line: bytes) -> None:
         event = json.loads(line)
         moment = event.pop("time")
-        lines = [f'{{"time":"{moment}",{members(part)}}}\n'.encode("ascii") for part in split(event)]
+        lines = [f'{{"time":"{moment}",{members(part)}}}\n'.encode("ascii") for part in split(event, size=self._max)]
         if self._shared is not None:
             self._shared.write_all(lines)
         else:

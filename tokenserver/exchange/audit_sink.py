@@ -40,6 +40,9 @@ class DescriptorSink:
     `monotonic` gives seconds, `wait` is how many of them a call may take.
     """
 
+    added = 0
+    """Bytes that it adds to a line at most."""
+
     def __init__(
         self,
         descriptor: int,
@@ -154,6 +157,7 @@ class DescriptorSink:
                 rest = rest[sent:]
             state.ending = WHOLE
         if state.ending == BROKEN:
+            state.note_break()
             if not self._sent(b"\n"):
                 return False
             state.ending = WHOLE
@@ -168,12 +172,16 @@ class DescriptorSink:
             sent = self._sent(line)
         finally:
             if not sent:
-                state.ending = WHOLE
+                self._nothing_sent()
         if not sent:
             return False
         self._finish(line[sent:], end)
         state.ending = WHOLE
         return True
+
+    def _nothing_sent(self) -> None:
+        """Record that nothing of the new line was written, so that the one before it is still the last."""
+        self._state.ending = WHOLE
 
     def _finish(self, rest: bytes, end: float) -> None:
         """Write the rest of a line whose beginning is written already."""

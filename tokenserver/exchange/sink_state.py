@@ -17,7 +17,8 @@ WHOLE, BROKEN, KEPT = range(3)
 
 _MUTEX = 64
 _REST = _MUTEX + MUTEX_BYTES
-_SIZE = _REST + MAX_REST
+OWN_BYTES = _REST + MAX_REST
+"""Bytes of the memory of every state."""
 ENDING, BLOCKED, _ERROR, _LENGTH = range(4)
 """Indexes of the numbers of a state."""
 
@@ -29,6 +30,9 @@ class SinkState:
     `numbers`.
     """
 
+    EXTRA = 0
+    """Bytes of further memory, for what a kind of sink shares besides: in `memory`, from `OWN_BYTES` on."""
+
     def __init__(self) -> None:
         """Allocate the memory.
 
@@ -37,11 +41,13 @@ class SinkState:
         """
         file = anonymous_file("tokenserver-audit")
         weakref.finalize(self, os.close, file)
-        allocate(file, _SIZE)
-        memory = mmap.mmap(file, _SIZE)
+        size = OWN_BYTES + self.EXTRA
+        allocate(file, size)
+        memory = mmap.mmap(file, size)
         self.lock = shared_lock(file, memory, _MUTEX)
         self.numbers = memoryview(memory)[:_MUTEX].cast("Q")
-        self._rest = memoryview(memory)[_REST:]
+        self._rest = memoryview(memory)[_REST:OWN_BYTES]
+        self.memory = memory
 
     @property
     def ending(self) -> int:
@@ -63,6 +69,9 @@ class SinkState:
             self._rest[: len(rest)] = rest
             self.numbers[_LENGTH] = len(rest)
             self.ending = KEPT
+
+    def note_break(self) -> None:
+        """Called under the lock before a line that was cut off is ended, by whichever process does so."""
 
     @property
     def is_blocked(self) -> bool:

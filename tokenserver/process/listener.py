@@ -73,7 +73,8 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     workers = worker_count(settings)
     if sys.platform == "linux":  # Python 3.14 would start workers as new programs, without the memory that they share
         multiprocessing.set_start_method("fork", force=True)
-    outputs = shared_outputs() if is_forking() else Outputs()
+    chained = settings.audit.chain and not look.audit
+    outputs = shared_outputs(chained=chained) if is_forking() else Outputs()
     connections = connections_for(take_files(), is_tls=tls is not None, listeners=len(addresses))
     logins = provisioned(login_plan(settings)).threads
     server = Supervisor(

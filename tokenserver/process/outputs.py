@@ -15,6 +15,7 @@ import sys
 from typing import Any, NamedTuple
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.audit_chain.state import ChainState
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.process.color_choice import wants_color
@@ -32,14 +33,14 @@ class Outputs(NamedTuple):
     log: SinkState | None = None
 
 
-def shared_outputs() -> Outputs:
-    """The outputs of this process and those that it forks later.
+def shared_outputs(*, chained: bool = False) -> Outputs:
+    """The outputs of this process and those that it forks later; `chained` if audit events have links.
 
     Raises:
         LoadError: there is no memory to share, so lines of several processes could mix.
     """
     try:
-        audit = SinkState()
+        audit = ChainState() if chained else SinkState()
         return Outputs(audit, audit if _is_same_file() else SinkState())
     except OSError as error:
         message = f"there is no memory for what processes share about it: {error.strerror}"

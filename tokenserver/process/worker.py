@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
+from tokenserver.exchange.audit_chain.sink import ChainedSink
+from tokenserver.exchange.audit_chain.state import ChainState
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.metrics.shared_rows import Board
@@ -62,10 +65,6 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     from tokenserver.web.application import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # on Python 3.14 a worker may be a new program, which does not inherit all of it
-    look, output = setup.appearance, sys.stdout.fileno()
-    sink = (
-        ConsoleSink(output, setup.audit, color=look.audit_color) if look.audit else DescriptorSink(output, setup.audit)
-    )
     try:
         number, settings = Orders(0, load_settings(setup.config)) if setup.orders is None else setup.orders()
         application = load_application(
@@ -73,7 +72,7 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
             order=number,
             board=setup.board,
             shared=setup.shared,
-            sink=sink,
+            sink=_sink(setup, settings),
             is_stopping=lambda: heartbeats.is_stopping,
         )
     except LoadError as error:  # the files have changed since the start checked them
@@ -87,3 +86,13 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     setup.cores.claim()  # before the server starts its threads, which inherit the affinity of this one
     heartbeats.start_beating(worker, setup.ports)
     return application
+
+
+def _sink(setup: WorkerSetup, settings: Settings) -> DescriptorSink:
+    """The sink of audit events. What is written in words for a person has no chain."""
+    output, look, state = sys.stdout.fileno(), setup.appearance, setup.audit
+    if look.audit:
+        return ConsoleSink(output, state, color=look.audit_color)
+    if settings.audit.chain:
+        return ChainedSink(output, state if isinstance(state, ChainState) else None)
+    return DescriptorSink(output, state)

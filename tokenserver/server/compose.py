@@ -18,6 +18,8 @@ from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import Sink
+from tokenserver.exchange.audit_chain.sealer import Sealer
+from tokenserver.exchange.audit_chain.sink import ChainedSink
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.expiry import key_warnings
@@ -87,6 +89,9 @@ def build(
     )
     is_first = shared.first_line or (lambda _: True)
     storage = optional_storage(settings, is_first)
+    sealer = None
+    if isinstance(sink, ChainedSink):
+        sealer = Sealer(sink, lambda: live.snapshot().issuer.ring.active, now=time.time)
     audited = trail_kind(settings)
     trail = audited(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
     stored = None if storage is None else storage.parts(trail.record, lambda: trail.problem is not None)
@@ -103,7 +108,7 @@ def build(
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, changes, protection, clock, admission, rotators, meter, storage, stored)
     reporting = reporters(settings, monotonic=time.monotonic)
-    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys, reporters=reporting)
+    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys, reporters=reporting, sealer=sealer)
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:

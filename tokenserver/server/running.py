@@ -17,6 +17,7 @@ from tokenserver.documents.tls_files import PresentedCertificate
 from tokenserver.errors import Fault
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.audit_chain.sealer import Sealer
 from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.exchange.peer.observer import ShadowPeer
 from tokenserver.exchange.peer.shared_keys import SharedKeys
@@ -69,6 +70,7 @@ class RunningServer:
     peer_keys: SharedKeys | None = None
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
     presented: PresentedCertificate = field(default_factory=PresentedCertificate)
+    sealer: Sealer | None = None
 
     @property
     def device_logins(self) -> DeviceLogins | None:
@@ -156,7 +158,11 @@ class RunningServer:
         )
 
     def _look(self, stop: threading.Event) -> None:
-        while not stop.wait(LOOK_SECONDS):
+        while True:
+            if self.sealer is not None:
+                self.sealer.check()
+            if stop.wait(LOOK_SECONDS):
+                return
             self.trail.check()
             self.changes.retry()
             self.changes.noticed(self.notice(), self.settings)

@@ -206,6 +206,8 @@ class ReconfigurableApplication:
         if self._tracing is not None:
             self._tracing.finish(max(0.0, end - time.monotonic()))
         self.parts.live.retire()
+        if self.parts.sealer is not None:
+            self.parts.sealer.close()
 
     def apply(self, settings: Settings) -> None:
         """Put other settings in force.

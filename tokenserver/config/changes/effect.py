@@ -13,6 +13,7 @@ from tokenserver.config.settings import Settings
 
 RESTART = frozenset(
     {
+        "audit.chain",
         "log.format",
         "server.listen",
         "server.management",

@@ -39,7 +39,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "robots": "Limits on the secrets of robots.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
-        "audit": "What is kept for auditors.",
+        "audit": "What is kept and proven for auditors.",
         "tracing": "OpenTelemetry traces, and where they are sent; none without this section. Needs the extra `otel`.",
         "policies": "The folder of the policy files.",
         "shadow_policies": "A folder of policies evaluated too, without effect: each difference is in the audit event.",

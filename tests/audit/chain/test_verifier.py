@@ -1,0 +1,300 @@
+"""Verification of chains: every change of any line is found and named, however chains and files are mixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from audit_chains import Writer, chain, key, verify
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.audit.chain import verifier as verification
+from tokenserver.audit.chain.verifier import TooScattered
+from tokenserver.exchange.audit_chain.links import digest_of, read_link
+from tokenserver.exchange.audit_chain.seal_check import SealKeys
+
+SIGNS = key()
+CHAINS = (chain(5, 4, signs=SIGNS), chain(7, signs=SIGNS), chain(2, 2, 2, signs=SIGNS))
+LONGEST = max(map(len, CHAINS))
+
+
+@st.composite
+def mixed(draw: st.DrawFn) -> list[bytes]:
+    """The lines of several chains in any interleaving that keeps the order of each."""
+    chains = [[*one] for one in draw(st.permutations(CHAINS))[: draw(st.integers(1, len(CHAINS)))]]
+    found = []
+    while left := [one for one in chains if one]:
+        found.append(draw(st.sampled_from(left)).pop(0))
+    return found
+
+
+@st.composite
+def cut_into_files(draw: st.DrawFn, lines: list[bytes]) -> dict[str, list[bytes]]:
+    """The lines in consecutive files, which are named in any order."""
+    ends = sorted(draw(st.lists(st.integers(0, len(lines)), max_size=4)))
+    files = {
+        f"log.{number}": lines[start:end]
+        for number, (start, end) in enumerate(zip([0, *ends], [*ends, len(lines)], strict=True))
+    }
+    return {name: files[name] for name in draw(st.permutations([*files]))}
+
+
+@given(st.data())
+def test_whole_chains_are_whole(data: st.DataObject) -> None:
+    """In any interleaving, cut into any files, in any order of the files."""
+    files = data.draw(cut_into_files(data.draw(mixed())))
+    found = verify(files)
+    assert (found.findings, found.notes) == ([], [])
+    assert all(one.is_closed and one.first == 1 for one in found.chains)
+
+
+@given(st.data())
+def test_any_change_of_one_line_is_found(data: st.DataObject) -> None:
+    """A flipped bit, a removed, repeated or moved line; and the line, or that before it, is named."""
+    lines = data.draw(mixed())
+    change = data.draw(st.sampled_from(["flip", "remove", "repeat", "move"]))
+    at = data.draw(st.integers(0, len(lines) - 1))
+    changed = [*lines]
+    if change == "flip":
+        line = bytearray(lines[at])
+        line[data.draw(st.integers(0, len(line) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        changed[at : at + 1] = bytes(line).split(b"\n")
+    elif change == "remove":
+        if _is_last_or_first(lines, at):
+            return
+        del changed[at]
+    elif change == "repeat":
+        changed.insert(data.draw(st.integers(0, len(lines))), lines[at])
+    else:
+        moved = changed.pop(at)
+        changed.insert(data.draw(st.integers(0, len(changed))), moved)
+        if [line for line in changed if _id(line) == _id(moved)] == [line for line in lines if _id(line) == _id(moved)]:
+            return
+    found = verify(changed)
+    if change == "flip" and _is_last_or_first(lines, at):
+        assert found.findings or found.notes
+    else:
+        assert found.findings
+
+
+def _id(line: bytes) -> str:
+    return str(json.loads(line)["chain"].partition(":")[0])
+
+
+def _is_last_or_first(lines: list[bytes], at: int) -> bool:
+    """Whether the line is the last or the first one of its chain: nothing in the log shows that it was there."""
+    same = [number for number, line in enumerate(lines) if _id(line) == _id(lines[at])]
+    return at in (same[0], same[-1])
+
+
+@given(st.integers(1, len(CHAINS[0]) - 2), st.integers(0, 10_000), st.integers(0, 7))
+def test_a_flipped_bit_is_named(at: int, byte: int, bit: int) -> None:
+    """At its own line, or as missing between its neighbours where nothing can be read any more."""
+    line = bytearray(CHAINS[0][at])
+    line[byte % len(line)] ^= 1 << bit
+    lines = [*CHAINS[0][:at], *bytes(line).split(b"\n"), *CHAINS[0][at + 1 :]]
+    places = {(kind, place) for kind, place in verify(lines).told}
+    own = {
+        (kind, f"log:{at + 1}")
+        for kind in ("changed", "forged seal", "not in a chain", "encoded again", "duplicated", "reordered")
+    }
+    assert places & (own | {("removed", f"log:{at}")})
+
+
+A, B = CHAINS[0], CHAINS[1]
+FLIPPED = A[4].replace(b"exchange", b"exchanGe")
+
+ROWS = [
+    pytest.param([*A[:4], FLIPPED, *A[5:]], [("changed", "log:5")], id="an event was changed"),
+    pytest.param(
+        [*A[:4], A[4].replace(A[4][-12:-4], b"AAAAAAAA"), *A[5:]], [("changed", "log:5")], id="a link was changed"
+    ),
+    pytest.param([*A[:4], *A[5:]], [("removed", "log:4")], id="a line was removed"),
+    pytest.param([*A[:4], *A[7:]], [("removed", "log:4")], id="three lines were removed"),
+    pytest.param([*A[:4], A[5], A[4], *A[6:]], [("reordered", "log:6")], id="two lines changed places"),
+    pytest.param([*A[:5], A[4], *A[5:]], [("duplicated", "log:6")], id="a line is there twice"),
+    pytest.param([*A[:5], *A], [("duplicated", "log:6")], id="many lines are there twice"),
+    pytest.param(
+        [*A[:5], b'{"time":"2027-01-31T12:00:05.000Z","event":"exchange"}', *A[5:]],
+        [("not in a chain", "log:6")],
+        id="an event was added",
+    ),
+    pytest.param(
+        [*A[:4], b'{"event":"exchange","time":"2027","chain":"x"}', *A[5:]],
+        [("encoded again", "log:5"), ("removed", "log:4")],
+        id="an event was encoded once more",
+    ),
+    pytest.param([*A[:4], FLIPPED, *A[5:7], *B], [("changed", "log:5")], id="another chain is not concerned"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "told"), ROWS)
+def test_what_is_found(lines: list[bytes], told: list[tuple[str, str]]) -> None:
+    """The kind and the line."""
+    assert verify(lines).told == told
+
+
+def written_again(lines: list[bytes], at: int, line: bytes) -> list[bytes]:
+    """The lines with another one at `at`, and all links after it made to fit, as somebody does who knows how."""
+    found = [*lines[:at], line]
+    for after in lines[at + 1 :]:
+        start, _, _ = after.rpartition(b":")
+        found.append(start + b":" + digest_of(found[-1] + b"\n") + b'"}')
+    return found
+
+
+def test_lines_that_are_written_again() -> None:
+    """All links fit, but the seals are of other links."""
+    found = verify(written_again(A, 4, FLIPPED))
+    seals = [number for number, line in enumerate(A, 1) if b"audit_seal" in line]
+    assert found.told == [("forged seal", f"log:{number}") for number in seals if number > 5]
+    assert "the lines before it were written again" in found.findings[0].message
+
+
+def test_a_seal_of_another_key() -> None:
+    """It is not known whose it is, unless its authority is named."""
+    found = verify(A, SealKeys([]))
+    assert {kind for kind, _ in found.told} == {"unknown key"}
+    assert SIGNS.thumbprint in found.findings[0].message
+    assert verify(A, SealKeys([], [SIGNS.thumbprint])).findings == []
+
+
+def test_a_seal_that_was_made_up() -> None:
+    """A seal by a key without a certificate, and one of another chain."""
+    seal, another = (json.dumps(json.loads(line)["seal"], separators=(",", ":")).encode() for line in (A[0], B[0]))
+    assert seal in A[0]
+    assert ("forged seal", "log:1") in verify([A[0].replace(seal, another), *A[1:]]).told
+    for wrong in (seal[:-10] + b'AAAAAAAA"}', b'"text"', b"{}", b'{"protected":1,"payload":2,"signature":3}'):
+        assert ("forged seal", "log:1") in verify([A[0].replace(seal, wrong), *A[1:]]).told
+    broken = [A[0].replace(b"signature", b"signatare"), *A[1:]]
+    assert ("forged seal", "log:1") in verify(broken).told
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    """A server, which has written its first seal."""
+    writer = Writer(tmp_path / "lines", SIGNS)
+    writer.sealer.check()
+    return writer
+
+
+def test_lines_that_are_not_sealed_yet(writer: Writer) -> None:
+    """The last lines of a server that runs, or was ended by force, are listed; that is no finding."""
+    writer.write(3)
+    found = verify(writer.lines)
+    assert found.findings == []
+    assert "the last 3 lines, until number 4, are not sealed" in found.notes[0]
+    [summary] = found.chains
+    assert (summary.first, summary.last, summary.sealed, summary.is_closed) == (1, 4, 1, False)
+
+
+def test_lines_that_nobody_sealed(writer: Writer) -> None:
+    """A server that goes on for minutes without a seal does not exist: somebody removed them, or it cannot sign."""
+    writer.write(300)
+    assert verify(writer.lines).told == [("not sealed", "log:301")]
+
+
+def test_lines_after_the_closing_seal(writer: Writer) -> None:
+    """They are sealed by the next one, as a worker writes it that ends later."""
+    writer.sealer.close()
+    writer.write(1)
+    assert "are not sealed" in verify(writer.lines).notes[0]
+    writer.sealer.close()
+    found = verify(writer.lines)
+    assert (found.findings, found.notes, found.chains[0].is_closed) == ([], [], True)
+
+
+def test_a_chain_without_its_end(writer: Writer) -> None:
+    """Where the last line is a seal that does not close, lines after it would not be missed, and that is said."""
+    writer.write(1)
+    writer.seal()
+    found = verify(writer.lines)
+    assert found.findings == []
+    assert "without its closing seal" in found.notes[0]
+
+
+def test_a_chain_without_its_beginning() -> None:
+    """Old files are deleted some day: that is no finding, but it is said."""
+    found = verify(A[3:])
+    assert found.findings == []
+    assert found.notes == [f"chain {_id(A[0])} begins with number 4 (log:1): earlier lines are not in these files"]
+
+
+def test_the_key_rotates(writer: Writer) -> None:
+    """A chain goes on under another key, of the same authority."""
+    writer.write(2)
+    writer.seal()
+    writer.key = key("second")
+    writer.write(2)
+    writer.seal()
+    writer.sealer.close()
+    found = verify(writer.lines)
+    assert (found.findings, found.notes) == ([], [])
+
+
+def test_events_from_before_the_chain() -> None:
+    """They are counted, and no finding; the other way round they are."""
+    before = b'{"time":"2027-01-31T11:00:00.000Z","event":"exchange"}'
+    found = verify([before, before, *A])
+    assert (found.findings, found.verifier.loose) == ([], 2)
+
+
+def test_other_lines_are_ignored() -> None:
+    """Of the log, of other programs, and no JSON at all."""
+    other = [b"", b"plain text", b'{"level":"info","message":"ready"}', b'{"log":', b"\xff\xfe"]
+    lines = [line for event in A for line in (*other, event)]
+    assert (verify(lines).findings, verify(lines).verifier.events) == ([], len(A))
+
+
+@pytest.mark.parametrize("at", [2, 4], ids=["changed in one file", "changed in the other"])
+def test_a_change_where_files_meet(at: int) -> None:
+    """The line is named that was changed, although its neighbour is in another file."""
+    changed = [*A[:at], A[at].replace(b"exchange", b"exchanGe"), *A[at + 1 :]]
+    for cut in range(1, len(A)):
+        for files in ({"a": changed[:cut], "b": changed[cut:]}, {"b": changed[cut:], "a": changed[:cut]}):
+            place = f"a:{at + 1}" if at < cut else f"b:{at + 1 - cut}"
+            assert verify(files).told == [("changed", place)]
+
+
+@pytest.mark.parametrize("at", range(1, len(A) - 1))
+def test_a_link_that_was_changed_where_files_meet(at: int) -> None:
+    """As above, for the link of the line instead of its text."""
+    start, _, digest = A[at].rpartition(b":")
+    changed = [*A[:at], start + b":" + digest[::-1].swapcase()[2:] + digest[-2:], *A[at + 1 :]]
+    assert read_link(json.loads(changed[at])["chain"]) is not None
+    expected = {"changed"} | ({"forged seal"} if b"audit_seal" in A[at] else set())
+    for cut in range(1, len(A)):
+        found = verify({"a": changed[:cut], "b": changed[cut:]})
+        place = f"a:{at + 1}" if at < cut else f"b:{at + 1 - cut}"
+        assert {(kind, place) for kind in expected} == set(found.told), cut
+
+
+def test_two_files_with_different_lines_of_one_number() -> None:
+    """Somebody added a line at the end of a file, where the next one goes on."""
+    forged = A[4].replace(b"exchange", b"exchanGe")
+    assert set(verify({"a": [*A[:4], forged], "b": A[4:]}).told) == {
+        ("changed", "b:1"),
+    }
+
+
+def test_scattered_lines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would take more memory than there may be ends the verification."""
+    monkeypatch.setattr(verification, "MAX_RUNS", 3)
+    with pytest.raises(TooScattered):
+        verify([A[number] for number in (1, 3, 5, 7, 9, 11)])
+
+
+def test_lines_of_one_chain_in_two_files_by_turns() -> None:
+    """As collectors with several outputs write them."""
+    assert verify({"odd": A[1::2], "even": A[::2]}).findings == []
+
+
+def test_many_lines_take_little_memory(writer: Writer) -> None:
+    """A chain in order is one run, however long it is."""
+    writer.write(100)
+    writer.seal()
+    found = verify(writer.lines)
+    assert found.verifier.events == 102
+    assert len(found.verifier._runs[_id(writer.lines[0])]) == 1

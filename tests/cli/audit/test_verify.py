@@ -1,0 +1,184 @@
+"""`tokenserver audit verify`: what it prints, its exit codes, and whose seals it trusts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from audit_chains import CA, START, chain, key
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.serialization import Encoding
+from key_folders import make
+
+from tokenserver.cli.audit.verify import SHOWN
+from tokenserver.cli.main import main
+from tokenserver.keys.jwk import public_jwk
+from tokenserver.keys.store import load_keys
+
+SIGNS = key()
+LINES = chain(5, 3, signs=SIGNS)
+ID = json.loads(LINES[0])["chain"].partition(":")[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the log of one server and its token CA."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "log", LINES)
+    (tmp_path / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
+    return tmp_path
+
+
+def write(path: Path, lines: list[bytes]) -> Path:
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def verify(*arguments: object, input: bytes | None = None) -> Result:  # noqa: A002 - click's name
+    """Run the command."""
+    return CliRunner().invoke(main, ["audit", "verify", *map(str, arguments)], input=input)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_whole_chain() -> None:
+    """A row for each chain, and a sentence."""
+    result = verify("log", "--ca", "ca.pem")
+    assert result.exit_code == 0, result.output
+    heads, row = result.stdout.splitlines()
+    assert heads.split() == ["CHAIN", "FROM", "UNTIL", "LINES", "SEALED"]
+    assert row.split() == [ID, "2027-01-31T12:00:00.000Z", "2027-01-31T12:02:08.000Z", "1", "to", "12", "closed"]
+    assert result.stderr == "12 linked events are as the server wrote them, and none is missing between\n"
+
+
+def test_the_command_of_the_page(folder: Path) -> None:
+    """As docs/answer-an-auditor.md has it, for the files of this folder."""
+    page = (Path(__file__).parents[3] / "docs" / "answer-an-auditor.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^tokenserver (audit verify .*)$", page, re.MULTILINE)
+    words = [str(folder / "log") if word.startswith("/var/log/") else word for word in shlex.split(command)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+
+
+def test_findings(folder: Path) -> None:
+    """Each with its line, its kind and what to do."""
+    write(folder / "log", [*LINES[:2], LINES[2].replace(b"exchange", b"exchanGe"), *LINES[3:8], *LINES[9:]])
+    result = verify("log", "--ca", "ca.pem")
+    assert result.exit_code == 1
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:3]] == [
+        ["log:3", "CHANGED"],
+        ["log:8", "REMOVED"],
+    ]
+    assert "number 9 is missing between here and log:9" in result.stdout
+    assert "changed: compare the line with another copy of the log" in result.stdout
+    assert "removed: name the file that has them" in result.stdout
+    assert "reordered:" not in result.stdout
+    assert result.stderr == "2 findings in 11 linked events\n"
+
+
+def test_json(folder: Path) -> None:
+    """The same for programs."""
+    write(folder / "log", [b'{"time":"2027-01-31T11:00:00.000Z","event":"exchange"}', *LINES[:2], *LINES[3:]])
+    found = json.loads(verify("log", "--ca", "ca.pem", "--json").stdout)
+    assert found == {
+        "lines": 12,
+        "events": 11,
+        "without_link": 1,
+        "chains": [
+            {
+                "chain": ID, "first": 1, "last": 12, "sealed": 12, "is_closed": True,
+                "since": "2027-01-31T12:00:00.000Z", "until": "2027-01-31T12:02:08.000Z",
+            }
+        ],
+        "findings": [
+            {
+                "kind": "removed", "file": "log", "line": 3, "chain": ID,
+                "message": "number 3 is missing between here and log:4",
+            }
+        ],
+        "finding_count": 1,
+        "notes": [],
+    }  # fmt: skip
+
+
+def test_notes(folder: Path) -> None:
+    """What is no finding, and an auditor should know."""
+    write(folder / "log", [b'{"time":"2027-01-31T11:00:00.000Z","event":"exchange"}', *LINES[3:10]])
+    result = verify("log", "--ca", "ca.pem")
+    assert result.exit_code == 0
+    notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 3
+    assert f"chain {ID} begins with number 4 (log:2)" in notes[0]
+    assert "the last 3 lines, until number 10, are not sealed" in notes[1]
+    assert "1 events are from before the chain" in notes[2]
+
+
+def test_many_findings(folder: Path) -> None:
+    """A hundred are printed, and all are counted."""
+    added = [b'{"time":"2027-01-31T12:00:00.500Z","event":"exchange"}'] * (SHOWN + 20)
+    write(folder / "log", [LINES[0], *added, *LINES[1:]])
+    result = verify("log", "--ca", "ca.pem")
+    assert result.stdout.count("NOT IN A CHAIN") == SHOWN
+    assert "… and 20 more" in result.stdout
+    assert f"{SHOWN + 20} findings" in result.stderr
+
+
+def test_files_in_any_order_and_form(folder: Path) -> None:
+    """Plain, compressed, and standard input."""
+    (folder / "old.gz").write_bytes(gzip.compress(b"".join(line + b"\n" for line in LINES[:4])))
+    write(folder / "middle", LINES[4:7])
+    rest = b"".join(line + b"\n" for line in LINES[7:])
+    result = verify("-", "old.gz", "middle", "--ca", "ca.pem", input=rest)
+    assert (result.exit_code, "12 linked events" in result.stderr) == (0, True), result.output
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_chain_at_all(folder: Path) -> None:
+    """Nothing was verified, so it is no success."""
+    write(folder / "log", [b'{"time":"2027-01-31T12:00:00.500Z","event":"exchange"}'])
+    result = verify("log", "--ca", "ca.pem")
+    assert result.exit_code == 1
+    assert "no event has a link, so nothing can be verified" in result.stderr
+
+
+def test_whose_seals_are_trusted(folder: Path) -> None:
+    """An authority, a key set, or a folder of keys; all that are named."""
+    (folder / "jwks.json").write_text(json.dumps({"keys": [public_jwk(SIGNS)]}))
+    assert make(folder / "keys", now=START)
+    assert load_keys(folder / "keys", now=START)
+    assert verify("log", "--jwks", "jwks.json").exit_code == 0
+    assert verify("log", "--keys", "keys", "--ca", "ca.pem").exit_code == 0
+    result = verify("log", "--keys", "keys")
+    assert result.exit_code == 1
+    assert "UNKNOWN KEY" in result.stdout
+    assert SIGNS.thumbprint in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["none", "--ca", "ca.pem"], "none: cannot be read: No such file", id="no file"),
+        pytest.param(["log", "--ca", "none"], "none: cannot be read", id="no CA"),
+        pytest.param(["log", "--ca", "log"], "log: has no certificate in PEM", id="a CA that is none"),
+        pytest.param(["log", "--jwks", "log"], "log: is no key set", id="a key set that is none"),
+        pytest.param(["log", "--keys", "none"], "token-ca.pem: cannot be read", id="no folder of keys"),
+        pytest.param(["log"], "tokenserver.yaml: ", id="no configuration"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_wrong_use(arguments: list[str], message: str) -> None:
+    """Exit code 2, and what to do."""
+    result = verify(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_scattered_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would take too much memory is refused, with the file."""
+    monkeypatch.setattr("tokenserver.audit.chain.verifier.MAX_RUNS", 2)
+    write(folder / "log", LINES[::2])
+    result = verify("log", "--ca", "ca.pem")
+    assert result.exit_code == 2
+    assert "log: lines are scattered over the files one by one" in result.stderr
