@@ -62,7 +62,8 @@ real-servers-nightly: ## install also what `make nightly` needs and is slow to b
 	scripts/real-servers --nightly
 
 bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --json bench/results/figures.json
+	$(BIN)/python -m bench.history --beside bench/results/figures.json
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.every_word
 	$(BIN)/python -m bench.machines

@@ -133,8 +133,8 @@ class _Measuring:
         requests = self._timed("parse", _parsed, environs)
         service = parts.exchange.service
         snapshot = parts.live.snapshot()
-        ruled = self._timed("authenticate and decide", service._ruling, [(snapshot, one) for one in requests])  # noqa: SLF001
-        rulings = [ruling for _, ruling in ruled]
+        found = self._timed("authenticate and decide", service._ruling, [(snapshot, one) for one in requests])  # noqa: SLF001
+        rulings = [one[1] if isinstance(one, tuple) else one for one in found]  # older revisions give the ruling alone
         issuer = snapshot.issuer_for(rulings[0].registry)
 
         def issue(ruling: Any) -> Any:

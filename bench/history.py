@@ -1,7 +1,7 @@
 """`python -m bench.history`: shares of the yardstick over the releases, from the files in bench/history/.
 
-`make bench-history` measures and writes the file of the current version. It has ratios alone, since absolute figures of
-different machines say nothing next to each other.
+`make bench` prints those of its run beside them, and `make bench-history` writes the file of the current version. It
+has ratios alone, since absolute figures of different machines say nothing next to each other.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ from tokenserver import __version__
 
 FOLDER = Path(__file__).parent / "history"
 
+THIS_RUN = "this run"
+
 
 def main() -> None:
     """Print the table; with `--record`, first write the file of this version from what `bench --json` wrote."""
     parser = argparse.ArgumentParser(prog="bench.history", description=__doc__)
     parser.add_argument("--record", type=Path, metavar="FIGURES", help="a file that `bench --json` wrote")
+    parser.add_argument("--beside", type=Path, metavar="FIGURES", help="print these figures as well, without a file")
     arguments = parser.parse_args()
     if arguments.record is not None:
         found = ratios(json.loads(arguments.record.read_text(encoding="utf-8")))
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / f"{__version__}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(table({file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("*.json")}))
+    versions = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("*.json")}
+    if arguments.beside is not None:
+        versions[THIS_RUN] = ratios(json.loads(arguments.beside.read_text(encoding="utf-8")))
+    print(table(versions))
 
 
 def ratios(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -39,7 +45,7 @@ def ratios(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 def table(versions: dict[str, dict[str, dict[str, float]]]) -> str:
     """One line for each row and one column for each version, oldest first."""
-    order = sorted(versions, key=lambda version: [int(part) if part.isdigit() else 0 for part in version.split(".")])
+    order = sorted(versions, key=_place)
     titles = dict.fromkeys(
         (name, title) for version in order for name, rows in versions[version].items() for title in rows
     )
@@ -50,6 +56,10 @@ def table(versions: dict[str, dict[str, dict[str, float]]]) -> str:
             f"{f'{name}: {title}':60}" + "".join(f"{'' if one is None else f'{one:.3f}':>10}" for one in shares)
         )
     return "\n".join(lines)
+
+
+def _place(version: str) -> tuple[bool, list[int]]:
+    return version == THIS_RUN, [int(part) if part.isdigit() else 0 for part in version.split(".")]
 
 
 if __name__ == "__main__":

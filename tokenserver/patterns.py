@@ -65,8 +65,6 @@ class Capture(NamedTuple):
 MAX_GLOBS = 32
 """Limit for the segments of one pattern that contain `*`, which bounds the cost of matching a name."""
 
-_WHOLE_TREE = (Segment(SegmentKind.MANY, "**"),)
-
 
 @lru_cache(maxsize=4096)
 def _kept_once(rest: tuple[Segment, ...]) -> tuple[Segment, ...]:
@@ -139,7 +137,7 @@ def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, g
         return len(segments) == pattern.depth
     if len(segments) - pattern.depth < len(rest):
         return False  # every segment of a pattern takes at least one of the name
-    if rest == _WHOLE_TREE:
+    if len(rest) == 1 and rest[0].kind is SegmentKind.MANY:
         return True
     values: Container[str] = _CapturedParts(pattern.captures, groups) if pattern.captures else groups
     if not pattern.repeats_group:

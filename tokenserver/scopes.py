@@ -104,18 +104,21 @@ class RejectedScope:
 class ScopeRequest:
     """The scopes of one request: one `Scope` per resource, in the order first requested, and the rejected ones.
 
-    The hash is computed once, since rulings are looked up by it.
+    The hash is computed once, since rulings are looked up by it. Nobody changes a request, except that the parser's
+    cache unsets `is_repeated`: nobody asked for the same lately, so nothing that follows from it needs to be kept.
     """
 
     scopes: tuple[Scope, ...] = ()
     rejected: tuple[RejectedScope, ...] = ()
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.scopes, self.rejected)))
+    is_repeated: bool = field(default=True, compare=False, repr=False)
+    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
 
     def __hash__(self) -> int:
-        return self._hash
+        known = self._hash
+        if known is None:
+            known = hash((self.scopes, self.rejected))
+            object.__setattr__(self, "_hash", known)
+        return known
 
 
 def in_order(actions: Iterable[str]) -> list[str]:
@@ -137,6 +140,11 @@ def is_path_component(text: str) -> bool:
 def is_repository_name(text: str) -> bool:
     """Whether `text` is a legal repository name, with or without a `host:port/` prefix."""
     return len(text) <= MAX_NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
+def mark_new(request: ScopeRequest) -> None:
+    """Unset `is_repeated` of a request that nobody else has yet."""
+    object.__setattr__(request, "is_repeated", False)
 
 
 def parse_scope(text: str) -> Scope:
@@ -223,6 +231,9 @@ def _least_resources(pieces: Iterable[str]) -> int:
 
 def _parse_one(piece: str) -> ScopeRequest:
     """Most requests have one scope: nothing is merged."""
+    usual = _USUAL_SCOPE.fullmatch(piece) if len(piece) <= MAX_NAME_LENGTH else None
+    if usual is not None and _are_known(usual[3]):
+        return ScopeRequest((Scope(Resource(usual[1], usual[2]), _known_actions(usual[3])),))
     try:
         scope = parse_scope(piece)
     except ScopeSyntaxError as error:

@@ -26,7 +26,7 @@ from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Rule
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.denial import NOTHING_DENIED
 from tokenserver.policy.terms import parse_principal
-from tokenserver.scopes import Access, Resource, Scope, ScopeRequest
+from tokenserver.scopes import Access, Resource, Scope, ScopeRequest, mark_new
 from tokenserver.tokens.claims import Compat, Registry
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -267,6 +267,18 @@ def test_a_ruling_is_reused_while_it_lasts() -> None:
     assert exchange.exchange(request("repository:over:pull")).ruling.access != ()
     clock[0] += 1
     assert exchange.exchange(request("repository:over:pull")).ruling.access == ()
+
+
+@pytest.mark.parametrize("is_new", [pytest.param(False, id="asked lately"), pytest.param(True, id="asked by nobody")])
+def test_a_ruling_on_new_scopes_is_the_same_and_not_kept(is_new: bool) -> None:
+    """Whether anybody asked for the same lately decides what is remembered, and nothing else."""
+    exchange, _ = service()
+    first, second = request("repository:web/x:pull,delete"), request("repository:web/x:pull,delete")
+    if is_new:
+        mark_new(first.scopes)
+    found, later = exchange.exchange(first).ruling, exchange.exchange(second).ruling
+    assert (found.is_kept, found is later) == (not is_new, not is_new)
+    assert (found.access, found.decisions, found.lifetime) == (later.access, later.decisions, later.lifetime)
 
 
 def test_zot_asks_for_its_catalog_in_its_own_way() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests_web_server import PASSWORDS, Server
 
 from tokenserver.errors import InvalidRequest
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeRequest
+from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeRequest, mark_new
 from tokenserver.web import request_reader
 from tokenserver.web.parameters import BYTES_PER_FIELD, Parameters, max_body
 from tokenserver.web.request_reader import MAX_ASKED, token_request, unparsed
@@ -163,6 +164,27 @@ def test_long_scopes_are_not_cached(length: int, is_kept: bool) -> None:
     request_reader._cached_scopes.clear()
     parsed = [_scopes_of(("repository:a:pull", " " * (length - len("repository:a:pull")))) for _ in range(2)]
     assert (parsed[0] == parsed[1], parsed[0] is parsed[1]) == (True, is_kept)
+
+
+def test_scopes_that_nobody_asked_for_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full cache tells what comes once from what is repeated; both mean the same."""
+    monkeypatch.setattr(request_reader, "_cached_scopes", BoundedCache(1))
+    _scopes_of(("repository:other:pull",))
+    found = [_scopes_of(("repository:new:pull",)) for _ in range(3)]
+    assert [one.is_repeated for one in found] == [False, True, True]
+    assert found[0] == found[1]
+    assert hash(found[0]) == hash(found[1])
+    assert found[1] is found[2]
+
+
+def test_a_query_remembers_no_scopes_that_nobody_asked_for_lately() -> None:
+    """Else its later rulings would never be remembered."""
+    parameters = Parameters({}, ("repository:a:pull",))
+    once, lately = ScopeRequest(), ScopeRequest()
+    mark_new(once)
+    answers = iter([once, lately])
+    found = [parameters.asked(DEFAULT_LIMITS, lambda *_: next(answers)) for _ in range(3)]
+    assert [one is lately for one in found] == [False, True, True]
 
 
 def _scopes_of(values: tuple[str, ...]) -> ScopeRequest:

@@ -10,11 +10,10 @@ import errno
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
@@ -88,7 +87,7 @@ class AuditTrail:
             return
         # The same ruling reads the same in every event, so its part is encoded once.
         ruling = outcome.ruling
-        encoded = self._encoded.get(ruling)
+        encoded = self._encoded.get(ruling) if ruling.is_kept else None
         if encoded is None:
             encoded = _EncodedRuling(ruling_members(ruling), outcome_of_ruling(ruling))
             if ruling.is_kept and len(encoded.members) <= MAX_EVENT:
@@ -182,8 +181,7 @@ def _program(client_id: str | None, user_agent: str | None) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _EncodedRuling:
+class _EncodedRuling(NamedTuple):
     """A ruling's part of an event, and its outcome."""
 
     members: str

@@ -98,6 +98,8 @@ def cited_together(decisions: Sequence[Decision]) -> tuple[list[Sequence[Reason]
     The fewer there is room for, the fewer are cited for each action, so that no resource takes the room of others.
     """
     each = MAX_RULES
+    if len(decisions) == 1 and len(decisions[0].reasons) <= each:
+        return [decisions[0].reasons], 0  # as nearly always
     if sum([len(decision.reasons) for decision in decisions]) > MAX_CITED:
         actions = sum(len({reason.action for reason in decision.reasons}) for decision in decisions)
         each = min(MAX_RULES, max(1, MAX_CITED // actions))

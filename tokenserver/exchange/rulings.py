@@ -40,10 +40,10 @@ class WorkloadFacts:
         """The facts about this client; None if it is no workload."""
         if identity.kind is not Kind.WORKLOAD:
             return None
-        values: dict[str, list[str]] = {name: [] for name in policies.groups.workloads.deciding(identity.source)}
-        for name, value in sorted(identity.claims):
-            if name in values:
-                values[name].append(value)
+        deciding = policies.groups.workloads.deciding(identity.source)
+        values: dict[str, list[str]] = {name: [] for name in deciding}
+        for name, value in sorted([claim for claim in identity.claims if claim[0] in deciding]):
+            values[name].append(value)
         names = declared_among(policies.groups.holding(identity))
         return cls(names, tuple((name, tuple(values[name])) for name in sorted(values)))
 

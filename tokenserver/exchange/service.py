@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -28,7 +28,7 @@ from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, Rule
 from tokenserver.policy.queries.denial import Denial, denials
-from tokenserver.scopes import ScopeRequest
+from tokenserver.scopes import Access, ScopeRequest
 from tokenserver.tokens import zot
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token
@@ -190,11 +190,13 @@ def ruling_for(
         _check_groups(identity, snapshot.restricting_rule(registry.service))
     asked = zot.as_asked(scopes) if registry.compat is Compat.ZOT else scopes
     question = (registry.service, registry.asked_as, identity, asked)
-    cached = snapshot.rulings.get(question)
-    if cached is not None:
-        return cached
+    if asked.is_repeated:
+        cached = snapshot.rulings.get(question)
+        if cached is not None:
+            return cached
     context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
-    return snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+    ruling = _decide(snapshot, registry, identity, asked, context)
+    return snapshot.rulings.keep(question, ruling) if asked.is_repeated else ruling
 
 
 def denials_of(
@@ -240,12 +242,18 @@ def _decide(
     snapshot: Snapshot, registry: Registry, identity: Identity, asked: ScopeRequest, context: Context
 ) -> Ruling:
     ruled = decide_held if registry.holds else decide
-    decisions = tuple([ruled(snapshot.policies, identity, scope, context) for scope in asked.scopes])
-    access = [granted for granted in [decision.access for decision in decisions] if granted is not None]
+    decisions: list[Decision] = []
+    access: list[Access] = []
+    for scope in asked.scopes:
+        decision = ruled(snapshot.policies, identity, scope, context)
+        decisions.append(decision)
+        granted = decision.access
+        if granted is not None:
+            access.append(granted)
     return Ruling(
         registry,
         identity,
-        decisions,
+        tuple(decisions),
         asked.rejected,
         policy=snapshot.policies.digest,
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
@@ -254,9 +262,16 @@ def _decide(
     )
 
 
-def _lifetime(decisions: tuple[Decision, ...]) -> int | None:
+def _lifetime(decisions: Sequence[Decision]) -> int | None:
     """The shortest lifetime in seconds that the deciding rules set; None: they set none, as nearly all rules."""
-    limits = [reason.by.max_lifetime for decision in decisions for reason in decision.reasons]
-    if limits.count(None) == len(limits):
+    if not _limits_lifetime(decisions):
         return None
     return min([limit for limit in [one.max_lifetime for one in decisions] if limit is not None], default=None)
+
+
+def _limits_lifetime(decisions: Sequence[Decision]) -> bool:
+    for decision in decisions:
+        for reason in decision.reasons:
+            if reason.by.max_lifetime is not None:
+                return True
+    return False

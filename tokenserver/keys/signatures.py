@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
 from tokenserver.errors import TokenserverError
@@ -34,7 +35,10 @@ def _repeatable(scheme: ec.ECDSA) -> ec.ECDSA | None:
         return None
 
 
-_REPEATABLE_ECDSA = {name: scheme for name in _ECDSA if (scheme := _repeatable(_ECDSA[name][2])) is not None}
+_DIGESTS = {"ES256": hashlib.sha256, "ES384": hashlib.sha384, "ES512": hashlib.sha512}
+_RANDOM_ECDSA = {f"ES{bits}": ec.ECDSA(Prehashed(digest)) for bits, digest in _HASHES.items()}
+_REPEATABLE_ECDSA = {name: scheme for name in _ECDSA if (scheme := _repeatable(_RANDOM_ECDSA[name])) is not None}
+"""Content is hashed by Python's own library before it is signed, which takes a few microseconds less."""
 
 
 class SignatureMismatch(TokenserverError):
@@ -61,11 +65,11 @@ def signer(key: Any, algorithm: str) -> Callable[[bytes], bytes]:
         AlgorithmMismatch: the algorithm is unknown.
     """
     if algorithm in _ECDSA:
-        _, width, random = _ECDSA[algorithm]
-        scheme = _REPEATABLE_ECDSA.get(algorithm, random)
+        width, digest_of = _ECDSA[algorithm][1], _DIGESTS[algorithm]
+        scheme = _REPEATABLE_ECDSA.get(algorithm, _RANDOM_ECDSA[algorithm])
 
         def signed(content: bytes) -> bytes:
-            r, s = decode_dss_signature(key.sign(content, scheme))
+            r, s = decode_dss_signature(key.sign(digest_of(content).digest(), scheme))
             return r.to_bytes(width, "big") + s.to_bytes(width, "big")
 
         return signed

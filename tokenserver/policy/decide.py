@@ -77,8 +77,11 @@ def _combined(
     for action in ACTIONS:
         if action not in asked:
             continue
-        granting = [rule for rule in allows if action in rule.actions]
-        forbidding = [rule for rule in denies if rule.decides(action)]
+        granting: list[Rule] = []
+        for rule in allows:  # a loop, since comprehensions are functions of their own before Python 3.12
+            if action in rule.actions:
+                granting.append(rule)
+        forbidding = [rule for rule in denies if rule.decides(action)] if denies else denies
         if not forbidding and granting and action in within:
             granted.append(action)
             reasons += _cited(granting, action)
@@ -108,7 +111,8 @@ def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: C
 
 
 def _cited(rules: list[Rule], action: str) -> list[Reason]:
+    if len(rules) == 1:
+        return [Reason(action, rules[0])]
     reasons = [Reason(action, rule) for rule in rules]
-    if len(reasons) > 1:
-        reasons.sort(key=lambda reason: reason.rule)  # independent of the order of files
+    reasons.sort(key=lambda reason: reason.rule)  # independent of the order of files
     return reasons

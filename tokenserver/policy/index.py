@@ -120,7 +120,9 @@ def buckets_for(index: Index, resource_type: str, segments: list[str]) -> list[B
     found = list(by_first.get("", {}).values())
     own = by_first.get(segments[0], {}) if segments else {}
     if own:
-        found += [own[prefix] for prefix in accumulate(segments, "{}/{}".format) if prefix in own]
+        for prefix in accumulate(segments, "{}/{}".format):
+            if prefix in own:
+                found.append(own[prefix])
     for bucket in found[:]:
         if bucket.by_literal:
             found += [bucket.by_literal[text] for text in dict.fromkeys(segments) if text in bucket.by_literal]

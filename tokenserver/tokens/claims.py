@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenserver.identity import Identity
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME, Access, in_order
@@ -76,11 +76,11 @@ class Registry:
         return self.token_lifetime
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Everything that one token must claim, as it was decided. `now` is in whole seconds since the epoch.
 
-    `lifetime` limits the token's lifetime, in seconds; None: that of the registry.
+    `lifetime` limits the token's lifetime, in seconds; None: that of the registry. A named tuple, since each token has
+    one, and a frozen dataclass takes three times as long.
     """
 
     identity: Identity
@@ -155,6 +155,14 @@ def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
         "nbf": since,
         "iat": since,
     }
+    access: list[dict[str, Any]] = []
+    for one in grant.access:
+        if one.actions:
+            resource = one.resource
+            access.append({"type": resource.type, "name": resource.name, "actions": _listed(one.actions)})
+    types = {type(claims.get("exp")), type(claims.get("nbf")), type(claims.get("iat"))}
+    if claims == {**decided, "access": access} and types == {int}:
+        return None  # as nearly always; what follows finds the difference, and knows that order says nothing
     for name, value in decided.items():
         claimed = claims.get(name)
         if claimed != value or type(claimed) is not type(value):
@@ -164,6 +172,13 @@ def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
     if len(claims) == len(decided) + 1:
         return None
     return min(claims.keys() - decided.keys() - {"access"})
+
+
+@lru_cache(maxsize=64)
+def _listed(actions: frozenset[str]) -> list[str]:
+    """All of the actions, in the order of claims if registries know them. The list is shared."""
+    known = in_order(actions)
+    return known if len(known) == len(actions) else sorted(actions)
 
 
 _Decided = dict[tuple[str, str], frozenset[str]]

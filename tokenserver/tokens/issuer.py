@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from jwt.utils import base64url_decode, base64url_encode
@@ -26,11 +25,10 @@ from tokenserver.tokens.verification import InvalidToken
 __all__ = ["Token", "TokenIssuer", "compat_problem", "compat_warning", "read_as_registry"]
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A signed token. `issued_at` is the true time in seconds since the epoch, `expires_in` counts from there.
 
-    `is_shared`: other requests may get the same token (`reuse`).
+    `is_shared`: other requests may get the same token (`reuse`). A named tuple, as all that each request creates.
     """
 
     text: Secret

@@ -7,7 +7,6 @@ alone is worth more in an investigation.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.tokens.issuer import Token
@@ -44,7 +43,7 @@ class Reuse:
         token = self._tokens.get(key)
         if token is not None and 0 <= now - token.issued_at < min(self._seconds, token.expires_in / LIFETIME_SHARE):
             return token
-        token = replace(sign(), is_shared=True)
+        token = sign()._replace(is_shared=True)
         self._tokens.put(key, token, weight)
         return token
 

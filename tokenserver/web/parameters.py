@@ -100,7 +100,9 @@ class Parameters:
         """
         found = self._asked.get(limits)
         if found is None:
-            found = self._asked[limits] = parse(self.scopes, limits)
+            found = parse(self.scopes, limits)
+            if found.is_repeated:
+                self._asked[limits] = found
         return found
 
 

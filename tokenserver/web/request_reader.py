@@ -10,7 +10,7 @@ from tokenserver.errors import InvalidRequest, PlainHttp
 from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.service import GrantPurpose, TokenRequest
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, mark_new, parse_scopes
 from tokenserver.web.authorization_header import parse_authorization, refresh_token_in
 from tokenserver.web.client_address import Address
 from tokenserver.web.oauth.grants import granted_by, is_offline
@@ -73,7 +73,8 @@ def _parsed_scopes(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest
     found = _cached_scopes.get(key)
     if found is None:
         found = parse_scopes(values, limits)
-        _cached_scopes.offer(key, found, 1 + length // CHARACTERS_OF_A_QUERY)
+        if not _cached_scopes.offer(key, found, 1 + length // CHARACTERS_OF_A_QUERY):
+            mark_new(found)
     return found
 
 

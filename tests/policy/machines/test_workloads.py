@@ -75,6 +75,16 @@ def test_memberships(source: str, found: list[tuple[str, str]], expected: set[st
     assert held(TABLE, source, *found) == expected
 
 
+def test_memberships_of_clients_in_turn() -> None:
+    """The last answer is kept for the same client alone: not for another source or other claims."""
+    table = Workloads.of_all([Workload("web", "ci", claims(ref="main")), Workload("any", "", claims(ref="main"))])
+    main: Claims = frozenset([("ref", "main")])
+    other: Claims = frozenset([("ref", "next")])
+    asked = [("ci", main), ("cd", main), ("ci", other), ("ci", main), ("ci", frozenset([*main])), ("cd", other)]
+    found = [{workload_of(one) for one in table.memberships(source, given)} for source, given in asked]
+    assert found == [{"web", "any"}, {"any"}, set(), {"web", "any"}, {"web", "any"}, set()]
+
+
 def test_no_workloads() -> None:
     """A tree without any has nobody in them."""
     assert NO_WORKLOADS.memberships("github", frozenset({WEB})) == frozenset()

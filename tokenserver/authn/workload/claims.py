@@ -36,25 +36,25 @@ def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[st
         RefusedJwt: there are more than `MAX_CLAIMS` claims, or one of them has more than `MAX_VALUES` values.
     """
     found: dict[str, tuple[str, ...]] = {}
-    twice: set[str] = set()
+    absent = {*OF_ONE_JWT, *aliases}
     for path, value in _leaves(claims, ""):
         if path in found:
-            twice.add(path)
-        found[path] = _texts(value)
+            absent.add(path)
+        # Nearly every claim is a text.
+        is_usual = type(value) is str and len(value) <= MAX_TEXT and value.isprintable()
+        texts = found[path] = (value,) if is_usual else _texts(value)
+        if not texts:
+            absent.add(path)
         if len(found) > MAX_CLAIMS:
             raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
-    kept = {
-        path: texts
-        for path, texts in found.items()
-        if texts and path not in twice and path not in OF_ONE_JWT and path not in aliases
-    }
-    named = {alias: kept[path] for alias, path in aliases.items() if path in kept}
-    return MappingProxyType({**kept, **named})
+    for path in absent:
+        found.pop(path, None)
+    return MappingProxyType(found | {alias: found[path] for alias, path in aliases.items() if path in found})
 
 
 def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
     """The claims that `flatten` found, as an identity has them."""
-    return frozenset((path, text) for path, texts in claims.items() for text in texts)
+    return frozenset([(path, text) for path, texts in claims.items() for text in texts])
 
 
 def _leaves(members: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
@@ -60,8 +61,8 @@ def looks_like_jwt(text: str) -> str | None:
         return None
     header, payload, _ = text.split(".")
     try:
-        _object(header, "header")
-        return issuer_in(_object(payload, "payload"))
+        _header(header)
+        return issuer_in(_payload(payload))
     except RefusedJwt:
         return None
 
@@ -85,8 +86,8 @@ def read_jwt(text: str, *, types: Collection[str] = JWT_TYPES, most: int = MAX_J
     parts = text.split(".")
     if len(parts) != 3:
         raise RefusedJwt("has not three parts")
-    header = _object(parts[0], "header")
-    claims = _object(parts[1], "payload")
+    header = _header(parts[0])
+    claims = _payload(parts[1])
     signature = _bytes(parts[2], "signature")
     algorithm, key_id = _checked_header(header, types)
     signed = f"{parts[0]}.{parts[1]}".encode("ascii")
@@ -125,6 +126,19 @@ def issuer_in(claims: Mapping[str, Any]) -> str:
         return issuer if isinstance(issuer, str) else ""
     subject = claims.get("sub")
     return issuer_of_svid(subject) if isinstance(subject, str) else ""
+
+
+@lru_cache(maxsize=64)
+def _header(part: str) -> Mapping[str, Any]:
+    """The object in a header. Kept, since all JWTs of a key have the same one, and it holds no secret."""
+    return _object(part, "header")
+
+
+@lru_cache(maxsize=1)
+def _payload(part: str) -> Mapping[str, Any]:
+    """The object in a payload. The last one is kept, since each is read twice: to tell a JWT from a password, and to
+    verify it. Without its signature it is worth nothing."""
+    return _object(part, "payload")
 
 
 def _object(part: str, name: str) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class LiteralHeads(Generic[_Item]):
     def candidates(self, claims: Iterable[tuple[str, str]]) -> Iterator[_Item]:
         """Every item that these claims may satisfy, and perhaps some others; one can come several times."""
         yield from self.others
+        if not self.lengths:
+            return
         for name, value in claims:
             for length in self.lengths.get(name, ()):
                 if length > len(value):

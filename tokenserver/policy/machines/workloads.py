@@ -132,6 +132,10 @@ class Workloads:
     """Those without a claim of literal values."""
     demanded: Mapping[str, frozenset[str]] = field(repr=False)
     """By source, the names of the claims that some workload of it has; of a workload of any source, by `""`."""
+    latest: list[tuple[str, Claims, frozenset[str]]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+    """The last client and its memberships: each request of a workload asks for the same ones several times."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", LiteralHeads.of((one, one.claims) for one in self.unpinned))
@@ -169,13 +173,23 @@ class Workloads:
 
         None if it is no declared one: more claims alone make nobody a client.
         """
+        for known_source, known_claims, found in self.latest:
+            if known_claims is claims and known_source == source:
+                return found
+        found = self._memberships(source, claims)
+        self.latest[:] = [(source, claims, found)]
+        return found
+
+    def _memberships(self, source: str, claims: Claims) -> frozenset[str]:
         if not self.by_name:
+            return frozenset()
+        pinned = [one for pin in self.by_pin.keys() & claims for one in self.by_pin[pin]]
+        candidates = dict.fromkeys((*pinned, *self.heads.candidates(claims)))
+        if not candidates:
             return frozenset()
         values: dict[str, tuple[str, ...]] = {}
         for name, value in claims:
             values[name] = (*values.get(name, ()), value)
-        found = (one for pin in claims if pin in self.by_pin for one in self.by_pin[pin])
-        candidates = dict.fromkeys((*found, *self.heads.candidates(claims)))
         held = [one.name for one in candidates if one.has(source, values)]
         return frozenset(map(membership, held)) if any(map(is_declared, held)) else frozenset()
 
