@@ -73,6 +73,12 @@ def test_lines_that_were_cut_apart(cut, size: int) -> None:  # type: ignore[no-u
     assert (found.findings, found.verifier.events) == ([], len(LINES))
 
 
+def test_a_piece_of_the_newline_alone() -> None:
+    """Docker cuts anywhere."""
+    found = verify([piece for line in LINES for piece in docker(line, len(line))])
+    assert (found.findings, found.verifier.events) == ([], len(LINES))
+
+
 def test_pieces_without_an_end_take_little_memory() -> None:
     """And what follows is read again."""
     texts = EventTexts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tokenserver.audit.chain import verifier as verification
 from tokenserver.audit.chain.verifier import TooScattered
 from tokenserver.exchange.audit_chain.links import digest_of, read_link
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
+from tokenserver.exchange.audit_chain.state import CUT_FROM, NUMBER
+from tokenserver.exchange.sink_state import BROKEN
 
 SIGNS = key()
 CHAINS = (chain(5, 4, signs=SIGNS), chain(7, signs=SIGNS), chain(2, 2, 2, signs=SIGNS))
@@ -298,3 +301,83 @@ def test_many_lines_take_little_memory(writer: Writer) -> None:
     found = verify(writer.lines)
     assert found.verifier.events == 102
     assert len(found.verifier._runs[_id(writer.lines[0])]) == 1
+
+
+def cut_off(writer: Writer, *, is_whole: bool = False) -> None:
+    """A line that a killed process has written, as far as it got, or as a whole without knowing."""
+    state = writer.sink.state
+    cut_from = state.chain[CUT_FROM] or (state.chain[NUMBER] if state.ending == BROKEN else 0)
+    writer.write(1)
+    if not is_whole:
+        os.truncate(writer.path, writer.path.stat().st_size - 20)
+    state.chain[CUT_FROM], state.ending = cut_from, BROKEN  # as before the end of a write
+
+
+def whole_after(writer: Writer) -> list[bytes]:
+    """The lines, after two more and the closing seal."""
+    writer.write(2)
+    writer.sealer.close()
+    return writer.lines
+
+
+CUTS = [
+    pytest.param([False], 1, "number 2 after log:1", id="a fragment"),
+    pytest.param([False, False], 1, "numbers 2 to 3 after log:1", id="two fragments"),
+    pytest.param([True], 0, "", id="a whole line"),
+    pytest.param([True, False], 1, "number 3 after log:2", id="a whole line and a fragment"),
+    pytest.param([False, True], 1, "number 2 after log:1", id="a fragment and a whole line"),
+]
+
+
+@pytest.mark.parametrize(("cuts", "count", "note"), CUTS)
+def test_lines_that_were_cut_off(writer: Writer, cuts: list[bool], count: int, note: str) -> None:
+    """The server says so itself, so that they are noted; wherever files are cut. Other missing lines are found."""
+    for is_whole in cuts:
+        cut_off(writer, is_whole=is_whole)
+    lines = whole_after(writer)
+    found = verify(lines)
+    assert (found.findings, len(found.notes)) == ([], count)
+    assert all(note in one for one in found.notes)
+    for cut in range(1, len(lines)):
+        parts = verify({"log": lines[:cut], "rest": lines[cut:]})
+        assert (parts.findings, len(parts.notes)) == ([], count)
+        assert verify({"rest": lines[cut:], "log": lines[:cut]}).findings == []
+
+
+def test_a_line_before_what_was_cut_off(writer: Writer) -> None:
+    """It is proven by the next whole line: a change, or its removal, is found."""
+    writer.write(2)
+    cut_off(writer)
+    lines = whole_after(writer)
+    changed = [*lines[:2], lines[2].replace(b"exchange", b"exchanGe"), *lines[3:]]
+    assert verify(changed).told == [("changed", "log:3")]
+    assert verify([*lines[:2], *lines[3:]]).told == [("removed", "log:2")]
+
+
+def test_a_changed_line_at_the_beginning_of_a_file(writer: Writer) -> None:
+    """The line before it, in another file, is not blamed; nor does it hide that this one was changed too."""
+    writer.write(9)
+    lines = whole_after(writer)
+    start, _, _ = lines[4].rpartition(b":")
+    lines[4] = start + b":" + b"B" * 32 + b'"}'
+    assert verify({"a": lines[:4], "b": lines[4:]}).told == [("changed", "b:1")]
+    assert verify({"a": lines[:4], "b": lines[4:6], "c": lines[6:]}).told == [("changed", "b:1")]
+    lines[2] = lines[2].replace(b"exchange", b"exchanGe")
+    found = verify({"a": lines[:4], "b": lines[4:]})
+    assert sorted(found.told) == [("changed", "a:3"), ("changed", "b:1")]
+    lines[3] = lines[3].replace(b"exchange", b"exchanGe")
+    assert ("changed", "b:1") in verify({"a": lines[:4], "b": lines[4:]}).told
+
+
+def test_times_that_cannot_be_read(writer: Writer) -> None:
+    """They are changes, which are found as such."""
+    writer.write(3)
+    lines = writer.lines
+    lines[1] = lines[1].replace(b'"2027-', b'"20x7-')
+    assert verify(lines).told == [("changed", "log:2")]
+
+
+def test_an_event_with_a_link_that_is_none() -> None:
+    """Its line was changed."""
+    lines = [*A[:4], A[4].replace(b'"}', b'?"}'), *A[5:]]
+    assert verify(lines).told == [("changed", "log:5"), ("removed", "log:4")]
