@@ -156,3 +156,18 @@ def test_without_an_exception_being_handled() -> None:
     plain = record(logging.INFO, "x")
     plain.exc_info = sys.exc_info()
     assert ConsoleFormatter(color=False).format(plain)[9:] == "x"
+
+
+def test_a_change_is_brief() -> None:
+    """Of digests, the beginning; the names of what has changed."""
+    event = {
+        "time": "2026-11-03T12:00:00.000Z",
+        "event": "change",
+        "what": "policies",
+        "old": "a" * 64,
+        "new": "b" * 64,
+    }
+    line = spell_event({**event, "changed": ["web.yaml"], "outcome": "in_force"}, color=False)
+    assert line.partition(" ")[2] == (
+        f"change: what policies, old {'a' * 12}, new {'b' * 12}, changed ['web.yaml'], outcome in_force"
+    )

@@ -48,6 +48,10 @@ class ConsoleFormatter(logging.Formatter):
         return f"{time} {level} {message}"
 
 
+_DIGESTS = {"old", "new", "in_force"}
+"""Members of events about changes, of which the beginning is enough for people."""
+
+
 class ConsoleSink(DescriptorSink):
     """A sink that writes audit events in words; other lines, and events that it does not know, as they are."""
 
@@ -83,7 +87,10 @@ def spell_event(event: dict[str, Any], *, color: bool) -> str:
     time = paint(f"{datetime.fromisoformat(event['time']).astimezone():%H:%M:%S}", _DIM, color=color)
     outcome = event.get("outcome")
     if event.get("event") != "exchange" or outcome is None:
-        facts = ", ".join(f"{key} {_plain(value)}" for key, value in event.items() if key not in {"time", "event"})
+        brief = {
+            key: value[:12] if key in _DIGESTS and isinstance(value, str) else value for key, value in event.items()
+        }
+        facts = ", ".join(f"{key} {_plain(value)}" for key, value in brief.items() if key not in {"time", "event"})
         return f"{time} {one_line(event.get('event', 'event'))}: {facts}"
     shown = paint(f"{outcome.replace('_', ' '):<9}", _OUTCOMES.get(outcome, _RED), color=color)
     return f"{time} {shown} {' '.join(_details(event))}"
