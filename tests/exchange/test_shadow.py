@@ -242,7 +242,7 @@ def test_the_server_records_differences_before_the_exchange(configured: Configur
     (candidate / "policy.yaml").write_text(CANDIDATE.replace("maintainer", "writer"))
     assert [parts.live.look(), parts.live.look()] == [False, True]
     parts.exchange.exchange(asked("repository:team/a:delete"))
-    assert [one["event"] for one in audit.events] == ["shadow_difference", "exchange", "exchange"]
+    assert [one["event"] for one in audit.events] == ["shadow_difference", "exchange", "change", "exchange"]
 
 
 def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,7 +146,7 @@ def test_a_login_by_a_browser(site: StoredSite) -> None:
 
 
 def test_a_browser_with_a_password_that_was_changed(site: StoredSite) -> None:
-    """There is no session, and the audit log says so."""
+    """There is no session, and the audit log says so, after the change of the users file."""
 
     def change() -> None:
         site.rewrite_users(lambda text: "".join(line for line in text.splitlines(True) if not line.startswith("ann:")))
@@ -156,7 +156,7 @@ def test_a_browser_with_a_password_that_was_changed(site: StoredSite) -> None:
     meanwhile(site.parts.storage.sessions, "begin", change)
     browser = Browser(site.client)
     assert browser.log_in().status == 403
-    assert [event["outcome"] for event in site.audit.events] == ["logged_in", "invalid_credentials"]
+    assert [event["outcome"] for event in site.audit.events] == ["logged_in", "in_force", "invalid_credentials"]
     assert site.parts.storage.sessions.listed(source="htpasswd", subject="ann") == []
 
 

@@ -48,7 +48,7 @@ class ConsoleFormatter(logging.Formatter):
         return f"{time} {level} {message}"
 
 
-_DIGESTS = {"old", "new", "in_force"}
+_SHORTENED = {"old", "new", "in_force"}
 """Members of events about changes, of which the beginning is enough for people."""
 
 
@@ -88,7 +88,7 @@ def spell_event(event: dict[str, Any], *, color: bool) -> str:
     outcome = event.get("outcome")
     if event.get("event") != "exchange" or outcome is None:
         brief = {
-            key: value[:12] if key in _DIGESTS and isinstance(value, str) else value for key, value in event.items()
+            key: value[:12] if key in _SHORTENED and isinstance(value, str) else value for key, value in event.items()
         }
         facts = ", ".join(f"{key} {_plain(value)}" for key, value in brief.items() if key not in {"time", "event"})
         return f"{time} {one_line(event.get('event', 'event'))}: {facts}"
