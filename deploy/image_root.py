@@ -204,8 +204,9 @@ def loaded(file: Path, listed: str) -> set[str]:
 
 
 def owning(files: set[str], lists: Mapping[str, str], status: str) -> list[Stanza]:
-    """The packages that own at least one of these files, sorted. A list may name /lib what is really in /usr/lib."""
+    """The packages that own at least one of these files, sorted. Lists name /lib or /usr/lib for the same folder."""
     names = files | {file.removeprefix("/usr") for file in files if file.startswith("/usr/lib")}
+    names |= {f"/usr{file}" for file in files if file.startswith("/lib")}
     stanzas = {}
     for stanza in status.strip().split("\n\n"):
         name = re.match(r"Package: (\S+)$", stanza, re.MULTILINE)

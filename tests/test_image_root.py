@@ -124,6 +124,7 @@ STATUS = "Package: libc6\nVersion: 2.36\n\nPackage: zlib1g\nVersion: 1.2\n\nPack
     [
         pytest.param({"/usr/lib/here/libz.so.1"}, ["zlib1g"], id="as it is"),
         pytest.param({"/usr/lib/here/libc.so.6"}, ["libc6"], id="listed below /lib"),
+        pytest.param({"/lib/here/libz.so.1"}, ["zlib1g"], id="listed below /usr/lib"),
         pytest.param({"/usr/lib/here/libc.so.6", "/usr/lib/here/libz.so.1"}, ["libc6", "zlib1g"], id="two"),
         pytest.param({"/usr/local/bin/python3.13", "/lib"}, [], id="of no package"),
     ],

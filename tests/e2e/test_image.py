@@ -112,6 +112,18 @@ def test_there_is_no_shell(root: Path) -> None:
     assert scripts == {"tokenserver", "docker-credential-tokenserver"}
 
 
+def test_authorities_and_records(root: Path) -> None:
+    """TLS has the authorities of the base, and scanners find the packages whose libraries are there."""
+    program = "import ssl; c = ssl.create_default_context(); print(len(c.get_ca_certs()))"
+    environment = {"PATH": "/usr/sbin:/usr/bin"}
+    command = ["chroot", str(root), "/opt/tokenserver/bin/python", "-c", program]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert int(shown.stdout) > 50
+    records = {path.name: path.read_text() for path in (root / "var/lib/dpkg/status.d").iterdir()}
+    assert {"libc6", "libssl3"} <= set(records)
+    assert [name for name, text in records.items() if not text.startswith(f"Package: {name}\n")] == []
+
+
 def test_what_others_may_write(root: Path) -> None:
     """Only /tmp, where there is one; nothing has the rights of its owner, and only two folders are of the server."""
     paths = [path for path in root.rglob("*") if not path.is_symlink()]

@@ -180,6 +180,10 @@ class TestARelease:
         assert f"{hashes.pop('tokenserver')}  tokenserver-{__version__}-py3-none-any.whl\n" in sums
         assert len(hashes) > 30
         assert [name for name, one in hashes.items() if one not in known] == []
+        debian = {one["name"]: one["purl"] for one in found["components"] if "deb/" in one["purl"]}
+        assert {"libc6", "libssl3"} <= set(debian)
+        assert len(debian) < 40
+        assert re.fullmatch(r"pkg:deb/debian/libc6@[^?]+\?arch=\w+&distro=debian-\d+", debian["libc6"])
         unlicensed = {one["name"] for one in found["components"] if "pypi/" in one["purl"] and not one.get("licenses")}
         assert unlicensed == set()
 

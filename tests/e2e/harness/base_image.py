@@ -16,7 +16,10 @@ from pathlib import Path
 from harness.programs import refuse
 
 _PROGRAMS = ("sh", "install", "cat", "env", "ls", "id", "touch", "sleep")
-_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt")
+_FILES = (
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/os-release"),
+    *("/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl/cert.pem"),
+)
 _LIBRARIES = (
     "libgcc_s.so.1",
     "libstdc++.so.6",
@@ -69,6 +72,11 @@ def make_root(root: Path) -> None:
         if Path(name).is_file():
             (root / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(Path(name).resolve(), root / name.lstrip("/"))
+    if Path("/var/lib/dpkg/status").is_file():
+        (root / "var/lib/dpkg/info").mkdir(parents=True)
+        shutil.copy2("/var/lib/dpkg/status", root / "var/lib/dpkg/status")
+        for listed in Path("/var/lib/dpkg/info").glob("*lib*.list"):
+            shutil.copy2(listed, root / "var/lib/dpkg/info" / listed.name)
     subprocess.run(["chroot", root, "/usr/local/bin/python", "-m", "ensurepip"], check=True, capture_output=True)
     shutil.copy2(root / "usr/local/bin/pip3", root / "usr/local/bin/pip")
 
