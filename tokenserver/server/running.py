@@ -26,9 +26,9 @@ from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
+from tokenserver.server.changes.policy_snapshots import watch_policies
 from tokenserver.server.changes.reporter import ChangeReporter
 from tokenserver.server.notification_secrets import Reporter
-from tokenserver.server.policy_snapshots import watch_policies
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -99,8 +99,8 @@ def waiting(connection: Connection) -> list[OutboxRow]:
     return [OutboxRow(*row) for row in connection.execute(select(outbox).order_by(outbox.c.rev, outbox.c.id))]
 
 
-def replace_waiting(connection: Connection, rev: int, rows: Iterable[OutboxRow]) -> None:
-    """Have these rows, and no others."""
+def replace_waiting(connection: Connection, rev: int, rows: Sequence[OutboxRow]) -> None:
+    """Have these rows, and no others: in their order, before what is put at `rev`."""
     connection.execute(delete(outbox))
-    for row in rows:
-        connection.execute(outbox.insert(), row._replace(rev=rev)._asdict())
+    for number, row in enumerate(rows, rev - len(rows)):
+        connection.execute(outbox.insert(), row._replace(rev=number)._asdict())

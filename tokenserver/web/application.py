@@ -25,7 +25,7 @@ from tokenserver.server.tracing import Tracing, tracing_of
 from tokenserver.web.client_address import finder
 from tokenserver.web.cors import VARY, AllowedOrigins
 from tokenserver.web.https_only import HttpsOnly
-from tokenserver.web.notifications import NotificationEndpoint
+from tokenserver.web.notifications.endpoint import NotificationEndpoint
 from tokenserver.web.oauth.device import DeviceEndpoint
 from tokenserver.web.routes import TokenFront, create_app
 from tokenserver.web.status.endpoints import Status

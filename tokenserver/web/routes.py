@@ -16,7 +16,7 @@ from tokenserver.config.server import NOTIFICATIONS_PATH
 from tokenserver.errors import TokenserverError
 from tokenserver.web.bodies import Place
 from tokenserver.web.cors import AllowedOrigins
-from tokenserver.web.notifications import BODY_LIMIT, NotificationEndpoint
+from tokenserver.web.notifications.endpoint import BODY_LIMIT, NotificationEndpoint
 from tokenserver.web.oauth.device import DEVICE_PATH
 from tokenserver.web.oauth.revocation import REVOKE_PATH
 from tokenserver.web.pages.guard import ASKED_PATH, GuardedPages, PagesForPeople, is_browser

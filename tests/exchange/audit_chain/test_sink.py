@@ -162,9 +162,9 @@ def die_at(number: int) -> Callable[..., None]:
     return trace  # type: ignore[return-value]
 
 
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.nightly), 11])
 @pytest.mark.parametrize("way", ["fast", "slow", "seal"])
-@pytest.mark.long
-def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str) -> None:
+def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str, step: int) -> None:
     """Between any two instructions of a write: no line is missed, and at most the line in progress is said to be."""
 
     def write(number: int) -> None:
@@ -179,7 +179,7 @@ def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str) ->
 
     number, is_over = 0, False
     while not is_over:
-        number += 1
+        number += step
         is_over = Forked(lambda number=number: write(number)).ended()[0] == 0  # type: ignore[misc]
         writer.sink.write(writer.event("after"))
     assert number > 50

@@ -11,6 +11,7 @@ from tokenserver.config.keys import Keys
 from tokenserver.config.protection import LimitSettings, RobotSettings, ThrottleSettings
 from tokenserver.config.reference.audit_descriptions import AUDIT_DESCRIPTIONS
 from tokenserver.config.reference.hook_descriptions import HOOK_DESCRIPTIONS
+from tokenserver.config.reference.workload_descriptions import WORKLOAD_DESCRIPTIONS
 from tokenserver.config.registries import Lifetimes, NotificationSettings, RegistrySettings
 from tokenserver.config.server import ServerSettings, Tls
 from tokenserver.config.settings import Settings
@@ -20,7 +21,6 @@ from tokenserver.config.sources.oidc import OidcGroups, OidcSettings
 from tokenserver.config.sources.shadow_peer import ShadowPeerSettings
 from tokenserver.config.sources.sql import Sql
 from tokenserver.config.sources.user_source import HtpasswdSettings, UserSource
-from tokenserver.config.sources.workload_descriptions import WORKLOAD_DESCRIPTIONS
 from tokenserver.config.storage import StorageSettings
 from tokenserver.config.telemetry.tracing import TRACING_DESCRIPTIONS
 

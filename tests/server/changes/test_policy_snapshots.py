@@ -17,9 +17,9 @@ from tokenserver.config.load import load_settings
 from tokenserver.policy.history.kept_snapshots import kept_digests
 from tokenserver.policy.loading.loader import compile_texts
 from tokenserver.policy.model import PolicySet
-from tokenserver.server import policy_snapshots
+from tokenserver.server.changes import policy_snapshots
+from tokenserver.server.changes.policy_snapshots import watch_policies
 from tokenserver.server.compose import build
-from tokenserver.server.policy_snapshots import watch_policies
 
 __all__ = ["server_folder"]
 

@@ -28,7 +28,7 @@ from tokenserver.server.compose import build, watched_files
 from tokenserver.server.running import RunningServer
 from tokenserver.web.application import ReconfigurableApplication, application, listener_apps, token_endpoint
 from tokenserver.web.bodies import Place
-from tokenserver.web.notifications import BODY_LIMIT, MAX_BODY
+from tokenserver.web.notifications.endpoint import BODY_LIMIT, MAX_BODY
 from tokenserver.web.parameters import BodyTooSlow
 from tokenserver.web.routes import TokenFront
 from tokenserver.web.token_endpoint import TokenAnswer

@@ -1,0 +1,1 @@
+"""What registries send to this server: their notifications of pushes, pulls, mounts and deletes."""
