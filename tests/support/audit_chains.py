@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ class Writer:
         self.path = path
         self.key = signs
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._close = weakref.finalize(self, os.close, self.descriptor)
         self.sink = ChainedSink(self.descriptor)
         self.sealer = Sealer(self.sink, lambda: self.key, now=lambda: self.now)
 
@@ -67,7 +69,7 @@ class Writer:
 
     def close(self) -> None:
         """Close the file, as the end of the process does."""
-        os.close(self.descriptor)
+        self._close()
 
 
 def chain(*counts: int, closes: bool = True, signs: SigningKey | None = None) -> list[bytes]:
