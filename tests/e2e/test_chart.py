@@ -335,7 +335,7 @@ def test_a_change_of_the_configuration_restarts(folder: Path, secrets: dict[str,
             "minimal",
             ["tokenserver health --ready", "https://auth.example.com", "Nothing leads there yet", "Set `redis`"],
         ),
-        ("tls", ["After a renewal"]),
+        ("tls", ["Clients reach it at https://auth.example.com"]),
         ("postgresql-url", ["tokenserver storage migrate"]),
     ],
 )
