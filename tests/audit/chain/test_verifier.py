@@ -118,6 +118,14 @@ ROWS = [
     pytest.param([*A[:4], *A[7:]], [("removed", "log:4")], id="three lines were removed"),
     pytest.param([*A[:4], A[5], A[4], *A[6:]], [("reordered", "log:6")], id="two lines changed places"),
     pytest.param([*A[:5], A[4], *A[5:]], [("duplicated", "log:6")], id="a line is there twice"),
+    pytest.param(
+        {"new": A[5:], "old": [*A[:4], FLIPPED]}, [("changed", "old:5")], id="the last line of a file that is read late"
+    ),
+    pytest.param(
+        {"first": A[:3], "third": A[6:], "second": [A[3], FLIPPED, A[5]]},
+        [("changed", "second:2")],
+        id="the last but one of a file between two others",
+    ),
     pytest.param([*A[:5], *A], [("duplicated", "log:6")], id="many lines are there twice"),
     pytest.param(
         [*A[:5], b'{"time":"2027-01-31T12:00:05.000Z","event":"exchange"}', *A[5:]],
@@ -134,8 +142,8 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("lines", "told"), ROWS)
-def test_what_is_found(lines: list[bytes], told: list[tuple[str, str]]) -> None:
-    """The kind and the line."""
+def test_what_is_found(lines: list[bytes] | dict[str, list[bytes]], told: list[tuple[str, str]]) -> None:
+    """The kind and the line, in one file or in several."""
     assert verify(lines).told == told
 
 

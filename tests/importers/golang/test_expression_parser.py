@@ -30,6 +30,12 @@ def test_limits(expression: str, problem: str | None) -> None:
         compile_expression(parse_expression(expression))
 
 
+def test_flags_without_an_end() -> None:
+    """They begin nothing."""
+    with pytest.raises(BadExpression, match="does not begin a group or flags"):
+        parse_expression("(?i")
+
+
 @given(st.text(r"ab()[]{}*+?|^$\.-:<>iPsmUpQEd0129,é&", max_size=15))
 def test_any_text(text: str) -> None:
     """It is an expression or none."""
