@@ -85,6 +85,7 @@ def test_has_descriptor() -> None:
     """False once the process may open no more, and true again when one is closed."""
 
     def run() -> int:
+        os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what tests before this one have open
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         before, opened = has_descriptor(), []
         try:
