@@ -45,7 +45,7 @@ def positions_of(bits: int) -> Iterator[int]:
 
 
 def last_positions(bits: int, most: int) -> list[int]:
-    """The last positions of the bits that are set, at most so many, the last one first."""
+    """The positions of the last set bits, at most `most` of them, the last one first."""
     digits = bin(bits)[2:]
     found: list[int] = []
     at = digits.find("1")

@@ -20,7 +20,7 @@ UNSEALED_SECONDS = 180
 """For how long lines may be unsealed: a server seals every minute, unless it is ended by force."""
 
 MAX_RUNS = 200_000
-"""Runs that are held at a time. Only lines of one chain that are scattered over files one by one make so many."""
+"""The most runs in memory. Only a chain whose lines are scattered over files one by one has more."""
 
 _TIME = slice(len('{"time":"'), len('{"time":"2026-01-31T00:00:00.000Z'))
 _SEAL = b'","event":"' + EVENT.encode("ascii") + b'",'

@@ -127,7 +127,7 @@ class Indexer:
         return list(left.values())
 
     def _last_small(self, more: int) -> list[NewEvent]:
-        """The events of the last chunk, which is removed, if there is room for them with so many more."""
+        """The events of the last chunk, which is removed, if they and the new ones fit into one."""
         row = self._connection.execute("SELECT id, count FROM chunks ORDER BY id DESC LIMIT 1").fetchone()
         if row is None or row[1] + more > CHUNK_EVENTS:
             return []
