@@ -31,7 +31,7 @@ def test_init_makes_something_that_check_accepts(run: Run, made: Path) -> None:
 
 
 def test_init_prints_a_password_that_works_and_stores_it_nowhere(run: Run, tmp_path: Path) -> None:
-    """It is random, at least 128 bits, printed once, and only its hash is in a file."""
+    """It is random, at least 128 bits, of letters and digits, printed once, and only its hash is in a file."""
     passwords = set()
     for name in ("one", "two"):
         result = run("init", name)
@@ -39,6 +39,8 @@ def test_init_prints_a_password_that_works_and_stores_it_nowhere(run: Run, tmp_p
         password = line.split()[1]
         passwords.add(password)
         assert len(password) >= 22
+        assert password.isascii()
+        assert password.isalnum()
         users = tmp_path / name / "users.htpasswd"
         arguments = ["users", "verify", "admin", "--file", str(users)]
         assert CliRunner().invoke(main, arguments, input=f"{password}\n").exit_code == 0

@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import NamedTuple
 
 import click
@@ -168,7 +169,7 @@ def create_site(folder: Path, options: SiteOptions) -> str:
         keys=yaml_scalar(_relative(keys, folder) if keys else "keys"),
         storage=USUAL_FILE,
     )
-    password = secrets.token_urlsafe(18)
+    password = _new_password()
     _create(config, text.encode(), 0o644)
     try:
         _create(folder / USERS_NAME, f"{options.user}:{hash_password(password)}\n".encode(), 0o600)
@@ -193,6 +194,11 @@ def create_site(folder: Path, options: SiteOptions) -> str:
         (folder / USERS_NAME).unlink()
         raise
     return password
+
+
+def _new_password() -> str:
+    """142 random bits as letters and digits: a double click selects it whole, and no program takes it for an option."""
+    return "".join(secrets.choice(ascii_letters + digits) for _ in range(24))
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
