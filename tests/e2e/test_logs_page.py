@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import grp
 import gzip
 import json
-import os
 import re
-import subprocess
-import time
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,24 +15,21 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from harness.programs import ROOT, need, refuse
+from harness.journal import journal
+from harness.log_collectors import BLOCKS, example
+from harness.log_rotation import Rotation, finish, rotating, trailing, written
+from harness.processes import run
+from harness.programs import ROOT
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 
 from tokenserver.cli import main
 
-PAGE = (ROOT / "docs" / "logs.md").read_text("utf-8")
-BLOCKS: dict[str, str] = dict(re.findall(r"^<!-- test: (\w+) -->\n```\w*\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
-JOURNALD = Path("/usr/lib/systemd/systemd-journald")
-SECONDS = 20
-
 
 @pytest.fixture
 def server(setup: Setup, tmp_path: Path) -> Iterator[TokenServer]:
     """A server whose events are appended to a file."""
-    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": 1}})
-    (tmp_path / "site").mkdir()
-    with serving(tmp_path / "site", small) as running:
+    with trailing(tmp_path, setup, {"server": {"workers": 1}}) as running:
         yield running
 
 
@@ -50,75 +44,74 @@ def exchanges(data: bytes) -> int:
     return sum(json.loads(line)["event"] == "exchange" for line in data.splitlines())
 
 
-def rotating(example: str, changes: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
-    """Logrotate with an example of the page, at another place."""
-    text = BLOCKS[example]
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    config = folder / "logrotate.conf"
-    config.write_text(text)
-    config.chmod(0o600)
-    command: list[str | Path] = [need("logrotate"), "--force", "--state", folder / "state", config]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def finish(program: subprocess.Popen[bytes]) -> None:
-    """Wait for its end, and see that it succeeds."""
-    output, _ = program.communicate(timeout=SECONDS)
-    assert (program.returncode, output) == (0, b"")
-
-
 def test_a_rotation_with_a_restart_loses_nothing(
     server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events between the rotation and the restart are in the moved file, which is compressed when it is complete."""
+    """Events between the rotation and the restart are in the moved file, which is compressed at the next rotation."""
     trail = server.daemon.stdout
-    ask(server, 3)
-    user = f"create 0600 {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}"
-    restart = f"touch {tmp_path}/moved; while [ ! -e {tmp_path}/restarted ]; do sleep 0.05; done"
-    changes = {
-        "/var/log/tokenserver/audit.jsonl": str(trail),
-        "create 0600 tokenserver tokenserver": user,
-        "systemctl restart tokenserver": restart,
-    }
-    program = rotating("restart", changes, tmp_path)
-    deadline = time.monotonic() + SECONDS
-    while not (tmp_path / "moved").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    ask(server, 2)
-    server.daemon.stop()
-    server.daemon.start(server.is_ready)
-    (tmp_path / "restarted").touch()
-    finish(program)
-    ask(server, 4)
-    (moved,) = trail.parent.glob(f"{trail.name}-*.gz")
-    assert (exchanges(gzip.decompress(moved.read_bytes())), exchanges(trail.read_bytes())) == (5, 4)
+    counts = []
+    for before, meanwhile, after in ((3, 2, 4), (0, 1, 1)):
+        ask(server, before)
+        rotation = Rotation(server, tmp_path)
+        ask(server, meanwhile)
+        rotation.restart()
+        ask(server, after)
+        counts.append(before + meanwhile + after)
+    files = sorted(trail.parent.iterdir())
+    patterns = [r"audit-\d{8}-\d+\.jsonl\.gz", r"audit-\d{8}-\d+\.jsonl", r"audit\.jsonl"]
+    assert [re.fullmatch(pattern, file.name) is not None for pattern, file in zip(patterns, files, strict=True)] == [
+        True
+    ] * 3
+    assert sum(b'"event":"exchange"' in line for line in written(server)) == sum(counts)
     monkeypatch.chdir(trail.parent)
-    found = CliRunner().invoke(main, ["audit", "search", "--json", "--event", "exchange", moved.name, trail.name])
-    assert (found.exit_code, found.output.count("\n")) == (0, 9)
+    names = [file.name for file in files]
+    found = CliRunner().invoke(main, ["audit", "search", "--json", "--event", "exchange", *names])
+    assert (found.exit_code, found.output.count("\n")) == (0, sum(counts))
 
 
 def test_copytruncate_leaves_no_hole(server: TokenServer, tmp_path: Path) -> None:
     """The server appends, so that it goes on at the new end of the file; here nothing is written in between."""
     trail = server.daemon.stdout
     ask(server, 3)
-    finish(rotating("copytruncate", {"/var/log/tokenserver/server.log": str(trail)}, tmp_path))
+    finish(rotating(example("copytruncate", {"/var/log/tokenserver/server.log": trail}), tmp_path))
     ask(server, 4)
     copy = trail.with_name(f"{trail.name}.1.gz")
     assert (exchanges(gzip.decompress(copy.read_bytes())), exchanges(trail.read_bytes())) == (3, 4)
 
 
-def test_journald_has_the_settings() -> None:
-    """Each key is one that the journald of this machine reads; it ignores others."""
-    if not JOURNALD.exists():
-        refuse("systemd-journald is not installed")
-    program = JOURNALD.read_bytes()
-    section, *settings = BLOCKS["journald"].split()
-    assert section == "[Journal]"
-    keys = [setting.partition("=")[0] for setting in settings]
-    assert len(keys) == 4
-    assert [key for key in keys if f"Journal.{key}\0".encode() not in program] == []
+@pytest.mark.parametrize(
+    ("settings", "is_whole"),
+    [
+        pytest.param(example("journald", {}), True, id="with the settings of the page"),
+        pytest.param("[Journal]\n", False, id="without them, which cuts long events"),
+    ],
+)
+def test_journald(settings: str, is_whole: bool, setup: Setup, tmp_path: Path) -> None:
+    """The journal has each event whole, over a rotation, for the command of the page."""
+    chained = {"server": {"workers": 2}, "token_reuse": 0, "audit": {"chain": True}}
+    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=chained)
+    (tmp_path / "site").mkdir()
+    with journal(tmp_path / "journal", settings) as written_to:
+        with serving(tmp_path / "site", small, prefix=written_to.prefix("tokenserver.service")) as server:
+            ask(server, 3)
+            scopes = [f"repository:public/mirror/image-{number:04}:pull" for number in range(1000)]
+            assert server.ask("registry2.test", scopes).status == 200
+            written_to.journalctl("--rotate")
+            ask(server, 2)
+        written_to.journalctl("--sync")
+        files = shlex.quote(str(written_to.files))
+        script = f"""
+            journalctl() {{ command journalctl --directory {files} "$@"; }}
+            tokenserver() {{ {shlex.quote(sys.executable)} -m tokenserver "$@"; }}
+            {example("journalctl", {"verify -": f"verify --json --config {shlex.quote(str(server.config))} -"})}"""
+        output = run(["bash", "-c", script], environment=server.environment, folder=server.folder)
+    found = json.loads(output.stdout)
+    assert (output.code, [one["kind"] for one in found["findings"]]) == ((0, []) if is_whole else (1, ["removed"])), (
+        output
+    )
+    [chain] = found["chains"]
+    assert (chain["first"], chain["is_closed"]) == (1, True)
+    assert (found["events"] == chain["last"]) is is_whole
 
 
 def test_vector() -> None:

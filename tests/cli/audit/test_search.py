@@ -169,6 +169,18 @@ def test_control_characters(tmp_path: Path) -> None:
             id="rejected",
         ),
         pytest.param(
+            {
+                "what": "policies",
+                "in_force": "a" * 64,
+                "revision": "c" * 40,
+                "problems": ["p.yaml:3: wrong"],
+                "outcome": "rejected",
+            },
+            f"policies: {'a' * 12}; rejected commit {'c' * 12}",
+            "rejected: p.yaml:3: wrong",
+            id="a rejected commit",
+        ),
+        pytest.param(
             {"what": "keys", "new": "b" * 64, "added": ["k2"], "dropped": ["k1"], "outcome": "in_force"},
             f"keys: added k2; dropped k1; {'b' * 12}",
             "in_force",

@@ -62,6 +62,11 @@ def test_files_that_are_not_the_committed_ones(top: Path, texts: dict[str, str])
     assert checkout_of(top / "policies", texts) == Checkout(head(top), "main", is_clean=False)
 
 
+def test_files_that_could_not_be_loaded(top: Path) -> None:
+    """The commit is known, and nothing is said of the files."""
+    assert checkout_of(top / "policies", None).members == {"revision": head(top), "branch": "main"}
+
+
 def test_the_folder_is_all_of_the_repository(top: Path) -> None:
     """Names are relative to the folder, wherever it lies."""
     texts = {f"policies/{name}": text for name, text in TEXTS.items()}

@@ -17,7 +17,7 @@ from tokenserver.server.changes.facts import MAX_NAMES
 from tokenserver.server.changes.journal import ChangeJournal
 from tokenserver.server.changes.reporter import DEFER_SECONDS, LATE_SECONDS, MAX_PROBLEMS, ChangeReporter
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
-from tokenserver.server.reload.parts import FilesPart
+from tokenserver.server.reload.parts import FilesPart, PoliciesPart
 
 __all__ = ["folder"]
 
@@ -101,6 +101,19 @@ def test_rejected_and_corrected() -> None:
     assert (rejected["outcome"], rejected["in_force"], rejected["problems_omitted"]) == ("rejected", "a" * 64, 1)
     assert rejected["problems"] == ["users:3: is wrong"] * MAX_PROBLEMS
     assert (corrected["outcome"], corrected["old"], corrected["new"]) == ("in_force", "a" * 64, "a" * 64)
+
+
+def test_a_rejected_commit(tmp_path: Path) -> None:
+    """The event has the commit that was rejected, and says nothing of its files."""
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    (tmp_path / ".worktrees" / revision / "policies").mkdir(parents=True)
+    (tmp_path / "current").symlink_to(f".worktrees/{revision}")
+    part = PoliciesPart("policies", tmp_path / "current" / "policies", services=frozenset())
+    server = Server()
+    server.worker().rejected(part, users("ann"), "text", [Fault("p.yaml", 3, "", "is wrong")])
+    (event,) = server.events
+    assert (event["outcome"], event["revision"], "clean" in event) == ("rejected", revision, False)
+    assert event["problems"] == ["p.yaml:3: is wrong"]
 
 
 def test_a_fault_that_quotes_a_key_or_token() -> None:

@@ -24,7 +24,7 @@ from tokenserver.cli.terminal import echo, echo_text
 def audit_index(files: tuple[str, ...], store: Path, as_json: bool) -> None:
     """Add the events of files to an indexed store, for `--store` of the other commands.
 
-    `tokenserver audit index audit.jsonl* --into audit.db`. Run it again whenever there is more: what the store has is
+    `tokenserver audit index audit*.jsonl* --into audit.db`. Run it again whenever there is more: what the store has is
     skipped, also in files that were renamed or compressed since. The store holds whole events; only its owner can read
     it.
     """

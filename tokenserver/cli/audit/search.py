@@ -119,7 +119,8 @@ def _changed(event: dict[str, Any]) -> str:
     digests = f"{old} to {new}" if old and old != new else new
     commit = text(event, "revision")[:12]
     dirty = ", with changes" if event.get("clean") is False else ""
-    parts = [*named, digests, f"commit {commit}{dirty}" if commit else ""]
+    rejected = "rejected " if text(event, "outcome") == "rejected" else ""
+    parts = [*named, digests, f"{rejected}commit {commit}{dirty}" if commit else ""]
     listed = "; ".join(part for part in parts if part)
     return " ".join(part for part in (text(event, "what"), text(event, "name")) if part) + (
         f": {listed}" if listed else ""

@@ -36,7 +36,7 @@ def audit_unused(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """List what nobody used: allow rules or parts of them, machines, their secrets, and denies that stopped nobody.
 
-    `tokenserver audit unused --since 90d audit.jsonl*`. What is listed was not used in these events: see that they are
+    `tokenserver audit unused --since 90d audit*.jsonl*`. What is listed was not used in these events: see that they are
     of all replicas, and reach back as far as your rarest releases. Exit code 0: everything was used; 1: something not.
     """
     with progress("reading policies"):

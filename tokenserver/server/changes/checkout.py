@@ -49,8 +49,11 @@ class Checkout:
         return {name: value for name, value in facts.items() if value is not None}
 
 
-def checkout_of(folder: Path, texts: Mapping[str, str]) -> Checkout:
-    """The checkout that the folder lies in; `texts` are its loaded files by name. Never raises."""
+def checkout_of(folder: Path, texts: Mapping[str, str] | None) -> Checkout:
+    """The checkout that the folder lies in. Never raises.
+
+    `texts` are its loaded files by name; None if they could not be loaded, so that nothing is said of them.
+    """
     try:
         real = folder.resolve()
         volume = _volume(folder)
@@ -61,7 +64,7 @@ def checkout_of(folder: Path, texts: Mapping[str, str]) -> Checkout:
         revision, branch = _head(git)
         if revision is None:
             return Checkout(_revision_in(real), branch, volume=volume)
-        is_clean = _is_clean(git, revision, real.relative_to(place).as_posix(), texts)
+        is_clean = None if texts is None else _is_clean(git, revision, real.relative_to(place).as_posix(), texts)
         return Checkout(revision, branch, is_clean, volume)
     except (OSError, ValueError):  # what git wrote is unreadable, or not what it writes
         return Checkout()

@@ -129,11 +129,12 @@ class ChangeReporter:
     def rejected(self, part: ReloadablePart, value: object, fault: str, faults: Sequence[Fault]) -> None:
         """See `ReloadObserver`."""
         problems = [str(one) for one in faults] or [fault]
+        origin = _Origin(part, None)
 
         def facts() -> dict[str, Any]:
             listed = [shown(cut(one)) for one in problems[:MAX_PROBLEMS]]
             omitted = len(problems) - MAX_PROBLEMS
-            return {"problems": listed, **({"problems_omitted": omitted} if omitted > 0 else {})}
+            return {**origin(), "problems": listed, **({"problems_omitted": omitted} if omitted > 0 else {})}
 
         state = hashlib.sha256(f"rejected\n{fault}".encode("utf-8", "surrogateescape")).digest()
         self._report(_subject(part), state, digest_of(value), _head(part), facts, REJECTED)
@@ -228,15 +229,19 @@ class ChangeReporter:
 
 
 class _Origin:
-    """Where a version comes from: the checkout of policies, as it is when the version goes live."""
+    """Where a version comes from: the checkout of policies, as it is when the version goes live or is rejected.
+
+    The value is None if the files could not be loaded.
+    """
 
     def __init__(self, part: ReloadablePart, value: object) -> None:
         self._part = part
         self._value = value
 
     def __call__(self) -> dict[str, Any]:
-        if isinstance(self._part, PoliciesPart) and isinstance(self._value, PolicySet):
-            return dict(checkout_of(self._part.folder, self._value.texts).members)
+        if isinstance(self._part, PoliciesPart) and (self._value is None or isinstance(self._value, PolicySet)):
+            texts = None if self._value is None else self._value.texts
+            return dict(checkout_of(self._part.folder, texts).members)
         return {}
 
 
