@@ -111,9 +111,9 @@ def condition_options(command: Callable[..., Any]) -> Callable[..., Any]:
 outcome_option = click.option(
     "--outcome", default="", metavar="OUTCOME", help=f"{', '.join(OUTCOMES)}; or that of another sort of event."
 )
-action_option = click.option("--action", type=click.Choice(list(ACTIONS)), help="This action was asked for.")
+action_option = click.option("--action", type=click.Choice(list(ACTIONS)), help="This action was asked for, or used.")
 repository_option = click.option(
-    "--repository", callback=parsed(parse_repositories), help="A repository of this pattern was asked for: 'web/**'."
+    "--repository", callback=parsed(parse_repositories), help="A repository of this pattern was asked for, or used: 'web/**'."
 )
 
 
