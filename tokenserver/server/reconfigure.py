@@ -21,7 +21,7 @@ from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
-from tokenserver.server.notification_secrets import reporters, require_secrets
+from tokenserver.server.notifications.secret_files import reporters, require_secrets
 from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import SharedState, repeat_seconds

@@ -113,7 +113,9 @@ outcome_option = click.option(
 )
 action_option = click.option("--action", type=click.Choice(list(ACTIONS)), help="This action was asked for, or used.")
 repository_option = click.option(
-    "--repository", callback=parsed(parse_repositories), help="A repository of this pattern was asked for, or used: 'web/**'."
+    "--repository",
+    callback=parsed(parse_repositories),
+    help="A repository of this pattern was asked for, or used: 'web/**'.",
 )
 
 
