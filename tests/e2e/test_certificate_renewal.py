@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -139,6 +141,12 @@ def load(server: TokenServer, authority: Authority) -> Iterator[Clients]:
             thread.join()
 
 
+def rejected_changes(server: TokenServer) -> list[dict[str, Any]]:
+    """The events of changes that were rejected."""
+    events = [json.loads(line) for line in server.daemon.stdout.read_text().splitlines()]
+    return [one for one in events if one["event"] == "change" and one["outcome"] == "rejected"]
+
+
 def test_renewals_under_load(server: TokenServer, authority: Authority, management: int) -> None:
     """Three in a row: every listener of every worker has the new certificate, and no process was replaced."""
     until(lambda: "ready: 2 workers" in server.daemon.log, seconds=SECONDS)
@@ -154,6 +162,9 @@ def test_renewals_under_load(server: TokenServer, authority: Authority, manageme
     assert clients.results["kept 200"] > 100 < clients.results["new 200"]
     assert set(children(server)) == workers
     assert server.daemon.log.count("a new certificate is in force") == RENEWALS
+    rejected = [problem for event in rejected_changes(server) for problem in event["problems"]]
+    assert rejected  # the certificate was there without its key for a moment
+    assert {problem.partition(" has changed")[0] for problem in rejected} == {"the file of server.tls.certificate"}
     logged = [line for line in server.daemon.log.splitlines() if '"event":' not in line]
     assert [line for line in logged if "restart" in line] == []
 
