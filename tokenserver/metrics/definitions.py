@@ -183,6 +183,11 @@ class Layout:
             service=(NO_SERVICE, *services),
             outcome=REFUSED_REPORTS,
         )
+        self.push_tokens = self._table(
+            "registry_push_tokens",
+            "Tokens that allow a push to a registry which is to report pushes; 0 for registries which are not.",
+            service=services,
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -199,6 +204,7 @@ class Layout:
             self.trace_spans,
             self.reports,
             self.refused_reports,
+            self.push_tokens,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(

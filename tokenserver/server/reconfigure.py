@@ -13,7 +13,7 @@ from tokenserver.config.load import config_path
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.layout import KeyFolder
-from tokenserver.metrics.setup import add_labels, services_of
+from tokenserver.metrics.setup import add_labels, pushes_of, services_of
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import check_tls, compose_rotators, login_plan, watched_parts
@@ -67,7 +67,7 @@ def reconfigured(
     server.live.reconfigure(parts, composer, kept=kept, quiesce=replace_all)
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
-        server.meter.rename(services_of(settings))
+        server.meter.rename(services_of(settings), pushes_of(settings))
     parts_of_exchange = (server.live, server.trail, server.meter, server.clock, server.stored, server.peer_keys)
     exchange = compose_exchange(settings, *parts_of_exchange, before=peer)
     rotators = compose_rotators(settings, server.live, server.clock)

@@ -49,9 +49,9 @@ class NotificationEndpoint:
     """Receives reports, and writes each to the audit trail with `record`.
 
     `reporters` are the registries that report, by each of their service names; a report of `written` is not written
-    again. `count` counts a written report by
-    service and action, `count_refused` a refused request by service (empty if it proved none) and outcome. A wrong
-    secret is a failure for `count_unknown`, as that of any unknown secret. The other fields are those of
+    again. `count` counts a written report by service and action, `count_refused` a refused request by outcome and the
+    service that its path names, which proves nothing (empty if none of that name reports). A wrong secret is a failure
+    for `count_unknown`, as that of any unknown secret. The other fields are those of
     `TokenEndpoint`.
     """
 
