@@ -37,7 +37,6 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 ROOMS = ("hashing", "logins", "requests")
 """Bulkheads that may be overloaded, besides the user sources."""
 
-
 REPORTED = (*DEEDS, UNREADABLE)
 
 REFUSED_REPORTS = tuple(
