@@ -22,6 +22,7 @@ from tokenserver.audit.candidates import BLOCK, is_within
 from tokenserver.audit.events import event_of
 from tokenserver.audit.log_files import LogReader
 from tokenserver.audit.question import AuditQuestion
+from tokenserver.audit.recurring_lines import RecurringLines
 from tokenserver.audit.store.indexer import indexer_of
 from tokenserver.audit.store.reader import open_events
 from tokenserver.patterns import parse_pattern
@@ -36,6 +37,8 @@ QUESTIONS = {
     "network": AuditQuestion(network=ip_network("10.1.7.0/24")),
     "credential": AuditQuestion(credential="key00000042"),
     "outcome": AuditQuestion(outcome="partial"),
+    "no word": AuditQuestion(outcome="granted"),
+    "action": AuditQuestion(action="push"),
     "an hour": AuditQuestion(
         since=datetime(2026, 1, 1, 2, tzinfo=UTC), until=datetime(2026, 1, 1, 3, tzinfo=UTC), action="push"
     ),
@@ -99,9 +102,16 @@ def read_for(path: Path, text: bytes) -> int:
 def search(path: Path, question: AuditQuestion) -> int:
     """How many events of the file meet the question."""
     first, last = question.time_bounds()
-    found = (
-        event_of(line) for line in LogReader([str(path)]).lines(question.needles()) if is_within(line, first, last)
-    )
+    meeting = RecurringLines(question).meeting
+    lines = LogReader([str(path)]).lines(question.needles())
+    return sum(1 for line in lines if is_within(line, first, last) and meeting(line) is not None)
+
+
+def search_by_decoding(path: Path, question: AuditQuestion) -> int:
+    """The same by decoding each line: the yardstick of what is not decoded."""
+    first, last = question.time_bounds()
+    lines = LogReader([str(path)]).lines(question.needles())
+    found = (event_of(line) for line in lines if is_within(line, first, last))
     return sum(1 for event in found if event is not None and question.is_met_by(event))
 
 
@@ -152,11 +162,14 @@ def main() -> None:
         bare, _ = seconds_of(lambda: read_for(path, b"user42"))
         print(f"yardstick: to look for a text in the file, {bare:.3f} s")
         for name, question in QUESTIONS.items():
+            decoding, expected = seconds_of(lambda question=question: search_by_decoding(path, question))  # type: ignore[misc]
             plain, found = seconds_of(lambda question=question: search(path, question))  # type: ignore[misc]
+            assert found == expected  # noqa: S101 - otherwise something else would be measured
             indexed, counted = seconds_of(lambda question=question: ask(store, question))  # type: ignore[misc]
             same = "" if found == counted else f", but the store has {counted:,}"
             ratios = f"file {plain / bare:.2f}, store {indexed / bare:.3f} of the yardstick"
-            print(f"{name:24} {found:9,} events{same}: {ratios} ({plain:.3f} s, {indexed:.3f} s)")
+            decoded = f"{plain / decoding:.2f} of decoding each"
+            print(f"{name:24} {found:9,} events{same}: {ratios}, {decoded} ({plain:.3f} s, {indexed:.3f} s)")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from audit_lines import exchange, line
+from audit_lines import exchange, line, report
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +92,27 @@ _MANAGEMENT = {
         ({"repository": _WEB, "outcome": "throttled"}, exchange(granted=None, outcome="throttled"), True),
         ({"repository": _WEB, "outcome": "throttled"}, exchange(), False),
         ({"action": "*", "outcome": "granted"}, exchange(granted=["registry:catalog:*"]), True),
+        ({"repository": _WEB}, report(), True),
+        ({"repository": _WEB}, report(used=["repository:infra/x:push"]), False),
+        ({"repository": _WEB}, report(used=None, granted=["repository:web/x:push"]), False),
+        ({"repository": _WEB}, exchange(asked=[], granted=[], used=["repository:web/x:push"]), False),
+        ({"action": "push"}, report(), True),
+        ({"action": "pull"}, report(), False),
+        ({"action": "pull"}, report(action="mount", used=["repository:web/x:push", "repository:a/b:pull"]), True),
+        ({"action": "push", "outcome": "granted"}, report(), True),
+        ({"action": "push", "outcome": "denied"}, report(), False),
+        ({"action": "push", "outcome": "partial"}, report(), False),
+        ({"outcome": "granted"}, report(), False),
+        ({"event": "registry", "user": "ann"}, report(), True),
+        ({"user": "bob"}, report(), False),
+        ({"robot": "ci"}, report(subject="robot:ci"), True),
+        ({"robot": "ci"}, report(subject=None), False),
+        ({"registry": "registry.example.com"}, report(), True),
+        ({"network": ip_network("10.1.0.0/16")}, report(), True),
+        ({"network": ip_network("10.0.0.0/24")}, report(), False),
+        ({"group": "web-devs"}, report(), False),
+        ({"rule": "writers"}, report(), False),
+        ({"request_id": "fedcba9876543210"}, report(), True),
         ({"action": "push", "outcome": "denied"}, exchange(asked=["registry:catalog:*"], granted=[]), False),
         (
             {"action": "push", "outcome": "denied"},

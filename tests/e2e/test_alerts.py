@@ -156,6 +156,22 @@ CASES: dict[str, tuple[str, tuple[Series, ...], tuple[Series, ...]]] = {
         (("tokenserver_registry_reports_refused_total{service='reg',outcome='invalid_credentials'}", "0+1x30"),),
         (("tokenserver_registry_reports_refused_total{service='reg',outcome='unavailable'}", "0x5 9x25"),),
     ),
+    "a registry without reports": (
+        "TokenserverReportsSilent warning",
+        (
+            ("tokenserver_registry_push_tokens_total{service='reg'}", "0+1x80"),
+            (f"tokenserver_registry_push_tokens_total{{{THERE},service='reg'}}", "0+1x80"),
+            ("tokenserver_registry_push_tokens_total{service='quiet'}", "0x80"),
+            ("tokenserver_registry_reports_total{service='reg',action='push'}", "9x80"),
+            ("tokenserver_registry_reports_total{service='other',action='push'}", "0+1x80"),
+        ),
+        (
+            ("tokenserver_registry_push_tokens_total{service='reg'}", "0+1x80"),
+            ("tokenserver_registry_push_tokens_total{service='rare'}", "0x50 1 2x29"),
+            ("tokenserver_registry_reports_total{service='reg',action='push'}", "0x80"),
+            (f"tokenserver_registry_reports_total{{{THERE},service='reg',action='push'}}", "0x40 1x40"),
+        ),
+    ),
     "a rejected file": (
         "TokenserverFilesRejected warning",
         (("tokenserver_not_ready{part='files'}", "1x30"),),
@@ -218,7 +234,7 @@ def expectation(name: str, alert: str, series: tuple[Series, ...], expected: int
     which, severity = alert.split()
     count = f'count(ALERTS{{alertname="{which}",severity="{severity}",alertstate="firing"}}) or vector(0)'
     question = f'label_replace({count}, "case", "<{name}>", "", "")'  # promtool names what fails by its expression
-    minutes = "75m" if which == "TokenserverKeyEnds" else "28m"
+    minutes = "75m" if which in {"TokenserverKeyEnds", "TokenserverReportsSilent"} else "28m"
     sample = {
         "expr": question,
         "eval_time": minutes,

@@ -23,6 +23,7 @@ from harness.postgresql_server import PostgresqlServer, database_program, postgr
 from harness.processes import Daemon, Output, answers, free_port, plain_environment, run, running
 from harness.programs import ROOT, need
 from harness.server import Setup, TokenServer, password
+from harness.waiting import until
 from sqlalchemy import text
 
 from tokenserver.storage.engines import engine_for
@@ -45,16 +46,6 @@ def test_every_command_of_the_page_is_here() -> None:
     assert set(BLOCKS) == {
         *("key", "gpg", "backup", "dump", "old", "restore", "look", "load", "rehearse", "rehearsed"),
     }
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it does within a while."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @dataclass
@@ -99,7 +90,7 @@ class Machine:
         assert answer.status == 201, answer
         made = answer.json()
         canaries.know(made["secret"], user="ann")
-        assert eventually(lambda: self.status("ann", made["secret"]) == 200)
+        until(lambda: self.status("ann", made["secret"]) == 200, seconds=SECONDS)
         return made["secret"], str(made["id"])
 
 
@@ -196,7 +187,7 @@ def proven(site: Machine, blocks: str, restore: str, lost: Callable[[Path], None
     token = site.server.token(SERVICE, [SCOPE], person="ann")
     backup = backed_up(site, blocks)
     assert site.call("DELETE", f"/access-keys/{identifier}").status == 204
-    assert eventually(lambda: site.status("ann", revoked) == 401)
+    until(lambda: site.status("ann", revoked) == 401, seconds=SECONDS)
     late, _ = site.new_key()
     lost(backup)
     site.shell(restore)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -11,10 +12,11 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -23,6 +25,7 @@ from harness.authority import Authority
 from harness.processes import free_port
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 
 pytestmark = pytest.mark.waits
 
@@ -92,16 +95,6 @@ def serials(port: int, authority: Authority) -> set[int]:
     return {number for _, number in found}
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it does within a while."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 class Clients:
     """Clients that ask again and again: those of `kept` on one connection each, the others on a new one each time."""
 
@@ -148,21 +141,30 @@ def load(server: TokenServer, authority: Authority) -> Iterator[Clients]:
             thread.join()
 
 
+def rejected_changes(server: TokenServer) -> list[dict[str, Any]]:
+    """The events of changes that were rejected."""
+    events = [json.loads(line) for line in server.daemon.stdout.read_text().splitlines()]
+    return [one for one in events if one["event"] == "change" and one["outcome"] == "rejected"]
+
+
 def test_renewals_under_load(server: TokenServer, authority: Authority, management: int) -> None:
     """Three in a row: every listener of every worker has the new certificate, and no process was replaced."""
-    assert eventually(lambda: "ready: 2 workers" in server.daemon.log)
+    until(lambda: "ready: 2 workers" in server.daemon.log, seconds=SECONDS)
     workers = set(children(server))
     with load(server, authority) as clients:
         for _ in range(RENEWALS):
             new = renew(server, authority)
-            assert eventually(lambda: serials(server.port, authority) == {new})  # noqa: B023
-            assert eventually(lambda: serials(management, authority) == {new})  # noqa: B023
+            until(lambda: serials(server.port, authority) == {new}, seconds=SECONDS)  # noqa: B023
+            until(lambda: serials(management, authority) == {new}, seconds=SECONDS)  # noqa: B023
     failures = sum(count for result, count in clients.results.items() if not result.endswith(" 200"))
     # At a renewal a client can lose a connection that is idle, or whose handshake is not complete, and tries again.
     assert failures <= RENEWALS * len(clients.threads), clients.results
     assert clients.results["kept 200"] > 100 < clients.results["new 200"]
     assert set(children(server)) == workers
     assert server.daemon.log.count("a new certificate is in force") == RENEWALS
+    rejected = [problem for event in rejected_changes(server) for problem in event["problems"]]
+    assert rejected  # the certificate was there without its key for a moment
+    assert {problem.partition(" has changed")[0] for problem in rejected} == {"the file of server.tls.certificate"}
     logged = [line for line in server.daemon.log.splitlines() if '"event":' not in line]
     assert [line for line in logged if "restart" in line] == []
 
@@ -189,12 +191,12 @@ def test_links_that_point_to_other_files(setup: Setup, authority: Authority, tmp
             file.unlink()
         new = x509.load_pem_x509_certificate((volume / "two" / "tls.crt").read_bytes()).serial_number
         assert old != new
-        assert eventually(lambda: serial(server.port, authority) == new)
+        until(lambda: serial(server.port, authority) == new, seconds=SECONDS)
         end = x509.load_pem_x509_certificate((volume / "two" / "tls.crt").read_bytes()).not_valid_after_utc.timestamp()
-        assert eventually(lambda: abs(remaining(metrics) - (end - time.time())) < 2)
+        until(lambda: abs(remaining(metrics) - (end - time.time())) < 2, seconds=SECONDS)
         (worker,) = children(server)
         os.kill(worker, signal.SIGKILL)
-        assert eventually(lambda: children(server) not in ([], [worker]) and server.is_ready())
+        until(lambda: children(server) not in ([], [worker]) and server.is_ready(), seconds=SECONDS)
         assert serial(server.port, authority) == new
 
 

@@ -8,8 +8,7 @@ import re
 import shlex
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from harness.acme import DOMAIN, Acme, pebble
 from harness.processes import Daemon, Output, answers, plain_environment, run, running
 from harness.programs import ROOT, need
 from harness.server import Setup, TokenServer, password
+from harness.waiting import until
 
 pytestmark = pytest.mark.waits
 
@@ -35,16 +35,6 @@ ASK = f"/token?service={SERVICE}&scope=repository:x:pull"
 def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acme]:
     with pebble(tmp_path_factory.mktemp("pebble")) as one:
         yield one
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it does within a while."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @dataclass
@@ -146,7 +136,7 @@ def test_a_client_renews(client: str, more: list[str], site: Site) -> None:
     (line,) = BLOCKS[f"{client} renews"].splitlines()
     BLOCKS["renewal"] = f"{line} {' '.join(after)}\n"
     site.run("renewal", *options(client, site), *before)
-    assert eventually(lambda: site.certificate() != first)
+    until(lambda: site.certificate() != first, seconds=SECONDS)
     assert '"token"' in site.curl(site.server.port)
     assert daemon.pid == pid
     assert not list(site.server.folder.glob(".new-certificate*"))
@@ -232,7 +222,7 @@ def test_caddy_in_front(tmp_path: Path) -> None:
             site = Site(tmp_path, acme, server, environment)
             assert '"token"' in site.curl(https)
             assert [event.fields["client"] for event in server.audit.events()] == ["127.0.0.1"]
-            assert eventually(lambda: certificate() not in {None, first}), daemon.log[-3000:]
+            until(lambda: certificate() not in {None, first}, seconds=SECONDS)
             assert '"token"' in site.curl(https)
     server.wire.close()
 

@@ -6,8 +6,7 @@ import contextlib
 import re
 import shlex
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import canaries
@@ -19,6 +18,7 @@ from harness.processes import Output, run
 from harness.programs import ROOT
 from harness.server import Setup, TokenServer, password, serving
 from harness.slapd import BASE, READER, Slapd, group, person, slapd
+from harness.waiting import until
 
 from tokenserver.cli import main
 
@@ -86,23 +86,13 @@ class Drilled:
         """A stored access key of the user ann, which works."""
         command = ["access-keys", "create", "--user", "ann", "--config", str(self.server.config)]
         key = CliRunner().invoke(main, command).stdout.split()[0]
-        assert eventually(lambda: self.status("ann", key) == 200)
+        until(lambda: self.status("ann", key) == 200, seconds=SECONDS)
         return key
 
     def restart(self) -> None:
         """As systemd would."""
         self.server.daemon.stop()
         self.server.daemon.start(self.server.is_ready)
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it does within a while."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +131,12 @@ def test_lost_keys_come_back(drilled: Drilled) -> None:
     old, key = drilled.signer(), drilled.new_key()
     assert drilled.shell(BEFORE[0]).ok
     shutil.rmtree(drilled.server.folder / "keys")
-    assert eventually(lambda: not drilled.server.is_ready())
+    until(lambda: not drilled.server.is_ready(), seconds=SECONDS)
     assert drilled.signer() == old
     copy, *checks = BLOCKS["restored"].splitlines()
     assert [drilled.shell(check).ok for check in checks] == [False, False, False]
     assert drilled.shell(copy).ok
-    assert eventually(drilled.server.is_ready)
+    until(drilled.server.is_ready, seconds=SECONDS)
     assert [drilled.shell(check).ok for check in checks] == [True, True, True]
     assert (drilled.signer(), drilled.status("ann", key)) == (old, 200)
 
@@ -156,7 +146,7 @@ def test_lost_keys_without_a_backup(drilled: Drilled) -> None:
     old, key = drilled.signer(), drilled.new_key()
     shutil.rmtree(drilled.server.folder / "keys")
     drilled.do("replaced")
-    assert eventually(lambda: drilled.signer() != old)
+    until(lambda: drilled.signer() != old, seconds=SECONDS)
     assert list((drilled.server.folder / "registries").rglob("*.pem"))
     drilled.do("emptied")
     drilled.restart()
@@ -169,11 +159,11 @@ def test_a_leaked_signing_key(drilled: Drilled) -> None:
     key, signers = drilled.new_key(), [drilled.signer()]
     authorities = [(drilled.server.folder / "keys" / "token-ca.pem").read_bytes()]
     assert "cannot learn that a key was dropped" in drilled.do("dropped")
-    assert eventually(lambda: drilled.signer() not in signers)
+    until(lambda: drilled.signer() not in signers, seconds=SECONDS)
     signers.append(drilled.signer())
     drilled.do("new ca")
     authorities.append((drilled.server.folder / "keys" / "token-ca.pem").read_bytes())
-    assert eventually(lambda: drilled.signer() not in signers)
+    until(lambda: drilled.signer() not in signers, seconds=SECONDS)
     assert authorities[0] != authorities[1]
     assert drilled.status("ann", key) == 200
     drilled.restart()
@@ -195,12 +185,12 @@ def test_a_directory_that_is_down(drilled: Drilled) -> None:
     """Its users get 503, those of the file do not; the emergency user is for that time alone."""
     assert [drilled.status("alice", "secret"), drilled.status("emergency", drilled.secret)] == [200, 401]
     drilled.directory.stop()
-    assert eventually(lambda: drilled.status("alice", "secret") == 503 and not drilled.server.is_ready())
+    until(lambda: drilled.status("alice", "secret") == 503 and not drilled.server.is_ready(), seconds=SECONDS)
     for command in BLOCKS["down"].splitlines():
         assert drilled.shell(command).code == 1
     drilled.do("enabled")
-    assert eventually(lambda: drilled.status("emergency", drilled.secret) == 200)
+    until(lambda: drilled.status("emergency", drilled.secret) == 200, seconds=SECONDS)
     drilled.directory.start()
-    assert eventually(lambda: drilled.status("alice", "secret") == 200 and drilled.server.is_ready())
+    until(lambda: drilled.status("alice", "secret") == 200 and drilled.server.is_ready(), seconds=SECONDS)
     drilled.do("up")
-    assert eventually(lambda: drilled.status("emergency", drilled.secret) == 401)
+    until(lambda: drilled.status("emergency", drilled.secret) == 401, seconds=SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from authenticator_contract import GOOD
 from harness import web
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 from hook_programs import LINES, LOGINS, hook_program
 from hook_servers import SECRET, Respond, body, check, hook_server, url_of
 
@@ -64,14 +64,6 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = LIVE_SECONDS) -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + seconds
-    while not holds() and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert holds()
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Starts a server with this program, and stops it."""
@@ -117,9 +109,12 @@ def test_a_program_that_fails_and_recovers(site: Callable[..., Site]) -> None:
     here = site(LINES["dies"])
     assert here.statuses() == {503}
     problem = "its program ended with exit code 3 without an answer"
-    eventually(lambda: here.server.request("GET", "/readyz").json()["parts"]["program"].startswith(problem))
+    until(
+        lambda: here.server.request("GET", "/readyz").json()["parts"]["program"].startswith(problem),
+        seconds=LIVE_SECONDS,
+    )
     here.write(LINES["good"])
-    eventually(lambda: here.log_in().status == 200, 12)
+    until(lambda: here.log_in().status == 200, seconds=12)
 
 
 @pytest.mark.parametrize("change", ["the file", "the configuration"])
@@ -140,7 +135,7 @@ def test_a_reload_ends_the_processes(site: Callable[..., Site], change: str) -> 
         found.add(here.log_in().status)
         return alive(before) == []
 
-    eventually(is_over, 8)
+    until(is_over, seconds=8)
     assert found == {200}
     assert here.statuses() == {200}
     assert alive(here.pids) != []
@@ -167,7 +162,7 @@ def test_a_worker_that_is_killed(site: Callable[..., Site]) -> None:
     parents = {int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in before}
     for parent in parents:
         os.kill(parent, signal.SIGKILL)
-    eventually(lambda: all(not _runs(pid) for pid in before))
+    until(lambda: all(not _runs(pid) for pid in before), seconds=LIVE_SECONDS)
 
 
 def _runs(pid: int) -> bool:
@@ -202,9 +197,9 @@ def test_an_http_hook(tmp_path: Path) -> None:
             assert hook.requests[-1].question["client"] == "127.0.0.1"
             assert (here.log_in(password="wrong").status, here.log_in(user="nobody").status) == (401, 401)
             secret.write_text(SECRET[::-1])
-            eventually(lambda: here.log_in().status == 503)
+            until(lambda: here.log_in().status == 503, seconds=LIVE_SECONDS)
             secret.write_text(SECRET)
-            eventually(lambda: here.log_in().status == 200, 12)
+            until(lambda: here.log_in().status == 200, seconds=12)
             hook.respond = body("{}")
             assert here.log_in().status == 503
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from harness import web
 from harness.keycloak import REALM, Keycloak, keycloak
 from harness.keycloak_people import KeycloakSite
 from harness.people_site import SERVICE
+from harness.waiting import until
 
 from tokenserver.authn.oidc.id_token import person_in
 from tokenserver.authn.oidc.refusals import RefusedLogin
@@ -60,14 +61,6 @@ def trusting(running: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield site
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until this holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
 def test_the_doctor(site: KeycloakSite) -> None:
     """It finds nothing to fix, and tells a redirect URI that is not registered from a wrong secret."""
     good = {"provider": True, "provider client": True, "provider login": True, "provider logout": None}
@@ -104,7 +97,7 @@ def test_an_access_token_is_no_login(site: KeycloakSite) -> None:
     (source,) = load_settings(site.server.config, {}).oidc_sources
     client = provider_client(source, site.server.url)
     client.keys.tick()
-    eventually(lambda: client.keys.age is not None)
+    until(lambda: client.keys.age is not None, seconds=60)
     jwt = read_jwt(token)
     require_signature(jwt, client.keys)
     with pytest.raises(RefusedLogin) as caught:
@@ -134,7 +127,7 @@ def test_a_disabled_person(site: KeycloakSite) -> None:
     assert site.granted("dan", key, *BOTH) == {"web/x"}
     site.age("dan", 600)
     assert site.pull("dan", key, *BOTH).status == 401
-    eventually(lambda: not site.is_logged_in(browser))
+    until(lambda: not site.is_logged_in(browser), seconds=60)
     browser, page = site.log_in("dan")
     assert browser.shown.startswith(site.keycloak.url)
     assert b"Account is disabled" in page.body
@@ -168,7 +161,7 @@ def test_a_logout_by_an_administrator(trusting: KeycloakSite) -> None:
     key = trusting.key("finn")
     assert trusting.is_logged_in(browser)
     trusting.change("POST", "finn", "/logout")
-    eventually(lambda: not trusting.is_logged_in(browser))
+    until(lambda: not trusting.is_logged_in(browser), seconds=60)
     assert trusting.is_logged_in(other)
     event = trusting.events("provider_logout")[-1]
     assert (event["outcome"], event["source"], event["subject"]) == ("logged_out", "corp", "finn")
@@ -197,6 +190,6 @@ def test_rotated_keys(site: KeycloakSite) -> None:
     key = site.key("ivo")
     site.add_keys()
     site.add("jan", "reg-web")
-    eventually(lambda: site.is_logged_in(site.log_in("jan")[0]), seconds=180)
+    until(lambda: site.is_logged_in(site.log_in("jan")[0]), seconds=180)
     site.age("ivo", 600)
     assert site.granted("ivo", key, *BOTH) == {"web/x"}

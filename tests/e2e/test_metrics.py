@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from harness import web
 from harness.processes import free_port, run
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 from prometheus_client.parser import text_string_to_metric_families
 
 SERVICE = "registry2.test"
@@ -66,18 +66,9 @@ def scraped(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Scraped(server, port)
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 def test_one_scrape_sums_all_workers(scraped: Scraped) -> None:
     """Every request is in it, whichever worker had it, at once; and every worker is alive and of one mind."""
-    assert eventually(lambda: scraped.value("tokenserver_workers") == WORKERS)
+    until(lambda: scraped.value("tokenserver_workers") == WORKERS, seconds=20)
     assert [scraped.ask() for _ in range(REQUESTS)] == [200] * REQUESTS
     assert scraped.exchanges() == REQUESTS
     assert scraped.value("tokenserver_exchange_seconds_count", outcome="granted") == REQUESTS
@@ -87,15 +78,15 @@ def test_one_scrape_sums_all_workers(scraped: Scraped) -> None:
 
 def test_a_killed_worker_takes_nothing_with_it(scraped: Scraped) -> None:
     """What it counted stays in the sum, and the one that is started in its place goes on from there."""
-    assert eventually(lambda: scraped.value("tokenserver_workers") == WORKERS)
+    until(lambda: scraped.value("tokenserver_workers") == WORKERS, seconds=20)
     for _ in range(REQUESTS):
         scraped.ask()
     before = scraped.exchanges()
     victims = scraped.workers()
     os.kill(victims[0], signal.SIGKILL)
     assert scraped.exchanges() >= before
-    assert eventually(lambda: len(set(scraped.workers()) - set(victims)) == 1)
-    assert eventually(lambda: scraped.server.is_ready() and scraped.value("tokenserver_workers") == WORKERS)
+    until(lambda: len(set(scraped.workers()) - set(victims)) == 1, seconds=20)
+    until(lambda: scraped.server.is_ready() and scraped.value("tokenserver_workers") == WORKERS, seconds=20)
     before = scraped.exchanges()
     assert before >= REQUESTS
     answered = [scraped.ask() for _ in range(REQUESTS)].count(200)
@@ -108,14 +99,14 @@ def test_all_workers_take_a_change(scraped: Scraped) -> None:
 
     See docs/design/threats.md#fault-19.
     """
-    assert eventually(lambda: scraped.value("tokenserver_workers") == WORKERS)
+    until(lambda: scraped.value("tokenserver_workers") == WORKERS, seconds=20)
     policy = scraped.server.folder / "policies" / "root.yaml"
     policy.write_text(policy.read_text() + "# changed\n")
-    assert eventually(lambda: scraped.value("tokenserver_policy_reloads_total") == WORKERS)
+    until(lambda: scraped.value("tokenserver_policy_reloads_total") == WORKERS, seconds=20)
     assert scraped.value("tokenserver_policy_info") == WORKERS
     policy.write_text("version: 1\nallow: nonsense\n")
-    assert eventually(lambda: scraped.value("tokenserver_policy_reload_failed_total") == WORKERS)
-    assert eventually(lambda: scraped.value("tokenserver_not_ready", part="files") == WORKERS)
+    until(lambda: scraped.value("tokenserver_policy_reload_failed_total") == WORKERS, seconds=20)
+    until(lambda: scraped.value("tokenserver_not_ready", part="files") == WORKERS, seconds=20)
     assert scraped.ask() == 200
 
 

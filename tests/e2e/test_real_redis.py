@@ -24,6 +24,7 @@ from harness.authority import Authority
 from harness.faultproxy import Mode, faulty
 from harness.redis_server import RedisServer, redis_server
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 from sorted_words import words_of_one_tag
 
 from tokenserver.authn.protection.failure_counters import Limit, Limits, forgotten_after, growing, shared
@@ -111,14 +112,6 @@ def replica(
     )
     throttle = Throttle(part, monotonic=time.monotonic, repeats_count=repeats_count, together=counters)
     return Replica(throttle, counters)
-
-
-def until(condition: Callable[[], bool], seconds: float = RECOVERY) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"did not come within {seconds} s"
-        time.sleep(0.05)
 
 
 # --- counted together ------------------------------------------------------------------------------------------------
@@ -311,7 +304,7 @@ def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCapture
     assert redis.password not in caplog.text
     redis.start()
     with caplog.at_level(logging.WARNING):
-        until(one.is_well)
+        until(one.is_well, seconds=RECOVERY)
     assert "throttle: redis answers again; all replicas count failed logins together" in caplog.messages
     assert [(one, two)[number % 2].attempt("eve") for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
 
@@ -342,7 +335,7 @@ def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None
         assert [one.attempt(f"user-{number}", right=True, address=Y) for number in range(50)] == ["ok"] * 50
         assert one.slowest < 0.1
         proxy.mode = Mode.PASS
-        until(one.is_well)
+        until(one.is_well, seconds=RECOVERY)
 
 
 @pytest.mark.alone
@@ -372,7 +365,7 @@ def test_a_dripping_redis(redis: RedisServer, mode: Mode, seconds: float, is_new
         assert [one.attempt(f"user-{number}", right=True, address=Y) for number in range(50)] == ["ok"] * 50
         assert one.slowest < 0.1
         proxy.mode = Mode.PASS
-        until(one.is_well)
+        until(one.is_well, seconds=RECOVERY)
 
 
 @pytest.mark.alone
@@ -384,7 +377,7 @@ def test_a_dripping_tls_handshake(tmp_path: Path) -> None:
         assert one.attempt(right=True) == "ok"
         assert (one.slowest < SLOW_SECONDS + 0.5, one.is_well()) == (True, False)
         proxy.mode = Mode.PASS
-        until(one.is_well)
+        until(one.is_well, seconds=RECOVERY)
 
 
 @pytest.mark.alone
@@ -402,7 +395,7 @@ def test_a_name_that_is_not_resolved(redis: RedisServer, monkeypatch: pytest.Mon
     one = replica(redis, url=f"redis://redis.test:{redis.port}")
     assert one.attempt(right=True) == "ok"
     assert (one.slowest < SLOW_SECONDS + 0.5, one.is_well()) == (True, False)
-    until(one.is_well)
+    until(one.is_well, seconds=RECOVERY)
 
 
 def test_a_unix_socket(redis: RedisServer) -> None:
@@ -470,7 +463,7 @@ def test_a_redis_that_takes_no_writes(
         time.sleep(2.5)  # it is looked after in the meantime
         assert not one.is_well()
         assert one.attempt().startswith("wait")
-    until(one.is_well)
+    until(one.is_well, seconds=RECOVERY)
     assert redis.password not in caplog.text
 
 
@@ -556,7 +549,7 @@ def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServ
     assert (answer.status, 290 <= int(answer.header("retry-after") or 0) <= 300) == (429, True)
     redis.stop()
     assert ask(one).status in (401, 429)
-    until(lambda: _noted(one) is not None)  # by the worker that has met the trouble
+    until(lambda: _noted(one) is not None, seconds=RECOVERY)  # by the worker that has met the trouble
     ready = _noted(one)
     while ready is None:
         ready = _noted(one)
@@ -567,7 +560,7 @@ def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServ
     assert "throttle: redis does not answer" in one.daemon.log
     assert redis.password not in one.daemon.log
     redis.start()
-    until(lambda: all(_noted(one) is None for _ in range(10)), 15)
+    until(lambda: all(_noted(one) is None for _ in range(10)), seconds=15)
     assert ask(two, "right").status == 200
 
 

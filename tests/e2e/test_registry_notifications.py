@@ -9,6 +9,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,6 +148,23 @@ def test_a_push_by_nobodys_token(reporting: Reporting, image: Image, new_name: C
     reporting.reports(lambda found: any(one["repository"] == repository for one in found))
     code, told = reporting.who_did("push", repository)
     assert (code, told["without_token"], told["deeds"][0]["outcome"]) == (0, 1, "no token")
+
+
+def test_a_report_that_comes_again_to_any_worker(
+    reporting: Reporting, image: Image, new_name: Callable[[str], str]
+) -> None:
+    """Many times, and to both workers at the same time: it is in the trail once (docs/design/threats.md#threat-228)."""
+    repository, mark = new_name("web"), reporting.server.daemon.stdout.stat().st_size
+    events = [
+        {"id": f"{number}-{repository}", "action": "push", "target": {"repository": repository, "digest": image.digest}}
+        for number in range(5)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(report, reporting.port, json.dumps({"events": events}).encode()) for _ in range(40)]
+        assert {one.result().status for one in sent} == {200}
+    found = reporting.reports(lambda found: sum(one.get("repository") == repository for one in found) >= 5, mark=mark)
+    told = [one["event_id"] for one in found if one.get("repository") == repository]
+    assert sorted(told) == [one["id"] for one in events]
 
 
 ZOT = [

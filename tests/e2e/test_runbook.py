@@ -24,6 +24,8 @@ NOTHING = {
     "ldap test": (2, "has no directory"),
     "audit search --outcome": (1, "no event of"),
     "audit search --event notifications": (1, "no event of"),
+    "audit search --event registry": (1, "no event of"),
+    "audit who-did push": (1, "nobody was granted"),
 }
 """Commands that find nothing on a healthy site without a directory: their exit codes, and what they print."""
 

@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness import web
 from harness.processes import free_port
 from harness.proxy import nginx
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import until
 
 pytestmark = pytest.mark.waits
 
@@ -54,13 +55,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, peer: FakePeer) -> Iterator
         yield server
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s"
-        time.sleep(0.05)
-
-
 def differences(server: TokenServer) -> list[dict[str, Any]]:
     """The events of differences so far."""
     lines = server.daemon.stdout.read_text().splitlines()
@@ -81,8 +75,8 @@ def test_each_worker_compares(server: TokenServer, peer: FakePeer) -> None:
     for number in range(20):
         assert server.ask(SERVICE, [f"repository:web/{number}:pull,push"], person="ann").status == 200
         assert server.ask(SERVICE, [f"repository:web/{number}:pull"], person="bob").status == 200
-    eventually(lambda: counted()["differs"] - before["differs"] == 20)
-    eventually(lambda: counted()["same"] - before["same"] == 20)
+    until(lambda: counted()["differs"] - before["differs"] == 20, seconds=10)
+    until(lambda: counted()["same"] - before["same"] == 20, seconds=10)
     events = differences(server)
     assert {event["subject"] for event in events} == {"ann"}
     assert {(*event["peer_more"], "/", *event["peer_less"]) for event in events} == {("/", "push")}
@@ -106,9 +100,9 @@ def test_nobody_waits(server: TokenServer, peer: FakePeer) -> None:
         times.append(time.monotonic() - began)
     assert sorted(times)[50] < 0.1
     assert max(times) < 1.0
-    eventually(lambda: "cannot be asked: timeout: no answer in 2 s" in server.daemon.stderr.read_text())
+    until(lambda: "cannot be asked: timeout: no answer in 2 s" in server.daemon.stderr.read_text(), seconds=10)
     assert len(peer.asked) - asked < 20
-    eventually(lambda: counted()["unreachable"] >= 6)  # of both workers
+    until(lambda: counted()["unreachable"] >= 6, seconds=10)  # of both workers
     assert server.daemon.stderr.read_text().count("cannot be asked") == 1
     peer.raw = None
 
@@ -127,7 +121,7 @@ def test_a_change_of_the_configuration(server: TokenServer, peer: FakePeer, tmp_
                 assert server.ask(SERVICE, [f"repository:c/{next(numbers)}:pull"], person="bob").status == 200
             return len(other.asked) >= 8
 
-        eventually(is_asked)
+        until(is_asked, seconds=10)
         del settings["shadow_peer"]
         server.config.write_text(yaml.safe_dump(settings))
 
@@ -138,7 +132,7 @@ def test_a_change_of_the_configuration(server: TokenServer, peer: FakePeer, tmp_
             time.sleep(0.3)
             return (counted(), len(other.asked)) == (before, asked)
 
-        eventually(is_quiet)
+        until(is_quiet, seconds=10)
     server.config.write_text(text)
 
 
@@ -169,7 +163,7 @@ def test_copies_of_requests(tmp_path: Path) -> None:
             target = web.token_target(SERVICE, ["repository:web/site:pull,delete"]).replace("/token", "/auth", 1)
             answer = web.request(port, "GET", target, headers=web.basic("ann", PEOPLE["ann"]))
             assert answer.status == 200
-            eventually(lambda: len(differences(new)) == 1)
+            until(lambda: len(differences(new)) == 1, seconds=10)
             time.sleep(0.5)
     (event,) = differences(new)
     assert (event["subject"], event["peer_more"], event["peer_less"]) == ("ann", ["delete"], [])

@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness import web
 from harness.processes import Daemon, answers, free_port, plain_environment
 from harness.programs import need
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import until
 from hook_servers import SECRET, check, hook_server
 
 pytestmark = pytest.mark.waits
@@ -192,9 +193,7 @@ def test_what_happened_to_spans_is_counted(server: TokenServer, collector: FakeC
         before = counted()["not_taken"]
         _, headers = traceparent(0x1007)
         assert ask(server, headers).status == 200
-        deadline = time.monotonic() + 10
-        while counted()["not_taken"] == before and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: counted()["not_taken"] != before, seconds=10)
         assert counted()["not_taken"] - before == 5
     finally:
         collector.status = 200
@@ -268,13 +267,13 @@ def test_a_real_collector(tmp_path: Path) -> None:
     with serving(tmp_path / "server", Setup(PEOPLE, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)) as server:
         lost, headers = traceparent(0x3001)
         assert ask(server, headers).status == 200
-        wait_for(lambda: "the collector takes no traces" in server.daemon.stderr.read_text())
+        until(lambda: "the collector takes no traces" in server.daemon.stderr.read_text(), seconds=15)
         try:
             collector.start(lambda: answers(port))
             trace_id, headers = traceparent(0x3002)
             assert ask(server, headers | {"tracestate": "vendor=one"}).status == 200
-            wait_for(lambda: trace_id in collector.log)
-            wait_for(lambda: "the collector takes traces again" in server.daemon.stderr.read_text())
+            until(lambda: trace_id in collector.log, seconds=15)
+            until(lambda: "the collector takes traces again" in server.daemon.stderr.read_text(), seconds=15)
         finally:
             collector.stop()
     shown = collector.log
@@ -284,10 +283,3 @@ def test_a_real_collector(tmp_path: Path) -> None:
     assert re.search(r"Kind +: Server\n", shown)
     assert "http.response.status_code: Int(200)" in shown
     assert re.search(r"TraceState +: vendor=one", shown)
-
-
-def wait_for(condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)

@@ -11,8 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +24,7 @@ from harness.postgresql_server import postgresql_server
 from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import ROOT, refuse
 from harness.redis_server import redis_server
+from harness.waiting import until
 
 from tokenserver.access_keys import parse_key
 from tokenserver.cli import main
@@ -131,14 +131,6 @@ def signer(port: int) -> str:
     return str(web.header(answer.json()["token"])["x5c"][0])
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it does within a while."""
-    deadline = time.monotonic() + SECONDS
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return holds()
-
-
 @pytest.fixture
 def site(tmp_path: Path, released: Path) -> Site:
     """A site that the last release made."""
@@ -151,7 +143,7 @@ def test_side_by_side(site: Site) -> None:
         first = signer(old_port)
         assert signer(new_port) == first
         site.run(site.ours, "keys", "rotate", "--now")
-        assert eventually(lambda: signer(old_port) == signer(new_port) != first)
+        until(lambda: signer(old_port) == signer(new_port) != first, seconds=SECONDS)
 
 
 def test_upgrade_and_roll_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +162,7 @@ def test_upgrade_and_roll_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
             # `server.url` of the site is a port on which no server of this test listens, which the doctor finds.
             assert (command, result.exit_code) == (command, int("doctor" in command)), result.output
         assert run([*site.command, "keys", "rotate", "--now"], environment=site.ours, folder=site.folder).ok
-        assert eventually(lambda: signer(port) != first)
+        until(lambda: signer(port) != first, seconds=SECONDS)
         second = signer(port)
     finally:
         new.stop()
@@ -217,9 +209,9 @@ def test_they_share_a_storage(tmp_path: Path, with_storage: Path) -> None:
             made = []
             for environment in (site.released, site.ours):
                 made.append(site.run(environment, "access-keys", "create", "--user", "ann").split()[0])
-                assert eventually(lambda: [status(port, made[-1]) for port in ports] == [200, 200])
+                until(lambda: [status(port, made[-1]) for port in ports] == [200, 200], seconds=SECONDS)
             site.run(site.ours, "access-keys", "revoke", parse_key(made[0]).id)
-            assert eventually(lambda: [status(port, made[0]) for port in ports] == [401, 401])
+            until(lambda: [status(port, made[0]) for port in ports] == [401, 401], seconds=SECONDS)
         assert "up to date" in site.run(site.ours, "storage", "migrate")
         old, port = site.server(site.released, "rolled-back")
         try:

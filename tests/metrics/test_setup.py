@@ -9,7 +9,7 @@ import pytest
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
-from tokenserver.metrics.setup import add_labels, metrics_board, worker_meter
+from tokenserver.metrics.setup import add_labels, metrics_board, pushes_of, worker_meter
 from tokenserver.metrics.shared_rows import SPARE_ROWS
 
 CONFIG = """\
@@ -80,3 +80,15 @@ def test_too_many_new_names(
         add_labels(settings.model_copy(update={"registries": registries}), board)
     assert caplog.messages == ["metrics: no more room for names; 1 of them have no label until a restart"]
     assert ("x", "GET", "granted") in board.layout.exchanges
+
+
+def test_registries_that_report_pushes(tmp_path: Path) -> None:
+    """Those with notifications, unless pushes are not among their actions."""
+    registries = (
+        "[{service: quiet}, {service: all, also: [old], notifications: {secret_file: s}},"
+        " {service: deletes, notifications: {secret_file: s, actions: [delete]}}]"
+    )
+    (tmp_path / "c.yaml").write_text(
+        CONFIG.replace("[{service: a, also: [b]}, {service: own, keys: own-keys}]", registries)
+    )
+    assert pushes_of(load_settings(tmp_path / "c.yaml", {})) == {"all"}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.audit.events import REPORT, member_of_granted
 from tokenserver.exchange.audit_events import MAX_EVENT, MAX_TEXT, members
 from tokenserver.notifications.facts import (
     BLOB_TYPE,
@@ -68,6 +69,12 @@ def test_an_event() -> None:
         "used": ["repository:web/site:push"],
         "reported_by": "10.0.0.7",
     }
+
+
+def test_the_search_of_the_trail_knows_reports() -> None:
+    """By what they are, and by the member that has what a token had to grant."""
+    written = event(PUSHED)
+    assert (written["event"], member_of_granted(written)) == (REPORT, "used")
 
 
 def test_what_is_unknown_is_left_out() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
-from audit_lines import exchange
+from audit_lines import exchange, report
 from hypothesis import strategies as st
 
 from tokenserver.audit.question import AuditQuestion
@@ -36,12 +36,17 @@ EVENTS: tuple[dict[str, Any], ...] = (
     exchange(time="2026-11-03T12:00:05.000Z", outcome="throttled", granted=None, subject="\ud800", username="ä\n"),
     {**_MANAGEMENT, "time": "2026-11-03T12:00:03.000Z", "owner": "ann", "robot": "ci"},
     {**_MANAGEMENT, "time": "2026-11-03T12:00:04.000Z", "owner": "robot:ci", "outcome": "denied", "policy": 5},
+    report(time="2026-11-03T12:00:00.900Z"),
+    report(2, action="mount", used=["repository:web/x:push", "repository:infra/x:pull"], subject="robot:ci"),
+    report(3, action="delete", used=["repository:web/x:delete"], subject=None, client="fe80::1"),
+    report(4, action="unreadable", used=None, granted=["repository:web/x:push"], subject=None, reason="it has no id"),
+    report(5, used=["nonsense", 5], asked=["repository:web/x:*"], outcome="granted"),
 )
 
 _VALUES: dict[str, tuple[Any, ...]] = {
     "since": (at("12:00:01"), at("12:00:00.250"), at("12:00:00.250001")),
     "until": (at("12:00:01"), at("12:00:00.250"), at("12:00:00.250001"), at("11:00:00")),
-    "event": ("exchange", "management", "device"),
+    "event": ("exchange", "management", "registry", "device"),
     "user": ("ann", "bob", "root", "Ann", "\ud800", "robot:ci"),
     "robot": ("ci", "other", ""),
     "workload": ("release", "none"),

@@ -13,6 +13,9 @@ _WRAPPERS = ("MESSAGE", "log", "message", "msg", "line")
 
 _NOT_THERE = b"\xff"
 
+REPORT = "registry"
+"""The value of `event` of a report: what a registry says that a client did; see `notifications.facts`."""
+
 
 def event_of(line: bytes) -> dict[str, Any] | None:
     """The event of a line; None if it has none.
@@ -70,6 +73,11 @@ def _decoded(text: bytes | str) -> dict[str, Any] | None:
 
 def _is_event(value: dict[str, Any]) -> bool:
     return isinstance(value.get("event"), str) and isinstance(value.get("time"), str)
+
+
+def member_of_granted(event: dict[str, Any]) -> str:
+    """The member that lists what the event is about beyond asking: of a report what was used, else what was granted."""
+    return "used" if text(event, "event") == REPORT else "granted"
 
 
 def texts(event: dict[str, Any], name: str) -> list[str]:

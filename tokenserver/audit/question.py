@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from tokenserver.audit.candidates import needle_of
-from tokenserver.audit.events import text, texts
+from tokenserver.audit.events import member_of_granted, text, texts
 from tokenserver.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.machines.robots import subject_of
 from tokenserver.policy.terms import TermError, parse_moment
@@ -30,7 +30,8 @@ class AuditQuestion:
     """Conditions of an event; those that are not set hold for every event.
 
     `repository` has no variables. With `repository` or `action`, `outcome` is that of the access in question
-    (`granted`, `denied`); otherwise the outcome of the event, of which `granted` includes `partial`.
+    (`granted`, `denied`); otherwise the outcome of the event, of which `granted` includes `partial`. An access that a
+    report says was used counts as granted.
     """
 
     since: datetime | None = None
@@ -81,8 +82,9 @@ class AuditQuestion:
         )
 
     def accesses(self, event: dict[str, Any]) -> tuple[tuple[Scope, ...], tuple[Scope, ...]]:
-        """What was granted and what was denied of what this question is about."""
-        held = {scope.resource: scope.actions for written in texts(event, "granted") if (scope := scope_of(written))}
+        """What was granted, or used by a report, and what was denied of what this question is about."""
+        given = member_of_granted(event)
+        held = {scope.resource: scope.actions for written in texts(event, given) if (scope := scope_of(written))}
         denied = []
         for scope in self._scopes(event, "asked"):
             granted = held.get(scope.resource, frozenset())
@@ -90,7 +92,7 @@ class AuditQuestion:
             lost = scope.actions - (granted | {"*"} if granted else granted)
             if lost:
                 denied.append(Scope(scope.resource, lost))
-        return tuple(self._scopes(event, "granted")), tuple(denied)
+        return tuple(self._scopes(event, given)), tuple(denied)
 
     def _is_in_time(self, event: dict[str, Any]) -> bool:
         if self.since is None and self.until is None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tokenserver.audit.deeds import MAX_DEEDS, DeedSeen, keep, rules_of
-from tokenserver.audit.events import text, texts
+from tokenserver.audit.events import REPORT, text, texts
 from tokenserver.audit.granted_accesses import SKEW, AccessKey, GrantedAccess, GrantedAccesses
 from tokenserver.audit.question import AuditQuestion, moment_of
 from tokenserver.scopes import MAX_LIFETIME
@@ -36,13 +36,7 @@ class ReportQuestion(AuditQuestion):
 
     def is_met_by(self, event: dict[str, Any]) -> bool:
         """Whether it is an exchange that granted what is in question, or a report of its use."""
-        kind = text(event, "event")
-        return kind in ("exchange", "registry") and super().is_met_by(as_granted(event))
-
-
-def as_granted(event: dict[str, Any]) -> dict[str, Any]:
-    """A report with what it used as what was granted; another event as it is."""
-    return {**event, "granted": texts(event, "used")} if text(event, "event") == "registry" else event
+        return text(event, "event") in ("exchange", REPORT) and super().is_met_by(event)
 
 
 def reading(question: AuditQuestion) -> ReportQuestion:
@@ -111,8 +105,8 @@ class RealDeeds:
         about = reading(self.question)
         always = replace(self.question, since=None, until=None)
         for event in events:
-            granted, _ = about.accesses(as_granted(event))
-            is_report = text(event, "event") == "registry"
+            granted, _ = about.accesses(event)
+            is_report = text(event, "event") == REPORT
             if is_report and not self._is_new(event):
                 continue
             is_in_question = is_report or not self._is_narrow or always.is_met_by(event)

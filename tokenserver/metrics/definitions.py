@@ -37,7 +37,6 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 ROOMS = ("hashing", "logins", "requests")
 """Bulkheads that may be overloaded, besides the user sources."""
 
-
 REPORTED = (*DEEDS, UNREADABLE)
 
 REFUSED_REPORTS = tuple(
@@ -183,6 +182,11 @@ class Layout:
             service=(NO_SERVICE, *services),
             outcome=REFUSED_REPORTS,
         )
+        self.push_tokens = self._table(
+            "registry_push_tokens",
+            "Tokens that allow a push to a registry which is to report pushes; 0 for registries which are not.",
+            service=services,
+        )
         self.counters = (
             self.sent_away,
             self.exchanges,
@@ -199,6 +203,7 @@ class Layout:
             self.trace_spans,
             self.reports,
             self.refused_reports,
+            self.push_tokens,
         )
         bounds = tuple(str(index) for index in range(len(BUCKETS) + 1))
         self.buckets = self._table(

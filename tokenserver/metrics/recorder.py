@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -74,10 +74,11 @@ class Gauges:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """The cells in which a ruling is counted: by method and by source; and its outcome."""
+    """The cells of a ruling: by method, by source, and of a push that is to be reported; and its outcome."""
 
     exchange: Mapping[str, int]
     source: int | None
+    push: int | None
     outcome: str
 
 
@@ -86,7 +87,8 @@ _REASONS = {Overloaded: "overloaded", Incomplete: "incomplete"}
 
 
 class Meter:
-    """Counts requests in one row; thread-safe. `services` maps each service name to the registry's own.
+    """Counts requests in one row; thread-safe. `services` maps each service name to the registry's own,
+    `pushes` has those of registries that are to report pushes.
 
     `latest` returns the current layout, which may have more labels after a reload; by default, it stays as it is.
     """
@@ -97,11 +99,12 @@ class Meter:
         row: memoryview[float],
         services: Mapping[str, str],
         *,
+        pushes: Collection[str] = (),
         latest: Callable[[], Layout] | None = None,
     ) -> None:
         self._latest = latest or (lambda: layout)
         self._row = row
-        self.rename(services)
+        self.rename(services, pushes)
         self._lock = threading.Lock()
         totals = (
             layout.reloads,
@@ -112,12 +115,16 @@ class Meter:
         )
         self._counted = {table.cell: 0 for table in totals}
 
-    def rename(self, services: Mapping[str, str]) -> None:
-        """Other services from now on. Those that the layout does not have are counted as `NO_SERVICE`."""
+    def rename(self, services: Mapping[str, str], pushes: Collection[str] = ()) -> None:
+        """Other services from now on, and which of them report pushes.
+
+        Those that the layout does not have are counted as `NO_SERVICE`.
+        """
         self._layout = self._latest()
         self._places: BoundedCache[Ruling, _Places] = BoundedCache(MAX_RULINGS)
         known = {name: service if self._has(service) else NO_SERVICE for name, service in services.items()}
         only = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
+        self._pushes = frozenset(pushes)
         self._services, self._unnamed = known, only if self._has(only) else NO_SERVICE
 
     def _has(self, service: str) -> bool:
@@ -140,7 +147,7 @@ class Meter:
             places = cached or self._places_of(ruling, outcome_of_ruling(ruling))
             if cached is None and ruling.is_kept:
                 self._places.put(ruling, places)
-        self._count(places.exchange.get(request.method), places.source, places.outcome, seconds)
+        self._count(places.exchange.get(request.method), places.source, places.outcome, seconds, places.push)
 
     def count_device_step(self, step: str) -> None:
         """Count a step of a login at a terminal, one of `DEVICE_STEPS`."""
@@ -165,7 +172,7 @@ class Meter:
         self._count_one(self._layout.reports.get((service, action)))
 
     def count_refused_reports(self, service: str, outcome: str) -> None:
-        """Count a refused notification; `service` is empty if it proved to come from none."""
+        """Count a refused notification for a path of this service; `NO_SERVICE` counts those of unknown ones."""
         name = self._services.get(service, NO_SERVICE)
         self._count_one(self._layout.refused_reports.get((name, outcome)))
 
@@ -233,9 +240,14 @@ class Meter:
         source = ANONYMOUS if ruling.identity.is_anonymous else ruling.identity.source
         service = ruling.registry.service
         exchange = self._layout.of_methods(service if self._has(service) else NO_SERVICE, outcome)
-        return _Places(exchange, self._layout.authenticated.get((source,)), outcome)
+        push = None
+        if service in self._pushes and outcome != EXPLAINED and any("push" in one.actions for one in ruling.access):
+            push = self._layout.push_tokens.get((service,))
+        return _Places(exchange, self._layout.authenticated.get((source,)), push, outcome)
 
-    def _count(self, exchange: int | None, special: int | None, outcome: str, seconds: float) -> None:
+    def _count(
+        self, exchange: int | None, special: int | None, outcome: str, seconds: float, push: int | None = None
+    ) -> None:
         latency = self._layout.latency[outcome]
         bucket = latency.first_bucket + bisect_left(BUCKETS, seconds)
         row = self._row
@@ -246,3 +258,5 @@ class Meter:
                 row[exchange] += 1
             if special is not None:
                 row[special] += 1
+            if push is not None:
+                row[push] += 1

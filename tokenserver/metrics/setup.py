@@ -9,6 +9,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.metrics.definitions import LabelNames, Layout
 from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.shared_rows import Board
+from tokenserver.notifications.facts import PUSH
 
 SPARE_NAMES = (256, 16, 16, 16, 16)
 """How many registries, sources, directories, key folders and workload sources that a reload adds have labels of their
@@ -37,7 +38,7 @@ def worker_meter(settings: Settings, board: Board) -> Meter | None:
     if row is None:
         logger.error("metrics: no free row for this worker; its requests are not counted")
         return None
-    return Meter(board.layout, row, services_of(settings), latest=lambda: board.layout)
+    return Meter(board.layout, row, services_of(settings), pushes=pushes_of(settings), latest=lambda: board.layout)
 
 
 def add_labels(settings: Settings, board: Board) -> None:
@@ -61,3 +62,12 @@ def label_names(settings: Settings) -> LabelNames:
 def services_of(settings: Settings) -> dict[str, str]:
     """The primary name of each service name."""
     return {name: registry.service for registry in settings.registries for name in registry.names}
+
+
+def pushes_of(settings: Settings) -> frozenset[str]:
+    """The registries that are to report pushes, by their primary names."""
+    return frozenset(
+        registry.service
+        for registry in settings.reporters
+        if registry.notifications is not None and PUSH in registry.notifications.actions
+    )

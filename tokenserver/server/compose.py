@@ -38,7 +38,8 @@ from tokenserver.server.changes.reporter import ChangeReporter
 from tokenserver.server.exchanges.observed import compose_exchange, trail_kind
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
-from tokenserver.server.notification_secrets import reporters, require_secrets
+from tokenserver.server.notifications.secret_files import reporters, require_secrets
+from tokenserver.server.notifications.written_reports import WrittenReports
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
@@ -108,7 +109,14 @@ def build(
     notice = partial(notice_in, shared.bulletin)
     parts = (settings, live, exchange, trail, changes, protection, clock, admission, rotators, meter, storage, stored)
     reporting = reporters(settings, monotonic=time.monotonic)
-    return RunningServer(*parts, notice=notice, peer_keys=shared.peer_keys, reporters=reporting, sealer=sealer)
+    return RunningServer(
+        *parts,
+        notice=notice,
+        peer_keys=shared.peer_keys,
+        reporters=reporting,
+        written_reports=shared.written_reports or WrittenReports(shared=False),
+        sealer=sealer,
+    )
 
 
 def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:

@@ -13,7 +13,7 @@ from tokenserver.config.load import config_path
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.layout import KeyFolder
-from tokenserver.metrics.setup import add_labels, services_of
+from tokenserver.metrics.setup import add_labels, pushes_of, services_of
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import check_tls, compose_rotators, login_plan, watched_parts
@@ -21,7 +21,7 @@ from tokenserver.server.exchanges.observed import compose_exchange
 from tokenserver.server.exchanges.peer import peer_context
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
-from tokenserver.server.notification_secrets import reporters, require_secrets
+from tokenserver.server.notifications.secret_files import reporters, require_secrets
 from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import SharedState, repeat_seconds
@@ -67,7 +67,7 @@ def reconfigured(
     server.live.reconfigure(parts, composer, kept=kept, quiesce=replace_all)
     protection.limit_together(limits, repeat=repeat_seconds(settings))
     if server.meter is not None:
-        server.meter.rename(services_of(settings))
+        server.meter.rename(services_of(settings), pushes_of(settings))
     parts_of_exchange = (server.live, server.trail, server.meter, server.clock, server.stored, server.peer_keys)
     exchange = compose_exchange(settings, *parts_of_exchange, before=peer)
     rotators = compose_rotators(settings, server.live, server.clock)

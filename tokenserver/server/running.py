@@ -28,7 +28,8 @@ from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
 from tokenserver.server.changes.policy_snapshots import watch_policies
 from tokenserver.server.changes.reporter import ChangeReporter
-from tokenserver.server.notification_secrets import Reporter
+from tokenserver.server.notifications.secret_files import Reporter
+from tokenserver.server.notifications.written_reports import WrittenReports
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot
@@ -69,6 +70,7 @@ class RunningServer:
     notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
     peer_keys: SharedKeys | None = None
     reporters: Mapping[str, Reporter] = field(default_factory=dict)
+    written_reports: WrittenReports = field(default_factory=lambda: WrittenReports(shared=False))
     presented: PresentedCertificate = field(default_factory=PresentedCertificate)
     sealer: Sealer | None = None
 

@@ -25,6 +25,7 @@ from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.changes.journal import ChangeJournal
 from tokenserver.server.log_lines import FirstInServer
 from tokenserver.server.login_plan import limits_for
+from tokenserver.server.notifications.written_reports import WrittenReports
 
 logger = logging.getLogger("tokenserver.counters")
 
@@ -45,7 +46,8 @@ class SharedState(NamedTuple):
 
     The master process posts on `bulletin` how the configuration file compares with what is in force, and on `orders`
     the settings that are to be in force. `first_line` is for log lines that all workers would write, `peer_keys` for
-    what they ask a shadow peer, and `journal` for changes that all of them would report.
+    what they ask a shadow peer, `journal` for changes that all of them would report, and `written_reports` for reports
+    that registries send again.
     """
 
     counters: Together | None = None
@@ -55,6 +57,7 @@ class SharedState(NamedTuple):
     orders: Bulletin | None = None
     peer_keys: SharedKeys | None = None
     journal: ChangeJournal | None = None
+    written_reports: WrittenReports | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -66,7 +69,8 @@ def workers_share(settings: Settings, *, workers: int) -> SharedState:
     try:
         first_line = FirstInServer(monotonic=time.monotonic)
         journal = ChangeJournal(shared=True)
-        return SharedState(counters, checks, Bulletin(), first_line, Bulletin(), SharedKeys(), journal)
+        written = WrittenReports(shared=True)
+        return SharedState(counters, checks, Bulletin(), first_line, Bulletin(), SharedKeys(), journal, written)
     except OSError as error:
         logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
         return SharedState(counters, checks)

@@ -87,6 +87,7 @@ def notification_endpoint(parts: RunningServer, endpoint: TokenEndpoint) -> Noti
     """What receives the notifications of registries, at the same bounds as the endpoint that issues tokens."""
     found = NotificationEndpoint(
         reporters=parts.reporters,
+        written=parts.written_reports,
         record=parts.trail.record,
         count_unknown=parts.protection.count_unknown,
         client_of=endpoint.client_of,

@@ -53,7 +53,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda _: None, "is no store; fix: tokenserver audit index FILES --into"),
     "something else": (lambda path: path.write_text("x" * 4096), "cannot be used as a store: file is not a database"),
     "another database": (_other_database, "is a database of something else"),
-    "another version": (_other_version, "is a store of version 99, and this is for 1"),
+    "another version": (_other_version, "is a store of version 99, and this is for 2"),
 }
 
 

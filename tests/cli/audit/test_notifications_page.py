@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from registries_commands import Site
 
 from tokenserver.cli.main import main
-from tokenserver.server.notification_secrets import secrets_in
+from tokenserver.server.notifications.secret_files import secrets_in
 
 PAGE = (Path(__file__).parents[3] / "docs" / "registry-notifications.md").read_text(encoding="utf-8")
 (EVENTS,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -116,3 +116,33 @@ def test_denied_and_done_exclude_each_other(events: Path) -> None:
     result = really("push", "web/**", events, "--denied")
     assert result.exit_code == 2
     assert "exclude each other" in result.stderr
+
+
+QUESTIONS = {
+    "everything": ("push", "**"),
+    "of a user": ("push", "web/**", "--user", "ann"),
+    "of a registry": ("push", "web/**", "--registry", "registry.example.com"),
+    "of another registry": ("push", "web/**", "--registry", "other.example.com"),
+    "by the rule of the token": ("push", "web/**", "--rule", "writers"),
+    "by the credential of the token": ("push", "web/**", "--credential", "AAAABBBBCCCC"),
+    "by the group of the token": ("push", "web/**", "--group", "web-devs"),
+    "from where the token was issued to": ("push", "web/**", "--from", "10.1.0.0/16"),
+    "the other repository of a mount": ("pull", "base/**"),
+    "in a time": ("push", "web/**", "--since", "2026-11-03T12:05:30Z", "--until", "2026-11-03T12:07:30Z"),
+    "nothing": ("delete", "web/**"),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_store(events: Path, tmp_path: Path, name: str) -> None:
+    """Gives the answer of the files."""
+    made = CliRunner().invoke(main, ["audit", "index", str(events), "--into", str(tmp_path / "audit.db")])
+    assert made.exit_code == 0, made.output
+    of_files = really(*QUESTIONS[name], "--json", events)
+    of_store = really(*QUESTIONS[name], "--json", "--store", tmp_path / "audit.db")
+    assert (of_store.exit_code, of_store.stdout, of_store.stderr) == (
+        of_files.exit_code,
+        of_files.stdout,
+        of_files.stderr,
+    )
+    assert of_files.exit_code == (1 if name in {"nothing", "of another registry"} else 0)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from audit_lines import exchange, line, log
+from audit_lines import exchange, line, log, report
 from click.testing import CliRunner, Result
 
 from tokenserver.cli.main import main
@@ -37,6 +37,19 @@ def events(tmp_path: Path) -> Path:
 def search(*arguments: object, input: bytes | None = None) -> Result:  # noqa: A002 - click's name
     """Run the command."""
     return CliRunner().invoke(main, ["audit", "search", *map(str, arguments)], input=input)
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_reports_of_registries(tmp_path: Path, is_stored: bool) -> None:
+    """Are found by the repository and the action that was made use of, in files and in a store."""
+    path, store = tmp_path / "audit.jsonl", tmp_path / "audit.db"
+    path.write_bytes(log(exchange(), report(), report(2, used=["repository:web/x:pull"], action="pull")))
+    assert CliRunner().invoke(main, ["audit", "index", str(path), "--into", str(store)]).exit_code == 0
+    where = ("--store", store) if is_stored else (path,)
+    for conditions in (("--repository", "web/site"), ("--action", "push"), ("--action", "push", "--user", "ann")):
+        found = [json.loads(one) for one in search("--json", *conditions, *where).stdout.splitlines()]
+        assert [one["event"] for one in found] == ["exchange", "registry"]
+        assert found[1]["event_id"] == "e-1"
 
 
 def test_everything(events: Path) -> None:

@@ -13,7 +13,9 @@ def until(holds: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS, in_a_
     """Wait until it holds, that many times in a row: requests on connections of their own meet any worker."""
     end, found = time.monotonic() + seconds, 0
     while found < in_a_row:
-        found = found + 1 if holds() else 0
+        if holds():
+            found += 1
+            continue
+        found = 0
         assert time.monotonic() < end, f"it did not come within {seconds} s"
-        if not found:
-            time.sleep(0.05)
+        time.sleep(0.05)

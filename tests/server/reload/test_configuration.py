@@ -193,11 +193,42 @@ def test_a_renewed_certificate(site: Site) -> None:
     """Workers take it by themselves; a pair that they would not take is reported, because a start would fail, too."""
     folder = site.config.parent
     (folder / "tls.pem").write_text("renewed")
-    site.faults = [Fault("tls.pem", 0, "", "does not work with tls.key")]
-    assert site.look().state == "rejected"
+    site.faults = [Fault(str(folder / "tls.pem"), 0, "", "does not work with tls.key")]
+    found = site.look()
+    assert found.state == "rejected"
+    assert found.text == (
+        "the file of server.tls.certificate has changed and is faulty, so a restart would fail;"
+        " the previous content stays in force; see the log, or run: tokenserver check"
+    )
     (folder / "tls.key").write_text("renewed")
     site.faults = []
     assert site.look() == IN_FORCE
+
+
+@pytest.mark.parametrize("names", [("tls.pem", "tls.key"), ("tls.pem", "users"), ("users",)])
+def test_which_files_are_faulty(site: Site, names: tuple[str, ...]) -> None:
+    """Both files of the pair are named; with a fault elsewhere, the configuration as a whole is."""
+    folder = site.config.parent
+    (folder / "tls.pem").write_text("renewed")
+    site.faults = [Fault(str(folder / name), 0, "", "is unsafe") for name in names]
+    expected = "the file of server.tls.certificate and of server.tls.key has changed and is faulty"
+    assert site.look().text.startswith("tokenserver.yaml has changed and" if "users" in names else expected)
+
+
+def test_a_configuration_that_names_a_faulty_certificate(site: Site) -> None:
+    """The file has changed, and is named; also while another change of it waits for a restart, the certificate is."""
+    folder = site.config.parent
+    (folder / "new.pem").write_text("new")
+    site.faults = [Fault(str(folder / "new.pem"), 0, "", "does not work with tls.key")]
+    assert site.write(CONFIG.replace("tls.pem", "new.pem")).text.startswith(
+        "tokenserver.yaml has changed and is faulty"
+    )
+    site.faults = []
+    waiting = CONFIG.replace('{url: "https://auth', '{listen: "127.0.0.1:1", url: "https://auth')
+    assert site.write(waiting) == restart("server.listen")
+    site.faults = [Fault(str(folder / "tls.key"), 0, "", "is unsafe")]
+    (folder / "tls.key").write_text("renewed")
+    assert site.look().text.startswith("the file of server.tls.key has changed")
 
 
 def test_a_certificate_without_orders(site: Site) -> None:

@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests_web_server import Lines
+from tests_web_server import PASSWORDS, Lines
 from werkzeug.test import TestResponse
 
 from tokenserver.config.load import load_settings
@@ -174,6 +174,49 @@ def test_the_wrong_secret_and_the_wrong_service_are_alike(registry: Reported, se
     assert (refused["event"], refused["outcome"]) == ("notifications", "invalid_credentials")
     assert refused["registry"] == service
     assert SECRET not in json.dumps(registry.audit.events)
+
+
+def test_refused_requests_are_counted_under_names_of_the_configuration(registry: Reported) -> None:
+    """Whatever name the path has: that of a registry that reports, by its primary one, or none."""
+    layout = registry.parts.meter._layout if registry.parts.meter is not None else None
+    assert layout is not None
+    names = set(layout.refused_reports)
+    for service in ("reg", "reg.old", "quiet", "unknown", "reg/x", "", "a" * 5000, 'x"} 1'):
+        assert registry.send(event(), service=service, secret=None).status_code in {401, 404}
+    refused = registry.counted("refused_reports")
+    assert refused.keys() == {("reg", "authentication_required"), ("", "authentication_required")}
+    assert refused["reg", "authentication_required"] == 2
+    assert set(layout.refused_reports) == names
+    assert registry.counted("reports") == {}
+
+
+def test_tokens_for_pushes_are_counted_where_pushes_are_reported(server_folder: Path, tmp_path: Path) -> None:
+    """Once each; not what a registry that does not report them is asked for, nor pulls, denied pushes and questions."""
+    registry = reported(server_folder, tmp_path, actions="[push]")
+    credentials = base64.b64encode(f"ann:{PASSWORDS['ann']}".encode()).decode()
+
+    def ask(service: str, scope: str, more: str = "") -> None:
+        query = f"/token?service={service}&scope=repository:{scope}{more}"
+        assert registry.client.get(query, headers={"Authorization": f"Basic {credentials}"}).status_code == 200
+
+    for _ in range(2):
+        ask("reg", "team/x:pull,push")
+        ask("reg.old", "team/x:push")
+    ask("quiet", "team/x:push")
+    ask("reg", "team/x:pull")
+    ask("reg", "secret/x:push")
+    ask("reg", "team/x:push", "&explain=1")
+    assert registry.counted("push_tokens") == {("reg",): 4}
+    config = tmp_path / "tokenserver.yaml"
+    live = ReconfigurableApplication(registry.parts)
+    registry = Reported(live.parts, live.flask.test_client(), registry.audit)
+    config.write_text(config.read_text().replace("actions: [push]", "actions: [delete]"))
+    live.apply(load_settings(config, {}))
+    registry = Reported(live.parts, live.flask.test_client(), registry.audit)
+    ask("reg", "team/x:push")
+    ask("other", "team/x:push")
+    assert registry.counted("push_tokens") == {("reg",): 4, ("other",): 1}
+    live.stop()
 
 
 def test_no_secret(registry: Reported) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from tokenserver.errors import Fault, LoadError
 
 APPLICATION = 0x746B6175
-VERSION = 1
+VERSION = 2
+"""Since 2, what a report says was used is among the terms."""
 
 BLOCK_EVENTS = 32
 """The events of a block, which are compressed together."""

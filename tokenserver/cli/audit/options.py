@@ -16,6 +16,7 @@ from tokenserver.audit.candidates import is_within
 from tokenserver.audit.events import event_of
 from tokenserver.audit.log_files import LogReader
 from tokenserver.audit.question import AuditQuestion
+from tokenserver.audit.recurring_lines import RecurringLines
 from tokenserver.audit.store.reader import FoundEvents, open_events
 from tokenserver.cli.policy.options import parsed
 from tokenserver.exchange.outcomes import OUTCOMES
@@ -111,9 +112,11 @@ def condition_options(command: Callable[..., Any]) -> Callable[..., Any]:
 outcome_option = click.option(
     "--outcome", default="", metavar="OUTCOME", help=f"{', '.join(OUTCOMES)}; or that of another sort of event."
 )
-action_option = click.option("--action", type=click.Choice(list(ACTIONS)), help="This action was asked for.")
+action_option = click.option("--action", type=click.Choice(list(ACTIONS)), help="This action was asked for, or used.")
 repository_option = click.option(
-    "--repository", callback=parsed(parse_repositories), help="A repository of this pattern was asked for: 'web/**'."
+    "--repository",
+    callback=parsed(parse_repositories),
+    help="A repository of this pattern was asked for, or used: 'web/**'.",
 )
 
 
@@ -137,35 +140,40 @@ class EventReader:
             raise click.UsageError("name files, or --store, but not both")
         self._log = LogReader(() if self._store is not None else files_or_input(files))
         self._question = question
-        self.other_lines = 0
-        """Lines that had the texts of an answer and no event."""
+        self._lines = RecurringLines(question)
+
+    @property
+    def other_lines(self) -> int:
+        """How many lines had the texts of an answer and no event."""
+        return self._lines.other_lines
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        if self._store is not None:
-            with open_events(self._store) as store:
-                yield from store.events(self._question)
+        if self._store is None:
+            yield from map(_decoded, self._found())
             return
-        first, last = self._question.time_bounds()
-        for line in self._log.lines(self._question.needles()):
-            if not is_within(line, first, last):
-                continue
-            event = event_of(line)
-            if event is None:
-                self.other_lines += 1
-            elif self._question.is_met_by(event):
-                yield event
+        with open_events(self._store) as store:
+            yield from store.events(self._question)
 
     def last(self, most: int) -> FoundEvents:
         """The last events, at most so many, and how many there are."""
         if self._store is not None:
             with open_events(self._store) as store:
                 return store.last(self._question, most)
-        kept: deque[dict[str, Any]] = deque(maxlen=most)
+        kept: deque[dict[str, Any] | bytes] = deque(maxlen=most)
         count = 0
-        for event in self:
-            kept.append(event)
+        for one in self._found():
+            kept.append(one)
             count += 1
-        return FoundEvents(list(kept), count)
+        return FoundEvents([*map(_decoded, kept)], count)
+
+    def _found(self) -> Iterator[dict[str, Any] | bytes]:
+        """The events of the files, or their lines."""
+        first, last = self._question.time_bounds()
+        for line in self._log.lines(self._question.needles()):
+            if is_within(line, first, last):
+                found = self._lines.meeting(line)
+                if found is not None:
+                    yield found
 
     def spell(self) -> str:
         """How much was read, for people."""
@@ -174,3 +182,9 @@ class EventReader:
     def spell_all(self) -> str:
         """What was searched, for people."""
         return f"{self._log.read_bytes:,} bytes" if self._store is None else str(self._store)
+
+
+def _decoded(found: dict[str, Any] | bytes) -> dict[str, Any]:
+    event = event_of(found) if isinstance(found, bytes) else found
+    assert event is not None  # noqa: S101 - a line that meets a question has an event
+    return event

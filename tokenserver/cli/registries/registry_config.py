@@ -19,7 +19,7 @@ from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
-from tokenserver.server.notification_secrets import secrets_in
+from tokenserver.server.notifications.secret_files import secrets_in
 
 
 @click.command("registry-config")

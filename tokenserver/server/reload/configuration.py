@@ -91,6 +91,7 @@ class ConfigurationWatch:
         self._name = config_path(config).name
         self._contents = dict(_contents(settings))
         self._files = FilesRead(config)
+        self._faulty_keys: list[str] = []
         self._watcher = PartWatcher(FilesPart("configuration", "", self._load, self._read_files))
         self.orders = Orders(0 if order is None else order(settings), settings)
         """What the workers have, or will have in a moment. A worker that is forked has it from the start."""
@@ -119,11 +120,14 @@ class ConfigurationWatch:
 
     def _load(self, _: bytes | None) -> ChangeEffect:
         self._files = FilesRead(self._config)
+        self._faulty_keys = []
         settings = load_settings(self._config)
         is_changed = settings != self.orders.settings or dict(_contents(settings)) != self._contents
         faults = self._check(self.orders.settings, settings) if is_changed else []
         effect = effect_of(settings, self._started, self.orders.settings, max_directories=self._max_directories)
         if faults:
+            if settings == self._settings:
+                self._faulty_keys = _keys_of(faults, settings)
             raise LoadError(faults)
         self._settings = settings
         return effect if self._order is not None else ChangeEffect(self._started, changed_keys(self._started, settings))
@@ -153,13 +157,22 @@ class ConfigurationWatch:
         self._tell(ConfigurationNotice("restart", text))
 
     def _rejected(self) -> str:
-        """The places of the faults; the faults themselves are only in the log, since `/readyz` is public."""
+        """The places of the faults; the faults themselves are only in the log, since `/readyz` is public.
+
+        A certificate whose key has not been replaced yet is no fault of the configuration file.
+        """
+        advice = "see the log, or run: tokenserver check"
+        if self._faulty_keys:
+            return (
+                f"the file of {' and of '.join(self._faulty_keys)} has changed and is faulty, so a restart would fail;"
+                f" the previous content stays in force; {advice}"
+            )
         places = [f"{Path(fault.file).name}:{fault.line}" for fault in self._watcher.faults if fault.line]
         listed_places = ", ".join([*dict.fromkeys(places)][:MAX_PLACES])
         where = f" ({listed_places})" if places else ""
         return (
             f"{self._name} has changed and is faulty{where}, so a restart would fail; the previous configuration stays"
-            " in force; see the log, or run: tokenserver check"
+            f" in force; {advice}"
         )
 
     def _tell(self, notice: ConfigurationNotice) -> None:
@@ -193,6 +206,13 @@ def _read_at_start(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "throttle.redis_password_file", throttle.redis_password_file
     if throttle.secret_file is not None:
         yield "throttle.secret_file", throttle.secret_file
+
+
+def _keys_of(faults: list[Fault], settings: Settings) -> list[str]:
+    """The keys of these files that have all of the faults; none if something else has one."""
+    keys = {str(file): key for key, file in _read_at_start(settings)}
+    files = dict.fromkeys(fault.file for fault in faults)
+    return [keys[file] for file in files] if files.keys() <= keys.keys() else []
 
 
 def _contents(settings: Settings) -> Iterator[tuple[str, bytes]]:

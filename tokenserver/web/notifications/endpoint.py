@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tokenserver.credentials import Password, Secret
@@ -20,8 +21,8 @@ from tokenserver.exchange.outcomes import outcome_of
 from tokenserver.notifications.cloud_events import is_cloud_event, read_cloud_event
 from tokenserver.notifications.envelope import read_envelope
 from tokenserver.notifications.facts import UNREADABLE, Report, UnreadableReport, audit_event
-from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.server.notification_secrets import Reporter
+from tokenserver.server.notifications.secret_files import Reporter
+from tokenserver.server.notifications.written_reports import WrittenReports
 from tokenserver.web.authorization_header import parse_authorization
 from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
@@ -33,9 +34,6 @@ MAX_BODY = 1024 * 1024
 """Bytes of one request. An event of Distribution has one or two thousand; one of zot contains the whole manifest."""
 
 BODY_LIMIT = BodyLimit(MAX_BODY, f"the body is larger than {MAX_BODY} bytes")
-
-REMEMBERED = 16_384
-"""Reports that a worker remembers, to drop those that a registry sends again because it did not get the answer."""
 
 _CHALLENGE = 'Bearer realm="notifications"'
 _ENVELOPES = "application/vnd.docker.distribution.events."
@@ -50,13 +48,15 @@ def _nothing_counted(_service: str, _what: str) -> None:
 class NotificationEndpoint:
     """Receives reports, and writes each to the audit trail with `record`.
 
-    `reporters` are the registries that report, by each of their service names. `count` counts a written report by
-    service and action, `count_refused` a refused request by service (empty if it proved none) and outcome. A wrong
-    secret is a failure for `count_unknown`, as that of any unknown secret. The other fields are those of
+    `reporters` are the registries that report, by each of their service names; a report of `written` is not written
+    again. `count` counts a written report by service and action, `count_refused` a refused request by outcome and the
+    service that its path names, which proves nothing (empty if none of that name reports). A wrong secret is a failure
+    for `count_unknown`, as that of any unknown secret. The other fields are those of
     `TokenEndpoint`.
     """
 
     reporters: Mapping[str, Reporter]
+    written: WrittenReports
     record: Callable[[dict[str, Any]], None]
     count_unknown: Callable[[Secret, Address | None], None]
     client_of: Callable[[str, str | None], Address | None]
@@ -67,7 +67,6 @@ class NotificationEndpoint:
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     count: Callable[[str, str], None] = _nothing_counted
     count_refused: Callable[[str, str], None] = _nothing_counted
-    seen: BoundedCache[tuple[str, str], bool] = field(default_factory=lambda: BoundedCache(REMEMBERED), repr=False)
 
     def answer(self, environ: Mapping[str, Any], service: str) -> TokenAnswer:
         """Answer one POST to the path of a service name; never raises."""
@@ -134,12 +133,11 @@ class NotificationEndpoint:
                 report.action not in reporter.actions or (report.is_blob and not reporter.has_blobs)
             ):
                 continue
-            key = (service, report.id)
-            if report.id and self.seen.get(key):
+            event = audit_event(report, registry=service, request_id=request_id, reported_by=address)
+            if not report.id:
+                self.record(event)
+            elif not self.written.write_once(service, report.id, partial(self.record, event)):
                 continue
-            self.record(audit_event(report, registry=service, request_id=request_id, reported_by=address))
-            if report.id:
-                self.seen.put(key, True)
             self.count(service, UNREADABLE if isinstance(report, UnreadableReport) else report.action)
 
     def _success(self, request_id: str) -> TokenAnswer:

@@ -9,7 +9,7 @@ import pytest
 
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
-from tokenserver.server.notification_secrets import LOOK_SECONDS, MAX_SECRET, SecretFile, reporters, secrets_in
+from tokenserver.server.notifications.secret_files import LOOK_SECONDS, MAX_SECRET, SecretFile, reporters, secrets_in
 
 OLD, NEW = "0123456789abcdef0123456789abcdef-old", "0123456789abcdef0123456789abcdef-new"
 for _secret in (OLD, NEW):
