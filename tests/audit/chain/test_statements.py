@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from audit_chains import SEAL_SECONDS, Writer, key, verify
+from audit_chains import KEYS, SEAL_SECONDS, Writer, key, verify
 
+from tokenserver.exchange.audit_chain.seal_text import StatedChain, seal_of_members
 from tokenserver.exchange.audit_chain.state import ChainState
 
 SIGNS = key()
@@ -45,6 +47,11 @@ class Workers:
 def of(lines: list[bytes], writer: Writer) -> list[int]:
     """Where the lines of a worker are."""
     return [at for at, line in enumerate(lines) if f'"chain":"{writer.sink.chain}:'.encode() in line]
+
+
+def others(line: bytes) -> tuple[StatedChain, ...]:
+    """What a seal states."""
+    return KEYS.open_seal(seal_of_members(json.loads(line)["seal"])).others
 
 
 def without(lines: list[bytes], places: list[int]) -> list[bytes]:
@@ -117,6 +124,15 @@ def test_older_files_may_be_deleted(workers: Workers) -> None:
     assert all("is not in these files, and may be older than they are" in note for note in found.notes)
 
 
+def test_a_time_that_was_changed_excuses_nothing(workers: Workers) -> None:
+    """What decides whether a missing chain may be older is the time of seals, not that of a first line without a digest."""
+    lines = workers.lines
+    left = without(lines, of(lines, workers.second))[1:]
+    assert b"audit_seal" not in left[0]
+    left[0] = left[0].replace(b'{"time":"2027', b'{"time":"2029')
+    assert ("removed", workers.second.sink.chain) in {(one.kind.value, one.chain) for one in verify(left).findings}
+
+
 def test_the_order_of_files(workers: Workers) -> None:
     """What one file states, another may have."""
     lines = workers.lines
@@ -127,7 +143,12 @@ def test_the_order_of_files(workers: Workers) -> None:
 
 def test_what_is_new_alone_is_stated(workers: Workers) -> None:
     """A chain that wrote nothing since is not stated again."""
-    count = workers.lines[-1].count(workers.second.sink.chain.encode())
-    assert count == 0
+    assert [one.chain for one in others(workers.lines[0])] == []
+    assert [one.chain for one in others(workers.lines[1])] == [workers.first.sink.chain]
     workers.write(workers.first)
-    assert max(map(len, workers.lines[-1:])) <= max(map(len, workers.lines[:2])) + 100
+    workers.write(workers.first)
+    assert others(workers.lines[-1]) == ()
+    workers.write(workers.second)
+    [stated] = others(workers.lines[-1])
+    assert (stated.chain, stated.number) == (workers.first.sink.chain, len(of(workers.lines, workers.first)))
+    assert stated.since == json.loads(workers.lines[of(workers.lines, workers.first)[-1]])["time"]

@@ -233,6 +233,15 @@ def test_lines_that_nobody_sealed(writer: Writer) -> None:
     assert verify(writer.lines).told == [("not sealed", "log:301")]
 
 
+def test_a_chain_without_any_seal(tmp_path: Path) -> None:
+    """Anybody can have written it, and that is said; so it is of a worker that was killed in its first second."""
+    writer = Writer(tmp_path / "lines", SIGNS)
+    writer.write(3)
+    found = verify(writer.lines)
+    assert found.findings == []
+    assert "it has no seal at all, so nothing proves that the server wrote it" in found.notes[0]
+
+
 def test_lines_after_the_closing_seal(writer: Writer) -> None:
     """They are sealed by the next one, as a worker writes it that ends later."""
     writer.sealer.close()

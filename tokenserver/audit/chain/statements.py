@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary, FindingKind, LogPlace
-from tokenserver.exchange.audit_chain.seal_text import StatedChain
+from tokenserver.exchange.audit_chain.seal_text import Seal, StatedChain
 
 
 class _Stated(NamedTuple):
@@ -17,14 +17,20 @@ class _Stated(NamedTuple):
 
 
 class Statements:
-    """The highest number that the seals of each chain state of each other one."""
+    """The highest number that the seals of each chain state of each other one.
+
+    A line that was written after a seal has to be where that seal is, or after it. One from before may have been deleted with
+    older files. The times are those of seals, since nobody else can set them.
+    """
 
     def __init__(self) -> None:
+        self._since: dict[str, str] = {}
         self._stated: dict[tuple[str, str], _Stated] = {}
 
-    def add(self, chain: str, others: Iterable[StatedChain], place: LogPlace) -> None:
-        """Add what a seal of `chain` states, which is right."""
-        for other in others:
+    def add(self, chain: str, seal: Seal, place: LogPlace) -> None:
+        """Add what a seal of `chain` states, whose signature is right."""
+        self._since[chain] = min(seal.time, self._since.get(chain, seal.time))
+        for other in seal.others:
             known = self._stated.get((other.chain, chain))
             if known is None or known.other.number < other.number:
                 self._stated[other.chain, chain] = _Stated(other, place)
@@ -42,8 +48,7 @@ class Statements:
             there = chains.get(name)
             if there is not None and there.last >= stated.other.number:
                 continue
-            # What is older than the files have of the chain that states it may have been deleted with older files.
-            found = missing if there is not None or stated.other.since >= chains[by].since else noted
+            found = missing if there is not None or stated.other.since >= self._since[by] else noted
             if name not in found or found[name].other.number < stated.other.number:
                 found[name] = stated
         for name, stated in missing.items():

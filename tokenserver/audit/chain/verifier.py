@@ -150,7 +150,7 @@ class ChainVerifier:
                 self._found(FindingKind.FORGED_SEAL, run.place, event.link.chain, message)
                 return
             run.sealed, run.is_closed, run.unsealed_since = event.link.number, seal.closes, ""
-            self._statements.add(event.link.chain, seal.others, run.place)
+            self._statements.add(event.link.chain, seal, run.place)
 
     def _loose(self, event: LooseEvent) -> None:
         place = LogPlace(self._file, self._line)
@@ -194,11 +194,11 @@ class ChainVerifier:
                 f"chain {chain} begins with number {link.number:,} ({first.first_place}): earlier lines are not in"
                 f" these files{_unproven(first)}"
             )
-        self._unsealed(chain, last)
         sealed = max(run.sealed for run in runs)
+        self._unsealed(chain, last, is_known=sealed > 0)
         return ChainSummary(chain, link.number, last.last, sealed, last.is_closed, first.first_time, last.time)
 
-    def _unsealed(self, chain: str, run: Run) -> None:
+    def _unsealed(self, chain: str, run: Run, *, is_known: bool) -> None:
         if not run.unsealed_since:
             if not run.is_closed:
                 self._note(
@@ -208,6 +208,8 @@ class ChainVerifier:
             return
         count = run.last - run.sealed if run.sealed else run.last - run.first.number + 1
         message = f"the last {count:,} lines, until number {run.last:,}, are not sealed"
+        if not is_known:
+            message += "; it has no seal at all, so nothing proves that the server wrote it"
         if _seconds(run.unsealed_since, run.time) > UNSEALED_SECONDS:
             self._found(FindingKind.UNSEALED, run.place, chain, message)
         else:
