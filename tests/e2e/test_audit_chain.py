@@ -193,6 +193,28 @@ def test_a_full_disk(server: TokenServer) -> None:
     assert "could not be written as a whole" in note
 
 
+def test_a_worker_that_is_killed(server: TokenServer, tmp_path: Path) -> None:
+    """Its chain ends, its successor states it, and lines that are removed from its end are missed."""
+    log = server.daemon.stdout
+    with load(server) as jtis:
+        assert wait_until(lambda: len(jtis) > 200)
+        before = workers(server)
+        os.kill(before[0], signal.SIGKILL)
+        assert wait_until(lambda: len(workers(server)) == WORKERS and before[0] not in workers(server))
+        assert wait_until(lambda: log.read_bytes().count(b'"event":"audit_seal"') > WORKERS)
+    server.daemon.stop()
+    assert jtis <= jtis_in(log)
+    found = verified(server, [log])
+    assert (found["findings"], len(found["chains"])) == ([], WORKERS + 1)
+    [ended] = [chain for chain in found["chains"] if not chain["is_closed"]]
+    lines = log.read_bytes().splitlines(keepends=True)
+    own = [number for number, line in enumerate(lines) if f'"chain":"{ended["chain"]}:'.encode() in line]
+    cut = tmp_path / "cut"
+    cut.write_bytes(b"".join(line for number, line in enumerate(lines) if number not in own[-2:]))
+    findings = verified(server, [cut])["findings"]
+    assert [(one["kind"], one["chain"]) for one in findings] == [("removed", ended["chain"])]
+
+
 def kill(server: TokenServer, times: int) -> None:
     """Kill a worker and then the whole server at random times under load, again and again; verify what is left."""
     chance = random.Random(times)  # noqa: S311 - times of kills

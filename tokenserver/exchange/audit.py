@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -124,7 +124,7 @@ class AuditTrail:
                 self._outage.failed(self._shared.error, events=0)  # another process met it, and may be gone
                 gap = self._outage.gap()
             if gap is not None:
-                self._send(self._text(members(gap)))
+                self._write_all([self._text(members(gap))])
                 self._outage.reported(gap)
         except OSError as error:
             self._outage.failed(error.errno or errno.EIO, events=0)
@@ -144,17 +144,14 @@ class AuditTrail:
         if self._outage.is_on:
             self._outage.succeeded()
 
-    def _send(self, text: str) -> None:
-        if self._linking is None:
-            self._sink.write(text.encode("ascii"))
-        else:
-            self._linking.write_text(text)
-
     def _write_split(self, text: str) -> None:
         event = json.loads(text.removesuffix(self._closing) + "}")
         moment = event.pop("time")
         parts = split(event, size=self._max)
-        lines = [f'{{"time":"{moment}",{members(part)}{self._closing}'.encode("ascii") for part in parts]
+        self._write_all([f'{{"time":"{moment}",{members(part)}{self._closing}' for part in parts])
+
+    def _write_all(self, texts: Sequence[str]) -> None:
+        lines = [text.encode("ascii") for text in texts]
         if self._shared is not None:
             self._shared.write_all(lines)
         else:

@@ -105,6 +105,8 @@ def test_a_worker_that_was_killed(workers: Workers) -> None:
     found = verify(lines)
     assert found.findings == []
     assert any("the last 2 lines" in note for note in found.notes)
+    [finding] = verify(without(lines, of(lines, workers.second))).findings
+    assert finding.chain == workers.second.sink.chain
     left = without(lines, of(lines, workers.first))
     places = of(left, workers.second)
     assert {one.chain for one in verify(left).findings} == {workers.first.sink.chain}

@@ -55,9 +55,9 @@ def test_whole_chains_are_whole(data: st.DataObject) -> None:
 
 @given(st.data())
 def test_any_change_of_one_line_is_found(data: st.DataObject) -> None:
-    """A flipped bit, a removed, repeated or moved line; and the line, or that before it, is named."""
+    """A flipped bit, a removed, repeated or moved line, or one that was made after another and put in."""
     lines = data.draw(mixed())
-    change = data.draw(st.sampled_from(["flip", "remove", "repeat", "move"]))
+    change = data.draw(st.sampled_from(["flip", "remove", "repeat", "insert", "move"]))
     at = data.draw(st.integers(0, len(lines) - 1))
     changed = [*lines]
     if change == "flip":
@@ -70,6 +70,9 @@ def test_any_change_of_one_line_is_found(data: st.DataObject) -> None:
         del changed[at]
     elif change == "repeat":
         changed.insert(data.draw(st.integers(0, len(lines))), lines[at])
+    elif change == "insert":
+        made = lines[at].replace(b'"time":"2027', b'"time":"2028')
+        changed.insert(data.draw(st.integers(0, len(lines))), made)
     else:
         moved = changed.pop(at)
         changed.insert(data.draw(st.integers(0, len(changed))), moved)
@@ -108,6 +111,7 @@ def test_a_flipped_bit_is_named(lines: list[bytes], data: st.DataObject, byte: i
 
 A, B = CHAINS[0], CHAINS[1]
 FLIPPED = A[4].replace(b"exchange", b"exchanGe")
+TAKEN_OFF = B[32][:-67] + B[32][-2:]
 
 ROWS = [
     pytest.param([*A[:4], FLIPPED, *A[5:]], [("changed", "log:1")], id="an event was changed"),
@@ -121,7 +125,7 @@ ROWS = [
         id="a digest was changed",
     ),
     pytest.param(
-        [*B[:32], B[32][:-67] + B[32][-2:], *B[33:]],
+        [*B[:32], TAKEN_OFF, *B[33:]],
         [("changed", "log:1"), ("changed", "log:33")],
         id="a digest was taken off",
     ),
@@ -138,6 +142,29 @@ ROWS = [
         id="the last but one of a file between two others",
     ),
     pytest.param([*A[:5], *A], [("duplicated", "log:6")], id="many lines are there twice"),
+    pytest.param([*A[:8], A[3], *A[8:]], [("duplicated", "log:9")], id="an earlier line is there once more"),
+    pytest.param({"a": B[:50], "b": B[36:]}, [("duplicated", "b:1")], id="two files overlap within a group"),
+    pytest.param({"a": B[:50], "b": B[20:]}, [("duplicated", "b:1")], id="two files overlap by more than that"),
+    pytest.param(
+        {"a": B[:50], "b": [*B[20:40], B[40].replace(b"exchange", b"exchanGe"), *B[41:]]},
+        [("changed", "b:13"), ("duplicated", "b:1")],
+        id="two files overlap and differ",
+    ),
+    pytest.param(
+        {"a": B[:20], "b": [*B[20:32], TAKEN_OFF, *B[33:45]], "c": B[45:]},
+        [("changed", "a:1"), ("changed", "a:1")],
+        id="a digest was taken off in a file between others",
+    ),
+    pytest.param(
+        {"a": B[:50], "b": [*B[20:32], TAKEN_OFF, *B[33:40], *B[40:60]], "c": B[60:]},
+        [("changed", "b:1"), ("duplicated", "b:1"), ("changed", "a:33")],
+        id="a digest was taken off in a file that overlaps",
+    ),
+    pytest.param(
+        [A[0][:-67] + A[0][-2:], *A[1:]],
+        [("forged seal", "log:1"), ("changed", "log:1"), ("changed", "log:1")],
+        id="the first digest was taken off",
+    ),
     pytest.param(
         [*A[:5], b'{"time":"2027-01-31T12:00:05.000Z","event":"exchange"}', *A[5:]],
         [("not in a chain", "log:6")],
@@ -269,6 +296,17 @@ def test_a_chain_without_its_beginning() -> None:
         f"chain {_id(A[0])} begins with number 4 (log:1): earlier lines are not in these files, so no"
         " digest proves numbers 4 to 6"
     ]
+
+
+def test_a_chain_without_its_first_groups() -> None:
+    """What begins with a digest is proven from there on."""
+    found = verify(B[32:])
+    assert found.findings == []
+    [note] = found.notes
+    assert note.endswith("begins with number 33 (log:1): earlier lines are not in these files")
+    assert "numbers 36 to 64" in verify({"b": B[40:], "a": B[35:40]}).notes[0]
+    changed = [*B[32:50], B[50].replace(b"exchange", b"exchanGe"), *B[51:]]
+    assert verify(changed).told == [("changed", "log:1")]
 
 
 def test_the_key_rotates(writer: Writer) -> None:

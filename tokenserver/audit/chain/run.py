@@ -90,7 +90,7 @@ def begin(link: Link, text: bytes, place: LogPlace, time: str) -> Run:
 
 def append(run: Run, link: Link, text: bytes, place: LogPlace, check: Check) -> None:
     """Append a line that joins; call it with those that have a digest, and where a group would grow beyond its size."""
-    if link.digest and not run.is_anchored:
+    if link.digest and not run.is_anchored:  # the first digest of the run
         run.claim, run.claim_place, run.before = link, place, run.group.texts
     else:
         check(run, run.group, link, place)
@@ -107,28 +107,30 @@ def join(run: Run, after: Run, check: Check) -> None:
     group = replace(run.group, texts=run.group.texts + (after.before if after.claim else after.group.texts))
     if after.claim is None:
         run.group = group
-        if len(group.texts) > GROUP:
-            check(run, group, after.first, after.first_place)
+        if len(group.texts) > GROUP:  # somebody took a digest off
+            check(run, group, Link(after.first.chain, group.number + GROUP), after.place)
             run.group.texts = group.texts[:GROUP]
     else:
         if run.is_anchored:
             check(run, group, after.claim, after.claim_place)
-        elif run.claim is None:
+        else:
             run.claim, run.claim_place, run.before = after.claim, after.claim_place, group.texts
         run.group, run.is_anchored = after.group, True
     continue_as(run, after)
 
 
 def join_overlapping(run: Run, after: Run, check: Check) -> None:
-    """Append a run that repeats the last lines of this one and goes on; its own texts count."""
+    """Append a run that repeats the last lines of this one and goes on; its own texts count, if they can be compared."""
     if after.claim is not None and after.claim.number <= run.last:
         run.group, run.is_anchored = after.group, True
         continue_as(run, after)
         return
-    shared = after.first.number - run.group.number
-    run.group.texts = run.group.texts[: max(0, shared)]
-    if shared < 0:
-        run.is_anchored = False
+    others = after.first.number - run.group.number
+    if others >= 0:
+        del run.group.texts[others:]
+    else:
+        leading = after.before if after.claim else after.group.texts
+        del leading[: run.last + 1 - after.first.number]
     join(run, after, check)
 
 

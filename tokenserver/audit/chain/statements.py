@@ -19,8 +19,8 @@ class _Stated(NamedTuple):
 class Statements:
     """The highest number that the seals of each chain state of each other one.
 
-    A line that was written after a seal has to be where that seal is, or after it. One from before may have been deleted with
-    older files. The times are those of seals, since nobody else can set them.
+    A line that was written after a seal has to be where that seal is, or after it. One from before may have been
+    deleted with older files. The times are those of seals, since nobody else can set them.
     """
 
     def __init__(self) -> None:

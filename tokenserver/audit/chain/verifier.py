@@ -184,12 +184,11 @@ class ChainVerifier:
         for before, after in pairwise(runs):
             self._missing(before, after)
         link = first.first
-        if link.number == 1 + link.cut:
-            if link.digest:
-                self._check(first, Group(1, first.first_place, []), link, first.first_place)
-            if link.cut:
-                self._cut(first, 1, link.cut)
-        elif link.number > 1:
+        if link.number <= 1 + link.cut:
+            self._check(first, Group(1, first.first_place, []), link, first.first_place)
+            if link.number > 1:
+                self._cut(first, 1, link.number - 1)
+        else:
             self._note(
                 f"chain {chain} begins with number {link.number:,} ({first.first_place}): earlier lines are not in"
                 f" these files{_unproven(first)}"
@@ -232,10 +231,11 @@ class ChainVerifier:
     def _missing(self, before: Run, after: Run) -> None:
         first, last = before.last + 1, after.first.number - 1 - after.first.cut
         verb = "is" if first == last else "are"
-        message = f"{_span(first, last)} {verb} missing between here and {after.first_place}"
         until = after.claim.number - 1 if after.claim else after.last
-        if before.group.number < first or until > last:
-            message += f", so no digest proves numbers {before.group.number:,} to {until:,}"
+        message = (
+            f"{_span(first, last)} {verb} missing between here and {after.first_place}, so no digest proves"
+            f" {_span(before.group.number, until)}"
+        )
         self._found(FindingKind.REMOVED, before.place, before.first.chain, message)
 
     def _cut(self, run: Run, first: int, last: int) -> None:
@@ -253,9 +253,10 @@ class ChainVerifier:
             message = f"one of the {_span(group.number, link.number)} (until {place}) is not what the server wrote"
             self._report(ChainFinding(FindingKind.CHANGED, group.place, chain, message, place))
         elif end > link.number - link.cut:
+            span = _span(max(group.number, link.number - link.cut), end - 1)
             self._note(
-                f"chain {chain}: {_span(max(group.number, link.number - link.cut), end - 1)} before {place} could not be written in one"
-                " go, as the server says itself, and no digest proves what is there"
+                f"chain {chain}: {span} before {place} could not be written in one go, as the server says itself, and no"
+                " digest proves what is there"
             )
 
     def _check_size(self) -> None:

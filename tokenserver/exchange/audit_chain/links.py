@@ -2,11 +2,12 @@
 
 It is the last member of the event. Most are `"chain":"ID:NUMBER"`. At least each `GROUP`th is `ID:NUMBER:DIGEST`:
 `DIGEST` is the SHA-256 (FIPS 180-4) of the lines of the chain from the last one with a digest to the one before this,
-with their links and newlines, in hexadecimal; the first group begins with number 1. So each group proves the one before
+with their links and newlines, in hexadecimal; the first line has that of nothing. So each group proves the one before
 it, and the last one is proven by a seal.
 
 After lines that may have been cut off (a full disk, a reader that stopped), it is `ID:NUMBER:DIGEST:COUNT`: the
-`COUNT` lines before may be incomplete or missing, and are not in `DIGEST`.
+`COUNT` lines before may be incomplete or missing, and are as if they were not there, for `DIGEST` and for where its
+lines begin.
 """
 
 from __future__ import annotations
