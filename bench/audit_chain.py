@@ -3,8 +3,8 @@
 Servers without and with `audit.chain`, several of each, write to files and answer the same requests, one server after
 the other in a random order in each round. What is compared are the medians over all rounds and servers of one side: of
 responses a second, and of the CPU time of all worker processes for each request, which other work on the machine
-disturbs less. `no chain again` are further servers without one, and show what the comparison is worth. 1.00 means that the chain
-costs nothing, 0.97 that it costs 3 %. At the end `tokenserver audit verify` reads what one of the servers wrote.
+disturbs less. `no chain again` are further servers without one, and show what the comparison is worth. 1.00 means that
+the chain costs nothing, 0.97 that it costs 3 %. At the end `tokenserver audit verify` reads what one server wrote.
 """
 
 from __future__ import annotations

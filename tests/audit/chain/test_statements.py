@@ -127,7 +127,7 @@ def test_older_files_may_be_deleted(workers: Workers) -> None:
 
 
 def test_a_time_that_was_changed_excuses_nothing(workers: Workers) -> None:
-    """What decides whether a missing chain may be older is the time of seals, not that of a first line without a digest."""
+    """What decides whether a missing chain may be older is the time of seals, not that of a first line."""
     lines = workers.lines
     left = without(lines, of(lines, workers.second))[1:]
     assert b"audit_seal" not in left[0]

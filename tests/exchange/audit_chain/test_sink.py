@@ -202,7 +202,7 @@ def die_at(number: int) -> Callable[..., None]:
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.nightly), 11])
 @pytest.mark.parametrize("way", ["first", "fast", "slow", "seal"])
 def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str, step: int) -> None:
-    """Between any two instructions of a write: its chain ends there, others go on and state it, and nothing is missed."""
+    """Between any two instructions of a write: its chain ends there, others state it, and nothing is missed."""
 
     def write(number: int) -> None:
         killed = Writer(writer.path, SIGNS, writer.sink.state)

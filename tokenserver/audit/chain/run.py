@@ -120,7 +120,7 @@ def join(run: Run, after: Run, check: Check) -> None:
 
 
 def join_overlapping(run: Run, after: Run, check: Check) -> None:
-    """Append a run that repeats the last lines of this one and goes on; its own texts count, if they can be compared."""
+    """Append a run that repeats the last lines of this one and goes on; its texts count, if they can be compared."""
     if after.claim is not None and after.claim.number <= run.last:
         run.group, run.is_anchored = after.group, True
         continue_as(run, after)

@@ -255,8 +255,8 @@ class ChainVerifier:
         elif end > link.number - link.cut:
             span = _span(max(group.number, link.number - link.cut), end - 1)
             self._note(
-                f"chain {chain}: {span} before {place} could not be written in one go, as the server says itself, and no"
-                " digest proves what is there"
+                f"chain {chain}: {span} before {place} could not be written in one go, as the server says itself, and"
+                " no digest proves what is there"
             )
 
     def _check_size(self) -> None:
