@@ -331,6 +331,7 @@ def test_one_reader_of_the_environment() -> None:
 
 NOT_SECRET = {
     "audit/chain/run.py:digest": "the digest of lines that everybody can read",
+    "audit/chain/run.py:hexdigest": "the digest of lines that everybody can read",
     "exchange/audit_chain/seal_check.py:_thumbprints": "thumbprints of public keys",
     "audit/policy_in_force.py:digest": "the digest of policies, which events have",
     "audit/usage.py:secret": "the id of a declared secret",

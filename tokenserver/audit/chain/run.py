@@ -13,7 +13,7 @@ NOWHERE = LogPlace("", 0)
 
 
 @dataclass(slots=True)
-class Group:
+class LineGroup:
     """Lines that a digest is about, as far as they are known: their texts, and the number and place of the first.
 
     `digest` is that in the link of the first one.
@@ -36,7 +36,7 @@ class Run:
     first: Link
     first_place: LogPlace
     first_time: str
-    group: Group
+    group: LineGroup
     is_anchored: bool
     last: int = 0
     place: LogPlace = NOWHERE
@@ -61,11 +61,11 @@ class Run:
         return None
 
 
-Check = Callable[[Run, Group, Link, LogPlace], None]
+Check = Callable[[Run, LineGroup, Link, LogPlace], None]
 """Compares a group with the digest of the line after it, in this place, of the chain of the run."""
 
 
-def proves(group: Group, link: Link) -> bool:
+def proves(group: LineGroup, link: Link) -> bool:
     """Whether the digest of the line after a group is that of its lines."""
     count = link.number - link.cut - group.number
     if count <= 0:  # the first one may have been cut off itself, and so the digest is still that of the lines before it
@@ -79,7 +79,7 @@ def begin(link: Link, text: bytes, place: LogPlace, time: str) -> Run:
         link,
         place,
         time,
-        Group(link.number, place, [text], link.digest),
+        LineGroup(link.number, place, [text], link.digest),
         is_anchored=link.number == 1 or bool(link.digest),
     )
     if link.digest:
@@ -94,7 +94,7 @@ def append(run: Run, link: Link, text: bytes, place: LogPlace, check: Check) -> 
         run.claim, run.claim_place, run.before = link, place, run.group.texts
     else:
         check(run, run.group, link, place)
-    run.group, run.is_anchored = Group(link.number, place, [text], link.digest), True
+    run.group, run.is_anchored = LineGroup(link.number, place, [text], link.digest), True
 
 
 def joins(run: Run, link: Link) -> bool:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tokenserver.audit.chain.event_text import ChainedEvent, EventTexts, LooseEvent
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary, FindingKind, LogPlace
-from tokenserver.audit.chain.run import Group, Run, append, begin, join, join_overlapping, joins, proves
+from tokenserver.audit.chain.run import LineGroup, Run, append, begin, join, join_overlapping, joins, proves
 from tokenserver.audit.chain.statements import Statements
 from tokenserver.exchange.audit_chain.links import GROUP, Link
 from tokenserver.exchange.audit_chain.seal_text import EVENT, NotASeal, Seal, UnknownSealKey, seal_of_members
@@ -185,7 +185,7 @@ class ChainVerifier:
             self._missing(before, after)
         link = first.first
         if link.number <= 1 + link.cut:
-            self._check(first, Group(1, first.first_place, []), link, first.first_place)
+            self._check(first, LineGroup(1, first.first_place, []), link, first.first_place)
             if link.number > 1:
                 self._cut(first, 1, link.number - 1)
         else:
@@ -245,7 +245,7 @@ class ChainVerifier:
             " itself (a full disk, a reader that was gone)"
         )
 
-    def _check(self, run: Run, group: Group, link: Link, place: LogPlace) -> None:
+    def _check(self, run: Run, group: LineGroup, link: Link, place: LogPlace) -> None:
         """Compare a group with the digest after it."""
         chain = run.first.chain
         end = group.number + len(group.texts)
