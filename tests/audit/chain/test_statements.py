@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from audit_chains import KEYS, SEAL_SECONDS, Writer, key, verify
+from audit_chains import KEYS, Writer, key, verify
 
 from tokenserver.exchange.audit_chain.seal_text import StatedChain, seal_of_members
+from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS
 from tokenserver.exchange.audit_chain.state import ChainState
 
 SIGNS = key()

@@ -90,7 +90,7 @@ def test_several_processes_write_a_chain_each(writer: Writer) -> None:
             other.sink.write_text(other.event("x" * 500))
         other.sealer.close()
 
-    writer.write(1)
+    writer.sealer.check()
     for child in [Forked(write) for _ in range(3)]:
         assert child.ended()[0] == 0
     writer.sealer.close()
