@@ -1,20 +1,22 @@
 """`python -m bench.audit_chain`: what the chain of audit events costs under load, and how fast it is verified.
 
-Two servers, without and with `audit.chain`, write to files and answer the same requests in turn, round by round. The
-ratios are of responses a second, and of the CPU time of all worker processes for each request, which other work on the
-machine disturbs less; `no chain again` is a second server without one, and shows what the comparison is worth. 1.00
-means that the chain costs nothing, 0.97 that it costs 3 %. At the end `tokenserver audit verify` reads the result.
+Servers without and with `audit.chain`, several of each, write to files and answer the same requests, one server after
+the other in a random order in each round. What is compared are the medians over all rounds and servers of one side: of
+responses a second, and of the CPU time of all worker processes for each request, which other work on the machine
+disturbs less. `no chain again` are further servers without one, and show what the comparison is worth. 1.00 means that
+the chain costs nothing, 0.97 that it costs 3 %. At the end `tokenserver audit verify` reads what one server wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from bench import cpu, load
@@ -29,50 +31,54 @@ def main() -> None:
     """Print the ratios, and the speed of a verification."""
     parser = argparse.ArgumentParser(prog="bench.audit_chain", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=int, default=2, help="length of one round")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one round of one server")
+    parser.add_argument("--servers", type=int, default=3, help="servers of each side")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ExitStack() as stack:
-            servers = {
-                side: stack.enter_context(
-                    tokenserver(folder / side, workers=arguments.workers, more=more, output=folder / f"{side}.jsonl")
-                )
+            servers = [
+                (side, stack.enter_context(_server(folder / f"{side} {number}", more, arguments.workers)))
+                for number in range(arguments.servers)
                 for side, more in SIDES.items()
-            }
+            ]
             for title, work in WORKS:
                 _compare(title, work, servers, arguments.rounds, arguments.seconds)
-        _verify(folder / "chain.jsonl", folder / "chain" / "keys")
+        _verify(folder / "chain 0.jsonl", folder / "chain 0" / "keys")
 
 
-def _compare(title: str, work: Work, servers: dict[str, Running], rounds: int, seconds: int) -> None:
-    rates: dict[str, list[float]] = {side: [] for side in servers}
-    costs: dict[str, list[float]] = {side: [] for side in servers}
-    for server in servers.values():
+def _server(folder: Path, more: str, workers: int) -> AbstractContextManager[Running]:
+    return tokenserver(folder, workers=workers, more=more, output=folder.parent / f"{folder.name}.jsonl")
+
+
+def _compare(title: str, work: Work, servers: list[tuple[str, Running]], rounds: int, seconds: int) -> None:
+    rates: dict[str, list[float]] = {side: [] for side in SIDES}
+    costs: dict[str, list[float]] = {side: [] for side in SIDES}
+    for _, server in servers:
         drive(server.url, work, 1)
-    for number in range(rounds):
-        sides = [*servers] if number % 2 else [*servers][::-1]
-        for side in sides:
-            before = _cpu(servers[side])
-            measured = drive(servers[side].url, work, seconds)
+    for _ in range(rounds):
+        for side, server in random.sample(servers, len(servers)):
+            before = _cpu(server)
+            measured = drive(server.url, work, seconds)
             rates[side].append(measured.rate)
-            costs[side].append((_cpu(servers[side]) - before) / measured.requests)
-    for side in [*servers][1:]:
-        rate = _ratios(rates["no chain"], rates[side])
-        cost = _ratios(costs[side], costs["no chain"])
-        print(f"{title:18} {side:16} rate {rate}   CPU {cost}   {statistics.median(costs[side]) * 1e6:6.1f} µs")
+            costs[side].append((_cpu(server) - before) / measured.requests * 1e6)
+    plain_rate, plain_cost = statistics.median(rates["no chain"]), statistics.median(costs["no chain"])
+    for side in SIDES:
+        rate, cost = statistics.median(rates[side]), statistics.median(costs[side])
+        print(
+            f"{title:18} {side:16} {rate:8,.0f} a second ({rate / plain_rate:.3f})"
+            f"   CPU {cost:6.1f} µs ({plain_cost / cost:.3f}), quarters {_quarters(costs[side])}"
+        )
 
 
 def _cpu(server: Running) -> float:
     return cpu.seconds(cpu.children(server.process.pid))
 
 
-def _ratios(low: list[float], high: list[float]) -> str:
-    """The median of the ratios of all rounds, with the quarters."""
-    each = [other / one for one, other in zip(low, high, strict=True)]
-    first, middle, last = statistics.quantiles(each, n=4)
-    return f"{middle:.3f} ({first:.3f} - {last:.3f})"
+def _quarters(values: list[float]) -> str:
+    first, _, last = statistics.quantiles(values, n=4)
+    return f"{first:.1f} - {last:.1f}"
 
 
 def _verify(file: Path, keys: Path) -> None:

@@ -330,9 +330,8 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
-    "audit/chain/run.py:digest": "the digest of a line that everybody can read",
-    "audit/chain/verifier.py:digest": "the digest of a line that everybody can read",
-    "audit/chain/verifier.py:first_digest": "the digest of a line that everybody can read",
+    "audit/chain/run.py:digest": "the digest of lines that everybody can read",
+    "audit/chain/run.py:hexdigest": "the digest of lines that everybody can read",
     "exchange/audit_chain/seal_check.py:_thumbprints": "thumbprints of public keys",
     "audit/policy_in_force.py:digest": "the digest of policies, which events have",
     "audit/usage.py:secret": "the id of a declared secret",

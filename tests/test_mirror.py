@@ -52,7 +52,6 @@ ELSEWHERE: dict[str, str] = {
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "exchange/audit_chain/seal_check.py": "the seals of exchange/audit_chain/test_seals.py, one thing wrong at a time",
     "exchange/audit_chain/seal_text.py": "the texts of exchange/audit_chain/test_seals.py",
-    "exchange/audit_chain/state.py": "what exchange/audit_chain/test_sink.py shares with processes that it kills",
     "exchange/stored/device_logins.py": "who is given what on a device, in web/oauth/test_device.py over all of it",
     "exchange/stored/device_refusals.py": "the errors that web/oauth/test_device.py meets",
     "exchange/stored/logins.py": "who is given what, in web/oauth/test_grants.py over the whole application",

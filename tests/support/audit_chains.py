@@ -17,6 +17,7 @@ from tokenserver.audit.chain.verifier import ChainVerifier
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS, Sealer
 from tokenserver.exchange.audit_chain.sink import ChainedSink
+from tokenserver.exchange.audit_chain.state import ChainState
 from tokenserver.exchange.audit_events import spell_time
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, signing_key
 from tokenserver.keys.ring import Algorithm, SigningKey
@@ -38,24 +39,24 @@ def key(name: str = "first", now: datetime = START) -> SigningKey:
 class Writer:
     """A server of one process that writes to a file, and a clock that a test moves."""
 
-    def __init__(self, path: Path, signs: SigningKey) -> None:
+    def __init__(self, path: Path, signs: SigningKey, state: ChainState | None = None) -> None:
         self.now = START.timestamp()
         self.path = path
         self.key = signs
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._close = weakref.finalize(self, os.close, self.descriptor)
-        self.sink = ChainedSink(self.descriptor)
+        self.sink = ChainedSink(self.descriptor, state, now=lambda: self.now)
         self.sealer = Sealer(self.sink, lambda: self.key, now=lambda: self.now)
 
-    def event(self, name: str = "x") -> bytes:
+    def event(self, name: str = "x") -> str:
         """An event as the trail hands it to the sink."""
-        return b'{"time":"%s","event":"exchange","name":"%s"}\n' % (spell_time(self.now).encode(), name.encode())
+        return f'{{"time":"{spell_time(self.now)}","event":"exchange","name":"{name}"{self.sink.closing}'
 
     def write(self, count: int = 1) -> None:
         """Write events, a second apart."""
         for _ in range(count):
             self.now += 1
-            self.sink.write(self.event())
+            self.sink.write_text(self.event())
 
     def seal(self) -> None:
         """Let a minute pass, and seal."""

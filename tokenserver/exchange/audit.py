@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -59,7 +59,10 @@ class AuditTrail:
     ) -> None:
         self._sink = sink
         self._shared = sink if isinstance(sink, DescriptorSink) else None
-        self._max = MAX_EVENT - (0 if self._shared is None else self._shared.added)
+        self._linking = sink if isinstance(sink, DescriptorSink) and sink.added else None
+        """The sink, if it adds a link to each line under its lock."""
+        self._closing = DescriptorSink.closing if self._linking is None else self._linking.closing
+        self._max = MAX_EVENT - (0 if self._linking is None else self._linking.added)
         self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
@@ -121,41 +124,48 @@ class AuditTrail:
                 self._outage.failed(self._shared.error, events=0)  # another process met it, and may be gone
                 gap = self._outage.gap()
             if gap is not None:
-                self._sink.write(self._line(members(gap)))
+                self._write_all([self._text(members(gap))])
                 self._outage.reported(gap)
         except OSError as error:
             self._outage.failed(error.errno or errno.EIO, events=0)
 
     def _write(self, members_of_event: str) -> None:
-        line = self._line(members_of_event)
+        text = self._text(members_of_event)
         try:
-            if len(line) <= self._max:
-                self._sink.write(line)
+            if len(text) > self._max:
+                self._write_split(text)
+            elif self._linking is None:
+                self._sink.write(text.encode("ascii"))
             else:
-                self._write_split(line)
+                self._linking.write_text(text)
         except OSError as error:
             self._outage.failed(error.errno or errno.EIO)
             raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
         if self._outage.is_on:
             self._outage.succeeded()
 
-    def _write_split(self, line: bytes) -> None:
-        event = json.loads(line)
+    def _write_split(self, text: str) -> None:
+        event = json.loads(text.removesuffix(self._closing) + "}")
         moment = event.pop("time")
-        lines = [f'{{"time":"{moment}",{members(part)}}}\n'.encode("ascii") for part in split(event, size=self._max)]
+        parts = split(event, size=self._max)
+        self._write_all([f'{{"time":"{moment}",{members(part)}{self._closing}' for part in parts])
+
+    def _write_all(self, texts: Sequence[str]) -> None:
+        lines = [text.encode("ascii") for text in texts]
         if self._shared is not None:
             self._shared.write_all(lines)
         else:
             for one in lines:
                 self._sink.write(one)
 
-    def _line(self, members_of_event: str) -> bytes:
+    def _text(self, members_of_event: str) -> str:
+        """A line, as far as it is known before it is written: a link may follow."""
         now = self._now()
         second = int(now)
         formatted = self._second
         if formatted[0] != second:
             formatted = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
-        return f'{{"time":"{formatted[1]}.{int((now - second) * 1000):03d}Z",{members_of_event}}}\n'.encode("ascii")
+        return f'{{"time":"{formatted[1]}.{int((now - second) * 1000):03d}Z",{members_of_event}{self._closing}'
 
 
 def _encoded_login(login: NewLogin) -> str:

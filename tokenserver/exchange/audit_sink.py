@@ -43,6 +43,9 @@ class DescriptorSink:
     added = 0
     """Bytes that it adds to a line at most."""
 
+    closing = "}\n"
+    """What follows the members of an event in a line that it is given."""
+
     def __init__(
         self,
         descriptor: int,
@@ -94,6 +97,10 @@ class DescriptorSink:
             finally:
                 self._release()
         self.write_all((line,))
+
+    def write_text(self, text: str) -> None:
+        """As `write`, for a line of ASCII characters."""
+        self.write(text.encode("ascii"))
 
     def write_all(self, lines: Sequence[bytes]) -> None:
         """As `write`, for several lines within the time limit of one."""
@@ -157,7 +164,6 @@ class DescriptorSink:
                 rest = rest[sent:]
             state.ending = WHOLE
         if state.ending == BROKEN:
-            state.note_break()
             if not self._sent(b"\n"):
                 return False
             state.ending = WHOLE

@@ -70,9 +70,6 @@ class SinkState:
             self.numbers[_LENGTH] = len(rest)
             self.ending = KEPT
 
-    def note_break(self) -> None:
-        """Called under the lock before a line that was cut off is ended, by whichever process does so."""
-
     @property
     def is_blocked(self) -> bool:
         """Whether the last write failed. It needs no lock."""

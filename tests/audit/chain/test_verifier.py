@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,13 +14,12 @@ from hypothesis import strategies as st
 
 from tokenserver.audit.chain import verifier as verification
 from tokenserver.audit.chain.verifier import TooScattered
-from tokenserver.exchange.audit_chain.links import digest_of, read_link
+from tokenserver.exchange.audit_chain.links import GROUP, read_link
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
-from tokenserver.exchange.audit_chain.state import CUT_FROM, NUMBER
-from tokenserver.exchange.sink_state import BROKEN
+from tokenserver.exchange.sink_state import BROKEN, WHOLE
 
 SIGNS = key()
-CHAINS = (chain(5, 4, signs=SIGNS), chain(7, signs=SIGNS), chain(2, 2, 2, signs=SIGNS))
+CHAINS = (chain(5, 4, signs=SIGNS), chain(70, signs=SIGNS), chain(2, 2, 2, signs=SIGNS))
 LONGEST = max(map(len, CHAINS))
 
 
@@ -55,9 +55,9 @@ def test_whole_chains_are_whole(data: st.DataObject) -> None:
 
 @given(st.data())
 def test_any_change_of_one_line_is_found(data: st.DataObject) -> None:
-    """A flipped bit, a removed, repeated or moved line; and the line, or that before it, is named."""
+    """A flipped bit, a removed, repeated or moved line, or one that was made after another and put in."""
     lines = data.draw(mixed())
-    change = data.draw(st.sampled_from(["flip", "remove", "repeat", "move"]))
+    change = data.draw(st.sampled_from(["flip", "remove", "repeat", "insert", "move"]))
     at = data.draw(st.integers(0, len(lines) - 1))
     changed = [*lines]
     if change == "flip":
@@ -70,6 +70,9 @@ def test_any_change_of_one_line_is_found(data: st.DataObject) -> None:
         del changed[at]
     elif change == "repeat":
         changed.insert(data.draw(st.integers(0, len(lines))), lines[at])
+    elif change == "insert":
+        made = lines[at].replace(b'"time":"2027', b'"time":"2028')
+        changed.insert(data.draw(st.integers(0, len(lines))), made)
     else:
         moved = changed.pop(at)
         changed.insert(data.draw(st.integers(0, len(changed))), moved)
@@ -92,41 +95,78 @@ def _is_last_or_first(lines: list[bytes], at: int) -> bool:
     return at in (same[0], same[-1])
 
 
-@given(st.integers(1, len(CHAINS[0]) - 2), st.integers(0, 10_000), st.integers(0, 7))
-def test_a_flipped_bit_is_named(at: int, byte: int, bit: int) -> None:
-    """At its own line, or as missing between its neighbours where nothing can be read any more."""
-    line = bytearray(CHAINS[0][at])
+@given(st.sampled_from(CHAINS[:2]), st.data(), st.integers(0, 10_000), st.integers(0, 7))
+def test_a_flipped_bit_is_named(lines: list[bytes], data: st.DataObject, byte: int, bit: int) -> None:
+    """At its own line or group, or as missing between its neighbours where nothing can be read any more."""
+    at = data.draw(st.integers(1, len(lines) - 2))
+    line = bytearray(lines[at])
     line[byte % len(line)] ^= 1 << bit
-    lines = [*CHAINS[0][:at], *bytes(line).split(b"\n"), *CHAINS[0][at + 1 :]]
-    places = {(kind, place) for kind, place in verify(lines).told}
-    own = {
-        (kind, f"log:{at + 1}")
-        for kind in ("changed", "forged seal", "not in a chain", "encoded again", "duplicated", "reordered")
-    }
-    assert places & (own | {("removed", f"log:{at}")})
+    findings = verify([*lines[:at], *bytes(line).split(b"\n"), *lines[at + 1 :]]).findings
+    assert findings
+    first, last = min(one.place for one in findings), max(one.end or one.place for one in findings)
+    assert first.line <= at + 1
+    assert last.line >= at
+    assert all(one.place.line <= at + 2 and (one.end or one.place).line >= at for one in findings)
 
 
 A, B = CHAINS[0], CHAINS[1]
 FLIPPED = A[4].replace(b"exchange", b"exchanGe")
+TAKEN_OFF = B[32][:-67] + B[32][-2:]
 
 ROWS = [
-    pytest.param([*A[:4], FLIPPED, *A[5:]], [("changed", "log:5")], id="an event was changed"),
+    pytest.param([*A[:4], FLIPPED, *A[5:]], [("changed", "log:1")], id="an event was changed"),
     pytest.param(
-        [*A[:4], A[4].replace(A[4][-12:-4], b"AAAAAAAA"), *A[5:]], [("changed", "log:5")], id="a link was changed"
+        [*A[:4], A[4].replace(b":5", b":6"), *A[5:]],
+        [("changed", "log:6"), ("removed", "log:4")],
+        id="a number was changed",
+    ),
+    pytest.param([*A[:4], A[4][:-10] + b"AAAAA" + A[4][-5:], *A[5:]], [("removed", "log:4")], id="an id was changed"),
+    pytest.param(
+        [*B[:32], B[32].replace(B[32][-12:-4], b"00000000"), *B[33:]],
+        [("changed", "log:1"), ("changed", "log:33")],
+        id="a digest was changed",
+    ),
+    pytest.param(
+        [*B[:32], TAKEN_OFF, *B[33:]],
+        [("changed", "log:1"), ("changed", "log:33")],
+        id="a digest was taken off",
     ),
     pytest.param([*A[:4], *A[5:]], [("removed", "log:4")], id="a line was removed"),
     pytest.param([*A[:4], *A[7:]], [("removed", "log:4")], id="three lines were removed"),
     pytest.param([*A[:4], A[5], A[4], *A[6:]], [("reordered", "log:6")], id="two lines changed places"),
     pytest.param([*A[:5], A[4], *A[5:]], [("duplicated", "log:6")], id="a line is there twice"),
     pytest.param(
-        {"new": A[5:], "old": [*A[:4], FLIPPED]}, [("changed", "old:5")], id="the last line of a file that is read late"
+        {"new": A[5:], "old": [*A[:4], FLIPPED]}, [("changed", "old:1")], id="the last line of a file that is read late"
     ),
     pytest.param(
         {"first": A[:3], "third": A[6:], "second": [A[3], FLIPPED, A[5]]},
-        [("changed", "second:2")],
+        [("changed", "first:1")],
         id="the last but one of a file between two others",
     ),
     pytest.param([*A[:5], *A], [("duplicated", "log:6")], id="many lines are there twice"),
+    pytest.param([*A[:8], A[3], *A[8:]], [("duplicated", "log:9")], id="an earlier line is there once more"),
+    pytest.param({"a": B[:50], "b": B[36:]}, [("duplicated", "b:1")], id="two files overlap within a group"),
+    pytest.param({"a": B[:50], "b": B[20:]}, [("duplicated", "b:1")], id="two files overlap by more than that"),
+    pytest.param(
+        {"a": B[:50], "b": [*B[20:40], B[40].replace(b"exchange", b"exchanGe"), *B[41:]]},
+        [("changed", "b:13"), ("duplicated", "b:1")],
+        id="two files overlap and differ",
+    ),
+    pytest.param(
+        {"a": B[:20], "b": [*B[20:32], TAKEN_OFF, *B[33:45]], "c": B[45:]},
+        [("changed", "a:1"), ("changed", "a:1")],
+        id="a digest was taken off in a file between others",
+    ),
+    pytest.param(
+        {"a": B[:50], "b": [*B[20:32], TAKEN_OFF, *B[33:40], *B[40:60]], "c": B[60:]},
+        [("changed", "b:1"), ("duplicated", "b:1"), ("changed", "a:33")],
+        id="a digest was taken off in a file that overlaps",
+    ),
+    pytest.param(
+        [A[0][:-67] + A[0][-2:], *A[1:]],
+        [("forged seal", "log:1"), ("changed", "log:1"), ("changed", "log:1")],
+        id="the first digest was taken off",
+    ),
     pytest.param(
         [*A[:5], b'{"time":"2027-01-31T12:00:05.000Z","event":"exchange"}', *A[5:]],
         [("not in a chain", "log:6")],
@@ -137,7 +177,7 @@ ROWS = [
         [("encoded again", "log:5"), ("removed", "log:4")],
         id="an event was encoded once more",
     ),
-    pytest.param([*A[:4], FLIPPED, *A[5:7], *B], [("changed", "log:5")], id="another chain is not concerned"),
+    pytest.param([*A[:4], FLIPPED, *A[5:7], *B], [("changed", "log:1")], id="another chain is not concerned"),
 ]  # fmt: skip
 
 
@@ -148,12 +188,27 @@ def test_what_is_found(lines: list[bytes] | dict[str, list[bytes]], told: list[t
 
 
 def written_again(lines: list[bytes], at: int, line: bytes) -> list[bytes]:
-    """The lines with another one at `at`, and all links after it made to fit, as somebody does who knows how."""
-    found = [*lines[:at], line]
-    for after in lines[at + 1 :]:
-        start, _, _ = after.rpartition(b":")
-        found.append(start + b":" + digest_of(found[-1] + b"\n") + b'"}')
+    """The lines with another one at `at`, and all digests made to fit, as somebody does who knows how."""
+    found: list[bytes] = []
+    group = b""
+    for one in [*lines[:at], line, *lines[at + 1 :]]:
+        link = read_link(json.loads(one)["chain"])
+        assert link is not None
+        if link.digest:
+            found.append(one.replace(link.digest.encode(), hashlib.sha256(group).hexdigest().encode()))
+            group = b""
+        else:
+            found.append(one)
+        group += found[-1] + b"\n"
     return found
+
+
+def test_a_changed_line_is_named_by_its_group() -> None:
+    """With its numbers and places: the lines that one digest is about, and the line that has the digest."""
+    lines = [*B[:40], B[40].replace(b"exchange", b"exchanGe"), *B[41:]]
+    [finding] = verify({"a": lines[:36], "b": lines[36:]}).findings
+    assert (str(finding.place), str(finding.end)) == ("a:33", "b:29")
+    assert finding.message == "one of the numbers 33 to 65 (until b:29) is not what the server wrote"
 
 
 def test_lines_that_are_written_again() -> None:
@@ -207,6 +262,15 @@ def test_lines_that_nobody_sealed(writer: Writer) -> None:
     assert verify(writer.lines).told == [("not sealed", "log:301")]
 
 
+def test_a_chain_without_any_seal(tmp_path: Path) -> None:
+    """Anybody can have written it, and that is said; so it is of a worker that was killed in its first second."""
+    writer = Writer(tmp_path / "lines", SIGNS)
+    writer.write(3)
+    found = verify(writer.lines)
+    assert found.findings == []
+    assert "it has no seal at all, so nothing proves that the server wrote it" in found.notes[0]
+
+
 def test_lines_after_the_closing_seal(writer: Writer) -> None:
     """They are sealed by the next one, as a worker writes it that ends later."""
     writer.sealer.close()
@@ -230,7 +294,19 @@ def test_a_chain_without_its_beginning() -> None:
     """Old files are deleted some day: that is no finding, but it is said."""
     found = verify(A[3:])
     assert found.findings == []
-    assert found.notes == [f"chain {_id(A[0])} begins with number 4 (log:1): earlier lines are not in these files"]
+    expected = f"chain {_id(A[0])} begins with number 4 (log:1): earlier lines are not in these files"
+    assert found.notes == [f"{expected}, so no digest proves numbers 4 to 6"]
+
+
+def test_a_chain_without_its_first_groups() -> None:
+    """What begins with a digest is proven from there on."""
+    found = verify(B[32:])
+    assert found.findings == []
+    [note] = found.notes
+    assert note.endswith("begins with number 33 (log:1): earlier lines are not in these files")
+    assert "numbers 36 to 64" in verify({"b": B[40:], "a": B[35:40]}).notes[0]
+    changed = [*B[32:50], B[50].replace(b"exchange", b"exchanGe"), *B[51:]]
+    assert verify(changed).told == [("changed", "log:1")]
 
 
 def test_the_key_rotates(writer: Writer) -> None:
@@ -261,25 +337,24 @@ def test_other_lines_are_ignored() -> None:
 
 @pytest.mark.parametrize("at", [2, 4], ids=["changed in one file", "changed in the other"])
 def test_a_change_where_files_meet(at: int) -> None:
-    """The line is named that was changed, although its neighbour is in another file."""
+    """The group is named that was changed, although it is in two files."""
     changed = [*A[:at], A[at].replace(b"exchange", b"exchanGe"), *A[at + 1 :]]
     for cut in range(1, len(A)):
         for files in ({"a": changed[:cut], "b": changed[cut:]}, {"b": changed[cut:], "a": changed[:cut]}):
-            place = f"a:{at + 1}" if at < cut else f"b:{at + 1 - cut}"
-            assert verify(files).told == [("changed", place)]
+            assert verify(files).told == [("changed", "a:1")]
 
 
-@pytest.mark.parametrize("at", range(1, len(A) - 1))
-def test_a_link_that_was_changed_where_files_meet(at: int) -> None:
-    """As above, for the link of the line instead of its text."""
-    start, _, digest = A[at].rpartition(b":")
-    changed = [*A[:at], start + b":" + digest[::-1].swapcase()[2:] + digest[-2:], *A[at + 1 :]]
+@pytest.mark.parametrize("at", [32, 64, 71], ids=["a digest", "the next one", "that of a seal"])
+def test_a_digest_that_was_changed_where_files_meet(at: int) -> None:
+    """Both groups are named: the one that it is about, and the one that it is in."""
+    changed = [*B[:at], B[at][:-20] + bytes(B[at][-20:-2])[::-1] + B[at][-2:], *B[at + 1 :]]
     assert read_link(json.loads(changed[at])["chain"]) is not None
-    expected = {"changed"} | ({"forged seal"} if b"audit_seal" in A[at] else set())
-    for cut in range(1, len(A)):
+    before = max(number for number in (0, 32, 64) if number < at)
+    expected = {("changed", before), ("changed", at)} | ({("forged seal", at)} if b"audit_seal" in B[at] else set())
+    for cut in range(1, len(B)):
         found = verify({"a": changed[:cut], "b": changed[cut:]})
-        place = f"a:{at + 1}" if at < cut else f"b:{at + 1 - cut}"
-        assert {(kind, place) for kind in expected} == set(found.told), cut
+        places = {(kind, f"a:{at + 1}" if at < cut else f"b:{at + 1 - cut}") for kind, at in expected}
+        assert places == set(found.told), cut
 
 
 def test_two_files_with_different_lines_of_one_number() -> None:
@@ -292,7 +367,7 @@ def test_two_files_with_different_lines_of_one_number() -> None:
 
 def test_scattered_lines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """What would take more memory than there may be ends the verification."""
-    monkeypatch.setattr(verification, "MAX_RUNS", 3)
+    monkeypatch.setattr(verification, "MAX_HELD", 1_000)
     with pytest.raises(TooScattered):
         verify([A[number] for number in (1, 3, 5, 7, 9, 11)])
 
@@ -308,17 +383,17 @@ def test_many_lines_take_little_memory(writer: Writer) -> None:
     writer.seal()
     found = verify(writer.lines)
     assert found.verifier.events == 102
-    assert len(found.verifier._runs[_id(writer.lines[0])]) == 1
+    [run] = found.verifier._runs[_id(writer.lines[0])]
+    assert run.held <= GROUP * max(map(len, writer.lines))
 
 
 def cut_off(writer: Writer, *, is_whole: bool = False) -> None:
-    """A line that a killed process has written, as far as it got, or as a whole without knowing."""
-    state = writer.sink.state
-    cut_from = state.chain[CUT_FROM] or (state.chain[NUMBER] if state.ending == BROKEN else 0)
-    writer.write(1)
-    if not is_whole:
-        os.truncate(writer.path, writer.path.stat().st_size - 20)
-    state.chain[CUT_FROM], state.ending = cut_from, BROKEN  # as before the end of a write
+    """A line whose rest could not be written, or was kept and written later by another process."""
+    line = f'{writer.event()}{writer.sink._link()}"}}\n'.encode()
+    assert writer.sink._ended()
+    writer.sink._begin_line()
+    os.write(writer.descriptor, line if is_whole else line[:-20])
+    writer.sink.state.ending = WHOLE if is_whole else BROKEN
 
 
 def whole_after(writer: Writer) -> list[bytes]:
@@ -329,26 +404,27 @@ def whole_after(writer: Writer) -> list[bytes]:
 
 
 CUTS = [
-    pytest.param([False], 1, "number 2 after log:1", id="a fragment"),
-    pytest.param([False, False], 1, "numbers 2 to 3 after log:1", id="two fragments"),
-    pytest.param([True], 0, "", id="a whole line"),
-    pytest.param([True, False], 1, "number 3 after log:2", id="a whole line and a fragment"),
-    pytest.param([False, True], 1, "number 2 after log:1", id="a fragment and a whole line"),
+    pytest.param([False], ["number 2 after log:1"], id="a fragment"),
+    pytest.param([False, False], ["numbers 2 to 3 after log:1"], id="two fragments"),
+    pytest.param([True], ["number 2 before log:3"], id="a whole line"),
+    pytest.param([True, True], ["number 2 before log:3", "number 3 before log:4"], id="two whole lines"),
+    pytest.param([True, False], ["number 3 after log:2", "number 2 before log:4"], id="a whole line and a fragment"),
+    pytest.param([False, True], ["number 2 after log:1", "number 3 before log:4"], id="a fragment and a whole line"),
 ]
 
 
-@pytest.mark.parametrize(("cuts", "count", "note"), CUTS)
-def test_lines_that_were_cut_off(writer: Writer, cuts: list[bool], count: int, note: str) -> None:
+@pytest.mark.parametrize(("cuts", "noted"), CUTS)
+def test_lines_that_were_cut_off(writer: Writer, cuts: list[bool], noted: list[str]) -> None:
     """The server says so itself, so that they are noted; wherever files are cut. Other missing lines are found."""
     for is_whole in cuts:
         cut_off(writer, is_whole=is_whole)
     lines = whole_after(writer)
     found = verify(lines)
-    assert (found.findings, len(found.notes)) == ([], count)
-    assert all(note in one for one in found.notes)
+    assert (found.findings, len(found.notes)) == ([], len(noted))
+    assert all(expected in note for expected, note in zip(noted, found.notes, strict=True))
     for cut in range(1, len(lines)):
         parts = verify({"log": lines[:cut], "rest": lines[cut:]})
-        assert (parts.findings, len(parts.notes)) == ([], count)
+        assert (parts.findings, len(parts.notes)) == ([], len(noted))
         assert verify({"rest": lines[cut:], "log": lines[:cut]}).findings == []
 
 
@@ -358,23 +434,30 @@ def test_a_line_before_what_was_cut_off(writer: Writer) -> None:
     cut_off(writer)
     lines = whole_after(writer)
     changed = [*lines[:2], lines[2].replace(b"exchange", b"exchanGe"), *lines[3:]]
-    assert verify(changed).told == [("changed", "log:3")]
+    assert verify(changed).told == [("changed", "log:1")]
     assert verify([*lines[:2], *lines[3:]]).told == [("removed", "log:2")]
 
 
-def test_a_changed_line_at_the_beginning_of_a_file(writer: Writer) -> None:
-    """The line before it, in another file, is not blamed; nor does it hide that this one was changed too."""
-    writer.write(9)
+def test_a_removed_line_does_not_pass_for_one_that_was_cut_off(writer: Writer) -> None:
+    """Elsewhere it is missing; and what a link says about cut lines is in the next digest."""
+    writer.write(3)
+    cut_off(writer)
     lines = whole_after(writer)
-    start, _, _ = lines[4].rpartition(b":")
-    lines[4] = start + b":" + b"B" * 32 + b'"}'
-    assert verify({"a": lines[:4], "b": lines[4:]}).told == [("changed", "b:1")]
-    assert verify({"a": lines[:4], "b": lines[4:6], "c": lines[6:]}).told == [("changed", "b:1")]
-    lines[2] = lines[2].replace(b"exchange", b"exchanGe")
-    found = verify({"a": lines[:4], "b": lines[4:]})
-    assert sorted(found.told) == [("changed", "a:3"), ("changed", "b:1")]
-    lines[3] = lines[3].replace(b"exchange", b"exchanGe")
-    assert ("changed", "b:1") in verify({"a": lines[:4], "b": lines[4:]}).told
+    for at in (1, 2, 3, 6):
+        assert [kind for kind, _ in verify([*lines[:at], *lines[at + 1 :]]).told] == ["removed"]
+    at = next(number for number, line in enumerate(lines) if line.endswith(b':1"}') and number > 3)
+    claims_more = [*lines[:2], *lines[4:at], lines[at].replace(b':1"}', b':3"}'), *lines[at + 1 :]]
+    assert "changed" in {kind for kind, _ in verify(claims_more).told}
+
+
+def test_a_chain_whose_first_line_was_cut_off(tmp_path: Path) -> None:
+    """It begins with number 2, and says so."""
+    writer = Writer(tmp_path / "first", SIGNS)
+    cut_off(writer)
+    found = verify(whole_after(writer))
+    assert found.findings == []
+    assert "number 1 before log:2 could not be written as a whole" in found.notes[0]
+    assert len(found.notes) == 1
 
 
 def test_times_that_cannot_be_read(writer: Writer) -> None:
@@ -382,7 +465,9 @@ def test_times_that_cannot_be_read(writer: Writer) -> None:
     writer.write(3)
     lines = writer.lines
     lines[1] = lines[1].replace(b'"2027-', b'"20x7-')
-    assert verify(lines).told == [("changed", "log:2")]
+    assert verify(lines).told == []
+    writer.sealer.close()
+    assert verify([*lines, *writer.lines[len(lines) :]]).told == [("changed", "log:1")]
 
 
 def test_an_event_with_a_link_that_is_none() -> None:

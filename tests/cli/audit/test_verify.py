@@ -68,11 +68,11 @@ def test_findings(folder: Path) -> None:
     result = verify("log", "--ca", "ca.pem")
     assert result.exit_code == 1
     assert [line.split()[:2] for line in result.stdout.splitlines()[1:3]] == [
-        ["log:3", "CHANGED"],
+        ["log:1", "CHANGED"],
         ["log:8", "REMOVED"],
     ]
     assert "number 9 is missing between here and log:9" in result.stdout
-    assert "changed: compare the line with another copy of the log" in result.stdout
+    assert "changed: compare these lines with another copy of the log" in result.stdout
     assert "removed: name the file that has them" in result.stdout
     assert "reordered:" not in result.stdout
     assert result.stderr == "2 findings in 11 linked events\n"
@@ -94,8 +94,8 @@ def test_json(folder: Path) -> None:
         ],
         "findings": [
             {
-                "kind": "removed", "file": "log", "line": 3, "chain": ID,
-                "message": "number 3 is missing between here and log:4",
+                "kind": "removed", "file": "log", "line": 3, "end_file": "log", "end_line": 3, "chain": ID,
+                "message": "number 3 is missing between here and log:4, so no digest proves numbers 1 to 6",
             }
         ],
         "finding_count": 1,
@@ -177,7 +177,7 @@ def test_wrong_use(arguments: list[str], message: str) -> None:
 
 def test_scattered_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What would take too much memory is refused, with the file."""
-    monkeypatch.setattr("tokenserver.audit.chain.verifier.MAX_RUNS", 2)
+    monkeypatch.setattr("tokenserver.audit.chain.verifier.MAX_HELD", 100)
     write(folder / "log", LINES[::2])
     result = verify("log", "--ca", "ca.pem")
     assert result.exit_code == 2

@@ -116,7 +116,7 @@ def test_a_sink_that_takes_nothing(writer: Writer, monkeypatch: pytest.MonkeyPat
         assert writer.sink.error == 28
         writer.sealer.check()
     assert events(writer) == ["exchange"]
-    writer.sink.write(writer.event())
+    writer.sink.write_text(writer.event())
     writer.sealer.check()
     assert events(writer) == ["exchange", "exchange", "audit_seal"]
     assert verify(writer.lines).findings == []

@@ -15,7 +15,7 @@ from key_folders import ISSUER, keys
 from tokenserver.access_keys import RANDOM_BYTES
 from tokenserver.documents.base64url import decode_base64url, encode_base64url
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
-from tokenserver.exchange.audit_chain.seal_text import NotASeal, Seal, UnknownSealKey, read_seal
+from tokenserver.exchange.audit_chain.seal_text import NotASeal, Seal, StatedChain, UnknownSealKey, read_seal
 from tokenserver.exchange.audit_chain.seals import make_seal
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.ring import KeyRing
@@ -27,9 +27,10 @@ from tokenserver.tokens.verification import InvalidToken, verify_own
 __all__ = ["keys"]
 SIGNS = key()
 RING = KeyRing("", START, SIGNS)
-LINK = "abcdefgh:7:" + "A" * 32
+LINK = "abcdefgh:7:" + "0" * 64
+OTHER = StatedChain("hgfedcba", 12, "2027-01-31T11:59:00.000Z")
 TIME = "2027-01-31T12:00:00.000Z"
-SEAL = make_seal(SIGNS, LINK, time=TIME, closes=True, after=None)
+SEAL = make_seal(SIGNS, LINK, time=TIME, closes=True)
 
 
 def parts_of(text: str) -> tuple[dict[str, object], dict[str, object], str]:
@@ -45,7 +46,7 @@ def made(header: dict[str, object], payload: dict[str, object], signature: str) 
 def test_a_seal_is_opened() -> None:
     """By the authority of its key, with all that was signed."""
     seal = KEYS.open_seal(SEAL)
-    assert (seal.link, seal.time, seal.closes, seal.after) == (LINK, TIME, True, None)
+    assert (seal.link, seal.time, seal.closes, seal.others) == (LINK, TIME, True, ())
     assert SealKeys([], [SIGNS.thumbprint]).open_seal(SEAL) == seal
 
 
@@ -90,6 +91,14 @@ CHANGES = [
     pytest.param({}, {"aud": "registry"}, "content is not", id="a claim besides"),
     pytest.param({}, {"audit_seal": {"chain": LINK}}, "incomplete", id="no time"),
     pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME}}, "signature is wrong", id="other content"),
+    pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "others": [7]}}, "other chains", id="no statement"),
+    pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "others": {}}}, "other chains", id="an object"),
+    pytest.param(
+        {},
+        {"audit_seal": {"chain": LINK, "time": TIME, "others": [{**OTHER._asdict(), "number": True}]}},
+        "other chains",
+        id="no number",
+    ),
     pytest.param({}, {"audit_seal": []}, "content is not", id="a list"),
 ]
 
@@ -132,7 +141,7 @@ def test_a_seal_of_another_authority() -> None:
 def test_the_time_of_a_seal(time: object, is_valid: bool) -> None:
     """It is within that of the certificate, whatever the time is now."""
     text = "yesterday" if time is None else time.isoformat()  # type: ignore[attr-defined]
-    seal = make_seal(SIGNS, LINK, time=text, closes=False, after=None)
+    seal = make_seal(SIGNS, LINK, time=text, closes=False)
     if is_valid:
         assert KEYS.open_seal(seal).link == LINK
     else:
@@ -144,6 +153,6 @@ def test_the_certificates_of_real_keys(keys: Path) -> None:
     """A folder of `keys init` vouches for the seals of its key, and for no others."""
     ring = load_keys(keys, now=START)
     trusted = SealKeys([x509.load_pem_x509_certificate((keys / "token-ca.pem").read_bytes())])
-    assert trusted.open_seal(make_seal(ring.active, LINK, time=TIME, closes=False, after=LINK)).after == LINK
+    assert trusted.open_seal(make_seal(ring.active, LINK, time=TIME, closes=False, others=[OTHER])).others == (OTHER,)
     with pytest.raises(UnknownSealKey):
         trusted.open_seal(SEAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import resource
 import signal
@@ -10,15 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from audit_chains import Writer, key, verify
+from audit_chains import KEYS, Writer, key, verify
 from forked_processes import Forked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tokenserver.audit.chain.findings import FindingKind
 from tokenserver.exchange.audit import AuditTrail
-from tokenserver.exchange.audit_chain.links import MAX_MEMBER
+from tokenserver.exchange.audit_chain.links import GROUP, MAX_MEMBER, read_link
+from tokenserver.exchange.audit_chain.seal_text import StatedChain, seal_of_members
 from tokenserver.exchange.audit_chain.sink import ChainedSink
-from tokenserver.exchange.audit_chain.state import CUT_FROM, NUMBER
 from tokenserver.exchange.audit_events import MAX_EVENT
 from tokenserver.exchange.audit_sink import DescriptorSink
 
@@ -34,22 +37,38 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 def test_the_fast_and_the_slow_way_agree(writer: Writer) -> None:
-    """`write` and `write_all` make the same links."""
-    writer.sink.write(writer.event())
-    writer.sink.write_all([writer.event(), writer.event()])
-    writer.sink.write(writer.event())
+    """`write_text` and `write_all` make the same links, over several groups."""
+    for number in range(3 * GROUP):
+        if number % 3:
+            writer.sink.write_text(writer.event())
+        else:
+            writer.sink.write_all([writer.event().encode(), writer.event().encode()])
     writer.sealer.close()
     found = verify(writer.lines)
-    assert (found.findings, found.notes, found.chains[0].last) == ([], [], 5)
+    assert (found.findings, found.notes, found.chains[0].last) == ([], [], 4 * GROUP + 1)
+
+
+def test_every_group_has_a_digest(writer: Writer) -> None:
+    """The first line, each 32nd, and after a seal it is counted again; it can be computed by hand."""
+    writer.write(2 * GROUP + 5)
+    writer.seal()
+    writer.write(GROUP)
+    links = [json.loads(line)["chain"].split(":") for line in writer.lines]
+    seal = 2 * GROUP + 6
+    assert [int(link[1]) for link in links if len(link) > 2] == [1, 1 + GROUP, 1 + 2 * GROUP, seal, seal + GROUP]
+    group = b"".join(line + b"\n" for line in writer.lines[:GROUP])
+    assert links[GROUP][2] == hashlib.sha256(group).hexdigest()
+    assert links[0][2] == hashlib.sha256(b"").hexdigest()
 
 
 def test_a_link_is_no_longer_than_it_may_be(writer: Writer) -> None:
     """Even the longest one, so that an event of the largest size stays below the limit of a line."""
-    writer.sink.state.chain[NUMBER] = 10**15
-    writer.sink.state.note_break()
-    writer.sink.state.chain[CUT_FROM] = 1
-    before = writer.event()
-    writer.sink.write(before)
+    writer.sink._number = writer.sink._cut = 10**16 - 2
+    before = writer.event().removesuffix(writer.sink.closing) + "}\n"
+    writer.sink.write_text(writer.event())
+    link = read_link(json.loads(writer.lines[0])["chain"])
+    assert link is not None
+    assert (link.number, link.cut) == (10**16 - 1, 10**16 - 2)
     assert len(writer.lines[0]) + 1 - len(before) <= MAX_MEMBER == writer.sink.added
 
 
@@ -62,18 +81,35 @@ def test_a_large_event_is_split_with_room_for_links(writer: Writer) -> None:
     assert verify(writer.lines).findings == []
 
 
-def test_several_processes_write_one_chain(writer: Writer) -> None:
-    """Their lines are numbered as they are written."""
+def test_several_processes_write_a_chain_each(writer: Writer) -> None:
+    """Their lines are mixed and whole, and their seals state each other."""
 
     def write() -> None:
+        other = Writer(writer.path, SIGNS, writer.sink.state)
         for _ in range(300):
-            writer.sink.write(writer.event("x" * 500))
+            other.sink.write_text(other.event("x" * 500))
+        other.sealer.close()
 
+    writer.sealer.check()
     for child in [Forked(write) for _ in range(3)]:
         assert child.ended()[0] == 0
     writer.sealer.close()
     found = verify(writer.lines)
-    assert (found.findings, found.notes, found.chains[0].last) == ([], [], 901)
+    assert (found.findings, found.notes) == ([], [])
+    others = [chain for chain in found.chains if chain.chain != writer.sink.chain]
+    assert [chain.last for chain in others] == [301] * 3
+    for chain in others:
+        left = [line for line in writer.lines if f'"chain":"{chain.chain}:'.encode() not in line]
+        assert [(one.kind, one.chain) for one in verify(left).findings] == [(FindingKind.REMOVED, chain.chain)]
+
+
+def test_an_event_larger_than_what_is_hashed_in_one_go(writer: Writer) -> None:
+    """It is hashed in pieces."""
+    for size in (2046, 2047, 2048, 10_000, 40_000):
+        writer.sink.write_text(writer.event("x" * size))
+        writer.sink.write_text(writer.event("x" * size))
+    writer.sealer.close()
+    assert (verify(writer.lines).findings, verify(writer.lines).notes) == ([], [])
 
 
 def test_a_full_disk(writer: Writer) -> None:
@@ -86,7 +122,7 @@ def test_a_full_disk(writer: Writer) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         for _ in range(3):
             with pytest.raises(OSError, match="large"):
-                writer.sink.write(writer.event())
+                writer.sink.write_text(writer.event())
         assert writer.path.stat().st_size == full
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         writer.write(3)
@@ -109,7 +145,7 @@ def test_a_log_line_ends_the_fragment(writer: Writer) -> None:
         full = writer.path.stat().st_size + 30
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         with pytest.raises(OSError, match="large"):
-            writer.sink.write(writer.event())
+            writer.sink.write_text(writer.event())
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         log.write(b'{"level":"info"}\n')
         writer.write(2)
@@ -121,26 +157,28 @@ def test_a_log_line_ends_the_fragment(writer: Writer) -> None:
 
 
 def test_a_reader_that_stops() -> None:
-    """The rest of a line is kept and written later: nothing is missing."""
+    """The rest of a line is kept and written later: nothing is missing, and it is said what no digest proves."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     sink = ChainedSink(writing, wait=0.05)
-    event = b'{"time":"2027-01-31T12:00:00.000Z","event":"exchange","fill":"%s"}\n' % (b"x" * 40_000)
+    event = f'{{"time":"2027-01-31T12:00:00.000Z","event":"exchange","fill":"{"x" * 40_000}"{sink.closing}'
     refused = 0
     for _ in range(4):
         try:
-            sink.write(event)
+            sink.write_text(event)
         except OSError:
             refused += 1
     assert refused
     data = os.read(reading, 1 << 20)
-    sink.write(event)
+    sink.write_text(event)
     data += os.read(reading, 1 << 20)
     os.close(reading)
     os.close(writing)
     found = verify(data.split(b"\n")[:-1])
     assert (found.findings, found.chains[0].first) == ([], 1)
-    assert len(found.notes) == 1
+    kept, end = found.notes
+    assert "could not be written in one go" in kept
+    assert "are not sealed" in end
 
 
 def die_at(number: int) -> Callable[..., None]:
@@ -163,33 +201,51 @@ def die_at(number: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.nightly), 11])
-@pytest.mark.parametrize("way", ["fast", "slow", "seal"])
+@pytest.mark.parametrize("way", ["first", "fast", "slow", "seal"])
 def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str, step: int) -> None:
-    """Between any two instructions of a write: no line is missed, and at most the line in progress is said to be."""
+    """Between any two instructions of a write: its chain ends there, others state it, and nothing is missed."""
 
     def write(number: int) -> None:
+        killed = Writer(writer.path, SIGNS, writer.sink.state)
+        if way != "first":
+            killed.write(2)
         sys.settrace(die_at(number))
         if way == "seal":
-            writer.sealer.close()
-        elif way == "fast":
-            writer.sink.write(writer.event("killed"))
+            killed.sealer.close()
+        elif way == "slow":
+            killed.sink.write_all([killed.event("killed").encode()])
         else:
-            writer.sink.write_all([writer.event("killed")])
+            killed.sink.write_text(killed.event("killed"))
         sys.settrace(None)
 
-    number, is_over = 0, False
+    number, rounds, is_over = 0, 0, False
     while not is_over:
         number += step
+        rounds += 1
         is_over = Forked(lambda number=number: write(number)).ended()[0] == 0  # type: ignore[misc]
-        writer.sink.write(writer.event("after"))
+        writer.seal() if rounds % 20 else writer.write(1)
     assert number > 50
     writer.sealer.close()
     found = verify(writer.lines)
     assert [str(finding) for finding in found.findings] == []
-    assert found.chains[0].is_closed
+    own, *others = sorted(found.chains, key=lambda chain: chain.chain != writer.sink.chain)
+    assert own.is_closed
+    assert len(others) == rounds if way != "first" else 0 < len(others) <= rounds
+    assert all(chain.first == 1 for chain in found.chains)
+    stated = {other.chain: other.number for line in writer.lines for other in _others(line)}
+    assert {chain.chain for chain in others if chain.last > 1} <= stated.keys()
+    assert all(0 <= chain.last - stated.get(chain.chain, 0) <= 1 for chain in others)
 
 
-@given(st.lists(st.sampled_from(["write", "cut", "none", "broken log line"]), max_size=12))
+def _others(line: bytes) -> tuple[StatedChain, ...]:
+    event = json.loads(line) if line.endswith(b"}") else {}
+    return KEYS.open_seal(seal_of_members(event["seal"])).others if "seal" in event else ()
+
+
+FAULTS = ["write", "write", "cut", "cut at first", "late", "none", "broken log line"]
+
+
+@given(st.lists(st.sampled_from(FAULTS), max_size=2 * GROUP))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_faults(tmp_path: Path, faults: list[str]) -> None:
     """Lines that were cut off, whole or not, one after the other or not: no finding, and each fragment is noted."""
@@ -206,19 +262,33 @@ def test_any_order_of_faults(tmp_path: Path, faults: list[str]) -> None:
         writer.sink._port.send = fail  # type: ignore[method-assign]
         return os.write(writer.descriptor, data[: len(data) // 2])
 
-    usual = writer.sink._port.send
+    usual, usually = writer.sink._port.send, writer.sink._try_write
     for fault in faults:
         if fault == "write":
             writer.write(1)
         elif fault == "broken log line":
             writer.sink.state.ending = 1
+        elif fault == "late":  # the rest was kept, and another process has written it
+            assert writer.sink._ended()
+            line = f'{writer.event()}{writer.sink._link()}"}}\n'.encode()
+            writer.sink._begin_line()
+            os.write(writer.descriptor, line)
+        elif fault == "cut at first":
+            writer.sink._port.send = fail  # type: ignore[method-assign]
+            writer.sink._try_write = lambda line, size: os.write(writer.descriptor, line[: size // 2])
+            writer.sink.state.unblock()
+            with pytest.raises(OSError, match="space"):
+                writer.sink.write_text(writer.event())
+            writer.sink._port.send, writer.sink._try_write = usual, usually  # type: ignore[method-assign]
         else:
             writer.sink._port.send = cut if fault == "cut" else fail  # type: ignore[method-assign]
             with pytest.raises(OSError, match="space"):
-                writer.sink.write_all([writer.event()])
+                writer.sink.write_all([writer.event().encode()])
             writer.sink._port.send = usual  # type: ignore[method-assign]
     writer.write(1)
     writer.sealer.close()
     lines = writer.lines
     writer.close()
-    assert verify(lines).findings == []
+    found = verify(lines)
+    assert found.findings == []
+    assert bool(found.notes) == ("late" in faults or any(line and not line.endswith(b"}") for line in lines))

@@ -32,7 +32,7 @@ class FindingKind(StrEnum):
 
 
 ADVICE = {
-    FindingKind.CHANGED: "compare the line with another copy of the log, and find out who can write to these files",
+    FindingKind.CHANGED: "compare these lines with another copy of the log, and find out who can write to these files",
     FindingKind.REMOVED: "name the file that has them, if there is one; else find out who can write to these files",
     FindingKind.REORDERED: "if files were joined, name each by itself; some collectors deliver lines out of order",
     FindingKind.DUPLICATED: "if two files overlap, leave one of them out; some collectors deliver lines twice",
@@ -46,12 +46,15 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class ChainFinding:
-    """One thing that is wrong, and with which line: the line itself, or that before what is missing."""
+    """One thing that is wrong, and with which line: the line itself, the first of a group until `end`, or that before
+    what is missing.
+    """
 
     kind: FindingKind
     place: LogPlace
     chain: str
     message: str
+    end: LogPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,68 +1,100 @@
-"""A run of lines of one chain with consecutive numbers, and how two runs join."""
+"""A run of lines of one chain with consecutive numbers, what its digests prove, and how two runs join."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 from tokenserver.audit.chain.findings import LogPlace
-from tokenserver.exchange.audit_chain.links import Link
+from tokenserver.exchange.audit_chain.links import GROUP, Link
+
+NOWHERE = LogPlace("", 0)
+
+
+@dataclass(slots=True)
+class LineGroup:
+    """Lines that a digest is about, as far as they are known: their texts, and the number and place of the first.
+
+    `digest` is that in the link of the first one.
+    """
+
+    number: int
+    place: LogPlace
+    texts: list[bytes]
+    digest: str = sha256(b"").hexdigest()
 
 
 @dataclass(slots=True)
 class Run:
-    """Consecutive lines of a chain. `digest` is that of the last line.
+    """Consecutive lines of a chain.
 
-    `suspect` is the line before the last one, if the last one's link does not fit it: one of the two was changed, and
-    the next line shows which.
+    `claim` is the first digest that is about lines before the run, and `before` those lines before it that the run has.
+    `group` has the lines since the last digest; `is_anchored` says that it is known from its beginning.
     """
 
     first: Link
     first_place: LogPlace
-    first_digest: str
     first_time: str
-    last: int
-    place: LogPlace
-    digest: str
-    time: str
+    group: LineGroup
+    is_anchored: bool
+    last: int = 0
+    place: LogPlace = NOWHERE
+    time: str = ""
+    claim: Link | None = None
+    claim_place: LogPlace = NOWHERE
+    before: list[bytes] = field(default_factory=list)
     sealed: int = 0
     is_closed: bool = False
     unsealed_since: str = ""
-    suspect: LogPlace | None = None
-    suspect_number: int = 0
-    is_first_changed: bool = False
 
     @property
-    def is_single(self) -> bool:
-        """Whether it is one line."""
-        return self.first.number == self.last
+    def held(self) -> int:
+        """Bytes of the texts that it holds."""
+        return sum(map(len, self.before)) + sum(map(len, self.group.texts))
+
+    def text(self, number: int) -> bytes | None:
+        """The text of the line of this number, if it is held."""
+        for start, texts in ((self.first.number, self.before), (self.group.number, self.group.texts)):
+            if 0 <= number - start < len(texts):
+                return texts[number - start]
+        return None
 
 
-Changed = Callable[[Run, LogPlace, int], None]
-"""Takes a line that was changed: its run, place and number."""
+Check = Callable[[Run, LineGroup, Link, LogPlace], None]
+"""Compares a group with the digest of the line after it, in this place, of the chain of the run."""
 
 
-def compare(run: Run, claimed: str, changed: Changed) -> None:
-    """Compare the last line with what the next one claims its digest to be."""
-    if claimed == run.digest:
-        settle(run, changed)
-    elif run.suspect is not None:  # it fits neither of its neighbours
-        _blame(run, run.place, run.last, changed)
+def proves(group: LineGroup, link: Link) -> bool:
+    """Whether the digest of the line after a group is that of its lines."""
+    count = link.number - link.cut - group.number
+    if count <= 0:  # the first one may have been cut off itself, and so the digest is still that of the lines before it
+        return link.digest == group.digest
+    return sha256(b"".join(group.texts[:count])).hexdigest() == link.digest
+
+
+def begin(link: Link, text: bytes, place: LogPlace, time: str) -> Run:
+    """A run of one line."""
+    run = Run(
+        link,
+        place,
+        time,
+        LineGroup(link.number, place, [text], link.digest),
+        is_anchored=link.number == 1 or bool(link.digest),
+    )
+    if link.digest:
+        run.claim, run.claim_place = link, place
+    run.last, run.place, run.time = link.number, place, time
+    return run
+
+
+def append(run: Run, link: Link, text: bytes, place: LogPlace, check: Check) -> None:
+    """Append a line that joins; call it with those that have a digest, and where a group would grow beyond its size."""
+    if link.digest and not run.is_anchored:  # the first digest of the run
+        run.claim, run.claim_place, run.before = link, place, run.group.texts
     else:
-        run.suspect, run.suspect_number = run.place, run.last
-
-
-def settle(run: Run, changed: Changed) -> None:
-    """Report the suspect, since what follows it fits."""
-    if run.suspect is not None:
-        _blame(run, run.suspect, run.suspect_number, changed)
-
-
-def _blame(run: Run, place: LogPlace, number: int, changed: Changed) -> None:
-    run.suspect = None
-    if number == run.first.number:
-        run.is_first_changed = True
-    changed(run, place, number)
+        check(run, run.group, link, place)
+    run.group, run.is_anchored = LineGroup(link.number, place, [text], link.digest), True
 
 
 def joins(run: Run, link: Link) -> bool:
@@ -70,31 +102,41 @@ def joins(run: Run, link: Link) -> bool:
     return run.last < link.number and link.number - 1 - link.cut <= run.last
 
 
-def compare_link(run: Run, link: Link, changed: Changed) -> None:
-    """Compare the last line with the link of a line that joins."""
-    if link.number == run.last + 1:
-        compare(run, link.previous, changed)
-    elif link.number - 1 - link.cut == run.last:
-        compare(run, link.base, changed)
-    else:  # the line that proves it was cut off
-        settle(run, changed)
-
-
-def join(run: Run, after: Run, changed: Changed) -> None:
-    """Append a run that joins; both are compared where they meet."""
-    if after.is_first_changed:
-        settle(run, changed)
+def join(run: Run, after: Run, check: Check) -> None:
+    """Append a run that joins."""
+    group = replace(run.group, texts=run.group.texts + (after.before if after.claim else after.group.texts))
+    if after.claim is None:
+        run.group = group
+        if len(group.texts) > GROUP:  # somebody took a digest off
+            check(run, group, Link(after.first.chain, group.number + GROUP), after.place)
+            run.group.texts = group.texts[:GROUP]
     else:
-        compare_link(run, after.first, changed)
-    if run.suspect is not None and not after.is_single:
-        if after.suspect is not None and after.suspect_number == after.first.number:  # it fits neither of the two
-            run.suspect = after.suspect = None
-            changed(run, after.first_place, after.first.number)
+        if run.is_anchored:
+            check(run, group, after.claim, after.claim_place)
         else:
-            settle(run, changed)
-    if after.suspect is not None:
-        run.suspect, run.suspect_number = after.suspect, after.suspect_number
-    run.last, run.place, run.digest, run.time = after.last, after.place, after.digest, after.time
+            run.claim, run.claim_place, run.before = after.claim, after.claim_place, group.texts
+        run.group, run.is_anchored = after.group, True
+    continue_as(run, after)
+
+
+def join_overlapping(run: Run, after: Run, check: Check) -> None:
+    """Append a run that repeats the last lines of this one and goes on; its texts count, if they can be compared."""
+    if after.claim is not None and after.claim.number <= run.last:
+        run.group, run.is_anchored = after.group, True
+        continue_as(run, after)
+        return
+    others = after.first.number - run.group.number
+    if others >= 0:
+        del run.group.texts[others:]
+    else:
+        leading = after.before if after.claim else after.group.texts
+        del leading[: run.last + 1 - after.first.number]
+    join(run, after, check)
+
+
+def continue_as(run: Run, after: Run) -> None:
+    """Take over where a run ends, and its seals."""
+    run.last, run.place, run.time = after.last, after.place, after.time
     if after.sealed:
         run.sealed, run.is_closed, run.unsealed_since = after.sealed, after.is_closed, after.unsealed_since
     else:

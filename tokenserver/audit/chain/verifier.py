@@ -2,6 +2,7 @@
 
 The lines of a chain come in runs of consecutive numbers. A run ends where its file does, or where something is wrong;
 at the end of each file, runs that fit are joined, whichever order the files have. What is left between runs is missing.
+A digest is compared as soon as all lines that it is about are known.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 
 from tokenserver.audit.chain.event_text import ChainedEvent, EventTexts, LooseEvent
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary, FindingKind, LogPlace
-from tokenserver.audit.chain.run import Run, compare, compare_link, join, joins, settle
-from tokenserver.exchange.audit_chain.links import digest_of
+from tokenserver.audit.chain.run import LineGroup, Run, append, begin, join, join_overlapping, joins, proves
+from tokenserver.audit.chain.statements import Statements
+from tokenserver.exchange.audit_chain.links import GROUP, Link
 from tokenserver.exchange.audit_chain.seal_text import EVENT, NotASeal, Seal, UnknownSealKey, seal_of_members
 
 UNSEALED_SECONDS = 180
 """For how long lines may be unsealed: a server seals every minute, unless it is ended by force."""
 
-MAX_RUNS = 200_000
-"""The most runs in memory. Only a chain whose lines are scattered over files one by one has more."""
+MAX_HELD = 256 * 1024 * 1024
+"""Bytes of lines in memory. Only chains whose lines are scattered over files one by one have more: of others, the lines
+since the last digest are held."""
 
 _TIME = slice(len('{"time":"'), len('{"time":"2026-01-31T00:00:00.000Z'))
 _SEAL = b'","event":"' + EVENT.encode("ascii") + b'",'
@@ -54,6 +58,7 @@ class ChainVerifier:
         self._highest: dict[str, tuple[int, LogPlace]] = {}
         self._runs: dict[str, list[Run]] = {}
         self._held = 0
+        self._statements = Statements()
 
     def begin(self, file: str) -> None:
         """Begin a file."""
@@ -63,7 +68,7 @@ class ChainVerifier:
         """Take the next line of the file, without its newline.
 
         Raises:
-            TooScattered: there are more runs than can be held.
+            TooScattered: there are more lines without their neighbours than can be held.
         """
         self._line += 1
         found = self._texts.read(line)
@@ -79,48 +84,45 @@ class ChainVerifier:
         self.lines += self._line
         self._current.clear()
         self._highest.clear()
-        self._held = 0
         for chain, runs in self._runs.items():
             self._runs[chain] = self._joined(runs)
-            self._held += len(self._runs[chain])
+        self._held = sum(run.held for runs in self._runs.values() for run in runs)
+        self._check_size()
 
     def finish(self) -> list[ChainSummary]:
         """Report what only the whole shows, such as missing lines; the chains in the order of their beginnings."""
         summaries = [self._finish(chain, runs) for chain, runs in self._runs.items()]
+        self._statements.finish({summary.chain: summary for summary in summaries}, self._report, self._note)
         return sorted(summaries, key=lambda summary: summary.since)
 
     def _chained(self, event: ChainedEvent) -> None:
-        link = event.link
-        text = event.text
+        link, text = event.link, event.text
         self.events += 1
-        digest = digest_of(text).decode("ascii")
         run = self._current.get(link.chain)
         place = LogPlace(self._file, self._line)
-        if run is not None and link.number == run.last + 1:
-            if link.previous == run.digest and run.suspect is None:
-                pass
-            else:
-                compare(run, link.previous, self._changed)
-        elif run is not None and joins(run, link):
-            self._cut(run, link.number)
-            compare_link(run, link, self._changed)
+        time = text[_TIME].decode("ascii", "replace")
+        if run is None or not joins(run, link):
+            run = self._begin_run(begin(link, text, place, time))
         else:
-            run = self._begin_run(event, digest, place)
-        run.last, run.place, run.digest = link.number, place, digest
-        run.time = text[_TIME].decode("ascii", "replace")
+            if link.number != run.last + 1:
+                self._cut(run, run.last + 1, link.number - 1)
+            if link.digest or len(run.group.texts) >= GROUP:
+                append(run, link, text, place, self._check)
+            else:
+                run.group.texts.append(text)
+            run.last, run.place, run.time = link.number, place, time
         if text.startswith(_SEAL, _TIME.stop):
             self._seal(run, event)
         elif not run.unsealed_since:
-            run.unsealed_since, run.is_closed = run.time, False
+            run.unsealed_since, run.is_closed = time, False
 
-    def _begin_run(self, event: ChainedEvent, digest: str, place: LogPlace) -> Run:
-        link = event.link
+    def _begin_run(self, run: Run) -> Run:
+        link, place = run.first, run.first_place
         before = self._current.get(link.chain)
         if before is not None:
             self._runs.setdefault(link.chain, []).append(before)
-            self._held += 1
-            if self._held > MAX_RUNS:
-                raise TooScattered
+            self._held += before.held
+            self._check_size()
             highest, at = self._highest.get(link.chain, (0, place))
             if before.last > highest:
                 highest, at = self._highest[link.chain] = (before.last, before.place)
@@ -128,8 +130,6 @@ class ChainVerifier:
                 self._found(
                     FindingKind.REORDERED, place, link.chain, f"number {link.number:,} comes after {highest:,} ({at})"
                 )
-        time = event.text[_TIME].decode("ascii", "replace")
-        run = Run(link, place, digest, time, link.number, place, digest, time)
         self._current[link.chain] = run
         return run
 
@@ -150,6 +150,7 @@ class ChainVerifier:
                 self._found(FindingKind.FORGED_SEAL, run.place, event.link.chain, message)
                 return
             run.sealed, run.is_closed, run.unsealed_since = event.link.number, seal.closes, ""
+            self._statements.add(event.link.chain, seal, run.place)
 
     def _loose(self, event: LooseEvent) -> None:
         place = LogPlace(self._file, self._line)
@@ -165,40 +166,38 @@ class ChainVerifier:
     def _joined(self, runs: list[Run]) -> list[Run]:
         kept: list[Run] = []
         for run in sorted(runs, key=lambda run: (run.first.number, run.last)):
-            if kept and joins(kept[-1], run.first):
-                if run.first.number > kept[-1].last + 1:
-                    self._cut(kept[-1], run.first.number)
-                join(kept[-1], run, self._changed)
-            else:
+            whole = kept[-1] if kept else None
+            if whole is None or whole.last + 1 < run.first.number - run.first.cut:
                 kept.append(run)
+            elif joins(whole, run.first):
+                if run.first.number > whole.last + 1:
+                    self._cut(whole, whole.last + 1, run.first.number - 1)
+                join(whole, run, self._check)
+            else:
+                self._overlap(whole, run)
+                if run.last > whole.last:
+                    join_overlapping(whole, run, self._check)
         return kept
 
     def _finish(self, chain: str, runs: list[Run]) -> ChainSummary:
-        whole = runs[0]
-        sealed = whole.sealed
-        for run in runs[1:]:
-            settle(whole, self._changed)
-            if run.first.number <= whole.last:
-                self._overlap(chain, whole, run)
-                if run.last <= whole.last:
-                    continue
-            else:
-                self._missing(chain, whole, run)
-            whole = run
-            sealed = run.sealed or sealed
-        settle(whole, self._changed)
-        first = runs[0]
-        if first.first.number > 1:
+        first, last = runs[0], runs[-1]
+        for before, after in pairwise(runs):
+            self._missing(before, after)
+        link = first.first
+        if link.number <= 1 + link.cut:
+            self._check(first, LineGroup(1, first.first_place, []), link, first.first_place)
+            if link.number > 1:
+                self._cut(first, 1, link.number - 1)
+        else:
             self._note(
-                f"chain {chain} begins with number {first.first.number:,} ({first.first_place}): earlier lines are not"
-                " in these files"
+                f"chain {chain} begins with number {link.number:,} ({first.first_place}): earlier lines are not in"
+                f" these files{_unproven(first)}"
             )
-        self._unsealed(chain, whole)
-        return ChainSummary(
-            chain, first.first.number, whole.last, sealed, whole.is_closed, first.first_time, whole.time
-        )
+        sealed = max(run.sealed for run in runs)
+        self._unsealed(chain, last, is_known=sealed > 0)
+        return ChainSummary(chain, link.number, last.last, sealed, last.is_closed, first.first_time, last.time)
 
-    def _unsealed(self, chain: str, run: Run) -> None:
+    def _unsealed(self, chain: str, run: Run, *, is_known: bool) -> None:
         if not run.unsealed_since:
             if not run.is_closed:
                 self._note(
@@ -208,47 +207,70 @@ class ChainVerifier:
             return
         count = run.last - run.sealed if run.sealed else run.last - run.first.number + 1
         message = f"the last {count:,} lines, until number {run.last:,}, are not sealed"
+        if not is_known:
+            message += "; it has no seal at all, so nothing proves that the server wrote it"
         if _seconds(run.unsealed_since, run.time) > UNSEALED_SECONDS:
             self._found(FindingKind.UNSEALED, run.place, chain, message)
         else:
             self._note(
-                f"chain {chain}: {message} ({run.place}): the server still runs, or it was ended by force; they are "
-                "linked, but they could still be written again as a whole"
+                f"chain {chain}: {message} ({run.place}): the server still runs, or it was ended by force; no digest "
+                f"proves {_span(run.group.number, run.last)} yet"
             )
 
-    def _overlap(self, chain: str, whole: Run, run: Run) -> None:
-        last = min(whole.last, run.last)
-        span = _span(run.first.number, last)
-        if run.first.number == whole.last and run.first_digest != whole.digest:
-            self._found(
-                FindingKind.CHANGED, run.first_place, chain, f"{span} is there twice, and not the same ({whole.place})"
-            )
+    def _overlap(self, whole: Run, run: Run) -> None:
+        first, last = run.first.number, min(whole.last, run.last)
+        span = _span(first, last)
+        pairs = ((whole.text(number), run.text(number)) for number in range(max(first, last - 2 * GROUP), last + 1))
+        if any(one != other for one, other in pairs if one and other):
+            message = f"{span} is there twice, and not the same ({whole.place})"
+            self._found(FindingKind.CHANGED, run.first_place, run.first.chain, message)
         else:
-            verb = "is" if run.first.number == last else "are"
-            self._found(FindingKind.DUPLICATED, run.first_place, chain, f"{span} {verb} there once more")
+            verb = "is" if first == last else "are"
+            self._found(FindingKind.DUPLICATED, run.first_place, run.first.chain, f"{span} {verb} there once more")
 
-    def _missing(self, chain: str, whole: Run, run: Run) -> None:
-        first = max(whole.last + 1, 1)
-        last = run.first.number - 1 - run.first.cut
+    def _missing(self, before: Run, after: Run) -> None:
+        first, last = before.last + 1, after.first.number - 1 - after.first.cut
         verb = "is" if first == last else "are"
-        self._found(
-            FindingKind.REMOVED,
-            whole.place,
-            chain,
-            f"{_span(first, last)} {verb} missing between here and {run.first_place}",
+        until = after.claim.number - 1 if after.claim else after.last
+        message = (
+            f"{_span(first, last)} {verb} missing between here and {after.first_place}, so no digest proves"
+            f" {_span(before.group.number, until)}"
         )
+        self._found(FindingKind.REMOVED, before.place, before.first.chain, message)
 
-    def _cut(self, run: Run, number: int) -> None:
+    def _cut(self, run: Run, first: int, last: int) -> None:
+        where = f"after {run.place}" if first > 1 else f"before {run.first_place}"
         self._note(
-            f"chain {run.first.chain}: {_span(run.last + 1, number - 1)} after {run.place} could not be written as a "
-            "whole, as the server says itself (a full disk, a reader that was gone, a process that was killed)"
+            f"chain {run.first.chain}: {_span(first, last)} {where} could not be written as a whole, as the server says"
+            " itself (a full disk, a reader that was gone)"
         )
 
-    def _changed(self, run: Run, place: LogPlace, number: int) -> None:
-        self._found(FindingKind.CHANGED, place, run.first.chain, f"number {number:,} is not what the server wrote")
+    def _check(self, run: Run, group: LineGroup, link: Link, place: LogPlace) -> None:
+        """Compare a group with the digest after it."""
+        chain = run.first.chain
+        end = group.number + len(group.texts)
+        if not proves(group, link):
+            message = f"one of the {_span(group.number, link.number)} (until {place}) is not what the server wrote"
+            self._report(ChainFinding(FindingKind.CHANGED, group.place, chain, message, place))
+        elif end > link.number - link.cut:
+            span = _span(max(group.number, link.number - link.cut), end - 1)
+            self._note(
+                f"chain {chain}: {span} before {place} could not be written in one go, as the server says itself, and"
+                " no digest proves what is there"
+            )
+
+    def _check_size(self) -> None:
+        if self._held > MAX_HELD:
+            raise TooScattered
 
     def _found(self, kind: FindingKind, place: LogPlace, chain: str, message: str) -> None:
         self._report(ChainFinding(kind, place, chain, message))
+
+
+def _unproven(run: Run) -> str:
+    """Which lines of a run without the ones before it no digest in it proves."""
+    last = run.claim.number - 1 if run.claim else run.last
+    return f", so no digest proves {_span(run.first.number, last)}" if last >= run.first.number else ""
 
 
 def _seal_of(text: bytes) -> str:

@@ -70,7 +70,7 @@ def audit_verify(
     """Verify that events are as the server wrote them, and that none is missing: events with audit.chain.
 
     Name all files of the time in question, of all replicas, in any order. Exit code 0: all is whole; 1: something is
-    wrong, and each line of it is named.
+    wrong, and its lines are named.
     """
     if not files and sys.stdin.isatty():
         raise click.UsageError("name files with audit events, or pipe them in")
@@ -124,7 +124,15 @@ class _Result:
 
 def _as_json(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSummary]) -> dict[str, Any]:
     findings = [
-        {"kind": one.kind, "file": one.place.file, "line": one.place.line, "chain": one.chain, "message": one.message}
+        {
+            "kind": one.kind,
+            "file": one.place.file,
+            "line": one.place.line,
+            "end_file": (one.end or one.place).file,
+            "end_line": (one.end or one.place).line,
+            "chain": one.chain,
+            "message": one.message,
+        }
         for one in result.findings
     ]
     return {

@@ -12,8 +12,8 @@ from tokenserver.config.settings import LogSettings
 AUDIT_DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     AuditSettings: {
         "policy_snapshots": "A folder in which each version of the policies is kept, for `audit who-could`.",
-        "chain": "Whether each audit event is linked to the one before and sealed by the signing key every minute, so"
-        " that `tokenserver audit verify` finds removed, changed and reordered lines.",
+        "chain": "Whether audit events are numbered, and chained digests of them sealed by the signing key every"
+        " minute, so that `tokenserver audit verify` finds removed, changed and reordered lines.",
     },
     LogSettings: {
         "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"

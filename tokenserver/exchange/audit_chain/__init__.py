@@ -1,4 +1,4 @@
-"""The chain of audit events: links from each line to the line before, and seals by the signing key.
+"""The chain of audit events: numbers and digests of lines, and seals by the signing key.
 
 What an auditor concludes from a chain is in `audit/`.
 """

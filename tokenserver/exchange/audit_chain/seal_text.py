@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenserver.documents.base64url import decode_canonical_base64url
 
@@ -34,12 +34,22 @@ class UnknownSealKey(ValueError):
     """A seal of a key that no trusted certificate or key set vouches for."""
 
 
+class StatedChain(NamedTuple):
+    """What a seal says about another chain of its server: it has a line of this number, which was written at `since`
+    (RFC 3339) or later.
+    """
+
+    chain: str
+    number: int
+    since: str
+
+
 @dataclass(frozen=True, slots=True)
 class Seal:
     """A seal that was read, and not verified: `signature` over `signed` by the key of the first of `certificates`.
 
     `link` is the link of the line that it is in, `time` when it was made (RFC 3339), and `closes` says that the chain
-    was meant to end with it. `after` is the last known seal of the chain before, by the same server: its link.
+    was meant to end with it. `others` are chains of other processes of the server.
     """
 
     algorithm: str
@@ -49,7 +59,7 @@ class Seal:
     link: str
     time: str
     closes: bool
-    after: str | None = None
+    others: tuple[StatedChain, ...] = ()
 
 
 def seal_members(text: str) -> dict[str, str]:
@@ -82,19 +92,29 @@ def read_seal(text: str) -> Seal:
     if set(payload) != {CONTENT} or not isinstance(content, dict):
         raise NotASeal("its content is not that of a seal")
     algorithm, certificates = header.get("alg"), header.get("x5c")
-    link, time, after = content.get("chain"), content.get("time"), content.get("after")
+    link, time, others = content.get("chain"), content.get("time"), _others(content.get("others", []))
     if not isinstance(algorithm, str) or not isinstance(certificates, list) or not certificates:
         raise NotASeal("it names no key")
     if not all(isinstance(one, str) for one in certificates):
         raise NotASeal("its certificates cannot be read")
-    if not isinstance(link, str) or not isinstance(time, str) or not isinstance(after, str | None):
+    if not isinstance(link, str) or not isinstance(time, str):
         raise NotASeal("its content is incomplete")
     try:
         signature = decode_canonical_base64url(parts[2])
     except ValueError:
         raise NotASeal("its signature cannot be read") from None
     signed = f"{parts[0]}.{parts[1]}".encode("ascii")
-    return Seal(algorithm, tuple(certificates), signed, signature, link, time, content.get("closes") is True, after)
+    return Seal(algorithm, tuple(certificates), signed, signature, link, time, content.get("closes") is True, others)
+
+
+def _others(values: object) -> tuple[StatedChain, ...]:
+    found = []
+    for value in values if isinstance(values, list) else [values]:
+        chain, number, since = map(value.get, StatedChain._fields) if isinstance(value, dict) else (None, None, None)
+        if not isinstance(chain, str) or type(number) is not int or not isinstance(since, str):
+            raise NotASeal("what it says about other chains cannot be read")
+        found.append(StatedChain(chain, number, since))
+    return tuple(found)
 
 
 def _members(part: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Seals the chain once a minute while there are new lines, at its beginning, and when the server stops.
+"""Seals the chain of a worker once a minute while there are new lines, at its beginning, and when the server stops.
 
-Each worker has a sealer; the first one for which a seal is due writes it. A seal that cannot be made is tried again a
-second later, and logged; no request waits for it or fails with it.
+A seal that cannot be made is tried again a second later, and logged; no request waits for it or fails with it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 
 from tokenserver.errors import TokenserverError
-from tokenserver.exchange.audit_chain.seal_text import EVENT, seal_members
+from tokenserver.exchange.audit_chain.seal_text import EVENT, StatedChain, seal_members
 from tokenserver.exchange.audit_chain.seals import make_seal
 from tokenserver.exchange.audit_chain.sink import ChainedSink
+from tokenserver.exchange.audit_chain.state import Statement
 from tokenserver.exchange.audit_events import members, spell_time
 from tokenserver.keys.ring import SigningKey
 
@@ -35,17 +35,17 @@ class Sealer:
 
     def check(self) -> None:
         """Write a seal if one is due; call it once a second."""
-        if self._sink.state.is_due(self._now(), SEAL_SECONDS):
+        if self._sink.is_due(self._now(), SEAL_SECONDS):
             self._seal(closes=False)
 
     def close(self) -> None:
-        """Seal the last lines of a server that stops."""
+        """Seal the last lines of a worker that stops."""
         self._seal(closes=True)
 
     def _seal(self, *, closes: bool) -> None:
         now = self._now()
         try:
-            self._sink.seal(partial(self._line, now, closes), at=now, closes=closes)
+            self._sink.seal(partial(self._text, now, closes), at=now, closes=closes)
         except OSError:
             pass  # an outage of the audit trail, which reports it
         except TokenserverError as error:
@@ -53,7 +53,11 @@ class Sealer:
                 self._logged = now
                 logger.error("the audit trail cannot be sealed: %s", error)  # noqa: TRY400 - the reason says it all
 
-    def _line(self, now: float, closes: bool, link: str) -> bytes:
+    def _text(self, now: float, closes: bool, link: str, others: list[Statement]) -> str:
         time = spell_time(now)
-        seal = make_seal(self._key(), link, time=time, closes=closes, after=None)
-        return f'{{"time":"{time}",{members({"event": EVENT, "seal": seal_members(seal)})}}}\n'.encode("ascii")
+        seal = make_seal(self._key(), link, time=time, closes=closes, others=[_stated(one) for one in others])
+        return f'{{"time":"{time}",{members({"event": EVENT, "seal": seal_members(seal)})}{self._sink.closing}'
+
+
+def _stated(one: Statement) -> StatedChain:
+    return StatedChain(one.chain, one.number, spell_time(one.since / 1000))

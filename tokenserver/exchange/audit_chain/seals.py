@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tokenserver.documents.base64url import encode_base64url
 from tokenserver.errors import SigningFailed
-from tokenserver.exchange.audit_chain.seal_text import CONTENT, TYPE
+from tokenserver.exchange.audit_chain.seal_text import CONTENT, TYPE, StatedChain
 from tokenserver.keys.ring import SigningKey
 from tokenserver.keys.signatures import SignatureMismatch, signer, verify_signature
 
 
-def make_seal(key: SigningKey, link: str, *, time: str, closes: bool, after: str | None) -> str:
+def make_seal(key: SigningKey, link: str, *, time: str, closes: bool, others: Sequence[StatedChain] = ()) -> str:
     """A seal over a link; see `Seal`.
 
     Raises:
@@ -21,7 +22,7 @@ def make_seal(key: SigningKey, link: str, *, time: str, closes: bool, after: str
     header = {"typ": TYPE, "alg": key.algorithm.value, "kid": key.thumbprint, "x5c": list(key.x5c)}
     content: dict[str, Any] = {"chain": link, "time": time}
     content |= {"closes": True} if closes else {}
-    content |= {} if after is None else {"after": after}
+    content |= {"others": [one._asdict() for one in others]} if others else {}
     text = f"{_encoded(header)}.{_encoded({CONTENT: content})}"
     signed = text.encode("ascii")
     try:

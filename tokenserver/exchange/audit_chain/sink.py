@@ -1,35 +1,31 @@
-"""The sink of a chained audit trail: it adds to each line its link, under the lock under which the line is written.
+"""The sink of a chained audit trail: it ends each line with its link, under the lock under which the line is written.
 
-So the order of the lines is that of their numbers, whichever worker writes them, and a server has one chain.
+Each process has a chain of its own, whose running digest is in its memory. So a line costs a number and an update of
+the digest, and only the last line of a process that is killed may be incomplete.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
-from binascii import b2a_base64
 from collections.abc import Callable
+from hashlib import sha256
 
-from tokenserver.exchange.audit_chain.links import DIGEST, END, MAX_MEMBER, MEMBER, digest_of, new_digest
-from tokenserver.exchange.audit_chain.state import (
-    CLOSED,
-    CUT_FROM,
-    DIGESTS,
-    NUMBER,
-    PLACES,
-    SEALED,
-    SEALED_AT,
-    ChainState,
-)
+from tokenserver.exchange.audit_chain.links import CHAIN_ID, END, GROUP, MAX_MEMBER, MEMBER
+from tokenserver.exchange.audit_chain.state import NUMBER, PID, SINCE, ChainState, Statement, no_entry
 from tokenserver.exchange.audit_sink import WAIT_SECONDS, DescriptorSink
 from tokenserver.exchange.sink_state import BLOCKED, BROKEN, ENDING, WHOLE
 from tokenserver.runtime.shared_lock import spin
 
-_END = END + b"\n"
-_CLOSING = len(b"}\n")
+_END = END + "\n"
+
+_PIECE = 2047
+"""Bytes that are hashed in one go. With more, `hashlib` lets other threads run, for any length of time, while the lock
+is held."""
 
 
 class ChainedSink(DescriptorSink):
-    """As `DescriptorSink`, for lines that are JSON objects. `state` is shared with the other processes that write."""
+    """As `DescriptorSink`, for lines that end with `closing`. `state` is shared with the other processes that write."""
 
     added = MAX_MEMBER
 
@@ -39,58 +35,76 @@ class ChainedSink(DescriptorSink):
         state: ChainState | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
         wait: float = WAIT_SECONDS,
     ) -> None:
-        """As `DescriptorSink`.
+        """As `DescriptorSink`; `now` gives seconds since the epoch.
 
         Raises:
             OSError: as there.
         """
         self.state = state or ChainState()
         super().__init__(descriptor, self.state, monotonic=monotonic, wait=wait)
-        self._head = MEMBER + self.state.id + b":"
-        self._chain, self._memory = self.state.chain, self.state.memory
+        self.chain = secrets.token_urlsafe(CHAIN_ID * 3 // 4)
+        self.closing = f"{MEMBER}{self.chain}:"
+        self._now = now
+        self._entry = no_entry()
+        self._digest = sha256()
+        self._update = self._digest.update
+        self._number = 0
+        self._digest_at = 0
+        """The number from which on a line has a digest."""
+        self._cut = 0
+        """Lines before the next one that may be incomplete or missing."""
+        self._before = (0, 0, 0)
+        """The three, before the line in progress."""
+        self._sealed, self._sealed_at, self._is_closed = 0, 0.0, False
+        self._seen: dict[str, tuple[int, int]] = {}
+        """The last number of each other chain when this one was sealed, and that time in milliseconds."""
 
-    def write(self, line: bytes) -> None:
-        """Write one whole line, newline included, with its link.
+    def write_text(self, text: str) -> None:
+        """Write one line, of which `text` is all before the number of its link.
 
         Raises:
             OSError: it was not written in time; the reader may still get it, or a part of it.
         """
-        # The usual case, as in the base class. What can be computed without the lock is computed before.
-        text = line[:-_CLOSING]
-        digest = new_digest()
-        digest.update(text)
-        numbers, chain = self._numbers, self._chain
+        # The usual case, as in the base class.
+        numbers = self._numbers
         if self._try_acquire() or spin(self._lock):
             try:
-                if numbers[ENDING] == WHOLE and not numbers[BLOCKED] and not chain[CUT_FROM]:
-                    before = chain[NUMBER]
-                    number = before + 1
-                    memory = self._memory
-                    place = DIGESTS + before % PLACES * DIGEST
-                    link = b"%b%d:%b%b" % (self._head, number, memory[place : place + DIGEST], _END)
-                    digest.update(link)
-                    place = DIGESTS + number % PLACES * DIGEST
-                    memory[place : place + DIGEST] = b2a_base64(digest.digest(), newline=False)
-                    linked = text + link
-                    size = len(linked)
+                if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
+                    number = self._number + 1
+                    is_plain = number < self._digest_at
+                    line = f'{text}{number if is_plain else self._link()}"}}\n'.encode("ascii")
+                    size = len(line)
                     numbers[ENDING] = BROKEN  # what the next writer finds if this process dies now
-                    chain[NUMBER] = number
-                    sent = self._try_write(linked, size)
+                    sent = self._try_write(line, size)
                     if sent > 0:
                         if sent < size:
-                            self._finish_new(linked[sent:])
+                            self._begin_line()
+                            self._finish_new(line[sent:])
+                            self._forget_line()
                         numbers[ENDING] = WHOLE
+                        if is_plain and size <= _PIECE:
+                            self._update(line)
+                            self._entry[NUMBER] = self._number = number
+                        else:
+                            self._written(line)
                         return
-                    chain[NUMBER] = before
                     numbers[ENDING] = WHOLE
             finally:
                 self._release()
-        self.write_all((line,))
+        self.write_all((text.encode("ascii"),))
 
-    def seal(self, line_for: Callable[[str], bytes], *, at: float, closes: bool) -> bool:
-        """Write the line that seals all lines before it; `line_for` makes it from its own link.
+    def is_due(self, now: float, seconds: float) -> bool:
+        """Whether there is something to seal, and the last seal is older than `seconds`, or there was none."""
+        if not self._sealed:
+            return True
+        return self._number > self._sealed and not 0 <= now - self._sealed_at < seconds
+
+    def seal(self, line_for: Callable[[str, list[Statement]], str], *, at: float, closes: bool) -> bool:
+        """Write the line that seals all lines before it; `line_for` makes its text from its own link and what it states
+        about the chains of other processes.
 
         `at` is the time in seconds since the epoch, `closes` whether it is meant to be the last line. Returns false if
         there is nothing to seal, or no room.
@@ -103,32 +117,67 @@ class ChainedSink(DescriptorSink):
             return False
         end = self._monotonic() + self._wait
         with self._alone(end):
-            chain = self._chain
-            is_sealed = chain[SEALED] and chain[NUMBER] == chain[SEALED]
-            if (is_sealed and (chain[CLOSED] or not closes)) or not self._ended():
+            is_sealed = self._sealed and self._number == self._sealed
+            if (is_sealed and (self._is_closed or not closes)) or not self._ended():
                 return False
-            line = line_for(self.state.next_link().decode("ascii"))
+            self._digest_at = 0
+            others = self.state.others(self.chain)
+            news = [self._news(one) for one in others if self._seen.get(one.chain, (0, 0))[0] != one.number]
+            line = line_for(f"{self.chain}:{self._link()}", news).encode("ascii")
             try:
                 is_written = self._put(line, end)
             except OSError as error:
                 self.state.block(error.errno or 0)
                 raise
             if is_written:
-                chain[SEALED], chain[SEALED_AT], chain[CLOSED] = chain[NUMBER], int(at), closes
+                self._sealed, self._sealed_at, self._is_closed = self._number, at, closes
+                self._entry[SINCE] = int(at * 1000)
+                self._seen = {one.chain: (one.number, int(at * 1000)) for one in others}
+                self.state.note_stated(others)
         return is_written
 
+    def _news(self, one: Statement) -> Statement:
+        """A statement about a chain that has grown since this one was sealed."""
+        return one._replace(since=max(one.since, self._seen.get(one.chain, (0, 0))[1]))
+
+    def _link(self) -> str:
+        """The link of the next line, without the chain."""
+        number = self._number + 1
+        if number < self._digest_at:
+            return str(number)
+        if not self._entry[PID]:
+            self._entry = self.state.claim(self.chain, int(self._now() * 1000))
+        link = f"{number}:{self._digest.hexdigest()}"
+        return f"{link}:{self._cut}" if self._cut else link
+
     def _put(self, line: bytes, end: float) -> bool:
-        chain = self._chain
-        number = chain[NUMBER] + 1
-        linked = line[:-_CLOSING] + MEMBER + self.state.next_link() + _END
-        self.state.begin(number, digest_of(linked))
-        self.state.ending = BROKEN
-        chain[NUMBER] = number
+        linked = line + f"{self._link()}{_END}".encode("ascii")
+        self._begin_line()
         is_put = super()._put(linked, end)
         if is_put:
-            chain[CUT_FROM] = 0
+            self._forget_line()
+            self._written(linked)
         return is_put
 
     def _nothing_sent(self) -> None:
-        self._chain[NUMBER] -= 1
+        self._forget_line()
         super()._nothing_sent()
+
+    def _begin_line(self) -> None:
+        """Count the next line as one that may be incomplete, until it is known to be whole."""
+        self._before = (self._number, self._digest_at, self._cut)
+        self._number, self._digest_at, self._cut = self._number + 1, 0, self._cut + 1
+
+    def _forget_line(self) -> None:
+        self._number, self._digest_at, self._cut = self._before
+
+    def _written(self, line: bytes) -> None:
+        """Count the next line as whole."""
+        number = self._number + 1
+        if number >= self._digest_at:
+            self._digest = sha256()
+            self._update = self._digest.update
+            self._digest_at, self._cut = number + GROUP, 0
+        for start in range(0, len(line), _PIECE):
+            self._update(line[start : start + _PIECE])
+        self._entry[NUMBER] = self._number = number

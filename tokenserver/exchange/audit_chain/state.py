@@ -1,80 +1,96 @@
-"""State of a chain, shared by the processes that write to one sink: the last number, digests, cut lines, and seals.
+"""What the processes that write to one sink share about their chains: the last number of each, for the others' seals.
 
-It is changed under the lock of the sink. Each value is written before it counts, so that a process that is killed
-anywhere leaves a chain that the next writer continues: it knows which lines may have been cut off.
+Each process has a chain of its own. A seal of one states the others, so that none can be removed as a whole; also that
+of a process that was killed, until a seal has stated it.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from tokenserver.exchange.audit_chain.links import CHAIN_ID, DIGEST, NOTHING
+from tokenserver.exchange.audit_chain.links import CHAIN_ID
 from tokenserver.exchange.sink_state import OWN_BYTES, SinkState
 
-NUMBER, CUT_FROM, SEALED, SEALED_AT, CLOSED = range(5)
-"""Indexes of `ChainState.chain`: the number of the last line, that of the first line that may have been cut off since
-the last whole one (0: none), that of the last seal, its time in seconds since the epoch, and whether it is the last."""
+ID, PID, NUMBER, SINCE, STATED = range(5)
+"""Indexes of an entry: the id of the chain, the process that writes it, the number of the last line that was written as
+a whole, the time in milliseconds since the epoch that this line is not older than, and the last number that the seal of
+another chain has stated."""
 
-PLACES = 4
-"""The digest of a line is at its number modulo this, so that those of a few lines before are not overwritten."""
+CHAINS = 256
+"""Chains that fit: those of all workers, and of former ones that no seal has stated yet."""
 
-DIGESTS = OWN_BYTES + 8 * 8
-"""Where in `ChainState.memory` the digests are."""
+_FIELDS = 5
 
-_BASE = DIGESTS + PLACES * DIGEST
+
+class Statement(NamedTuple):
+    """What a seal states about another chain: it has a line of this number, which is not older than `since`, in
+    milliseconds since the epoch.
+    """
+
+    chain: str
+    number: int
+    since: int
 
 
 class ChainState(SinkState):
-    """As `SinkState`, with the chain of the sink's lines. `id` is the random name of the chain."""
+    """As `SinkState`, with an entry for each chain. All of this is called under the lock of the sink."""
 
-    EXTRA = _BASE + DIGEST - OWN_BYTES
+    EXTRA = CHAINS * _FIELDS * 8
 
     def __init__(self) -> None:
-        """Begin a chain.
+        """Make room for chains.
 
         Raises:
             OSError: there is not enough memory.
         """
         super().__init__()
-        self.id = secrets.token_urlsafe(CHAIN_ID * 3 // 4).encode("ascii")
-        self.chain = memoryview(self.memory)[OWN_BYTES:DIGESTS].cast("Q")
-        self.begin(0, NOTHING)
+        self._table = memoryview(self.memory)[OWN_BYTES : OWN_BYTES + self.EXTRA].cast("Q")
 
-    @property
-    def previous(self) -> bytes:
-        """The digest of the last line."""
-        return self._digest(self.chain[NUMBER])
+    def claim(self, chain: str, now: int) -> memoryview:
+        """The entry of a new chain of this process; one that nobody sees if all are taken."""
+        free = next((entry for entry in self._entries() if _is_free(entry)), no_entry())
+        free[NUMBER] = free[STATED] = 0  # a process that is killed here leaves it free
+        free[ID], free[PID], free[SINCE] = int.from_bytes(chain.encode("ascii"), "big"), os.getpid(), now
+        return free
 
-    @property
-    def base(self) -> bytes:
-        """The digest of the line before those that may have been cut off."""
-        return self.memory[_BASE : _BASE + DIGEST]
+    def others(self, chain: str) -> list[Statement]:
+        """The other chains that have lines."""
+        return [one for one in map(_statement, self._entries()) if one.number and one.chain != chain]
 
-    def begin(self, number: int, digest: bytes) -> None:
-        """Store the digest of a line that is about to be written; it counts when `chain[NUMBER]` is set to `number`."""
-        place = DIGESTS + number % PLACES * DIGEST
-        self.memory[place : place + DIGEST] = digest
+    def note_stated(self, statements: list[Statement]) -> None:
+        """Record that a seal has stated this, so that chains that have ended can be forgotten."""
+        numbers = {one.chain: one.number for one in statements}
+        for entry in self._entries():
+            entry[STATED] = max(entry[STATED], numbers.get(_statement(entry).chain, 0))
 
-    def note_break(self) -> None:
-        """Record that the last line may have been cut off."""
-        number = self.chain[NUMBER]
-        if number and not self.chain[CUT_FROM]:
-            self.memory[_BASE : _BASE + DIGEST] = self._digest(number - 1)
-            self.chain[CUT_FROM] = number
+    def _entries(self) -> Iterator[memoryview]:
+        for start in range(0, CHAINS * _FIELDS, _FIELDS):
+            if not self._table[start + PID]:
+                yield self._table[start : start + _FIELDS]  # the first one that was never used
+                return
+            yield self._table[start : start + _FIELDS]
 
-    def next_link(self) -> bytes:
-        """The link of the next line."""
-        number, cut_from = self.chain[NUMBER] + 1, self.chain[CUT_FROM]
-        link = b"%b:%d:%b" % (self.id, number, self.previous)
-        return b"%b:%d:%b" % (link, number - cut_from, self.base) if cut_from else link
 
-    def is_due(self, now: float, seconds: float) -> bool:
-        """Whether there is something to seal, and the last seal is older than `seconds`, or there was none."""
-        chain = self.chain
-        if not chain[SEALED]:
-            return True
-        return chain[NUMBER] > chain[SEALED] and not 0 <= now - chain[SEALED_AT] < seconds
+def no_entry() -> memoryview:
+    """An entry that no other process sees."""
+    return memoryview(bytearray(_FIELDS * 8)).cast("Q")
 
-    def _digest(self, number: int) -> bytes:
-        place = DIGESTS + number % PLACES * DIGEST
-        return self.memory[place : place + DIGEST]
+
+def _is_free(entry: memoryview) -> bool:
+    return not entry[PID] or (entry[STATED] >= entry[NUMBER] and not _is_alive(entry[PID]))
+
+
+def _statement(entry: memoryview) -> Statement:
+    return Statement(entry[ID].to_bytes(CHAIN_ID, "big").decode("ascii"), entry[NUMBER], entry[SINCE])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
