@@ -94,10 +94,12 @@ bench-history: $(VENV)/.installed-dev ## measure the shares of the yardstick for
 	$(BIN)/python -m bench --only work --only sweeps --only logins --json bench/results/history.json
 	$(BIN)/python -m bench.history --record bench/results/history.json
 
-# One example of some properties is thousands of questions; those try 5,000 new ones.
+# One example of some properties is thousands of questions; those try 5,000 new ones. The properties run also after a failure.
 nightly: $(VENV)/.installed-dev ## run what takes too long for every change, then 100,000 new examples of every property: hours
-	$(BIN)/python -m pytest -m nightly
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
+	failed=0; \
+	$(BIN)/python -m pytest -m nightly || failed=1; \
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' '^@given|RuleBasedStateMachine' tests) || failed=1; \
+	exit $$failed
 
 mutants: $(VENV)/.installed-dev ## change the code that decides, bit by bit, and list what no test notices: half an hour
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'mutmut>=3.8'

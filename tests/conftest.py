@@ -115,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(measurement.stop)
 
 
-_MISSING = re.compile(r"(\S+) is not installed")
+_MISSING = re.compile(r"(\S+) is not installed(?:; make (\S+) installs it)?")
 
 
 @pytest.hookimpl(trylast=True)
@@ -126,23 +126,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if reporter is None or is_worker or config.option.collectonly or not reporter.stats:
         return
     found = [_MISSING.search(_reason(report)) for report in reporter.stats.get("skipped", [])]
-    programs = [match[1] for match in found if match]
+    programs = [f"{match[1]} {match[2] or 'real-servers'}" for match in found if match]
     file = config.option.missing_programs
     if file is not None:
         with file.open("a+") as stream:
             stream.writelines(f"{program}\n" for program in programs)
             stream.seek(0)
-            programs = stream.read().split()
+            programs = stream.read().splitlines()
     reporter.write_line(missing_line(programs))
 
 
 def missing_line(programs: list[str]) -> str:
-    """The line about the tests that were skipped; `programs` names for each of them the program that it missed."""
+    """The line about the tests that were skipped.
+
+    `programs` has for each of them the program that it missed, a space, and the target of make that installs it.
+    """
     if not programs:
         return "0 tests were skipped for a missing program"
-    names = ", ".join(sorted(set(programs)))
+    names = ", ".join(sorted({one.split()[0] for one in programs}))
+    target = max(one.split()[1] for one in programs)  # real-servers-nightly installs what real-servers does, too
     tests = "1 test was" if len(programs) == 1 else f"{len(programs)} tests were"
-    return f"{tests} skipped because a real program is missing ({names}); `make real-servers` installs them"
+    return f"{tests} skipped because a real program is missing ({names}); `make {target}` installs them"
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -63,6 +63,27 @@ def test_make_quick_leaves_out_what_is_listed() -> None:
     assert contributing.count("\n| `tests/") == len(found) <= 15
 
 
+def test_make_nightly_tries_every_property(tmp_path: Path) -> None:
+    """Rules of state machines too, and also when a test before them has failed, which still fails the night."""
+    command = ["make", "--dry-run", "--no-print-directory", "nightly"]
+    recipe = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True).stdout
+    stand_in = tmp_path / "python"
+    stand_in.write_text('#!/bin/sh\necho "$HYPOTHESIS_PROFILE:$*"\ntest -n "$HYPOTHESIS_PROFILE"\n')
+    stand_in.chmod(0o755)
+    shell = ["sh", "-c", recipe.replace(".venv/bin/python", str(stand_in))]
+    environment = _environment() | {"HYPOTHESIS_PROFILE": ""}
+    result = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stderr
+    marked, properties = result.stdout.splitlines()
+    assert marked == ":-m pytest -m nightly"
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"@given\(|StateMachine\b", path.read_text("utf-8")) and path != Path(__file__)
+    }
+    assert set(properties.removeprefix("nightly:-m pytest ").split()) == found
+
+
 def test_the_readme_names_the_loop_of_a_developer() -> None:
     """The quick tests, all tests, the linters and the real programs."""
     text = (ROOT / "README.md").read_text("utf-8").partition("## Develop")[2]

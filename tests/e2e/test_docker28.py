@@ -11,7 +11,7 @@ import canaries
 import pytest
 from harness import registries
 from harness.authority import Authority
-from harness.clients import Client
+from harness.clients import Client, Docker
 from harness.credential_helper import HelperOnMachine
 from harness.go_clients import Docker28
 from harness.images import Image
@@ -117,6 +117,24 @@ def test_a_robots_secret(scene: Scene) -> None:
     assert stored_token(scene) is None
     outcomes = [event.outcome for event in scene.server.audit.events(since) if event.subject == "robot:ci-web"]
     assert outcomes == ["login"]
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_plain_http_on_loopback(
+    registry_of: Callable[[str], Registry], client_of: Callable[[type[Client]], Client], name: str
+) -> None:
+    """Without an engine it takes no registry without TLS, while Debian's docker logs in there; it sends no password."""
+    plain = registry_of("registry3.test")
+    here = replace(plain, name=name)
+    user, password = "ben", plain.server.people["ben"]
+    watch = Watch(plain.server)
+    refused = client_of(Docker28).login(here, user, password)
+    assert not refused.ok
+    assert "server gave HTTP response to HTTPS client" in refused.text
+    assert watch.requests() == []
+    taken = client_of(Docker).login(here, user, password)
+    assert taken.ok, str(taken)
+    assert len(watch.requests()) == 1
 
 
 def test_the_credential_helper(scene: Scene) -> None:

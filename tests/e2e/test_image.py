@@ -233,8 +233,9 @@ def test_the_composition_with_podman(builder: Builder, tmp_path: Path) -> None:
                 for owner in ("admin", "somebody")
             ]
             assert [(one.ok, "denied" in one.stderr) for one in pushes] == [(True, False), (False, True)], pushes
-            events = host.podman("logs", host.container("tokenserver")).stdout.splitlines()
-            clients = {json.loads(line)["client"] for line in events if line.startswith('{"time":')}
+            lines = host.podman("logs", host.container("tokenserver")).stdout.splitlines()
+            events = [json.loads(line) for line in lines if line.startswith('{"time":')]
+            clients = {event["client"] for event in events if event.get("event") == "exchange"}
             assert [client.startswith("10.") for client in clients] == [True]  # that of podman's bridge
             assert host.podman("healthcheck", "run", host.container("tokenserver")).ok
             inside = ("exec", host.container("tokenserver"))

@@ -21,6 +21,9 @@ def test_that_needs_it():
 def test_that_needs_it_too():
     pytest.skip("{MISSING} is not installed; make real-servers installs it")
 
+def test_of_the_night():
+    pytest.skip("buildctl is not installed; make real-servers-nightly installs it")
+
 def test_that_runs():
     pass
 
@@ -56,6 +59,12 @@ def test_a_missing_program_fails_where_all_are_required(monkeypatch: pytest.Monk
             "too",
             f"1 test was skipped because a real program is missing ({MISSING}); `make real-servers` installs them",
             id="one",
+        ),
+        pytest.param(
+            "that or night",
+            f"3 tests were skipped because a real program is missing (buildctl, {MISSING}); "
+            "`make real-servers-nightly` installs them",
+            id="of the night",
         ),
         pytest.param("runs or otherwise", "0 tests were skipped for a missing program", id="none"),
     ],

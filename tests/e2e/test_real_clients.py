@@ -9,11 +9,23 @@ from __future__ import annotations
 import pytest
 from harness.clients import VERBS, Client
 from harness.every_client import CLIENTS, row
+from harness.machine import Machine
+from harness.programs import need_root, refuse
 from harness.scene import Scene
 from harness.server import ANONYMOUS
 
 CANNOT = {client.name: client.cannot for client in CLIENTS}
 """What is left out of the tables below, with the reasons."""
+
+WATCHED = """\
+for name in etc root usr var; do
+  mkdir -p "$HOME/changed/$name" "$HOME/work/$name"
+  mount -t overlay overlay -o "lowerdir=/$name,upperdir=$HOME/changed/$name,workdir=$HOME/work/$name" "/$name" ||
+    exit 77
+done
+exec "$@"
+"""
+"""Runs a command on a system of which every change is a file below `changed`."""
 
 
 def able(verb: str) -> pytest.MarkDecorator:
@@ -261,3 +273,24 @@ def test_catalog_where_it_is_not_granted(kind: type[Client], scene: Scene) -> No
     assert repository not in output.stdout
     asking = [event for event in scene.events("mia") if event.asked]
     assert {(event.asked, event.granted) for event in asking} == {(frozenset({"registry:catalog:*"}), frozenset())}
+
+
+@pytest.mark.parametrize(
+    "kind", [row(client) for client in CLIENTS if "push" not in CANNOT[client.name] and not client.has_daemon]
+)
+def test_a_push_leaves_the_system_as_it_is(kind: type[Client], scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client writes is on the machine of the test, also what it would write in the system's folders as root."""
+    need_root("an overlay")
+    client, enter = scene.client(kind, "ann"), Machine.enter
+    around = ["unshare", "--mount", "--propagation", "private", "sh", "-c", WATCHED, "sh"]
+    monkeypatch.setattr(Machine, "enter", lambda machine, command: [*around, *enter(machine, command)])
+    if client.machine.run("true").code == 77:
+        refuse("an overlay cannot be mounted here")
+    repository = scene.new_name("web")
+    output = client.push(scene.registry, scene.image, repository)
+    assert output.ok, str(output)
+    assert scene.registry.holds(repository)
+    changed = client.machine.folder / "changed"
+    assert [path for path in changed.rglob("*") if not path.is_dir()] == []
+    assert client.machine.run("touch", "/etc/left").ok
+    assert [path for path in changed.rglob("*") if not path.is_dir()] == [changed / "etc/left"]

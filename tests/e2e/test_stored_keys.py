@@ -18,7 +18,7 @@ from harness import registries, web
 from harness.buildkit import Buildkit
 from harness.clients import Client, Ctr, Docker, Dockerd
 from harness.every_client import CLIENTS, row
-from harness.go_clients import CtrHosts
+from harness.go_clients import CtrHosts, Ko
 from harness.helm import HELMS
 from harness.processes import run
 from harness.scene import Scene
@@ -101,6 +101,14 @@ def able(*verbs: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", [row(one, nightly=one.name not in EVERY_DAY) for one in found])
 
 
+def within_web(kind: type[Client], scene: Scene) -> Client:
+    """A client that needs nothing outside web/ for a push: ko's base image is there too."""
+    client = scene.client(kind)
+    if isinstance(client, Ko):
+        client.base = "web/ko-base"
+    return client
+
+
 def login(server: TokenServer, user: str, secret: str) -> web.Answer:
     """The answer of the next worker to a login."""
     return server.request("GET", web.token_target(SERVICE, ()), headers=web.basic(user, secret))
@@ -127,7 +135,7 @@ def test_a_narrowed_key(kind: type[Client], scene: Scene, key: str) -> None:
     """What its owner can pull and push, it can pull below web/ alone, and push nowhere."""
     if kind in HELMS:
         pytest.skip("an image is no chart; test_login_with_a_key has helm")
-    client = scene.client(kind)
+    client = within_web(kind, scene)
     client.machine.sign_in(scene.registry.host, "ann", key)
     pulled = client.pull(scene.registry, scene.stored("web"))
     assert pulled.ok, str(pulled)
@@ -150,7 +158,7 @@ def test_login_with_a_robots_secret(kind: type[Client], scene: Scene, secret: st
 @able("push")
 def test_push_with_a_robots_secret(kind: type[Client], scene: Scene, secret: str) -> None:
     """What the policy gives the robot, and nothing else."""
-    client = scene.client(kind)
+    client = within_web(kind, scene)
     client.machine.sign_in(scene.registry.host, "ci-web", secret)
     repository, elsewhere = scene.new_name("web"), scene.new_name("people")
     output = client.push(scene.registry, scene.image, repository)

@@ -1,6 +1,6 @@
 """docs/upgrade.md: the last release and this tree, side by side and one after the other, on the same files.
 
-The last release has no storage. For that, it is the oldest revision with the tables of this one: `STORED`.
+The last release has no storage. For that, it is the oldest revision with the tables of this one: that of `TABLES`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ COMMANDS = [
 PASSWORD = "correct horse battery"
 POLICY = 'version: 1\nallow:\n  - {id: ann, to: ["user:ann"], repositories: ["public/**"], actions: [pull, push]}\n'
 SECONDS = 20
-STORED = "6e0ccd27"
-"""The revision that changed the tables last. Schema 1 was in no release, so nothing has to work with it."""
+TABLES = "tokenserver/storage/migrations/versions"
+"""What changes the tables. Those that its last change replaced were in no release, so nothing has to work with them."""
 
 
 def git(*words: str) -> bytes:
@@ -48,13 +48,18 @@ def git(*words: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def history() -> None:
+    """All commits are there. The oldest of a shallow clone has made everything, so a tree would meet itself here."""
+    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
+        refuse("this clone has no history; git fetch --unshallow gets it")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, history: None) -> Path:
     """The tree of the newest release of the changelog: the commit that dated its section."""
     section = re.findall(r"^## \[\d.*$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0]
-    commits = git("log", "--format=%H", "--reverse", f"-S{section}", "--", "CHANGELOG.md").decode().split()
-    if not commits:
-        refuse("the commit of the last release is not in this clone; git fetch --unshallow gets it")
-    return checked_out(commits[0], tmp_path_factory.mktemp("released"))
+    commit = git("log", "--format=%H", "--reverse", f"-S{section}", "--", "CHANGELOG.md").decode().split()[0]
+    return checked_out(commit, tmp_path_factory.mktemp("released"))
 
 
 def checked_out(commit: str, folder: Path) -> Path:
@@ -65,11 +70,10 @@ def checked_out(commit: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def with_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_storage(tmp_path_factory: pytest.TempPathFactory, history: None) -> Path:
     """The tree of the oldest revision with the tables of this one."""
-    if subprocess.run(["git", "cat-file", "-e", f"{STORED}^{{commit}}"], cwd=ROOT, check=False).returncode:
-        refuse(f"{STORED} is not in this clone; git fetch --unshallow gets it")
-    return checked_out(STORED, tmp_path_factory.mktemp("with-storage"))
+    commit = git("log", "-1", "--format=%H", "--", TABLES).decode().strip()
+    return checked_out(commit, tmp_path_factory.mktemp("with-storage"))
 
 
 class Site:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.base_image import make_root
-from harness.processes import Output, plain_environment, run
+from harness.machine import Machine
+from harness.processes import Output, run
 from harness.programs import ROOT, need, need_root
 
 BUILD_SECONDS = 900
@@ -25,16 +26,22 @@ BUILD_SECONDS = 900
 
 @dataclass
 class Builder:
-    """buildah with a storage of its own, and the folder of wheels."""
+    """buildah on a machine with a storage of its own, and the folder of wheels."""
 
-    folder: Path
+    machine: Machine
     wheels: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its storage is, and the home of its commands."""
+        return self.machine.folder
 
     def run(self, *words: str | Path, seconds: float = BUILD_SECONDS) -> Output:
         """One buildah command, which must succeed."""
         options = ["--storage-driver", "vfs", f"--root={self.folder}/storage", f"--runroot={self.folder}/run"]
-        environment = {**plain_environment(self.folder), "BUILDAH_ISOLATION": "chroot"}
-        done = run([need("buildah"), *options, *words], environment=environment, folder=self.folder, seconds=seconds)
+        environment = {**self.machine.environment, "BUILDAH_ISOLATION": "chroot"}
+        command = self.machine.enter([need("buildah"), *options, *words])
+        done = run(command, environment=environment, folder=self.folder, seconds=seconds)
         assert done.ok, done
         return done
 
@@ -82,11 +89,7 @@ def image_builder(wheels: Path) -> Iterator[Builder]:
         subprocess.run([*command, "-r", str(ROOT / name)], check=True, env=os.environ, timeout=BUILD_SECONDS)
     with tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        (folder / "tmp").mkdir()
-        (folder / ".config/containers").mkdir(parents=True)
-        policy = {"default": [{"type": "insecureAcceptAnything"}]}
-        (folder / ".config/containers/policy.json").write_text(json.dumps(policy))
-        made = Builder(folder, wheels)
+        made = Builder(Machine(folder), wheels)
         (folder / "base").mkdir()
         make_root(folder / "base")
         (folder / "Containerfile").write_text("FROM scratch\nCOPY base /\nENV PATH=/usr/local/bin:/usr/bin\n")

@@ -12,7 +12,7 @@ from typing import Any
 import canaries
 
 from harness import web
-from harness.processes import Daemon, free_port, plain_environment
+from harness.processes import Daemon, free_port, java_options, plain_environment
 from harness.programs import need
 
 START_SECONDS = 600.0
@@ -37,6 +37,7 @@ class Keycloak:
             "KC_BOOTSTRAP_ADMIN_USERNAME": "administrator",
             "KC_BOOTSTRAP_ADMIN_PASSWORD": self._administrator,
             "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
+            "JAVA_OPTS_APPEND": java_options(folder),
             "QUARKUS_TRANSACTION_MANAGER_OBJECT_STORE_DIRECTORY": str(folder / "transactions"),
         }
         command: list[str | Path] = [

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from harness.clients import Client, Dockerd, Start
 from harness.images import Image
-from harness.processes import Output
+from harness.processes import Output, java_options
 from harness.programs import ROOT, need
 from harness.registries import Registry
 
@@ -227,6 +227,7 @@ class Jib(Library):
 
     def prepare(self) -> None:
         need("mvn")
+        self.machine.environment["MAVEN_OPTS"] = java_options(self.machine.folder)
         self.project = self.machine.folder / "project"
         (self.project / "target" / "classes").mkdir(parents=True, exist_ok=True)
         (self.project / "pom.xml").write_bytes((ROOT / "tests" / "e2e" / "jib" / "pom.xml").read_bytes())

@@ -16,7 +16,9 @@ from pathlib import Path
 from harness.processes import Output, plain_environment, run
 from harness.programs import need
 
-_PRIVATE = ("/var/lib", "/run", "/var/tmp", "/etc/docker")  # noqa: S108 - names of folders to hide, not to write to
+PRIVATE = ("/var/lib", "/run", "/var/tmp", "/etc/docker", "/etc/cni/net.d")  # noqa: S108 - to hide, not to write to
+"""The system's folders in which programs that run as root write."""
+
 _ENTER = 'for name in {names}; do mount --bind "$HOME/system$name" "$name" || exit 1; done; exec "$@"'
 
 
@@ -34,7 +36,7 @@ class Machine:
             # Nothing listens there: the docker command has to do without an engine.
             "DOCKER_HOST": "unix:///nonexistent/docker.sock",
         }
-        self._hidden = [name for name in _PRIVATE if Path(name).is_dir()]
+        self._hidden = [name for name in PRIVATE if Path(name).is_dir()]
         for path in ("tmp", "run", ".docker", ".config/containers", *(f"system{name}" for name in self._hidden)):
             (folder / path).mkdir(parents=True, exist_ok=True)
         (folder / "run").chmod(0o700)

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.machine import PRIVATE
 from harness.processes import Daemon, Output, plain_environment, run, running
 from harness.programs import need, need_root, refuse
 
 PROJECT = "e2e"
 
-_PRIVATE = ("/etc/cni/net.d", "/var/lib/cni")
 _PREPARE = (
     'for name in {names}; do mount -t tmpfs tmpfs "$name" || exit 1; done; ip link set lo up; touch {ready}; '
     "exec sleep 1000000"
@@ -85,7 +85,7 @@ def engine(folder: Path, storage: Path) -> Iterator[Engine]:
     policy = {"default": [{"type": "insecureAcceptAnything"}]}
     (folder / ".config/containers/policy.json").write_text(json.dumps(policy))
     ready = folder / "ready"
-    names = " ".join(name for name in _PRIVATE if Path(name).is_dir())
+    names = " ".join(name for name in PRIVATE if Path(name).is_dir())
     script = _PREPARE.format(names=names, ready=ready)
     command = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script]
     with running(

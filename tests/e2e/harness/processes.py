@@ -187,3 +187,10 @@ def plain_environment(home: Path) -> dict[str, str]:
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
     }
+
+
+def java_options(home: Path) -> str:
+    """Options for Java, which reads no TMPDIR: temporary files in `home`, and none with figures of its performance."""
+    temporary = home / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return f"-Djava.io.tmpdir={temporary} -XX:-UsePerfData"
