@@ -97,6 +97,23 @@ class Stamped(Protocol):
         ...
 
 
+@runtime_checkable
+class FromFile(Protocol):
+    """A user source whose users are loaded from a file, which a command may have changed since.
+
+    Until they are loaded again, no account of it counts as ended for good.
+    """
+
+    def is_current(self) -> bool:
+        """Whether the file is as it was when these users were loaded. It is not read."""
+        ...
+
+
+def is_current(source: object) -> bool:
+    """Whether the users of a source are known to be those of now, as far as that depends on a file."""
+    return source.is_current() if isinstance(source, FromFile) else True
+
+
 class NamespaceOwner(Protocol):
     """A user source that knows which of its users has a namespace, the value of `${user}` in policies."""
 

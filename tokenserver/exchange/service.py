@@ -166,6 +166,8 @@ class TokenService:
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         if request.account is not None:
             _check_account(request.account, request.credentials, identity)
+        if request.offline:
+            identity = snapshot.chain.confirmed(identity)
         return identity, ruling_for(snapshot, registry, identity, request.scopes, request.client, now=self._now)
 
 
