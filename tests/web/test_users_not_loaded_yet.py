@@ -76,7 +76,7 @@ def test_users_that_are_not_loaded_yet(site: StoredSite, change: Callable[[str],
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert (site.last["outcome"], "not loaded yet" in site.last["reason"]) == ("unavailable", True)
     assert live(site) == []
-    assert "refresh_token" in site.login("bob").get_json()
+    assert "refresh_token" in site.login("zoë").get_json()
     load_users(site)
     assert site.login().status_code == 401
     assert live(site) == []
@@ -133,7 +133,6 @@ def test_a_key_by_a_login_from_the_cache(api: ApiSite) -> None:
 
 def test_a_refresh_token_of_a_new_account_does_not_end(site: StoredSite) -> None:
     """Another process has loaded the new password already, and gave one for it: here it has to wait."""
-    fresh = site.login().get_json()["refresh_token"]
     file = site.folder / "users.htpasswd"
     text = file.read_text("utf-8")
     change_users(site, disabled)
@@ -143,7 +142,6 @@ def test_a_refresh_token_of_a_new_account_does_not_end(site: StoredSite) -> None
     assert site.refresh(enabled).status_code == 503
     load_users(site)
     assert site.refresh(enabled).status_code == 200
-    assert site.refresh(fresh).status_code == 401
 
 
 def proof_of_ann(text: str) -> bytes:
