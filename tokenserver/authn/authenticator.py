@@ -70,8 +70,10 @@ class KeyAuthenticator(Protocol):
 class WorkloadAuthenticator(Protocol):
     """The issuers of workloads' tokens."""
 
-    def authenticate(self, text: Secret) -> Identity:
+    def authenticate(self, text: Secret, verified: int | None = None, /) -> Identity:
         """The workload that a token proves; the identity is valid for as long as the token at most (`valid_for`).
+
+        `verified` is the revision of the storage that was known before; see `Identity`.
 
         Raises:
             InvalidCredentials: its issuer is unknown, or does not vouch for it here and now, or no policy declares it.

@@ -27,6 +27,7 @@ from tokenserver.authn.authenticator import (
 from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
 from tokenserver.authn.reported import reject_shared, require_person
 from tokenserver.authn.stored.known_revision import NOT_LOADED_YET, KnownRevision
+from tokenserver.authn.token_tags import login_of
 from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import (
     Credentials,
@@ -155,6 +156,8 @@ class Chain:
         found = classify(credentials, self._issuer_of)
         if self._guard is not None and isinstance(found, Password):
             self._guard.forget(found, self._stamp(found.username))
+        elif self._guard is not None and isinstance(found, Jwt):
+            self._guard.forget(login_of(found.text), b"")
         return self.confirmed(self.authenticate(credentials, client))
 
     def confirmed(self, identity: Identity) -> Identity:
@@ -172,7 +175,11 @@ class Chain:
         if self._workloads is None:
             count_unknown(self._guard, token, client)
             raise InvalidCredentials("no issuer of tokens is configured")
-        check = self._workloads.authenticate
+        workloads, revision = self._workloads, self._revision
+
+        def check(text: Secret) -> Identity:
+            return workloads.authenticate(text, None if revision is None else revision())
+
         found = check(token) if self._guard is None else self._guard.login_by_token(token, client, check)
         if found.kind is not Kind.WORKLOAD:
             raise BackendUnavailable(found.source, "returned the identity of another client than a workload")

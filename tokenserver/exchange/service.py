@@ -151,6 +151,7 @@ class TokenService:
                 service=ruling.registry.service,
                 client=request.client,
                 program=request.client_id,
+                workloads=() if ruling.workload is None else ruling.workload.names,
             )
             try:
                 login = begin(identity)

@@ -70,6 +70,14 @@ SEALED = tuple(
 """The columns that the seal covers: all that make a credential more than it is. Others can only end it."""
 
 
+class WorkloadProof(NamedTuple):
+    """What a workload has proved: by a token that was made at `issued`, in seconds since the epoch, to be the declared
+    workloads of these `names`."""
+
+    issued: int
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
     """A credential, as its owner made it. It is valid before `ends`, if it was used within `idle` seconds before.
