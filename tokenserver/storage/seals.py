@@ -42,7 +42,8 @@ def _seal(seal_key: bytes, row: CredentialRow) -> bytes:
     return hmac.digest(seal_key, spell_sealed(row).encode("ascii"), "sha256")
 
 
-_COLUMNS = tuple((f'"{name}": ', CredentialRow._fields.index(name)) for name in sorted(SEALED))
+_PLACES = {name: place for place, name in enumerate(CredentialRow._fields)}
+_COLUMNS = tuple((f'"{name}": ', _PLACES[name]) for name in sorted(SEALED))
 
 
 def spell_sealed(row: CredentialRow) -> str:

@@ -72,6 +72,14 @@ class Listed:
     is_genuine: bool = True
 
 
+class Owner(NamedTuple):
+    """Who has live credentials. `source` is the user source of a person."""
+
+    sort: Sort
+    source: str
+    owner: str
+
+
 class DeclaredSessions(NamedTuple):
     """The sessions of a workload: of a declared one by its name, and how to tell one of its sessions."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
-from tokenserver.identity import Sort
 from tokenserver.storage.changes import (
     MadeCredential,
     NoSuchCredential,
@@ -33,19 +32,11 @@ from tokenserver.storage.credential import (
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.epochs import end_logins_until, is_storable, require_later
 from tokenserver.storage.seals import is_sealed, new_row, sealed
-from tokenserver.storage.selection import Listed, Selection, Use, live_of
+from tokenserver.storage.selection import Listed, Owner, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import credentials, uses
 
 __all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
-
-
-class Owner(NamedTuple):
-    """Who has live credentials. `source` is the user source of a person."""
-
-    sort: Sort
-    source: str
-    owner: str
 
 
 _LISTED = (
