@@ -177,6 +177,8 @@ NO_MODULE: dict[str, str] = {
     "storage/people/test_people_faults.py": "failing statements under everything in storage/people",
     "web/test_replayed_ends.py": "the audit log of a running server, and restoring a backup beside it",
     "web/test_logins_in_flight.py": "logins between their verification and the row that they store, of every kind",
+    "web/test_sessions_in_flight.py": "sessions between the verification of a JWT and the row that is stored",
+    "web/test_users_not_loaded_yet.py": "logins by users whose file has changed and is not loaded yet, of every kind",
     "web/test_hostile_machines.py": "hostile keys and JWTs against a whole server",
     "web/test_robots.py": "logins of robots, from the policy file to the token",
     "web/test_token_lifetime.py": "lifetimes, from the policy to the token",

@@ -66,7 +66,8 @@ class Identity:
     `services` are the registries at which it can be used (None: all); these three follow from `credential`.
     `proof` changes when the password of a user does; empty: the source cannot tell. `verified` is the revision of the
     storage that was known when the verification of the login began: what ended all logins of the person later has ended
-    this one; None: nothing is stored for it.
+    this one; None: nothing is stored for it. `issued` is when the issuer of a workload made its token, in
+    seconds since the epoch.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -87,6 +88,7 @@ class Identity:
     services: frozenset[str] | None = field(default=None, compare=False)
     proof: bytes = field(default=b"", compare=False, repr=False)
     verified: int | None = field(default=None, compare=False)
+    issued: int | None = field(default=None, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

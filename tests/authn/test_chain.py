@@ -499,7 +499,7 @@ class Issuers:
 
     is_declared: bool = True
 
-    def authenticate(self, _text: Secret) -> Identity:
+    def authenticate(self, _text: Secret, _verified: int | None = None) -> Identity:
         """A workload."""
         return Identity("workload:ci:1", Kind.WORKLOAD, "ci")
 
@@ -547,7 +547,7 @@ class Recorded:
 
     asked: list[str] = field(default_factory=list)
 
-    def authenticate(self, text: Secret) -> Identity:
+    def authenticate(self, text: Secret, _verified: int | None = None) -> Identity:
         """No."""
         self.asked.append(text.reveal())
         raise InvalidCredentials("no")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -17,7 +18,17 @@ from alembic.runtime.migration import MigrationContext
 from harness.faultproxy import Mode, faulty
 from harness.postgresql_server import PostgresqlServer, postgresql_server
 from impossible_names import IMPOSSIBLE, QUESTIONS
-from login_races import ENDS, OTHER_ENDS, STORED, is_refused, race
+from login_races import (
+    ENDS,
+    OTHER_ENDS,
+    OTHER_SESSION_ENDS,
+    SESSION_ENDS,
+    STORED,
+    WEB,
+    begin_session,
+    is_refused,
+    race,
+)
 from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
@@ -161,6 +172,27 @@ def test_a_login_while_the_end_commits(engine: Engine, store: CredentialStore, s
     try:
         assert race(store.database, other, Selection(owner="ann"), STORED[stored]) == (True, True)
         assert store.listed(Selection(owner="ann")) == []
+    finally:
+        other.close()
+
+
+def test_sessions_in_flight(store: CredentialStore) -> None:
+    """Each end of all logins of a workload refuses what was verified before it, and tokens of before."""
+    for name, end in {**SESSION_ENDS, **OTHER_SESSION_ENDS}.items():
+        before = store.database.revision()
+        end(store.database)
+        assert (name, is_refused(begin_session, store.database, before)) == (name, name in SESSION_ENDS)
+        now = store.database.revision()
+        assert not is_refused(begin_session, store.database, now), name
+    assert is_refused(partial(begin_session, issued=NOW), store.database, now)
+
+
+def test_a_session_while_the_end_of_its_workload_commits(engine: Engine, store: CredentialStore) -> None:
+    """Another replica waits for the open transaction, and refuses what was verified before it."""
+    other = Database(engine_for(f"postgresql://postgres@127.0.0.1:{engine.url.port}/{engine.url.database}"))
+    try:
+        assert race(store.database, other, WEB, begin_session) == (True, True)
+        assert store.listed(WEB) == []
     finally:
         other.close()
 

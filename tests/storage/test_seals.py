@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stored_credentials import FULL, STATE_KEYS
 
 from tokenserver.access_keys import compose_key
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import SEALED, CredentialRow, row_of
-from tokenserver.storage.seals import digest_of_key, is_right, is_sealed, new_row, sealed
+from tokenserver.storage.seals import digest_of_key, is_right, is_sealed, new_row, seal_of, sealed, spell_sealed
 
 KEY = compose_key(AccessKeyForm.PERSONAL, bytes(48))
 OTHER = compose_key(AccessKeyForm.REFRESH, bytes(48))
@@ -67,3 +70,24 @@ def test_text_is_not_the_bytes_that_it_spells() -> None:
 def test_an_end_needs_no_new_seal(column: str, value: object) -> None:
     """A credential can be ended without the seal key."""
     assert is_sealed(STATE.seal, changed(column, value))
+
+
+VALUES = st.one_of(
+    st.none(), st.text(), st.binary(max_size=40), st.integers(), st.booleans(), st.floats(allow_nan=False)
+)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(SEALED, VALUES)))
+def test_the_columns_are_spelled_as_by_the_library(values: dict[str, Any]) -> None:
+    """What is written by hand is what the general encoder writes, whatever a database holds."""
+    one = row()._replace(**values)
+    tagged = {
+        name: f"bytes:{value.hex()}"
+        if isinstance(value, bytes)
+        else f"text:{value}"
+        if isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
+    assert spell_sealed(one) == json.dumps(tagged, sort_keys=True)
+    assert is_sealed(STATE.seal, one._replace(seal=seal_of(STATE.seal, values)))

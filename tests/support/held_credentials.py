@@ -12,7 +12,7 @@ from tokenserver.credentials import AccessKeyForm, Key
 from tokenserver.errors import BackendUnavailable
 from tokenserver.exchange.stored.logins import NewLogin
 from tokenserver.identity import Sort
-from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.credential import StoredCredential, WorkloadProof
 
 NOW = 1_800_000_000
 
@@ -77,7 +77,9 @@ class MemoryStorage:
         self.ended.append((identifier, reason))
         self.change(identifier, ended=reason)
 
-    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
+    def begin(
+        self, wanted: StoredCredential, at_most: int, verified: int | None, _proof: WorkloadProof | None = None
+    ) -> NewLogin:
         """See `LoginStore.begin`; the first one goes."""
         self._answer()
         self.verified_at.append(verified)

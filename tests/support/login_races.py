@@ -12,11 +12,12 @@ from stored_credentials import DAY, NOW, PLAIN, STATE_KEYS, Clock, store_of
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import OutdatedLogin
-from tokenserver.identity import Kind
+from tokenserver.identity import Kind, Sort
+from tokenserver.storage.credential import StoredCredential, WorkloadProof
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.epochs import Whose
-from tokenserver.storage.selection import Selection
+from tokenserver.storage.selection import LOGINS, DeclaredSessions, Selection
 
 REFRESH = replace(PLAIN, form=AccessKeyForm.REFRESH)
 
@@ -76,6 +77,51 @@ STORED: dict[str, Callable[[Database, int | None], object]] = {
     ),
 }
 """What a login stores."""
+
+
+SESSION = replace(
+    PLAIN,
+    form=AccessKeyForm.SESSION,
+    owner="workload:ci:repo:o/web",
+    sort=Sort.WORKLOAD,
+    source="ci",
+    claims=frozenset({("repository_id", "74")}),
+)
+
+
+def begin_session(database: Database, verified: int | None, *, issued: int = NOW + 60) -> object:
+    """A session of a workload, which is the declared ones `web` and `all`, by a token that was made at this moment."""
+    proof = WorkloadProof(issued, ("all", "web"))
+    return store_of(database).create_in_place(
+        SESSION, at_most=9, by="server", reason="limit", verified=verified, proof=proof
+    )
+
+
+def _of_web(credential: StoredCredential) -> bool:
+    return credential.claims is not None and ("repository_id", "74") in credential.claims
+
+
+WEB = Selection(forms=frozenset({AccessKeyForm.SESSION}), workload=DeclaredSessions("web", _of_web))
+"""What `logins revoke --workload web` ends."""
+
+SESSION_ENDS: dict[str, Callable[[Database], object]] = {
+    "a subject": _ended(Selection(owner=SESSION.owner, source="ci")),
+    "a subject of any source": _ended(Selection(owner=SESSION.owner, forms=LOGINS)),
+    "a declared workload": _ended(WEB),
+    "all before a moment": _ended(Selection(before=NOW + DAY, forms=LOGINS)),
+    "all in browsers, too": lambda database: sessions_of(database).end_everybody(before=NOW + DAY),
+    "everything": _ended(Selection()),
+}
+"""What ends all logins of the workload, also those in flight."""
+
+OTHER_SESSION_ENDS: dict[str, Callable[[Database], object]] = {
+    "another workload": _ended(Selection(workload=DeclaredSessions("api", lambda _: False))),
+    "a person": _ended(Selection(owner="ann", source="local")),
+    "another subject": _ended(Selection(owner="workload:ci:repo:o/api", source="ci")),
+    "one session": _ended(Selection(ids=frozenset({"0" * 12}))),
+    "a workload as a person": _ended(Selection(owner="web", source="")),
+}
+"""What is none of its business."""
 
 
 def is_refused(store: Callable[[Database, int | None], object], database: Database, verified: int | None) -> bool:

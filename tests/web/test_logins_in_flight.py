@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from api_calls import ApiSite, api_site
 from device_logins import Device
+from ended_logins import elsewhere, end_all, live, meanwhile, storage_of
 from page_visits import Browser
 from stored_logins_server import StoredSite, stored_site
 from tests_web_server import PASSWORDS, server_folder
@@ -19,15 +19,9 @@ from werkzeug.test import TestResponse
 
 from tokenserver.credentials import AccessKeyForm, Password
 from tokenserver.identity import Identity
-from tokenserver.server.stored.opening import open_store
-from tokenserver.storage.people.browser_sessions import BrowserSessions
-from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import Selection
-from tokenserver.storage.store import CredentialStore
 
 __all__ = ["server_folder"]
-
-ANN = Selection(owner="ann", source="htpasswd")
 
 
 @pytest.fixture
@@ -42,42 +36,6 @@ def api(server_folder: Path, tmp_path: Path) -> Iterator[ApiSite]:
     """The same with the API."""
     with api_site(server_folder, tmp_path / "site") as found:
         yield found
-
-
-def storage_of(site: StoredSite) -> CredentialStore:
-    """The storage as the server itself has it."""
-    assert site.parts.storage is not None
-    return site.parts.storage.store
-
-
-def elsewhere(site: StoredSite) -> CredentialStore:
-    """The storage as another process has it."""
-    return open_store(site.parts.settings)
-
-
-def end_all(site: StoredSite) -> None:
-    """What another process does: all credentials and sessions of ann end."""
-    store = elsewhere(site)
-    store.end(ANN, by="root", reason="lost")
-    BrowserSessions(store.database, store.keys, now=lambda: 0.0).end_all(Whose("htpasswd", "subject", "ann"))
-    store.database.close()
-
-
-def meanwhile(stored: object, method: str, event: Callable[[], object]) -> None:
-    """Let something happen once, just before the next row is stored."""
-    original = getattr(stored, method)
-
-    def late(*arguments: Any, **options: Any) -> Any:
-        delattr(stored, method)
-        event()
-        return original(*arguments, **options)
-
-    setattr(stored, method, late)
-
-
-def live(site: StoredSite) -> list[str]:
-    """The ids of ann's live credentials."""
-    return [one.credential.id for one in storage_of(site).listed(ANN) if one.ended is None]
 
 
 def post(site: StoredSite) -> TestResponse:

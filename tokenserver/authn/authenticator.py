@@ -70,8 +70,10 @@ class KeyAuthenticator(Protocol):
 class WorkloadAuthenticator(Protocol):
     """The issuers of workloads' tokens."""
 
-    def authenticate(self, text: Secret) -> Identity:
+    def authenticate(self, text: Secret, verified: int | None = None, /) -> Identity:
         """The workload that a token proves; the identity is valid for as long as the token at most (`valid_for`).
+
+        `verified` is the revision of the storage that was known before; see `Identity`.
 
         Raises:
             InvalidCredentials: its issuer is unknown, or does not vouch for it here and now, or no policy declares it.
@@ -95,6 +97,23 @@ class Stamped(Protocol):
     def stamp(self, username: str) -> bytes:
         """Changes whenever the user's entry does; empty for a user unknown to this source."""
         ...
+
+
+@runtime_checkable
+class FromFile(Protocol):
+    """A user source whose users are loaded from a file, which a command may have changed since.
+
+    Until they are loaded again, no account of it counts as ended for good.
+    """
+
+    def is_current(self) -> bool:
+        """Whether the file is as it was when these users were loaded. It is not read."""
+        ...
+
+
+def is_current(source: object) -> bool:
+    """Whether the users of a source are known to be those of now, as far as that depends on a file."""
+    return source.is_current() if isinstance(source, FromFile) else True
 
 
 class NamespaceOwner(Protocol):

@@ -16,6 +16,7 @@ from typing import assert_never
 from tokenserver.authn.access_key_logins import AccessKeyLogins, RobotAuthenticator, count_unknown
 from tokenserver.authn.authenticator import (
     Authenticator,
+    FromFile,
     Guard,
     KeyAuthenticator,
     NamespaceOwner,
@@ -25,7 +26,8 @@ from tokenserver.authn.authenticator import (
 )
 from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
 from tokenserver.authn.reported import reject_shared, require_person
-from tokenserver.authn.stored.known_revision import KnownRevision
+from tokenserver.authn.stored.known_revision import NOT_LOADED_YET, KnownRevision
+from tokenserver.authn.token_tags import login_of
 from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import (
     Credentials,
@@ -90,6 +92,7 @@ class Chain:
         self._decoy = decoy
         self._rest = rest
         self._revision = revision
+        self._files = {one.name: one for one in authenticators if isinstance(one, FromFile)}
 
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
         """The identity of these credentials; `ANONYMOUS` only if there are no credentials at all.
@@ -134,20 +137,49 @@ class Chain:
     ) -> Identity:
         """As `authenticate`, not from the cache, after an identity turned out to be verified too early to be stored.
 
+        Raises as `authenticate`, and `BackendUnavailable` if users who changed with that are not loaded yet.
+        """
+        identity = self.authenticate_since(error.revision, credentials, client)
+        if identity.verified is not None and identity.verified < error.revision:
+            raise BackendUnavailable(identity.source, NOT_LOADED_YET)
+        return identity
+
+    def authenticate_since(
+        self, revision: int, credentials: Credentials, client: IPv4Address | IPv6Address | None
+    ) -> Identity:
+        """As `authenticate`, not from the cache, and `confirmed`; the storage was seen to have this revision.
+
         Raises as `authenticate`.
         """
         if self._revision is not None:
-            self._revision.learn(error.revision)
+            self._revision.learn(revision)
         found = classify(credentials, self._issuer_of)
         if self._guard is not None and isinstance(found, Password):
             self._guard.forget(found, self._stamp(found.username))
-        return self.authenticate(credentials, client)
+        elif self._guard is not None and isinstance(found, Jwt):
+            self._guard.forget(login_of(found.text), b"")
+        return self.confirmed(self.authenticate(credentials, client))
+
+    def confirmed(self, identity: Identity) -> Identity:
+        """An identity of this chain that is about to be stored: `verified` is not later than its users were current.
+
+        So what ended all logins when a password or an account changed also ends one by the users of before.
+        """
+        source = self._files.get(identity.source)
+        if self._revision is None or source is None or identity.verified is None:
+            return identity
+        current = self._revision.of_users(source)
+        return identity if current >= identity.verified else replace(identity, verified=current)
 
     def _by_token(self, token: Secret, client: IPv4Address | IPv6Address | None) -> Identity:
         if self._workloads is None:
             count_unknown(self._guard, token, client)
             raise InvalidCredentials("no issuer of tokens is configured")
-        check = self._workloads.authenticate
+        workloads, revision = self._workloads, self._revision
+
+        def check(text: Secret) -> Identity:
+            return workloads.authenticate(text, None if revision is None else revision())
+
         found = check(token) if self._guard is None else self._guard.login_by_token(token, client, check)
         if found.kind is not Kind.WORKLOAD:
             raise BackendUnavailable(found.source, "returned the identity of another client than a workload")

@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from tokenserver.exchange.audit_events import MAX_REJECTED, cited_together, cut, members, shown
-from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.rulings import Ruling, WorkloadFacts
 from tokenserver.identity import Identity, Sort
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
@@ -39,7 +39,7 @@ def ruling_members(ruling: Ruling) -> str:
     if identity.credential:
         encoded += f',"credential":{_quoted(identity.credential)}'
     if identity.via:
-        encoded += _rarely(_stored_facts(identity))
+        encoded += _stored_members(identity)
     encoded += f',"groups":{_texts(sorted(identity.groups))}'
     encoded += f',"granted":{_texts([str(access) for access in ruling.access])}'
     encoded += f',"rules":[{_rules(ruling.decisions, rules)}]'
@@ -53,14 +53,20 @@ def ruling_members(ruling: Ruling) -> str:
     if identity.sort is not Sort.USER:
         encoded += f',"sort":{_quoted(identity.sort)}'
     if ruling.workload is not None:
-        encoded += _rarely({"workloads": ruling.workload.names, "claims": dict(ruling.workload.claims)})
+        encoded += _workload_members(ruling.workload)
     return encoded.replace("\x7f", "\\u007f")  # JSON allows DEL unescaped
 
 
-def _stored_facts(identity: Identity) -> dict[str, Any]:
+def _stored_members(identity: Identity) -> str:
     """What a stored credential is, whose rights bound it, and what narrows it."""
-    facts: dict[str, Any] = {"via": identity.via, "owner": identity.owner}
-    return facts if identity.ceiling is None else {**facts, "ceiling": spell_ceiling(identity.ceiling)}
+    encoded = f',"via":{_quoted(identity.via)},"owner":{_quoted(identity.owner)}'
+    return encoded if identity.ceiling is None else f'{encoded},"ceiling":{_quoted(spell_ceiling(identity.ceiling))}'
+
+
+def _workload_members(workload: WorkloadFacts) -> str:
+    """The declared workloads that a client is, and its claims on which that depends."""
+    claims = ",".join([f"{_quoted(name)}:{_texts(values)}" for name, values in workload.claims])
+    return f',"workloads":{_texts(workload.names)},"claims":{{{claims}}}'
 
 
 def rejected_facts(rejected: Sequence[RejectedScope]) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class TokenService:
                 service=ruling.registry.service,
                 client=request.client,
                 program=request.client_id,
+                workloads=() if ruling.workload is None else ruling.workload.names,
             )
             try:
                 login = begin(identity)
@@ -166,6 +167,8 @@ class TokenService:
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         if request.account is not None:
             _check_account(request.account, request.credentials, identity)
+        if request.offline:
+            identity = snapshot.chain.confirmed(identity)
         return identity, ruling_for(snapshot, registry, identity, request.scopes, request.client, now=self._now)
 
 

@@ -179,7 +179,7 @@ class SignIn:
             raise NoPassword
         chain = self._snapshot().chain
         if outdated is None:
-            identity = chain.authenticate(credentials, client)
+            identity = chain.confirmed(chain.authenticate(credentials, client))
         else:
             identity = chain.authenticate_again(credentials, client, outdated)
         if identity.kind is not Kind.PASSWORD:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tokenserver.errors import Overloaded
@@ -14,7 +14,9 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(slots=True)
 class _Flight(Generic[_Answer]):
-    landed: threading.Event = field(default_factory=threading.Event)
+    """`landed` is made by the first that waits: usually nobody does, and an event takes as long as a fast check."""
+
+    landed: threading.Event | None = None
     answer: _Answer | None = None
     error: BaseException | None = None
 
@@ -35,7 +37,7 @@ class SingleFlight(Generic[_Answer]):
     @property
     def waiting(self) -> bool:
         """Whether any check is under way."""
-        return any(not flight.landed.is_set() for flight in self._flights.values())
+        return bool(self._flights)
 
     def is_under_way(self, key: bytes) -> bool:
         """Whether a check with this key is under way, so that a caller would wait for it."""
@@ -48,16 +50,17 @@ class SingleFlight(Generic[_Answer]):
             Overloaded: too many callers are waiting, or the check takes too long.
             Exception: any error of the check.
         """
+        landed = None
         with self._lock:
             flight = self._flights.get(key)
-            is_leader = flight is None
             if flight is None:
                 flight = self._flights[key] = _Flight()
             elif self._free <= 0:
                 raise Overloaded("logins", "too many requests wait for the same login", 1)
             else:
                 self._free -= 1
-        return self._lead(key, flight, check) if is_leader else self._follow(flight)
+                landed = flight.landed = flight.landed or threading.Event()
+        return self._lead(key, flight, check) if landed is None else self._follow(flight, landed)
 
     def _lead(self, key: bytes, flight: _Flight[_Answer], check: Callable[[], _Answer]) -> _Answer:
         try:
@@ -70,11 +73,13 @@ class SingleFlight(Generic[_Answer]):
         finally:
             with self._lock:
                 del self._flights[key]
-            flight.landed.set()
+                landed = flight.landed  # nobody can follow any more
+            if landed is not None:
+                landed.set()
 
-    def _follow(self, flight: _Flight[_Answer]) -> _Answer:
+    def _follow(self, flight: _Flight[_Answer], landed: threading.Event) -> _Answer:
         try:
-            has_landed = flight.landed.wait(self._seconds)
+            has_landed = landed.wait(self._seconds)
         finally:
             with self._lock:
                 self._free += 1

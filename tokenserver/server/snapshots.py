@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
+from tokenserver.authn.authenticator import is_current
 from tokenserver.authn.chain import Chain, joined_stamp
 from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.hooks.source import HookSource
@@ -189,6 +190,10 @@ class _ShelteredUsers:
     def owner_of(self, namespace: str) -> str | None:
         """See `NamespaceOwner.owner_of`."""
         return self._protection.through(self._source, lambda: self._source.owner_of(namespace))
+
+    def is_current(self) -> bool:
+        """See `FromFile.is_current`."""
+        return is_current(self._source)
 
     def find(self, subject: str) -> Identity | None:
         """See `KnownUsers.find`."""

@@ -6,9 +6,11 @@ Apart from all that knows databases, so that anyone may import it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+from tokenserver.access_keys import AccessKey
 from tokenserver.errors import TokenserverError
-from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.credential import CredentialRow, StoredCredential
 
 Recorded = Callable[[StoredCredential], None]
 """Called with a credential in the transaction that makes or changes it, before that commits. What it raises undoes the
@@ -29,3 +31,11 @@ class NoSuchCredential(TokenserverError):
 
 def unrecorded(*_: object) -> None:
     """Record nothing, and change nothing more."""
+
+
+class MadeCredential(NamedTuple):
+    """A new credential with its key, and the row that was stored."""
+
+    key: AccessKey
+    row: CredentialRow
+    credential: StoredCredential

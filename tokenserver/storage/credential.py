@@ -70,6 +70,14 @@ SEALED = tuple(
 """The columns that the seal covers: all that make a credential more than it is. Others can only end it."""
 
 
+class WorkloadProof(NamedTuple):
+    """What a workload has proved: by a token that was made at `issued`, in seconds since the epoch, to be the declared
+    workloads of these `names`."""
+
+    issued: int
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
     """A credential, as its owner made it. It is valid before `ends`, if it was used within `idle` seconds before.
@@ -163,7 +171,7 @@ def opened(row: CredentialRow) -> StoredCredential:
             client=row.client,
             idle=row.idle,
             ceiling=None if row.ceiling is None else parse_ceiling(row.ceiling),
-            networks=tuple(map(ip_network, _list(row.networks))),
+            networks=() if row.networks is None else tuple(map(ip_network, _list(row.networks))),
             services=None if row.services is None else frozenset(_list(row.services)),
             proof=row.proof,
             claims=None if row.claims is None else _claims(row.claims),
@@ -177,8 +185,8 @@ def _spelled(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _list(text: str | None) -> list[str]:
-    values = [] if text is None else json.loads(text)
+def _list(text: str) -> list[str]:
+    values = json.loads(text)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError
     return values

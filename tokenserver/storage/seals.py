@@ -9,10 +9,13 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.credentials import Secret
 from tokenserver.storage.credential import SEALED, CredentialRow
+
+_quoted = encode_basestring_ascii
 
 
 def digest_of_key(pepper: bytes, text: Secret) -> bytes:
@@ -36,8 +39,30 @@ def is_sealed(seal_key: bytes, row: CredentialRow) -> bool:
 
 
 def _seal(seal_key: bytes, row: CredentialRow) -> bytes:
-    values = row._asdict()
-    return seal_of(seal_key, {name: values[name] for name in SEALED})
+    return hmac.digest(seal_key, spell_sealed(row).encode("ascii"), "sha256")
+
+
+_PLACES = {name: place for place, name in enumerate(CredentialRow._fields)}
+_COLUMNS = tuple((f'"{name}": ', _PLACES[name]) for name in sorted(SEALED))
+
+
+def spell_sealed(row: CredentialRow) -> str:
+    """The columns under the seal of a credential, as `seal_of` writes them.
+
+    Written by hand, since the general encoder takes four times as long, and each first use of a credential needs it.
+    """
+    spelled: list[str] = []
+    for start, column in _COLUMNS:
+        value = row[column]
+        if value is None:
+            spelled.append(start + "null")
+        elif type(value) is str:
+            spelled.append(start + _quoted(f"text:{value}"))
+        elif type(value) is int:
+            spelled.append(f"{start}{value}")
+        else:
+            spelled.append(start + json.dumps(_value(value)))
+    return f"{{{', '.join(spelled)}}}"
 
 
 def seal_of(seal_key: bytes, values: Mapping[str, object], *, purpose: str = "") -> bytes:

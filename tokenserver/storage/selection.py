@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, false, func, select
 
@@ -70,12 +72,27 @@ class Listed:
     is_genuine: bool = True
 
 
+class Owner(NamedTuple):
+    """Who has live credentials. `source` is the user source of a person."""
+
+    sort: Sort
+    source: str
+    owner: str
+
+
+class DeclaredSessions(NamedTuple):
+    """The sessions of a workload: of a declared one by its name, and how to tell one of its sessions."""
+
+    name: str
+    has: Callable[[StoredCredential], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which credentials are meant: those for which everything holds that is not None.
 
     `before`: made before this moment, in seconds since the epoch. `claims`: those of a session have all of these.
-    `state_key`: made with the key of this number.
+    `state_key`: made with the key of this number. `workload`: those of a declared workload.
     """
 
     ids: frozenset[str] | None = None
@@ -86,10 +103,11 @@ class Selection:
     sort: Sort | None = None
     state_key: int | None = None
     claims: Claims | None = None
+    workload: DeclaredSessions | None = None
 
     @property
     def where(self) -> ColumnElement[bool]:
-        """The condition in SQL; `claims` is not part of it."""
+        """The condition in SQL; `claims` and `workload` are not part of it."""
         table = credentials.c
         if not all(is_storable(text) for text in (self.owner, self.source) if text is not None):
             return false()
@@ -120,6 +138,8 @@ class Selection:
         """
         if self.ids is not None or self.state_key is not None:
             return None
+        if self.workload is not None:
+            return Whose("", "workload", self.workload.name)
         if self.owner is None:
             return EVERYBODY
         whose = Whose(self.source or "", "subject", self.owner)
@@ -127,12 +147,14 @@ class Selection:
 
     def has(self, credential: StoredCredential) -> bool:
         """Whether the claims are those of the selection, for a credential for which `where` holds."""
-        return self.claims is None or (credential.claims is not None and self.claims <= credential.claims)
+        if self.claims is not None and (credential.claims is None or not self.claims <= credential.claims):
+            return False
+        return self.workload is None or self.workload.has(credential)
 
     def narrowed(self, connection: Connection, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        """The condition in SQL that also covers `claims`, for rows for which another condition holds."""
+        """The condition in SQL that also covers the claims, for rows for which another condition holds."""
         wanted = and_(self.where, condition)
-        if self.claims is None:
+        if self.claims is None and self.workload is None:
             return wanted
         rows = connection.execute(select(credentials).where(wanted)).all()
         found = [row.id for row in rows if _has(self, CredentialRow(*row))]

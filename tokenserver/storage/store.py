@@ -5,13 +5,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
-from tokenserver.identity import Sort
-from tokenserver.storage.changes import NoSuchCredential, Recorded, RotatedAlready, TooManyCredentials, unrecorded
+from tokenserver.storage.changes import (
+    MadeCredential,
+    NoSuchCredential,
+    Recorded,
+    RotatedAlready,
+    TooManyCredentials,
+    unrecorded,
+)
 from tokenserver.storage.credential import (
     ACTIVE,
     ENDED,
@@ -19,33 +25,18 @@ from tokenserver.storage.credential import (
     CredentialRow,
     StoredCredential,
     UnreadableCredential,
+    WorkloadProof,
     opened,
     row_of,
 )
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.epochs import end_logins_until, is_storable, require_later
 from tokenserver.storage.seals import is_sealed, new_row, sealed
-from tokenserver.storage.selection import Listed, Selection, Use, live_of
+from tokenserver.storage.selection import Listed, Owner, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import credentials, uses
 
 __all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
-
-
-class Owner(NamedTuple):
-    """Who has live credentials. `source` is the user source of a person."""
-
-    sort: Sort
-    source: str
-    owner: str
-
-
-class MadeCredential(NamedTuple):
-    """A new credential with its key, and the row that was stored."""
-
-    key: AccessKey
-    row: CredentialRow
-    credential: StoredCredential
 
 
 _LISTED = (
@@ -102,7 +93,14 @@ class CredentialStore:
         return made.key, made.credential
 
     def create_in_place(
-        self, wanted: StoredCredential, *, at_most: int, by: str, reason: str, verified: int | None = None
+        self,
+        wanted: StoredCredential,
+        *,
+        at_most: int,
+        by: str,
+        reason: str,
+        verified: int | None = None,
+        proof: WorkloadProof | None = None,
     ) -> tuple[AccessKey, StoredCredential, tuple[str, ...]]:
         """As `create`, but of too many, `by` ends the ones that were unused for longest; their ids come third.
 
@@ -112,7 +110,7 @@ class CredentialStore:
         """
 
         def work(connection: Connection, rev: int) -> tuple[MadeCredential, list[CredentialRow]]:
-            require_later(connection, verified, source=wanted.source, subject=wanted.owner)
+            require_later(connection, verified, source=wanted.source, subject=wanted.owner, proof=proof)
             live = live_of(connection, wanted, now=int(self._now()))
             surplus = Selection(ids=frozenset(live[: max(0, len(live) - at_most + 1)]))
             return self._insert(connection, rev, wanted), self._end(connection, rev, surplus, by, reason)
@@ -251,7 +249,7 @@ class CredentialStore:
     def _end(self, connection: Connection, rev: int, selection: Selection, by: str, reason: str) -> list[CredentialRow]:
         table = credentials.c
         if selection.whose is not None:
-            end_logins_until(connection, rev, selection.whose, now=int(self._now()))
+            end_logins_until(connection, rev, selection.whose, now=int(self._now()), before=selection.before)
         live = selection.narrowed(connection, table.state == ACTIVE)
         values = {"state": ENDED, "ended": int(self._now()), "ended_by": by, "reason": reason, "rev": rev}
         found = connection.execute(update(credentials).where(live).values(values).returning(*table))

@@ -104,6 +104,24 @@ def test_load_again(tmp_path: Path) -> None:
     assert [sorted(one.users) for one in (first, file.load())] == [["ann"], ["ann", "bob"]]
 
 
+def test_whether_users_are_current(tmp_path: Path) -> None:
+    """Only the last ones that were loaded from the file, for as long as it is as it was then."""
+    path = tmp_path / "users"
+    path.write_text(f"ann:{GOOD}\n")
+    path.chmod(0o600)
+    file = HtpasswdFile(path, "local")
+    first = file.load()
+    assert first.is_current()
+    path.write_text("# nobody\n")
+    assert not first.is_current()
+    second = file.load()
+    assert (first.is_current(), second.is_current()) == (False, True)
+    loaded = file.load(f"ann:{GOOD}\n".encode())
+    assert (second.is_current(), loaded.is_current()) == (False, False)
+    path.unlink()
+    assert not second.is_current()
+
+
 def test_load_what_was_read_already(tmp_path: Path) -> None:
     """It replaces the file's current content, which may be incomplete; faults still name the file."""
     path = tmp_path / "users"

@@ -182,7 +182,7 @@ class Issuers:
     wait: Callable[[], object] = lambda: None
     asked: list[str] = field(default_factory=list)
 
-    def authenticate(self, text: Secret) -> Identity:
+    def authenticate(self, text: Secret, _verified: int | None = None) -> Identity:
         """As for workload sources."""
         self.asked.append(text.reveal())
         self.wait()

@@ -15,7 +15,7 @@ from tokenserver.authn.namespaces import FileNamespaces
 from tokenserver.authn.passwords import describe, warning_about
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
-from tokenserver.documents.files import read_text, text_of
+from tokenserver.documents.files import Stamp, read_text, stamp_of, text_of
 from tokenserver.errors import AccountEnded, Fault, InvalidCredentials
 from tokenserver.identity import Identity, Kind, NamespaceRule
 
@@ -27,6 +27,7 @@ class Htpasswd:
     lines with weak or slow hashes. `decoy` does the work of a wrong password for an unknown user. `room` bounds
     concurrent hashing; `once` shares results with the other workers. `now` gives seconds since 1970. Users whom
     `namespace_rule` gives one and the same namespace are all rejected. `digest` is the SHA-256 of the file.
+    `is_current` is whether these are still its users; without it, they are.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Htpasswd:
         now: Callable[[], float] = time.time,
         namespace_rule: NamespaceRule | None = None,
         digest: str = "",
+        is_current: Callable[[Htpasswd], bool] = lambda _: True,
     ) -> None:
         self.name = name
         self.file = file
@@ -54,6 +56,7 @@ class Htpasswd:
         self._room = room
         self._once = once
         self._now = now
+        self._is_current = is_current
 
     def authenticate(self, credentials: Password) -> Identity | None:
         """See `Authenticator.authenticate`. A name is compared exactly, letter by letter.
@@ -102,6 +105,10 @@ class Htpasswd:
         """See `NamespaceOwner.owner_of`."""
         return self.namespaces.owner_of(namespace)
 
+    def is_current(self) -> bool:
+        """See `FromFile.is_current`."""
+        return self._is_current(self)
+
     def kind_of(self, username: str) -> str | None:
         """The kind and the cost of the user's hash; None for an unknown user."""
         hashed = self._hashes.get(username)
@@ -138,8 +145,17 @@ class HtpasswdFile:
         namespace_rule: NamespaceRule | None = None,
     ) -> None:
         self._path = path
-        self._make = partial(Htpasswd, name, str(path), room=room, once=once, namespace_rule=namespace_rule)
+        self._make = partial(
+            Htpasswd,
+            name,
+            str(path),
+            room=room,
+            once=once,
+            namespace_rule=namespace_rule,
+            is_current=self._is_current,
+        )
         self._known: tuple[str, Htpasswd] | None = None
+        self._stamp: Stamp | None = None
 
     def load(self, content: bytes | None = None) -> Htpasswd:
         """Its current users, or those in `content`, which has been read from it already.
@@ -147,11 +163,18 @@ class HtpasswdFile:
         Raises:
             LoadError: as `load_htpasswd`; the last good users are kept for the next call.
         """
+        # Taken before the file is read, so that a change in between is noticed.
+        stamp = stamp_of(str(self._path)) if content is None else None
         text = read_text(self._path) if content is None else text_of(content, self._path)
         if self._known is None or self._known[0] != text:
             digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
             self._known = (text, self._make(parse_users(text, str(self._path)), digest=digest))
+        self._stamp = stamp
         return self._known[1]
+
+    def _is_current(self, users: Htpasswd) -> bool:
+        is_newest = self._known is not None and self._known[1] is users
+        return is_newest and self._stamp == stamp_of(str(self._path))
 
 
 def load_htpasswd(path: Path, name: str, namespace_rule: NamespaceRule | None = None) -> Htpasswd:

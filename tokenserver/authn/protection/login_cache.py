@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tokenserver.authn.token_tags import tag_of
+from tokenserver.authn.token_tags import login_of, tag_of
 from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity
 from tokenserver.runtime.bounded_cache import BoundedCache
@@ -160,7 +160,7 @@ class VerifiedLogins:
 
 def key_of_token(key: LoginKey, token: Secret) -> bytes:
     """The cache key of a workload's token, which comes with any user name."""
-    return key(Password("\0", token))  # a NUL is in no name
+    return key(login_of(token))
 
 
 class RecalledTokens:

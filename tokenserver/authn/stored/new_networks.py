@@ -49,10 +49,11 @@ class NewNetworks:
         if client is None:
             return
         network = network_of(client)
-        if self._seen.get((credential.id, network)) is not None:
+        is_known = self._known.get(credential.id) is not None
+        if is_known and self._seen.get((credential.id, network)) is not None:  # hashing a network takes time
             return
         home = _home(credential)
-        is_first = home is None and self._known.get(credential.id) is None
+        is_first = home is None and not is_known
         if not is_first and network != home:
             self._report(credential, client, network)
             self.reported += 1
@@ -61,6 +62,8 @@ class NewNetworks:
 
 
 def _home(credential: StoredCredential) -> Network | None:
+    if not credential.created_from:  # as for each that was made by a command: the error takes longer
+        return None
     try:
         return network_of(ip_address(credential.created_from))
     except ValueError:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 
-from tokenserver.authn.authenticator import Guard, KnownUsers, NamespaceOwner, WorkloadAuthenticator
+from tokenserver.authn.authenticator import Guard, KnownUsers, NamespaceOwner, WorkloadAuthenticator, is_current
 from tokenserver.authn.reported import reject_shared, require_person
 from tokenserver.authn.robots.declared import DeclaredRobots
-from tokenserver.errors import AccountEnded, InvalidCredentials
+from tokenserver.authn.stored.known_revision import NOT_LOADED_YET
+from tokenserver.errors import AccountEnded, BackendUnavailable, InvalidCredentials
 from tokenserver.identity import ROBOT_PREFIX, Identity, Kind, Sort
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.storage.credential import StoredCredential
@@ -85,13 +86,11 @@ class Owners:
                 if _knows(source, subject):
                     raise InvalidCredentials(f"{subject} is now a user of {source.name}, before {wanted}")
                 continue
-            known = source.find(subject)
-            if known is None:
-                raise AccountEnded(f"{wanted} has no user {subject} any more")
-            identity = require_person(known, source.name)
-            if identity.subject != subject:
-                raise AccountEnded(f"{wanted} has no user {subject} any more")
-            _require_proof(proof, identity)
+            try:
+                identity = _person_in(source, subject, proof)
+            except AccountEnded as error:
+                # The new account, or a new password, may be in the file already: what was made with it must not end.
+                raise error if is_current(source) else BackendUnavailable(wanted, NOT_LOADED_YET) from error
             reject_shared(identity, self.namespaces[:number])
             return identity
         raise InvalidCredentials(f"there is no user source {wanted} now, which vouched for {subject}")
@@ -106,6 +105,15 @@ class Owners:
             self._sessions.put(credential.id, known)
         self.workloads.require_declared(known[1])
         return known[1]
+
+
+def _person_in(source: KnownUsers, subject: str, proof: bytes | None) -> Identity:
+    known = source.find(subject)
+    identity = None if known is None else require_person(known, source.name)
+    if identity is None or identity.subject != subject:
+        raise AccountEnded(f"{source.name} has no user {subject} any more")
+    _require_proof(proof, identity)
+    return identity
 
 
 def _knows(source: KnownUsers, subject: str) -> bool:

@@ -21,8 +21,8 @@ class WorkloadSource:
         self.keys = keys
         self._now = now
 
-    def authenticate(self, text: Secret) -> Identity:
-        """The workload that a JWT for this source proves.
+    def authenticate(self, text: Secret, verified: int | None = None) -> Identity:
+        """The workload that a JWT for this source proves. `verified`: see `Identity`.
 
         Raises:
             RefusedJwt: it is malformed, of another issuer, or its issuer does not vouch for it here and now.
@@ -31,12 +31,12 @@ class WorkloadSource:
         jwt = read_jwt(text.reveal())
         if jwt.issuer != self.trusted.issuer:
             raise unknown_issuer(jwt)
-        return self.identify(jwt)
+        return self.identify(jwt, verified)
 
-    def identify(self, jwt: UnverifiedJwt) -> Identity:
+    def identify(self, jwt: UnverifiedJwt, verified: int | None = None) -> Identity:
         """As `authenticate`, for a JWT of this issuer that is read already."""
         now = self._now()
-        return verify(jwt, self.trusted, self.keys, now=now).identity(now)
+        return verify(jwt, self.trusted, self.keys, now=now).identity(now, verified)
 
 
 class WorkloadSources:
@@ -60,8 +60,8 @@ class WorkloadSources:
         """All trusted issuers."""
         return frozenset(self._by_issuer)
 
-    def authenticate(self, text: Secret) -> Identity:
-        """The workload that a JWT proves to the source of its issuer and audience.
+    def authenticate(self, text: Secret, verified: int | None = None) -> Identity:
+        """The workload that a JWT proves to the source of its issuer and audience. `verified`: see `Identity`.
 
         Raises:
             RefusedJwt: it is malformed, of an unknown issuer, or its issuer does not vouch for it here and now.
@@ -71,7 +71,7 @@ class WorkloadSources:
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
             raise unknown_issuer(jwt)
-        return sources[by_audience([one.trusted.audiences for one in sources], jwt)].identify(jwt)
+        return sources[by_audience([one.trusted.audiences for one in sources], jwt)].identify(jwt, verified)
 
 
 def unknown_issuer(jwt: UnverifiedJwt) -> RefusedJwt:

@@ -6,7 +6,7 @@ cannot be compared as text is absent, and a claim that is absent never matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -37,16 +37,7 @@ def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[st
     """
     found: dict[str, tuple[str, ...]] = {}
     absent = {*OF_ONE_JWT, *aliases}
-    for path, value in _leaves(claims, ""):
-        if path in found:
-            absent.add(path)
-        # Nearly every claim is a text.
-        is_usual = type(value) is str and len(value) <= MAX_TEXT and value.isprintable()
-        texts = found[path] = (value,) if is_usual else _texts(value)
-        if not texts:
-            absent.add(path)
-        if len(found) > MAX_CLAIMS:
-            raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
+    _collect(claims, "", found, absent)
     for path in absent:
         found.pop(path, None)
     return MappingProxyType(found | {alias: found[path] for alias, path in aliases.items() if path in found})
@@ -57,16 +48,28 @@ def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
     return frozenset([(path, text) for path, texts in claims.items() for text in texts])
 
 
-def _leaves(members: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
-    """Each value that is no object, with its path. Names that are empty, unprintable or too long are left out."""
+def _collect(members: Mapping[str, Any], above: str, found: dict[str, tuple[str, ...]], absent: set[str]) -> None:
+    """Put the values of these members into `found`, by path, and into `absent` the paths without one, or with two.
+
+    Names that are empty, unprintable or too long are left out.
+    """
     for name, value in members.items():
-        path = f"{above}{name}"
+        path = above + name
         if not name or not name.isprintable() or len(path) > MAX_PATH:
             continue
-        if isinstance(value, dict):  # what JSON has; asking for a `Mapping` takes ten times as long
-            yield from _leaves(value, f"{path}/")
+        # Nearly every claim is a text. For objects, asking for a `Mapping` takes ten times as long.
+        if type(value) is str and len(value) <= MAX_TEXT and value.isprintable():
+            texts: tuple[str, ...] = (value,)
+        elif isinstance(value, dict):
+            _collect(value, f"{path}/", found, absent)
+            continue
         else:
-            yield path, value
+            texts = _texts(value)
+        if not texts or path in found:
+            absent.add(path)
+        found[path] = texts
+        if len(found) > MAX_CLAIMS:
+            raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tokenserver.authn.workload.claims import as_pairs, flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
-from tokenserver.authn.workload.jwt_times import checked_times
+from tokenserver.authn.workload.jwt_times import checked_times, moment
 from tokenserver.authn.workload.key_sets import IssuerKey
 from tokenserver.authn.workload.presets import is_spiffe_id
 from tokenserver.authn.workload.trusted_issuer import TrustedIssuer
@@ -27,19 +27,31 @@ MAX_SHOWN_SUBJECT = 180
 class VerifiedWorkload:
     """What an issuer vouches for: the claims of a JWT, as policies compare them, by path.
 
-    `source` is the name of the source, `subject` the claim `sub`. `end` is the moment, in seconds since the epoch, from
-    which the same JWT is refused.
+    `source` is the name of the source, `subject` the claim `sub`. `issued` is the claim `iat`, and `end` the moment
+    from which the same JWT is refused, both in seconds since the epoch.
     """
 
     source: str
     subject: str
     claims: Mapping[str, tuple[str, ...]] = field(repr=False)
+    issued: int
     end: int
 
-    def identity(self, now: float) -> Identity:
-        """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch."""
+    def identity(self, now: float, verified: int | None = None) -> Identity:
+        """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch.
+
+        `verified`: see `Identity`.
+        """
         subject = f"{WORKLOAD_PREFIX}{self.source}:{self.subject[:MAX_SHOWN_SUBJECT]}"
-        return Identity(subject, Kind.WORKLOAD, self.source, valid_for=self.end - now, claims=as_pairs(self.claims))
+        return Identity(
+            subject,
+            Kind.WORKLOAD,
+            self.source,
+            valid_for=self.end - now,
+            claims=as_pairs(self.claims),
+            verified=verified,
+            issued=self.issued,
+        )
 
 
 class KeysOfIssuer(Protocol):
@@ -71,7 +83,8 @@ def verify(jwt: UnverifiedJwt, trusted: TrustedIssuer, keys: KeysOfIssuer, *, no
     end = checked_times(jwt.claims, leeway=trusted.leeway, max_age=trusted.max_age, now=now)
     _check_audience(jwt.claims, trusted.audiences)
     subject = _checked_subject(jwt.claims, trusted.trust_domain)
-    return VerifiedWorkload(trusted.name, subject, flatten(jwt.claims, trusted.preset.aliases), end)
+    claims = flatten(jwt.claims, trusted.preset.aliases)
+    return VerifiedWorkload(trusted.name, subject, claims, moment(jwt.claims, "iat"), end)
 
 
 def require_signature(jwt: UnverifiedJwt, keys: KeysOfIssuer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from tokenserver.policy.terms import parse_moment
 from tokenserver.server.startup import configured_policies
 from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.people.epochs import Whose
-from tokenserver.storage.selection import LOGINS, Selection
+from tokenserver.storage.selection import LOGINS, DeclaredSessions, Selection
 
 SESSIONS = frozenset({AccessKeyForm.SESSION})
 
@@ -57,6 +58,8 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """End refresh tokens, sessions and logins in browsers; the clients have to log in again. They never come back.
 
+    With --workload and --all-before, a JWT that was made before is good for no session any more.
+
     Exit code 1: one of the IDs is not there, or has ended before; the others are ended.
     """
     chosen = [bool(identifiers), user is not None, workload is not None, before is not None]
@@ -71,7 +74,7 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
         whose = Whose("", "subject", owner)
         browsers = BrowserEnds(site.store, partial(site.browsers.end_within, whose=whose), owner=owner)
     if workload is not None:
-        selection = Selection(ids=_sessions_of(site, workload), forms=SESSIONS)
+        selection = Selection(forms=SESSIONS, workload=DeclaredSessions(workload, _sessions_of(site, workload)))
     if before is not None:
         moment = int(before.timestamp())
         selection = Selection(forms=LOGINS, before=moment)
@@ -80,8 +83,8 @@ def logins_revoke(  # noqa: PLR0917 - click passes options by name
     end_selected(site.store, selection, what=what, named=identifiers, as_json=as_json, browsers=browsers)
 
 
-def _sessions_of(site: StoredSite, name: str) -> frozenset[str]:
-    """The ids of the sessions whose claims make them this workload, as the policies declare it now.
+def _sessions_of(site: StoredSite, name: str) -> Callable[[StoredCredential], bool]:
+    """Whether the claims of a session make it this workload, as the policies declare it now.
 
     Raises:
         LoadError: the policies do not load.
@@ -90,8 +93,7 @@ def _sessions_of(site: StoredSite, name: str) -> frozenset[str]:
     declared = [one for one in workloads.by_name if is_declared(one)]
     if name not in declared:
         exit_with(f"no workload {name!r} is declared; {nearest(name, declared)}", NO)
-    sessions = [one.credential for one in site.store.listed(Selection(forms=SESSIONS))]
-    return frozenset(one.id for one in sessions if membership(name) in workloads.memberships(*_proved(one)))
+    return lambda session: membership(name) in workloads.memberships(*_proved(session))
 
 
 def _proved(session: StoredCredential) -> tuple[str, frozenset[tuple[str, str]]]:

@@ -15,7 +15,7 @@ from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.errors import BackendUnavailable, ServiceError
 from tokenserver.identity import Identity, Kind, Sort
-from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.credential import StoredCredential, WorkloadProof
 from tokenserver.storage.people.device_flow import DeviceRequest
 
 MAX_SESSIONS = 1000
@@ -47,11 +47,13 @@ class NewLogin(NamedTuple):
 class LoginStore(Protocol):
     """Stores refresh tokens and sessions."""
 
-    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
+    def begin(
+        self, wanted: StoredCredential, at_most: int, verified: int | None, proof: WorkloadProof | None = None, /
+    ) -> NewLogin:
         """Store a credential like `wanted`, whose `id` and `created` are filled in.
 
         Of the owner's others of the form, the ones that are unused for longest end, so that there are `at_most`.
-        `verified`: see `Identity.verified`.
+        `verified`: see `Identity.verified`. `proof` is that of a workload.
 
         Raises:
             OutdatedLogin: all logins of the owner were ended after this one was verified.
@@ -97,11 +99,17 @@ class Logins:
     is_blocked: Callable[[], bool] = lambda: False
 
     def begin(
-        self, identity: Identity, service: str | None, client: Address | None, program: str | None
+        self,
+        identity: Identity,
+        service: str | None,
+        client: Address | None,
+        program: str | None,
+        workloads: tuple[str, ...] = (),
     ) -> NewLogin | None:
         """What a login is given at the registry `service` (None: a session for all of them); None: nothing.
 
         `program` is the client_id, which is shown and never enforced: docker and crane share what is stored.
+        `workloads` are the declared ones that a workload is.
 
         Raises:
             OutdatedLogin: all logins of the person were ended after this one was verified.
@@ -126,7 +134,7 @@ class Logins:
         )
         if identity.kind in REFRESHED:
             return self._refresh_token(wanted, identity, service)
-        return self._session(wanted, identity) if identity.kind is Kind.WORKLOAD else None
+        return self._session(wanted, identity, workloads) if identity.kind is Kind.WORKLOAD else None
 
     def begin_on_device(
         self,
@@ -183,15 +191,18 @@ class Logins:
         ends, proof = wanted.created + terms.lifetime, identity.proof
         return self._store(replace(wanted, ends=ends, idle=terms.idle, proof=proof), terms.per_user, identity.verified)
 
-    def _session(self, wanted: StoredCredential, identity: Identity) -> NewLogin | None:
+    def _session(self, wanted: StoredCredential, identity: Identity, workloads: tuple[str, ...]) -> NewLogin | None:
         seconds = self.sessions.get(identity.source, 0)
         if not seconds:
             return None
         ends, claims = wanted.created + seconds, identity.claims
         session = replace(wanted, form=AccessKeyForm.SESSION, sort=Sort.WORKLOAD, ends=ends, claims=claims)
-        return self._store(session, MAX_SESSIONS)
+        proof = None if identity.issued is None else WorkloadProof(identity.issued, workloads)
+        return self._store(session, MAX_SESSIONS, identity.verified, proof)
 
-    def _store(self, wanted: StoredCredential, at_most: int, verified: int | None = None) -> NewLogin:
+    def _store(
+        self, wanted: StoredCredential, at_most: int, verified: int | None, proof: WorkloadProof | None = None
+    ) -> NewLogin:
         if self.is_blocked():
             raise JumpedClock("the clock has jumped; no refresh token or session is made until it is right")
-        return self.store.begin(wanted, at_most, verified)
+        return self.store.begin(wanted, at_most, verified, proof)

@@ -75,7 +75,7 @@ class OpenIdSignIn:
             BackendUnavailable: the provider, the storage or a user source does not answer.
             AuditUnavailable: the event could not be written; there is no session.
         """
-        source = self._source(name)
+        chain, source = self._snapshot().chain, self._source(name)
         try:
             verified = self._sign_in.revision()
             try:
@@ -91,7 +91,7 @@ class OpenIdSignIn:
         except (RequestError, ServiceError) as error:
             self._sign_in.failed(error, None, source=name, **visitor._asdict())
             raise
-        person, identity = found.person, replace(found.identity, verified=verified)
+        person, identity = found.person, chain.confirmed(replace(found.identity, verified=verified))
         try:
             session, _ = self._sign_in.begin(identity, sub=person.sub, sid=person.sid, **visitor._asdict())
         except OutdatedLogin as error:

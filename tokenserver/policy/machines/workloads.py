@@ -183,12 +183,14 @@ class Workloads:
     def _memberships(self, source: str, claims: Claims) -> frozenset[str]:
         if not self.by_name:
             return frozenset()
-        pinned = [one for pin in self.by_pin.keys() & claims for one in self.by_pin[pin]]
-        candidates = dict.fromkeys((*pinned, *self.heads.candidates(claims)))
+        deciding = self.deciding(source)  # few of the dozens of claims that a client has
+        relevant = [claim for claim in claims if claim[0] in deciding]
+        pinned = [one for pin in relevant for one in self.by_pin.get(pin, ())]
+        candidates = dict.fromkeys((*pinned, *self.heads.candidates(relevant)))
         if not candidates:
             return frozenset()
         values: dict[str, tuple[str, ...]] = {}
-        for name, value in claims:
+        for name, value in relevant:
             values[name] = (*values.get(name, ()), value)
         held = [one.name for one in candidates if one.has(source, values)]
         return frozenset(map(membership, held)) if any(map(is_declared, held)) else frozenset()

@@ -50,7 +50,7 @@ class TracedService(TokenService):
         if trace is None:
             return super()._ruling(snapshot, request)
         chain = _TracedChain(snapshot.chain, trace)
-        # All that the path calls of a chain is `authenticate`.
+        # All that the path calls of a chain is `authenticate` and `confirmed`.
         traced = replace(snapshot, chain=cast("Chain", chain))
         try:
             identity, ruling = super()._ruling(traced, request)
@@ -101,6 +101,10 @@ class _TracedChain:
             span.note(tokenserver__source=source, tokenserver__kind=kind)
         self.end = self._trace.now()
         return identity
+
+    def confirmed(self, identity: Identity) -> Identity:
+        """See `Chain.confirmed`."""
+        return self._chain.confirmed(identity)
 
 
 class TracedTrail(AuditTrail):

@@ -80,14 +80,14 @@ class DeclaredWorkloads:
         self._workloads = workloads
         self._declared: BoundedCache[Identity, bool] = BoundedCache(MAX_KNOWN)
 
-    def authenticate(self, text: Secret) -> Identity:
-        """The workload for which its issuer vouches.
+    def authenticate(self, text: Secret, verified: int | None = None) -> Identity:
+        """The workload for which its issuer vouches. `verified`: see `Identity`.
 
         Raises:
             InvalidCredentials: no issuer vouches for it here and now, or no policy file declares it.
             BackendUnavailable: the keys of its issuer are not known.
         """
-        identity = self._verifier.authenticate(text)
+        identity = self._verifier.authenticate(text, verified)
         self.require_declared(identity)
         return identity
 

@@ -12,12 +12,13 @@ from tokenserver.credentials import AccessKeyForm
 from tokenserver.exchange.audit_events import cut, shown, spell_time
 from tokenserver.management.event_facts import made_facts
 from tokenserver.management.events import MANAGEMENT
+from tokenserver.storage.changes import MadeCredential
 from tokenserver.storage.credential import CredentialRow, StoredCredential
 from tokenserver.storage.database import Connection, Database
 from tokenserver.storage.outbox import Outbox
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.state_keys import StateKeys
-from tokenserver.storage.store import CredentialStore, MadeCredential
+from tokenserver.storage.store import CredentialStore
 
 COMMAND = "command"
 """The value of `via`."""

@@ -6,7 +6,7 @@ Importing this imports SQLAlchemy, so it is imported only where a storage is con
 from __future__ import annotations
 
 from tokenserver.exchange.stored.logins import NewLogin
-from tokenserver.storage.credential import StoredCredential
+from tokenserver.storage.credential import StoredCredential, WorkloadProof
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore
 
@@ -20,11 +20,18 @@ class StoredLogins:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    def begin(self, wanted: StoredCredential, at_most: int, verified: int | None) -> NewLogin:
+    def begin(
+        self, wanted: StoredCredential, at_most: int, verified: int | None, proof: WorkloadProof | None = None
+    ) -> NewLogin:
         """See `LoginStore.begin`."""
         reason = f"displaced by a newer login: the limit is {at_most}"
         key, made, displaced = self._store.create_in_place(
-            wanted, at_most=at_most, by=SERVER, reason=reason, verified=verified
+            wanted,
+            at_most=at_most,
+            by=SERVER,
+            reason=reason,
+            verified=verified,
+            proof=proof,
         )
         return NewLogin(key.id, key.text, made.created, made.ends, displaced)
 

@@ -223,7 +223,7 @@ class BrowserSessions:
         """As `end_all`, in a transaction of `Database.write`."""
         if whose.is_nobody:
             return 0
-        column = {"subject": _TABLE.subject, "sub": _TABLE.sub, "sid": _TABLE.sid}[whose.kind]
+        column = {"subject": _TABLE.subject, "sub": _TABLE.sub, "sid": _TABLE.sid}[whose.kind]  # workloads have none
         wanted = [column == whose.name]
         if whose.source:
             wanted.append(_TABLE.source == whose.source)
@@ -233,11 +233,18 @@ class BrowserSessions:
 
     def end_everybody_within(self, connection: Connection, rev: int, *, before: int) -> int:
         """As `end_everybody`, in a transaction of `Database.write`."""
-        return self._end(connection, rev, EVERYBODY, _TABLE.made < before)
+        return self._end(connection, rev, EVERYBODY, _TABLE.made < before, before=before)
 
-    def _end(self, connection: Connection, rev: int, whose: Whose, *wanted: ColumnElement[bool]) -> int:
+    def _end(
+        self,
+        connection: Connection,
+        rev: int,
+        whose: Whose,
+        *wanted: ColumnElement[bool],
+        before: int | None = None,
+    ) -> int:
         now = int(self._now())
-        end_logins_until(connection, rev, whose, now=now)
+        end_logins_until(connection, rev, whose, now=now, before=before)
         count = connection.execute(select(func.count()).where(*wanted, *_live(now))).scalar_one()
         connection.execute(_ACTIVE.where(*wanted).values(state=ENDED))
         return int(count)

@@ -1,26 +1,29 @@
-"""Epochs: a login that was verified before all logins of its person were ended is too old to be stored.
+"""Epochs: a login that was verified before all logins of its person or workload were ended is too old to be stored.
 
 Ends and logins are ordered by the revision of the database, not by clocks: a login notes which revision was known when
-its verification began, and whatever stores it compares that with the epoch, in the transaction that inserts the row.
+its verification began, and whatever stores it compares that with the epoch, in the transaction that inserts the row. A
+token that the issuer of a workload has made before is too old as well: its workload has no password that changes.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from tokenserver.errors import OutdatedLogin
+from tokenserver.storage.credential import WorkloadProof
 
 
 class Whose(NamedTuple):
-    """Whose logins have ended: of a subject, or of what an OpenID provider calls a person (`sub`) or a session (`sid`).
+    """Whose logins have ended: of a subject, of what an OpenID provider calls a person (`sub`) or a session (`sid`), or
+    of all clients that are a declared workload (`workload`).
 
     An empty `source` is any user source, an empty `name` everybody.
     """
 
     source: str
-    kind: Literal["subject", "sub", "sid"]
+    kind: Literal["subject", "sub", "sid", "workload"]
     name: str
 
     @property
@@ -41,9 +44,17 @@ def is_storable(text: str) -> bool:
         return False
 
 
-def end_logins_until(connection: Connection, rev: int, whose: Whose, *, now: int) -> None:
-    """Refuse to store what was verified before this revision, in the transaction that ends what is stored already."""
-    connection.execute(_END, {**whose._asdict(), "rev": rev, "made": now})
+_OLDEST = 8 * 86_400
+"""Seconds. No token of a workload is accepted for so long after it was made (`max_age`), and epochs are kept longer."""
+
+
+def end_logins_until(connection: Connection, rev: int, whose: Whose, *, now: int, before: int | None = None) -> None:
+    """Refuse to store what was verified before this revision, in the transaction that ends what is stored already.
+
+    For tokens of workloads that were made before the moment `before`, too (None: until now).
+    """
+    made = now if before is None else max(min(before - 1, now), now - _OLDEST)
+    connection.execute(_END, {**whose._asdict(), "rev": rev, "made": made})
 
 
 def require_later(
@@ -54,11 +65,13 @@ def require_later(
     subject: str,
     sub: str | None = None,
     sid: str | None = None,
+    proof: WorkloadProof | None = None,
 ) -> None:
-    """Check that a login of this person was verified after the last end. The caller's transaction is `Database.write`.
+    """Check that a login was verified after the last end of its logins. The caller's transaction is `Database.write`.
 
     `verified` is the revision that was known when its verification began; None: no login vouched for what is stored.
-    `sub` and `sid` are what an OpenID provider calls the person and its own session, if one did.
+    `sub` and `sid` are what an OpenID provider calls the person and its own session, if one did. `proof` is that of a
+    workload.
 
     Raises:
         OutdatedLogin: it was not.
@@ -66,24 +79,32 @@ def require_later(
     if verified is None:
         return
     values = {"source": source, "subject": subject, "sub": sub, "sid": sid}
-    found = connection.execute(_NEWEST, values).scalar_one()
-    if found is not None and found > verified:
-        raise OutdatedLogin(int(found))
+    found = [connection.execute(_NEWEST, values).one()]
+    if proof is not None and proof.names:
+        found.append(connection.execute(_NEWEST_OF_WORKLOADS, {"names": proof.names}).one())
+    for rev, made in found:
+        if rev is not None and (rev > verified or (proof is not None and proof.issued <= made)):
+            raise OutdatedLogin(int(rev))
 
 
 # Written out, since composing it would take longer than the question.
 _NEWEST = text(
     """
-    SELECT max(rev) FROM epochs
+    SELECT max(rev), max(made) FROM epochs
     WHERE (source IN ('', :source) AND kind = 'subject' AND name IN ('', :subject))
       OR (source = :source AND kind = 'sub' AND name = :sub)
       OR (source = :source AND kind = 'sid' AND name = :sid)
     """
 )
 
+_NEWEST_OF_WORKLOADS = text(
+    "SELECT max(rev), max(made) FROM epochs WHERE source = '' AND kind = 'workload' AND name IN :names"
+).bindparams(bindparam("names", expanding=True))
+
 _END = text(
     """
     INSERT INTO epochs (source, kind, name, rev, made) VALUES (:source, :kind, :name, :rev, :made)
-    ON CONFLICT (source, kind, name) DO UPDATE SET rev = excluded.rev, made = excluded.made
+    ON CONFLICT (source, kind, name) DO UPDATE SET
+        rev = excluded.rev, made = CASE WHEN excluded.made > epochs.made THEN excluded.made ELSE epochs.made END
     """
 )

@@ -62,7 +62,11 @@ def _by_header(site: Site, request: Request, header: str, *, request_id: str, cl
     try:
         # Verification gives the slot of `admission` back, so it must hold one.
         with slot_released(), site.admission:
-            identity = site.snapshot().chain.authenticate(refresh_token_in(credentials), client)
+            chain, sent = site.snapshot().chain, refresh_token_in(credentials)
+            if verified is None:
+                identity = chain.authenticate(sent, client)
+            else:  # what was remembered may be older than the end of all logins
+                identity = chain.authenticate_since(verified, sent, client)
         if identity.is_anonymous:
             raise AuthenticationRequired
     except TokenserverError as error:
@@ -70,4 +74,6 @@ def _by_header(site: Site, request: Request, header: str, *, request_id: str, cl
         refused = UnparsedRequest(request_id, request.method, client, username=username, user_agent=agent)
         site.refused(refused, error, time.perf_counter() - start)
         raise
-    return Actor(replace(identity, verified=verified), request_id, client, agent, authenticated=site.now(), via="api")
+    if identity.verified is None:
+        identity = replace(identity, verified=verified)
+    return Actor(identity, request_id, client, agent, authenticated=site.now(), via="api")

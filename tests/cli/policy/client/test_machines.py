@@ -156,7 +156,7 @@ def test_the_claims_are_those_of_the_server(site: Path) -> None:
     }
     asked = AskedMachine(source="cluster", document=document)
     identity = asked.identity(read_source(site, None))
-    verified = VerifiedWorkload("cluster", "", flatten(document, PRESETS["kubernetes"].aliases), 2)
+    verified = VerifiedWorkload("cluster", "", flatten(document, PRESETS["kubernetes"].aliases), 1, 2)
     assert identity is not None
     assert identity.claims == verified.identity(1).claims
 
