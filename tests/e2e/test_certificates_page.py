@@ -194,7 +194,7 @@ FAULTS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_hook_replaces_no_pair_by_a_broken_one(fault: str, tmp_path: Path) -> None:
-    """See docs/design/threats.md#threat-253: the server could not start with it, and the client would report success."""
+    """See docs/design/threats.md#threat-253: the server could not start with it, and all would seem well."""
     folder, lineage, other = tmp_path / "server", tmp_path / "lineage", tmp_path / "other"
     environment = plain_environment(tmp_path)
     openssl = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]

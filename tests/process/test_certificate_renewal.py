@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import shutil
 import threading
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from self_signed import BEGIN, self_signed
+from cryptography.x509 import load_pem_x509_certificate
+from self_signed import BEGIN, of_version, self_signed
 
 from tokenserver.documents.tls_files import PresentedCertificate
 from tokenserver.process.certificate_renewal import CertificateRenewal
@@ -180,3 +182,32 @@ def test_it_watches_until_it_is_stopped(worker: Worker) -> None:
     pair(worker.folder)
     worker.renewal.watch(renew, stop)
     assert worker.renewals == 1
+
+
+def test_what_is_unexpected_ends_no_renewal(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/design/threats.md#threat-255: the thread looks again, and the next pair is put in force."""
+    stop, found = threading.Event(), []
+
+    def renew() -> bool:
+        found.append("renewed")
+        if len(found) == 1:
+            pair(worker.folder)
+            raise MemoryError
+        stop.set()
+        return True
+
+    pair(worker.folder)
+    worker.renewal.watch(renew, stop)
+    assert found == ["renewed"] * 2
+    assert "server.tls: the previous certificate stays in force: unexpected MemoryError" in caplog.messages
+
+
+def test_a_certificate_of_a_version_that_does_not_exist(worker: Worker) -> None:
+    """docs/design/threats.md#threat-255: it stays without effect."""
+    pem = (worker.folder / "tls.pem").read_bytes()
+    odd = of_version(load_pem_x509_certificate(pem).public_bytes(Encoding.DER), 73)
+    text = base64.encodebytes(odd).decode("ascii")
+    (worker.folder / "tls.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
+    assert worker.look(3) == 0
+    pair(worker.folder)
+    assert worker.look(3) == 1

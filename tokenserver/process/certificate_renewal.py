@@ -42,7 +42,10 @@ class CertificateRenewal:
     def watch(self, renew: Callable[[], bool], stop: threading.Event) -> None:
         """Call `renew` for each new pair until `stop` is set. Blocks."""
         while not stop.wait(LOOK_SECONDS):
-            self.look(renew)
+            try:
+                self.look(renew)
+            except Exception as error:  # without this thread, no certificate would be renewed any more
+                logger.error("server.tls: the previous certificate stays in force: unexpected %s", type(error).__name__)  # noqa: TRY400 - only the type is safe to log
 
     def look(self, renew: Callable[[], bool]) -> None:
         """Call `renew` if the files are a pair that fits, other than the last one, and unchanged since the last look.

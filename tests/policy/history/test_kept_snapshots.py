@@ -155,6 +155,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "deep": lambda file: file.write_text("[" * 100_000),
     "not UTF-8": lambda file: file.write_bytes(b"\xff"),
     "other files": lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), "files": {}})),
+    "another time": lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), "kept": 5})),
     "no time": lambda file: file.write_text(json.dumps({"files": json.loads(file.read_text())["files"]})),
     "changed by others": lambda file: file.chmod(0o666),
 }

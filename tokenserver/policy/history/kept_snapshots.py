@@ -30,6 +30,8 @@ MAX_SNAPSHOT = 256 * 1024 * 1024
 
 SUFFIX = ".json"
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 _NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
@@ -69,7 +71,7 @@ def read_kept(folder: Path, digest: str) -> PastPolicies | None:
     content = read_file(path, limit=MAX_SNAPSHOT)
     try:
         return _past(path, json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _MALFORMED:
         raise LoadError([Fault(str(path), 0, "", "is no snapshot of policies; fix: take it from a backup")]) from None
 
 
@@ -77,9 +79,10 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
     """Whether the file has these facts, apart from the time."""
     try:
         found = json.loads(read_file(path, limit=MAX_SNAPSHOT, follow=False))
-    except (LoadError, ValueError, RecursionError):
+        _past(path, found)
+    except (LoadError, *_MALFORMED):
         return False
-    return isinstance(found, dict) and found | {"kept": ""} == {**facts, "kept": ""} and "kept" in found
+    return {**found, "kept": ""} == {**facts, "kept": ""}
 
 
 def _snapshots(folder: Path) -> list[Path]:
