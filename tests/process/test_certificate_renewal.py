@@ -16,7 +16,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from self_signed import BEGIN, of_version, self_signed
 
 from tokenserver.documents.tls_files import PresentedCertificate
-from tokenserver.process.certificate_renewal import CertificateRenewal
+from tokenserver.process.certificate_renewal import RETRY_LOOKS, CertificateRenewal
 
 LINE = "server.tls: a new certificate is in force, which expires 2035-12-30 00:00 UTC"
 
@@ -38,7 +38,8 @@ class Worker:
         self.accepts = True
         self.presented = PresentedCertificate()
         files = (folder / "tls.pem", folder / "tls.key")
-        self.renewal = CertificateRenewal(*files, self.presented, is_first=is_first)
+        self.now = BEGIN
+        self.renewal = CertificateRenewal(*files, self.presented, is_first=is_first, now=lambda: self.now)
 
     def renew(self) -> bool:
         self.renewals += 1
@@ -211,3 +212,31 @@ def test_a_certificate_of_a_version_that_does_not_exist(worker: Worker) -> None:
     assert worker.look(3) == 0
     pair(worker.folder)
     assert worker.look(3) == 1
+
+
+def test_an_expired_pair(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/design/threats.md#threat-253: as from a backup, it replaces no certificate that clients accept."""
+    worker.now = BEGIN + timedelta(days=20)
+    pair(worker.folder, days=10)
+    assert worker.look(3) == 0
+    assert caplog.messages == [
+        "server.tls: the previous certificate stays in force: the new one expired 2026-01-11 00:00 UTC"
+    ]
+    pair(worker.folder, days=30)
+    assert worker.look(3) == 1
+    worker.now = BEGIN + timedelta(days=40)
+    pair(worker.folder, days=35)
+    assert worker.look(3) == 1
+    assert worker.presented.end == BEGIN + timedelta(days=35)
+
+
+def test_a_renewal_that_fails_is_tried_again(worker: Worker) -> None:
+    """docs/design/threats.md#threat-253: without descriptors for a moment, the new certificate is in force later."""
+    pair(worker.folder)
+    worker.accepts = False
+    assert worker.look(3) == 1
+    assert worker.look(RETRY_LOOKS) == 1
+    worker.accepts = True
+    assert worker.look(RETRY_LOOKS - 2) == 0
+    assert worker.look(1) == 1
+    assert worker.look(3 * RETRY_LOOKS) == 0
