@@ -48,7 +48,7 @@ def test_further_files_are_private(tmp_path: Path) -> None:
 
 
 def test_text_that_is_not_utf8(tmp_path: Path) -> None:
-    """docs/design/threats.md#threat-258: it is read, so that the seal of its row can be found wrong, and with others."""
+    """docs/design/threats.md#threat-258: it is read, so that the seal of its row is found wrong."""
     with sqlite(tmp_path).begin() as connection:
         rows = connection.execute(
             text("SELECT 'ann' UNION ALL SELECT CAST(x'61ff' AS TEXT) UNION ALL SELECT 'é'")

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from tokenserver.documents.files import read_file, stamp_of
@@ -28,6 +27,10 @@ RETRY_LOOKS = 60
 descriptors."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class CertificateRenewal:
     """The pair of files of one worker process, which has just read them, and what it presents of them.
 
@@ -41,7 +44,7 @@ class CertificateRenewal:
         presented: PresentedCertificate,
         *,
         is_first: bool,
-        now: Callable[[], datetime] = partial(datetime.now, UTC),
+        now: Callable[[], datetime] = _now,
     ) -> None:
         self._certificate = certificate
         self._key = key

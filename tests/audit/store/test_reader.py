@@ -184,7 +184,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("statement", TAMPERED)
 def test_a_store_that_was_tampered_with(statement: str, original: Path, tmp_path: Path) -> None:
-    """docs/design/threats.md#threat-257: a fault with the name of the file, and never more memory than a chunk takes."""
+    """docs/design/threats.md#threat-257: a fault of the file, and never more memory than a chunk takes."""
     shutil.copytree(original, tmp_path, dirs_exist_ok=True)
     with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
         connection.execute(statement)

@@ -172,7 +172,7 @@ def test_a_submodule_is_a_fault(repository: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_no_server_reads(repository: Path, tmp_path: Path) -> None:
-    """docs/design/threats.md#threat-259: it is too large for the loader, so it is not taken into memory from git either."""
+    """docs/design/threats.md#threat-259: too large for the loader, so it is not taken out of git either."""
     (repository / "policies" / "big.yaml").write_text("x" * (DEFAULT_LIMIT + 1))
     commit(repository, "big")
     with pytest.raises(LoadError, match=rf"policies/big\.yaml: is larger than {DEFAULT_LIMIT} bytes"):

@@ -208,7 +208,7 @@ JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."
 
 @pytest.mark.parametrize("start", [LONG, JWT], ids=["long", "like a token"])
 def test_ids_that_are_not_repeated_as_they_are(start: str, registry: Reported) -> None:
-    """docs/design/threats.md#threat-228: reports with different ids are different reports, and a repeated one is one."""
+    """docs/design/threats.md#threat-228: different ids are different reports, and a repeated one is one."""
     for end in ("a", "b", "a"):
         assert registry.send({**event(1), "id": start + end}).status_code == 200
     written = registry.written()

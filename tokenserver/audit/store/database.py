@@ -53,7 +53,7 @@ def open_store(path: Path) -> Iterator[sqlite3.Connection]:
     """An existing store, to be read.
 
     Raises:
-        LoadError: there is none, it is none, it is damaged, or others can change it; also while the block reads from it.
+        LoadError: there is none, it is none, it is damaged, or others can change it; also while the block reads it.
     """
     if not path.is_file():
         raise LoadError([Fault(str(path), 0, "", f"is no store; fix: tokenserver audit index FILES --into {path}")])
