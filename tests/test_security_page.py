@@ -23,6 +23,7 @@ MACHINES = (
     *(130, 131, 132, 134, 135, 136, 137, 140, 143, 144, 145),
     *range(151, 175),
     *range(176, 235),
+    *range(253, 260),
 )
 PROMISED = [str(number) for number in (*range(1, 73), *range(91, 100), *range(101, 112), *range(113, 129), *MACHINES)]
 """The rows that the parts built so far must keep."""
