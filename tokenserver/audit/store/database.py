@@ -11,11 +11,11 @@ import secrets
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from tokenserver.documents.permissions import file_problem
+from tokenserver.documents.permissions import IRREGULAR, file_problem
 from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.printable import shell_word
 
@@ -72,10 +72,13 @@ def writable_store(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with faults_of(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
-        _require_own(path)
+        _require_own(path, _BESIDE[1:])
+        if not path.is_file():
+            raise LoadError([Fault(str(path), 0, "", IRREGULAR)])
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             if not _is_empty(connection):
                 _require_store(path, connection)  # before anything is changed in it
+            _require_own(path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             with transaction(connection):
@@ -136,20 +139,20 @@ def _require_unchangeable(path: Path) -> None:
             raise LoadError([Fault(str(one), 0, "", message)])
 
 
-def _require_own(path: Path) -> None:
+def _require_own(path: Path, suffixes: Sequence[str] = _BESIDE) -> None:
     """Check that nobody else can read or change any file of a store.
 
     Raises:
         LoadError: somebody can.
     """
-    for one, status in _files(path):
+    for one, status in _files(path, suffixes):
         problem = file_problem(status, one, private=True, place=one)
         if problem is not None:
             raise LoadError([Fault(str(one), 0, "", problem)])
 
 
-def _files(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for one in (path.with_name(path.name + suffix) for suffix in _BESIDE):
+def _files(path: Path, suffixes: Sequence[str] = _BESIDE) -> Iterator[tuple[Path, os.stat_result]]:
+    for one in (path.with_name(path.name + suffix) for suffix in suffixes):
         with suppress(FileNotFoundError):
             yield one, one.stat()
 
