@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
-from release.artifacts import Published, check_sums, image_digest, image_folders
+from release.artifacts import Published, check_sums, image_digest, image_folders, sha256
 from release.packages import set_chart_time
 from release.programs import ReleaseError, commit_seconds, run
 
@@ -31,14 +32,28 @@ def publish(folder: Path, registry: str, version: str) -> Published:
     members = [f"--manifest={image}" for image in platforms.values()]
     run("crane", "index", "append", *members, "--tag", f"{repository}:{version}")
     image = f"{repository}@{run('crane', 'digest', f'{repository}:{version}').strip()}"
+    _require(image, "manifests", {name.rpartition("@")[2] for name in platforms.values()})
     chart = folder / f"tokenserver-{version}.tgz"
     set_chart_time(chart, commit_seconds())
     plain = ["--plain-http"] if re.match(r"(?:localhost|127\.0\.0\.1)(?::|/|$)", registry) else []
     run("helm", "push", *plain, chart, f"oci://{registry}/charts")
     charts = f"{registry}/charts/tokenserver"
-    published = Published(image, f"{charts}@{run('crane', 'digest', f'{charts}:{version}').strip()}", platforms)
+    pushed = f"{charts}@{run('crane', 'digest', f'{charts}:{version}').strip()}"
+    _require(pushed, "layers", {f"sha256:{sha256(chart)}"})
+    published = Published(image, pushed, platforms)
     published.write(folder)
     return published
+
+
+def _require(name: str, member: str, digests: set[str]) -> None:
+    """Check that what is in the registry under a digest, which will be signed, consists of what was built.
+
+    Raises:
+        ReleaseError: somebody else has pushed to the tag meanwhile.
+    """
+    found = {str(one["digest"]) for one in json.loads(run("crane", "manifest", name))[member]}
+    if found != digests:
+        raise ReleaseError(f"{name} has {sorted(found)} in the registry, and not {sorted(digests)}, which was built")
 
 
 def _same(name: str, digest: str) -> str:

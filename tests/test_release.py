@@ -17,7 +17,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from release import artifacts, packages, sbom
+from release import artifacts, packages, registry, sbom
 from release.__main__ import _parser, main
 from release.artifacts import Published, check_sums, merge, write_sums
 from release.image import base_image, pinned
@@ -352,3 +352,65 @@ def test_programs() -> None:
         run("no-such-program")
     with pytest.raises(ReleaseError, match=r"git status --nonsense failed:\n.*unknown option"):
         run("git", "status", "--nonsense")
+
+
+# --- what is published -----------------------------------------------------------------------------------------------
+
+
+class Registry:
+    """What crane and helm say about a registry in which somebody else may push to the same tags."""
+
+    def __init__(self, chart: Path) -> None:
+        self.digests = {"1-amd64": "sha256:1", "1-arm64": "sha256:2", "1": "sha256:i"}
+        self.manifests = {
+            "tokenserver@sha256:i": {"manifests": [{"digest": "sha256:2"}, {"digest": "sha256:1"}]},
+            "charts/tokenserver@sha256:i": {"layers": [{"digest": f"sha256:{artifacts.sha256(chart)}"}]},
+        }
+
+    def run(self, *words: str | Path) -> str:
+        """Run one command."""
+        command = [str(word) for word in words]
+        if command[:2] == ["crane", "digest"]:
+            return self.digests[command[2].rpartition(":")[2]] + "\n"
+        if command[:2] == ["crane", "manifest"]:
+            return json.dumps(self.manifests[command[2].removeprefix("registry.test/")])
+        return ""
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Registry, Path]:
+    """A registry, and the folder of a release for it."""
+    images = {"amd64": "sha256:1", "arm64": "sha256:2"}
+    folder = built(tmp_path / "dist", {"tokenserver-1.tgz": "chart"}, images)
+    found = Registry(folder / "tokenserver-1.tgz")
+    monkeypatch.setattr(registry, "run", found.run)
+    return found, folder
+
+
+def test_what_is_published(published: tuple[Registry, Path]) -> None:
+    """By digests, which are signed later."""
+    done = registry.publish(published[1], "registry.test", "1")
+    assert (done.image, done.chart) == (
+        "registry.test/tokenserver@sha256:i",
+        "registry.test/charts/tokenserver@sha256:i",
+    )
+    assert Published.read(published[1]) == done
+
+
+@pytest.mark.parametrize(
+    ("name", "manifest"),
+    [
+        ("tokenserver@sha256:i", {"manifests": [{"digest": "sha256:1"}, {"digest": "sha256:3"}]}),
+        ("tokenserver@sha256:i", {"manifests": [{"digest": f"sha256:{number}"} for number in (1, 2, 3)]}),
+        ("charts/tokenserver@sha256:i", {"layers": [{"digest": "sha256:3"}]}),
+    ],
+    ids=["another image", "one more image", "another chart"],
+)
+def test_somebody_else_pushes_meanwhile(
+    name: str, manifest: dict[str, list[dict[str, str]]], published: tuple[Registry, Path]
+) -> None:
+    """docs/design/threats.md#threat-230: what was not built is not handed on to be signed."""
+    published[0].manifests[name] = manifest
+    with pytest.raises(ReleaseError, match="in the registry, and not"):
+        registry.publish(published[1], "registry.test", "1")
+    assert not (published[1] / artifacts.PUBLISHED).exists()

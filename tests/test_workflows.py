@@ -111,3 +111,13 @@ def test_tools_of_the_release() -> None:
     tested = (ROOT / "scripts/real-servers").read_text("utf-8")
     assert [re.sub(r"@v[\d.]+$", "", one).rpartition("/")[2] for one in listed] == ["crane", "helm", "cosign"]
     assert [one for one in listed if f"\n  {one}\n" not in tested] == []
+
+
+@pytest.mark.parametrize(("name", "job"), JOBS)
+def test_who_has_the_token(name: str, job: dict[str, Any]) -> None:
+    """The step that uses it alone: packages run code of their own when they are installed, and built."""
+    assert "github.token" not in str(job.get("env"))
+    having = {step["name"]: step["run"] for step in job["steps"] if "github.token" in str(step.get("env"))}
+    assert having.keys() <= {"Log in", "Draft"}
+    assert [script for script in having.values() if re.search(r"\bmake\b|\bpip\b|release-tools|python", script)] == []
+    assert [step for step in job["steps"] if "secrets." in str(step)] == []

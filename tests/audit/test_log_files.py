@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import tracemalloc
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -59,6 +60,21 @@ def test_zstd(tmp_path: Path) -> None:
     assert problem(packed) == "cannot be read: it ends in the middle of a frame"
     packed.write_bytes(whole[:4] + b"\xff" * 8 + whole[12:])
     assert problem(packed).startswith("cannot be read: ")
+
+
+def test_what_becomes_very_large(tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-256: memory is bounded, whatever a compressed file expands to."""
+    packed = tmp_path / "a"
+    packed.write_bytes(_zstd().compress(bytes(400 << 20)))
+    assert packed.stat().st_size < 100_000
+    tracemalloc.start()
+    try:
+        with open_log(str(packed)) as stream:
+            size = sum(len(block) for block in iter(lambda: stream.read(1 << 16), b""))
+        assert size == 400 << 20
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def _zstd() -> ModuleType:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
+from hypothesis import example, given
+from hypothesis import strategies as st
 from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.documents.tls_files import (
@@ -38,6 +42,11 @@ def certificate_of(key: Any) -> bytes:
     built = built.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     is_edwards = isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
     return built.sign(key, None if is_edwards else SHA256()).public_bytes(Encoding.PEM)
+
+
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+EC_DER = x509.load_pem_x509_certificate(certificate_of(EC_KEY)).public_bytes(Encoding.DER)
+VERSION_AT = EC_DER.index(b"\xa0\x03\x02\x01\x02") + 4
 
 
 def written(folder: Path, key: Any, form: PrivateFormat = PrivateFormat.PKCS8) -> tuple[Path, Path]:
@@ -204,3 +213,24 @@ def test_client_certificates_that_do_not_work(
     found = [f"{Path(fault.file).name}: {fault.message}" for fault in caught.value.faults]
     assert len(found) == len(problems)
     assert all(message.startswith(problem) for message, problem in zip(found, problems, strict=True)), found
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3))
+@example([(VERSION_AT, 73)])
+def test_whatever_is_in_a_certificate(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]) -> None:
+    """docs/design/threats.md#threat-255: it is read, or it is a fault of the file."""
+    folder = tmp_path_factory.mktemp("pair")
+    certificate, key = written(folder, EC_KEY)
+    der = bytearray(EC_DER)
+    for at, value in changes:
+        der[at] = value
+    text = base64.encodebytes(bytes(der))
+    certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\n" + text + b"-----END CERTIFICATE-----\n")
+    readers: list[Callable[[], object]] = [
+        lambda: check_server_files(certificate, key),
+        lambda: server_certificate_end(certificate),
+        lambda: load_client_certificate(certificate, key),
+    ]
+    for read in readers:
+        with suppress(LoadError):
+            read()

@@ -167,6 +167,51 @@ def test_the_hook_follows_no_link(planted: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["tls.key", "tls.pem"]
 
 
+FAULTS: dict[str, Callable[[Path, Path], object]] = {
+    "a key that is none": lambda lineage, _: (lineage / "privkey.pem").write_text("none"),
+    "an empty key": lambda lineage, _: (lineage / "privkey.pem").write_text(""),
+    "an encrypted key": lambda lineage, _: run(
+        ["openssl", "pkcs8", "-topk8", "-passout", "pass:x", "-in", "privkey.pem", "-out", "privkey.pem"],
+        environment=plain_environment(lineage),
+        folder=lineage,
+    ),
+    "no key": lambda lineage, _: (lineage / "privkey.pem").unlink(),
+    "an empty certificate": lambda lineage, _: (lineage / "fullchain.pem").write_text(""),
+    "no certificate": lambda lineage, _: (lineage / "fullchain.pem").unlink(),
+    "the key of another certificate": lambda lineage, other: (other / "privkey.pem").rename(lineage / "privkey.pem"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_hook_replaces_no_pair_by_a_broken_one(fault: str, tmp_path: Path) -> None:
+    """See docs/design/threats.md#threat-253: the server could not start with it, and all would seem well."""
+    folder, lineage, other = tmp_path / "server", tmp_path / "lineage", tmp_path / "other"
+    environment = plain_environment(tmp_path)
+    openssl = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    for each in (folder, lineage, other, tmp_path / "tmp"):
+        each.mkdir()
+    for each in (lineage, other):
+        made = run(
+            [*openssl, "-subj", "/CN=x", "-days", "1", "-keyout", "privkey.pem", "-out", "fullchain.pem"],
+            environment=environment,
+            folder=each,
+        )
+        assert made.ok, str(made)
+    variables = {
+        "TOKENSERVER_FOLDER": str(folder),
+        "TOKENSERVER_USER": getpass.getuser(),
+        "RENEWED_LINEAGE": str(lineage),
+    }
+    hook = ROOT / "deploy" / "install-certificate"
+    done = run([hook], environment=environment | variables, folder=tmp_path)
+    assert done.ok, str(done)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    FAULTS[fault](lineage, other)
+    done = run([hook], environment=environment | variables, folder=tmp_path)
+    assert done.code, str(done)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_the_hook_alone() -> None:
     """Without a certificate to install, it says what it is for."""
     output = run([ROOT / "deploy" / "install-certificate"], environment={"PATH": os.environ["PATH"]}, folder=ROOT)

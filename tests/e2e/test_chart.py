@@ -167,6 +167,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "policies has more than one source (existingClaim, files, gitSync.repository); fix: keep one",
     ),
     "policy-name": ({"policies.files": {"a__b.yaml": ""}}, "the name a__b.yaml has __"),
+    "policy-names": (
+        {"policies.files": {"a_/b.yaml": "", "a/_b.yaml": ""}},
+        "policies.files has two paths that become one key of a ConfigMap",
+    ),
+    "password-of-the-database": (
+        {"storage.postgresql.url": "postgresql://ann:s3cret@db/tokenserver"},
+        "storage.postgresql.url has a password, which everybody could read in the ConfigMap; fix: put it",
+    ),
+    "password-of-redis": ({"redis.url": "rediss://:s3cret@redis:6380/0"}, "redis.url has a password, which everybody"),
     "no-git-credentials": (
         {**GIT, "policies.gitSync.method": "ssh"},
         "policies.gitSync.method is ssh, which needs credentials",

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 from rsa_keys import known_rsa, rsa_2048
+from self_signed import of_version
 
 from tokenserver.keys.certificates import generate_p256, generate_private_key, issue_certificate, make_ca, private_pem
 from tokenserver.keys.ring import Algorithm, PrivateKey
@@ -198,6 +199,11 @@ PUBLISHED_KEY = "contains a private key, but certificates are published; keep th
         pytest.param(b"", "contains no readable PEM certificates; it must contain exactly one", id="empty"),
         pytest.param(
             CA_PEM[:-60], "contains no readable PEM certificates; it must contain exactly one", id="cut short"
+        ),
+        pytest.param(
+            pem(b"CERTIFICATE", of_version(CA.public_bytes(Encoding.DER), 73)),
+            "contains no readable PEM certificates; it must contain exactly one",
+            id="of a version that does not exist",
         ),
         pytest.param(
             CA_PEM + CERTIFICATE.public_bytes(Encoding.PEM),

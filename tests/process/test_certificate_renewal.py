@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import shutil
 import threading
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from self_signed import BEGIN, self_signed
+from cryptography.x509 import load_pem_x509_certificate
+from self_signed import BEGIN, of_version, self_signed
 
 from tokenserver.documents.tls_files import PresentedCertificate
-from tokenserver.process.certificate_renewal import CertificateRenewal
+from tokenserver.process.certificate_renewal import RETRY_LOOKS, CertificateRenewal
 
 LINE = "server.tls: a new certificate is in force, which expires 2035-12-30 00:00 UTC"
 
@@ -36,7 +38,8 @@ class Worker:
         self.accepts = True
         self.presented = PresentedCertificate()
         files = (folder / "tls.pem", folder / "tls.key")
-        self.renewal = CertificateRenewal(*files, self.presented, is_first=is_first)
+        self.now = BEGIN
+        self.renewal = CertificateRenewal(*files, self.presented, is_first=is_first, now=lambda: self.now)
 
     def renew(self) -> bool:
         self.renewals += 1
@@ -180,3 +183,60 @@ def test_it_watches_until_it_is_stopped(worker: Worker) -> None:
     pair(worker.folder)
     worker.renewal.watch(renew, stop)
     assert worker.renewals == 1
+
+
+def test_what_is_unexpected_ends_no_renewal(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/design/threats.md#threat-255: the thread looks again, and the next pair is put in force."""
+    stop, found = threading.Event(), []
+
+    def renew() -> bool:
+        found.append("renewed")
+        if len(found) == 1:
+            pair(worker.folder)
+            raise MemoryError
+        stop.set()
+        return True
+
+    pair(worker.folder)
+    worker.renewal.watch(renew, stop)
+    assert found == ["renewed"] * 2
+    assert "server.tls: the previous certificate stays in force: unexpected MemoryError" in caplog.messages
+
+
+def test_a_certificate_of_a_version_that_does_not_exist(worker: Worker) -> None:
+    """docs/design/threats.md#threat-255: it stays without effect."""
+    pem = (worker.folder / "tls.pem").read_bytes()
+    odd = of_version(load_pem_x509_certificate(pem).public_bytes(Encoding.DER), 73)
+    text = base64.encodebytes(odd).decode("ascii")
+    (worker.folder / "tls.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
+    assert worker.look(3) == 0
+    pair(worker.folder)
+    assert worker.look(3) == 1
+
+
+def test_an_expired_pair(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/design/threats.md#threat-253: as from a backup, it replaces no certificate that clients accept."""
+    worker.now = BEGIN + timedelta(days=20)
+    pair(worker.folder, days=10)
+    assert worker.look(3) == 0
+    assert caplog.messages == [
+        "server.tls: the previous certificate stays in force: the new one expired 2026-01-11 00:00 UTC"
+    ]
+    pair(worker.folder, days=30)
+    assert worker.look(3) == 1
+    worker.now = BEGIN + timedelta(days=40)
+    pair(worker.folder, days=35)
+    assert worker.look(3) == 1
+    assert worker.presented.end == BEGIN + timedelta(days=35)
+
+
+def test_a_renewal_that_fails_is_tried_again(worker: Worker) -> None:
+    """docs/design/threats.md#threat-253: without descriptors for a moment, the new certificate is in force later."""
+    pair(worker.folder)
+    worker.accepts = False
+    assert worker.look(3) == 1
+    assert worker.look(RETRY_LOOKS) == 1
+    worker.accepts = True
+    assert worker.look(RETRY_LOOKS - 2) == 0
+    assert worker.look(1) == 1
+    assert worker.look(3 * RETRY_LOOKS) == 0

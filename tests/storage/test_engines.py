@@ -47,6 +47,15 @@ def test_further_files_are_private(tmp_path: Path) -> None:
     assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
 
 
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-258: it is read, so that the seal of its row is found wrong."""
+    with sqlite(tmp_path).begin() as connection:
+        rows = connection.execute(
+            text("SELECT 'ann' UNION ALL SELECT CAST(x'61ff' AS TEXT) UNION ALL SELECT 'é'")
+        ).all()
+    assert [*map(tuple, rows)] == [("ann",), ("a\udcff",), ("é",)]
+
+
 def test_a_writer_is_alone_from_its_beginning(tmp_path: Path) -> None:
     """Readers go on; a second writer would wait for two seconds, so this one is told not to."""
     engine = sqlite(tmp_path)

@@ -149,3 +149,23 @@ def test_what_waits_moves_to_another_database(tmp_path: Path) -> None:
     assert (sorted(trail.actions), trail.refused) == (["one", "two"], [])
     old.close()
     new.close()
+
+
+VALUES = ("x'ff'", "5", "1e300", "9e18", "'text'", "char(10)", "cast(x'7bff7d' AS TEXT)", "x''", "zeroblob(99999)")
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("column", ["id", "event", "pepper", "seal"])
+def test_a_row_of_any_form_stops_no_other(column: str, value: str, tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-258: it is refused once and removed, and the events behind it are written."""
+    database = new_database(tmp_path)
+    put(database, "one", "two")
+    oldest = "rev = (SELECT min(rev) FROM outbox)"
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(" ".join(("UPDATE outbox SET", column, "=", value, "WHERE", oldest)))
+    trail = Trail()
+    assert (trail.take(database), trail.take(database)) == (2, 0)
+    assert (trail.actions, len(trail.refused)) == (["two"], 1)
+    assert isinstance(trail.refused[0], str)
+    assert not OUTBOX.has_any(database)
+    database.close()

@@ -60,6 +60,12 @@ def test_every_sealed_column_breaks_the_seal(column: str) -> None:
     assert not is_sealed(STATE.seal, changed(column, None))
 
 
+@pytest.mark.parametrize("seal", ["", "text", None, 5, 1.5, 10**12])
+def test_a_seal_of_another_type(seal: object) -> None:
+    """docs/design/threats.md#threat-258: SQLite stores a value of any type in any column."""
+    assert not is_sealed(STATE.seal, changed("seal", seal))
+
+
 def test_text_is_not_the_bytes_that_it_spells() -> None:
     """Values of two types never have the same form under the seal."""
     spelled = row()._replace(proof="bytes:01")  # type: ignore[arg-type]  # what a database can hold

@@ -19,3 +19,10 @@ def self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *, days: in
     builder = builder.serial_number(1).not_valid_before(BEGIN).not_valid_after(BEGIN + timedelta(days=days))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def of_version(der: bytes, version: int) -> bytes:
+    """A certificate in DER with another version number, which its signature then does not cover."""
+    field = b"\xa0\x03\x02\x01"
+    assert der.count(field + b"\x02") == 1
+    return der.replace(field + b"\x02", field + bytes([version]))

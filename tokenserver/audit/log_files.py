@@ -21,6 +21,9 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BUFFER = 1024 * 1024
 
+_STEP = 256
+"""Bytes of Zstandard that are decompressed together: four bytes can become 128 KiB (RFC 8878, section 3.1.1.2)."""
+
 NO_ZSTD = (
     "is compressed by Zstandard, which this Python cannot read; fix: pip install 'tokenserver[zstd]', or "
     "zstd -dc FILE, piped into the command"
@@ -112,7 +115,7 @@ class _ZstdReader(io.RawIOBase):
         self._new = decompressor if hasattr(decompressor, "eof") else lambda: decompressor().decompressobj()
         self._raw = raw
         self._frame: Any = None
-        self._left = b""
+        self._left = memoryview(b"")
 
     def readable(self) -> bool:
         """Always."""
@@ -122,7 +125,7 @@ class _ZstdReader(io.RawIOBase):
         """Fill the buffer as far as one block of the file allows; 0 at its end."""
         while not self._left:
             block = (self._frame.unused_data if self._frame is not None and self._frame.eof else b"") or self._raw.read(
-                _BUFFER
+                _STEP
             )
             if not block:
                 if self._frame is not None and not self._frame.eof:
@@ -130,7 +133,7 @@ class _ZstdReader(io.RawIOBase):
                 return 0
             if self._frame is None or self._frame.eof:
                 self._frame = self._new()
-            self._left = self._frame.decompress(block)
+            self._left = memoryview(self._frame.decompress(block))
         size = min(len(buffer), len(self._left))
         buffer[:size] = self._left[:size]
         self._left = self._left[size:]

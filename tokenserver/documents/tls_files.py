@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import InvalidVersion, load_pem_x509_certificate
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from tokenserver.documents.files import read_file, read_text
@@ -25,6 +25,9 @@ CURVES = frozenset({"secp256r1", "secp384r1"})
 _FIT = (
     f"the server accepts P-256, P-384, Ed25519, and RSA of {MIN_RSA} to {MAX_RSA} bits with the exponent {MIN_EXPONENT}"
 )
+UNREADABLE = (ValueError, InvalidVersion)
+"""What cryptography raises about a certificate; some parts of one are read only when they are asked for."""
+
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -80,7 +83,7 @@ def server_certificate_end(certificate: Path) -> datetime:
     chain = read_file(certificate)
     try:
         return load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).not_valid_after_utc
-    except ValueError as error:
+    except UNREADABLE as error:
         raise LoadError([Fault(str(certificate), 0, "", "contains no PEM certificate that can be read")]) from error
 
 
@@ -92,7 +95,7 @@ def _unfit(pem: bytes, chain: bytes) -> str | None:
             return f"is an RSA key of {key.key_size} bits"  # validating it would take seconds, or minutes
         key = load_pem_private_key(pem, None)
         oid = load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).public_key_algorithm_oid
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (*UNREADABLE, TypeError, UnsupportedAlgorithm):
         return "is a key of an unknown kind"
     if isinstance(key, RSAPrivateKey):
         if oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
@@ -135,7 +138,8 @@ def load_client_certificate(certificate: Path, key: Path, context: ssl.SSLContex
     chain, pem = contents
     try:
         found = load_pem_x509_certificate(chain)
-    except ValueError as error:
+        presented = ClientCertificate(found.subject.rfc4514_string(), found.not_valid_after_utc)
+    except UNREADABLE as error:
         problem = "contains no PEM certificate; fix: openssl x509 -inform DER -in OLD -out NEW"
         raise LoadError([Fault(str(certificate), 0, "", problem)]) from error
     # OpenSSL would ask for the password at the terminal.
@@ -148,7 +152,7 @@ def load_client_certificate(certificate: Path, key: Path, context: ssl.SSLContex
         reason = (getattr(error, "reason", None) or error.strerror or "unknown").replace("_", " ").lower()
         problem = f"is not the key of {certificate}, or not a PEM key: {reason}"
         raise LoadError([Fault(str(key), 0, "", problem)]) from error
-    return ClientCertificate(found.subject.rfc4514_string(), found.not_valid_after_utc)
+    return presented
 
 
 def client_context(ca_file: Path | None) -> ssl.SSLContext:

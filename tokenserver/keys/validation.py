@@ -59,7 +59,7 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
         raise UnfitKey("contains a private key, but certificates are published; keep the key in its own .key file")
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         found = []
     if len(found) != 1:
         raise UnfitKey(f"contains {len(found) or 'no'} readable PEM certificates; it must contain exactly one")

@@ -16,6 +16,7 @@ from tokenserver.notifications.facts import (
     RegistryDeed,
     Report,
     UnreadableReport,
+    identifier_in,
     moment_in,
     repository_in,
     section_in,
@@ -60,7 +61,7 @@ def read_cloud_event(body: bytes, media_type: str, headers: Mapping[str, Any]) -
 
 
 def _reports(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> list[Report]:
-    identifier, kind = text_in(attributes, "id"), text_in(attributes, "type")
+    identifier, kind = identifier_in(attributes, "id"), text_in(attributes, "type")
     # The prefix can be configured in zot.
     sort = ".".join(kind.split(".")[-2:])
     if sort in _OTHERS:

@@ -12,6 +12,7 @@ from tokenserver.notifications.facts import (
     Report,
     UnreadableReport,
     address_in,
+    identifier_in,
     moment_in,
     repository_in,
     section_in,
@@ -45,7 +46,7 @@ def _report(event: Any) -> Report:
     if not isinstance(event, dict):
         return UnreadableReport("it is no object")
     target, request = section_in(event, "target"), section_in(event, "request")
-    identifier, action = text_in(event, "id"), event.get("action")
+    identifier, action = identifier_in(event, "id"), event.get("action")
     repository = repository_in(target, "repository")
     if not identifier:
         return UnreadableReport("it has no id")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 
@@ -109,6 +110,15 @@ def text_in(value: Mapping[str, Any], name: str) -> str:
     """A text, truncated; empty if it is none. A credential that was typed where it does not belong is not repeated."""
     found = value.get(name)
     return cut(shown(found)) if isinstance(found, str) else ""
+
+
+def identifier_in(value: Mapping[str, Any], name: str) -> str:
+    """The id of an event; a digest of one that is too long, or not to be repeated, so that no two ids become one."""
+    found = value.get(name)
+    if not isinstance(found, str):
+        return ""
+    repeated = cut(shown(found))
+    return repeated if repeated == found else f"sha256:{sha256(found.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def section_in(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ What is committed is on disk. Nothing waits longer than `SECONDS` for the databa
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,6 +62,8 @@ def _sqlite(path: Path) -> Engine:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # One text that is not UTF-8 would make all rows unreadable that are read with it; so it is a row without its seal.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     connection.isolation_level = None  # transactions are begun by `_begin_immediate`
     for pragma in (f"busy_timeout={SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

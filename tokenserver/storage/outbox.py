@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, LargeBinary, cast, delete, select
 
 from tokenserver.errors import AuditUnavailable
 from tokenserver.storage.database import Database
@@ -80,18 +80,33 @@ class Outbox:
                     if self._seals.is_genuine(row):
                         write(json.loads(row.event))
                     else:
-                        refuse(row.id)
+                        refuse(_spelled(row.id))
                 except AuditUnavailable as error:
                     failed.append(error)
                     break
                 done.append(row.id)
-            connection.execute(delete(outbox).where(outbox.c.id.in_(done)))
+            _remove(connection, done)
             return len(done)
 
         taken = database.note(work)
         if failed:
             raise failed[0]
         return taken
+
+
+def _spelled(identifier: object) -> str:
+    """The id of a row that another program may have written, for which SQLite takes a value of any type."""
+    return identifier.hex() if isinstance(identifier, bytes) else str(identifier)
+
+
+def _remove(connection: Connection, identifiers: Sequence[str | bytes]) -> None:
+    usual = [one for one in identifiers if isinstance(one, str) and one.isascii()]
+    connection.execute(delete(outbox).where(outbox.c.id.in_(usual)))
+    for one in identifiers:
+        if isinstance(one, bytes) or not one.isascii():
+            # Text that is not UTF-8 could not be sent back as text, and bytes are never equal to a text.
+            content = one if isinstance(one, bytes) else one.encode("utf-8", "surrogateescape")
+            connection.execute(delete(outbox).where(cast(outbox.c.id, LargeBinary) == content))
 
 
 def waiting(connection: Connection) -> list[OutboxRow]:

@@ -34,8 +34,8 @@ def sealed(seal_key: bytes, row: CredentialRow) -> CredentialRow:
 
 
 def is_sealed(seal_key: bytes, row: CredentialRow) -> bool:
-    """Whether the row has its seal. Compares in constant time."""
-    return hmac.compare_digest(_seal(seal_key, row), row.seal)
+    """Whether the row has its seal. Compares in constant time. SQLite stores a value of any type in any column."""
+    return isinstance(row.seal, bytes | memoryview) and hmac.compare_digest(_seal(seal_key, row), row.seal)
 
 
 def _seal(seal_key: bytes, row: CredentialRow) -> bytes:

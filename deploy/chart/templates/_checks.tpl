@@ -75,6 +75,18 @@
 {{- else if gt (len $sources) 1 -}}
 {{- $faults = append $faults (printf "policies has more than one source (%s); fix: keep one" (sortAlpha $sources | join ", ")) -}}
 {{- end -}}
+{{- $names := list -}}
+{{- range $path := keys $policies.files -}}
+{{- $names = append $names ($path | replace "/" "__") -}}
+{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- $faults = append $faults "policies.files has two paths that become one key of a ConfigMap, in which / is __; fix: rename one" -}}
+{{- end -}}
+{{- range $key, $secret := dict "storage.postgresql.url" .Values.storage.postgresql.url "redis.url" .Values.redis.url -}}
+{{- if regexMatch "^[^/]*//[^/@]*:[^/]*@" $secret -}}
+{{- $faults = append $faults (printf "%s has a password, which everybody could read in the ConfigMap; fix: put it into the Secret, and set passwordKey" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (ne $policies.gitSync.method "none") (not $policies.gitSync.existingSecret) -}}
 {{- $faults = append $faults (printf "policies.gitSync.method is %s, which needs credentials; fix: set policies.gitSync.existingSecret" $policies.gitSync.method) -}}
 {{- else if and (eq $policies.gitSync.method "none") $policies.gitSync.existingSecret -}}

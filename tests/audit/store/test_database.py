@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,8 @@ def test_files_that_are_no_store(name: str, tmp_path: Path) -> None:
     make, said = FILES[name]
     path = tmp_path / "s.db"
     make(path)
+    if path.exists():
+        path.chmod(0o600)
     before = path.read_bytes() if path.exists() else None
     with pytest.raises(LoadError, match=said), open_store(path):
         pass
@@ -78,3 +82,69 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """The fault has the path."""
     with pytest.raises(LoadError, match="cannot be opened: No such file"), writable_store(tmp_path / "a" / "s.db"):
         pass
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_store_that_others_can_read_or_change(suffix: str, tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-257: copied with another umask, or with a journal of somebody else beside it."""
+    path = tmp_path / "s.db"
+    with writable_store(path):
+        pass
+    other = tmp_path / f"s.db{suffix}"
+    other.touch()
+    other.chmod(0o644)
+    with pytest.raises(LoadError, match="can be read by others"), writable_store(path):
+        pass
+    with open_store(path):
+        pass
+    other.chmod(0o666)
+    with pytest.raises(LoadError, match="can be changed by others"), open_store(path):
+        pass
+    for one in tmp_path.iterdir():
+        one.chmod(0o600)
+    with writable_store(path), open_store(path):
+        pass
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    """Nobody waits for its other end."""
+    os.mkfifo(tmp_path / "s.db", 0o600)
+    with pytest.raises(LoadError, match="is not a regular file"), writable_store(tmp_path / "s.db"):
+        pass
+    with pytest.raises(LoadError, match="is no store"), open_store(tmp_path / "s.db"):
+        pass
+
+
+OTHER_TABLES = {
+    "a view in the place of a table": (
+        "ALTER TABLE sources RENAME TO other; CREATE VIEW sources AS SELECT head, length, digest FROM other"
+    ),
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON chunks BEGIN DELETE FROM chunks; END",
+    "one more": "CREATE TABLE more (x)",
+    "one less": "DROP TABLE sources",
+}
+
+
+@pytest.mark.parametrize("statements", OTHER_TABLES)
+def test_other_tables(statements: str, tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-257: what SQLite would run for somebody else is refused."""
+    path = tmp_path / "s.db"
+    with writable_store(path) as connection:
+        connection.executescript(OTHER_TABLES[statements])
+    for open_one in (open_store, writable_store):
+        with pytest.raises(LoadError, match="is damaged; fix: index the files into a new one"), open_one(path):
+            pass
+
+
+def test_the_database_of_somebody_else_stays_as_it_is(tmp_path: Path) -> None:
+    """It is only looked at: not even the way it keeps its journal changes."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+        connection.commit()
+    path.chmod(0o600)
+    before = path.read_bytes()
+    with pytest.raises(LoadError, match="is a database of something else"), writable_store(path):
+        pass
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["other.db"]

@@ -10,8 +10,11 @@ from damaged_pem import DAMAGE, HARMLESS
 from doctor_worlds import ring_of
 from hypothesis import given
 from hypothesis import strategies as st
+from self_signed import of_version
 
 from tokenserver.doctor.registry.pem import PemBlock, damage, lost_certificates, pem_blocks
+from tokenserver.doctor.registry.trust_files import read_bundle
+from tokenserver.doctor.registry.verifiers import trusted_files
 
 WHOLE = ring_of().ca_certificate_pem.encode()
 
@@ -87,3 +90,12 @@ def test_a_hostile_file_costs_little() -> None:
         list(pem_blocks(text))
         damage(text)
         assert time.process_time() - start < 10
+
+
+def test_a_certificate_of_a_version_that_does_not_exist() -> None:
+    """Registries do not read it either, so it is none of the lost ones and none of the trusted ones."""
+    (found,) = pem_blocks(WHOLE)
+    odd = block("CERTIFICATE", of_version(found.content, 73))
+    assert lost_certificates(odd) == 0
+    assert read_bundle(odd, "bundle").problem == "holds a block CERTIFICATE (the 1.) that cannot be read"
+    assert trusted_files(odd, None).certificates == ()

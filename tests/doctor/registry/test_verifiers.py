@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from doctor_worlds import ISSUER, NOW, SERVICE, ca_of, public_pem, ring_of, signing_pem
 from rsa_keys import rsa_2048
+from self_signed import of_version
 
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.verifiers import (
@@ -116,6 +118,9 @@ def test_a_chain_with_something_between() -> None:
     ring = ring_of()
     opened = token(ring, "universal")
     header = {**opened.header, "x5c": [*opened.header["x5c"], "AAAA"]}
+    assert "cannot be read" in str(refusal(replace(opened, header=header), Trusted(), RegistryKind.DISTRIBUTION2, NOW))
+    odd = base64.b64encode(of_version(ring.next[0].chain[0], 73)).decode("ascii")
+    header = {**opened.header, "x5c": [odd]}
     assert "cannot be read" in str(refusal(replace(opened, header=header), Trusted(), RegistryKind.DISTRIBUTION2, NOW))
     leaf = x509.load_der_x509_certificate(ring.next[0].chain[0])
     assert "was not issued" in str(refusal(opened, Trusted((leaf,)), RegistryKind.DISTRIBUTION2, NOW))

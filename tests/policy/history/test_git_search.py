@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tokenserver.documents.files import DEFAULT_LIMIT
 from tokenserver.errors import LoadError
+from tokenserver.policy.history import git_search
 from tokenserver.policy.history.git_search import find_in_git
-from tokenserver.policy.loading.git_revisions import git_folder
+from tokenserver.policy.loading.git_revisions import git_folder, read_blobs
 from tokenserver.policy.loading.loader import compile_policies, digest_of
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 START = 1_790_000_000
 
 
-def git(place: Path, *arguments: str, at: int = START) -> str:
+def git(place: Path, *arguments: str, at: int | str = START) -> str:
     """Run git without the settings of this machine, at this time."""
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(place)}
     names = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -41,7 +43,7 @@ class History:
         self.commits: dict[str, str] = {}
         git(top, "init", "-q", "-b", "main")
 
-    def commit(self, user: str, at: int) -> None:
+    def commit(self, user: str, at: int | str) -> None:
         """Commit policies for this user at this time."""
         text = f'version: 1\nallow:\n  - {{id: a, to: ["user:{user}"], repositories: ["web/**"], role: writer}}\n'
         write(self.policies / "a.yaml", text)
@@ -141,6 +143,33 @@ def test_commits_that_no_server_could_load(history: History) -> None:
     history.policies.mkdir(parents=True)
     assert history.found(history.digests["ann"], START + 7 * 3600) is not None
     assert history.found("f" * 64) is None
+
+
+def test_a_commit_of_a_time_that_does_not_exist(history: History) -> None:
+    """docs/design/threats.md#threat-259: its author has chosen it, and its policies are found nevertheless."""
+    history.commit("zoe", "@99999999999999")
+    found = find_in_git(git_folder(history.policies), history.digests["zoe"], datetime.now(UTC))
+    assert found is not None
+    assert found.since.year == 9999
+    assert history.found(history.digests["ann"], START + 7 * 3600) is not None
+
+
+def test_a_commit_with_a_file_that_no_server_reads(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/design/threats.md#threat-259: its content is not read, and other commits are found."""
+    write(history.policies / "big.yaml", "x" * (DEFAULT_LIMIT + 1))
+    git(history.top, "add", "-A")
+    git(history.top, "commit", "-q", "-m", "big", at=START + 4 * 3600)
+    big = git(history.top, "rev-parse", "HEAD:site/policies/big.yaml")
+    asked: list[str] = []
+
+    def noted(top: Path, names: list[str]) -> list[bytes]:
+        asked.extend(names)
+        return read_blobs(top, names)
+
+    monkeypatch.setattr(git_search, "read_blobs", noted)
+    assert history.found(history.digests["ann"], START + 7 * 3600) is not None
+    assert asked
+    assert big not in asked
 
 
 def test_the_top_of_a_repository(tmp_path: Path) -> None:

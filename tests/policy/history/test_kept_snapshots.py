@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -133,3 +134,70 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
         (tmp_path / f"{'0' * 64}.json").write_text(content)
         with pytest.raises(LoadError, match="is no snapshot of policies"):
             read_kept(tmp_path, "0" * 64)
+
+
+def test_files_that_are_no_snapshots_stay(tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-254: the folder may have others, whose names are hexadecimal at the beginning."""
+    others = ("backup.json", "data.json", "a.json", "0.json", f"{'A' * 64}.json", f"{'a' * 65}.json")
+    for name in others:
+        (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / name, (1, 1))
+    for user in ("ann", "bob", "eve"):
+        keep(tmp_path, policies(user), NOW, most=1)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, f"{policies('eve').digest}.json"}
+    assert kept_digests(tmp_path) == [policies("eve").digest]
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_text(""),
+    "torn": lambda file: file.write_bytes(file.read_bytes()[:40]),
+    "no object": lambda file: file.write_text("[]"),
+    "deep": lambda file: file.write_text("[" * 100_000),
+    "not UTF-8": lambda file: file.write_bytes(b"\xff"),
+    "other files": lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), "files": {}})),
+    "another time": lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), "kept": 5})),
+    "no time": lambda file: file.write_text(json.dumps({"files": json.loads(file.read_text())["files"]})),
+    "changed by others": lambda file: file.chmod(0o666),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_lies_there_is_not_believed(damage: str, tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-254: without a whole file, nobody could say later who could do what."""
+    ann = policies("ann")
+    keep(tmp_path, ann, NOW)
+    (file,) = tmp_path.iterdir()
+    DAMAGE[damage](file)
+    keep(tmp_path, ann, NOW)
+    assert compiled(tmp_path, ann.digest) == ann
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_planted_link(tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-254: nothing is written, or touched, through it, and it is a fault."""
+    other, ann = tmp_path / "other", policies("ann")
+    other.write_text("kept")
+    os.utime(other, (1, 1))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / f"{ann.digest}.json").symlink_to(other)
+    with pytest.raises(OSError, match="is a symbolic link"):
+        keep(tmp_path / "kept", ann, NOW)
+    assert (other.read_text(), other.stat().st_mtime) == ("kept", 1)
+
+
+def test_folders_with_names_of_snapshots(tmp_path: Path) -> None:
+    """They are not removed, and stop nothing."""
+    (tmp_path / f"{'0' * 64}.json").mkdir()
+    os.utime(tmp_path / f"{'0' * 64}.json", (1, 1))
+    for user in ("ann", "bob"):
+        keep(tmp_path, policies(user), NOW, most=1)
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == sorted(["0", policies("bob").digest[0]])
+
+
+def test_files_of_other_users_push_out_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/design/threats.md#threat-254: where others can write, what they write does not count."""
+    keep(tmp_path, policies("ann"), NOW, most=1)
+    with monkeypatch.context() as as_another:
+        as_another.setattr(os, "geteuid", lambda: 4711)
+        keep(tmp_path, policies("bob"), NOW, most=1)
+    assert {policies("ann").digest, policies("bob").digest} == {*kept_digests(tmp_path)}

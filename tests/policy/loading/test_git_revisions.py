@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenserver.documents.files import DEFAULT_LIMIT
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading.git_revisions import GitFolder, Revision, extract, parse_comparison
 
@@ -168,6 +169,17 @@ def test_a_submodule_is_a_fault(repository: Path, tmp_path: Path) -> None:
     git(repository, "commit", "-q", "-m", "submodule")
     with pytest.raises(LoadError, match=r"policies/sub\.yaml: is a submodule, not a file"):
         extracted(repository, "HEAD", tmp_path / "1")
+
+
+def test_a_file_that_no_server_reads(repository: Path, tmp_path: Path) -> None:
+    """docs/design/threats.md#threat-259: too large for the loader, so it is not taken out of git either."""
+    (repository / "policies" / "big.yaml").write_text("x" * (DEFAULT_LIMIT + 1))
+    commit(repository, "big")
+    with pytest.raises(LoadError, match=rf"policies/big\.yaml: is larger than {DEFAULT_LIMIT} bytes"):
+        extracted(repository, "HEAD", tmp_path / "1")
+    (repository / "policies" / "big.yaml").write_text("x" * DEFAULT_LIMIT)
+    commit(repository, "fits")
+    assert len(extracted(repository, "HEAD", tmp_path / "2")["big.yaml"]) == DEFAULT_LIMIT
 
 
 def test_an_object_that_is_missing(repository: Path, tmp_path: Path) -> None:

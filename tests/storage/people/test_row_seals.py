@@ -60,6 +60,12 @@ def test_what_was_changed_is_not(column: str, value: Any) -> None:
     assert not SEALS.is_genuine(written()._replace(**{column: value}))
 
 
+@pytest.mark.parametrize("seal", ["", "text", None, 5, 1.5, 10**12])
+def test_a_seal_of_another_type(seal: Any) -> None:
+    """docs/design/threats.md#threat-258: SQLite stores a value of any type in any column."""
+    assert not SEALS.is_genuine(written()._replace(seal=seal))
+
+
 def test_a_row_of_another_table_is_not() -> None:
     """Even one with the same columns and state key."""
     other = RowSeals(STATE_KEYS, purpose="other", columns=("name", "proof", "ends"))

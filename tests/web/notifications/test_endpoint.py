@@ -245,6 +245,20 @@ def test_a_report_that_comes_again_is_written_once(registry: Reported) -> None:
     assert registry.counted("reports") == {("reg", "push"): 2, ("other", "push"): 1}
 
 
+LONG = "x" * 300
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."
+
+
+@pytest.mark.parametrize("start", [LONG, JWT], ids=["long", "like a token"])
+def test_ids_that_are_not_repeated_as_they_are(start: str, registry: Reported) -> None:
+    """docs/design/threats.md#threat-228: different ids are different reports, and a repeated one is one."""
+    for end in ("a", "b", "a"):
+        assert registry.send({**event(1), "id": start + end}).status_code == 200
+    written = registry.written()
+    assert len({identifier for identifier, _ in written}) == len(written) == 2
+    assert start not in str(written)
+
+
 def test_nothing_is_lost_while_the_trail_takes_nothing(registry: Reported) -> None:
     """503, so that the registry sends it again, and then it is written."""
     registry.audit.broken = True

@@ -10,12 +10,16 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tokenserver.audit.position_sets import packed
+from tokenserver.audit.candidates import MAX_LINE
+from tokenserver.audit.position_sets import CHUNK_EVENTS, packed
 from tokenserver.audit.question import spell_moment
 from tokenserver.audit.store.database import BLOCK_EVENTS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+MAX_BLOCK = 3 * MAX_LINE * BLOCK_EVENTS
+"""Bytes of a block at most: what is not ASCII is escaped, and two bytes become six."""
 
 NO_TIME = -(2**62)
 """The time of an event without one: before all others."""
@@ -68,8 +72,37 @@ def write_chunk(connection: sqlite3.Connection, events: list[NewEvent]) -> None:
 
 
 def unpacked_block(content: bytes) -> list[bytes]:
-    """The texts of a block's events."""
-    return zlib.decompress(content).split(b"\n")
+    """The texts of a block's events.
+
+    Raises:
+        ValueError, TypeError, zlib.error: it is no block.
+    """
+    return _decompressed(content, MAX_BLOCK).split(b"\n")
+
+
+def unpacked_times(content: bytes, count: int) -> array[int]:
+    """The times of the `count` events of a chunk.
+
+    Raises:
+        ValueError, TypeError, zlib.error: these are not the times of `count` events.
+    """
+    if not 0 < count <= CHUNK_EVENTS:
+        raise ValueError(f"no chunk has {count} events")
+    times = array("q", _decompressed(content, count * 8))
+    if len(times) != count:
+        raise ValueError(f"{len(times)} times of {count} events")
+    return times
+
+
+def _decompressed(content: bytes, most: int) -> bytes:
+    """What a few bytes expand to is bounded, since the file may not be what was written."""
+    decompressor = zlib.decompressobj()
+    found = decompressor.decompress(content, most)
+    if not decompressor.eof and decompressor.decompress(decompressor.unconsumed_tail, 1):
+        raise ValueError(f"more than {most} bytes")
+    if not decompressor.eof:
+        raise ValueError("it ends too early")
+    return found
 
 
 def _compressed(events: list[NewEvent]) -> bytes:

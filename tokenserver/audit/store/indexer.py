@@ -19,7 +19,7 @@ from tokenserver.audit.candidates import BLOCK, MAX_LINE
 from tokenserver.audit.log_files import open_log
 from tokenserver.audit.position_sets import CHUNK_EVENTS
 from tokenserver.audit.store.chunk import NewEvent, unpacked_block, write_chunk
-from tokenserver.audit.store.database import transaction, writable_store
+from tokenserver.audit.store.database import DamagedStore, reading, transaction, writable_store
 from tokenserver.audit.store.new_events import NewEvents
 
 HEAD = 4096
@@ -31,8 +31,9 @@ class Indexer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        (key,) = connection.execute("SELECT key FROM about").fetchone()
-        self._new = NewEvents(key)
+        with reading():
+            (key,) = connection.execute("SELECT key FROM about").fetchone()
+            self._new = NewEvents(key)
         self._waiting: list[NewEvent] = []
         self._digests: set[int] = set()
         self._marks: dict[bytes, tuple[int, bytes]] = {}
@@ -69,6 +70,8 @@ class Indexer:
                 self._add_lines(lines, head)
                 return
             length, digest = known
+            if not isinstance(length, int):
+                raise DamagedStore("the length of a source is no number")
             if lines.skip(length) == digest:
                 self.skipped_bytes += length
                 self._add_lines(lines, head)
@@ -105,11 +108,13 @@ class Indexer:
         if not waiting and not marks:
             return
         with transaction(self._connection):
-            new = self._not_stored(waiting)
+            with reading():
+                new = self._not_stored(waiting)
+                last = self._last_small(len(new)) if new else []
             self.known += len(waiting) - len(new)
             self.added += len(new)
             if new:
-                write_chunk(self._connection, [*self._last_small(len(new)), *new])
+                write_chunk(self._connection, [*last, *new])
             self._connection.executemany(
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)",
                 ((head, length, digest) for head, (length, digest) in marks.items()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from typing import Any
 from tokenserver.audit.events import event_of
 from tokenserver.audit.index_terms import POLICY_TERMS, TermRange, asked_terms
 from tokenserver.audit.policy_in_force import NEAR, PoliciesNear
-from tokenserver.audit.position_sets import between, last_positions, positions_of, united
+from tokenserver.audit.position_sets import CHUNK_EVENTS, between, last_positions, positions_of, united
 from tokenserver.audit.question import AuditQuestion
-from tokenserver.audit.store.chunk import MICROSECOND, NO_TIME, microseconds, spelled, unpacked_block
-from tokenserver.audit.store.database import BLOCK_EVENTS, open_store
+from tokenserver.audit.store.chunk import MICROSECOND, NO_TIME, microseconds, spelled, unpacked_block, unpacked_times
+from tokenserver.audit.store.database import BLOCK_EVENTS, open_store, reading
 from tokenserver.audit.store.new_events import request_number
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
@@ -39,7 +38,7 @@ class FoundEvents:
 
 
 class EventStore:
-    """A store that is open."""
+    """A store that is open. Each method raises `DamagedStore` if what it reads is not what was written."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -47,6 +46,10 @@ class EventStore:
 
     def events(self, question: AuditQuestion) -> Iterator[dict[str, Any]]:
         """The events that meet the question, in the order of time."""
+        with reading():
+            yield from self._in_order(question)
+
+    def _in_order(self, question: AuditQuestion) -> Iterator[dict[str, Any]]:
         waiting: list[tuple[int, int, int]] = []
         for chunk, first in self._chunks(question):
             while waiting and waiting[0][0] < first:
@@ -62,6 +65,10 @@ class EventStore:
 
     def last(self, question: AuditQuestion, most: int) -> FoundEvents:
         """The last events that meet the question, at most so many; the others are counted."""
+        with reading():
+            return self._last(question, most)
+
+    def _last(self, question: AuditQuestion, most: int) -> FoundEvents:
         if question.request_id:
             found = list(self.events(question))
             return FoundEvents(found[-most:], len(found))
@@ -80,6 +87,10 @@ class EventStore:
 
     def add_policies(self, near: PoliciesNear, moment: datetime) -> None:
         """Add the events that say which policies were in force at the moment, and those near it."""
+        with reading():
+            self._add_policies(near, moment)
+
+    def _add_policies(self, near: PoliciesNear, moment: datetime) -> None:
         at = microseconds(moment)
         window = (at - NEAR // MICROSECOND, at + NEAR // MICROSECOND)
         rows = self._connection.execute("SELECT id, first, last FROM chunks WHERE last > ?", (NO_TIME,))
@@ -123,6 +134,8 @@ class EventStore:
         count, first, last = self._connection.execute(
             "SELECT count, first, last FROM chunks WHERE id = ?", (chunk,)
         ).fetchone()
+        if not 0 < count <= CHUNK_EVENTS:
+            raise ValueError(f"no chunk has {count} events")
         bits = between(0, count)
         if first < since or last >= until:
             times = self._times(chunk)
@@ -149,8 +162,8 @@ class EventStore:
                 yield positions
 
     def _times(self, chunk: int) -> array[int]:
-        (content,) = self._connection.execute("SELECT times FROM chunks WHERE id = ?", (chunk,)).fetchone()
-        return array("q", zlib.decompress(content))
+        row = self._connection.execute("SELECT times, count FROM chunks WHERE id = ?", (chunk,)).fetchone()
+        return unpacked_times(*row)
 
     def _read_block(self, chunk: int, block: int) -> list[bytes]:
         (content,) = self._connection.execute(

@@ -33,7 +33,7 @@ def trusted_keys(
 def _certificates(file: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(read_file(file))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         message = "has no certificate in PEM; fix: name what the server serves at /ca.pem"
         raise LoadError([Fault(str(file), 0, "", message)]) from None
 

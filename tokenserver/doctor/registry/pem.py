@@ -163,6 +163,6 @@ def _is_certificate(content: bytes) -> bool:
         return False
     try:
         x509.load_der_x509_certificate(content)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return False
     return True

@@ -67,7 +67,7 @@ def read_bundle(content: bytes, path: str) -> TrustFile:
                 public_keys.append(key_names(load_der_public_key(block.content)))
             else:
                 others.append(block.type)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
             return TrustFile(path, f"holds a block {block.type} (the {number}.) that cannot be read")
     is_whole = bool(certificates or public_keys or others) and not lost_certificates(content)
     damaged = None if is_whole else damage(content)

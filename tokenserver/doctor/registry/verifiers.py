@@ -40,7 +40,7 @@ def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
     listed_certificates = (block.content for block in pem_blocks(bundle) if block.type == "CERTIFICATE")
     try:
         certificates = tuple(x509.load_der_x509_certificate(content) for content in listed_certificates)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         certificates = ()
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     by_kid = {}
@@ -119,7 +119,7 @@ def _by_chain(chain: tuple[bytes, ...], trusted: Trusted, at: datetime) -> tuple
     """The leaf's key, if its path leads to a trusted certificate (RFC 5280, section 6, as Go implements it)."""
     try:
         certificates = [x509.load_der_x509_certificate(one) for one in chain]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         certificates = []
     if not certificates or len(certificates) > MAX_CHAIN:
         return None, "its certificates (x5c) cannot be read"

@@ -35,7 +35,7 @@ def find_in_git(folder: GitFolder, digest: str, moment: datetime) -> PastPolicie
         found = digest_of(texts)
         if found.startswith(digest):
             origin = f"commit {commit[:12]}"
-            return PastPolicies(found, texts, origin, datetime.fromtimestamp(seconds, UTC))
+            return PastPolicies(found, texts, origin, _moment(seconds))
     return None
 
 
@@ -52,6 +52,14 @@ def _commits(folder: GitFolder) -> list[tuple[str, int]]:
 def _near_first(commits: Iterable[tuple[str, int]], moment: float) -> list[tuple[str, int]]:
     """Those before the moment, the last first; then those after it, the first first."""
     return sorted(commits, key=lambda one: (one[1] > moment, abs(moment - one[1]), one[0]))
+
+
+def _moment(seconds: int) -> datetime:
+    """The time of a commit, which its author chooses, up to the last one that there is."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _trees(folder: GitFolder, commits: list[tuple[str, int]]) -> Iterator[tuple[str, int, str]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,25 +30,33 @@ MAX_SNAPSHOT = 256 * 1024 * 1024
 
 SUFFIX = ".json"
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+_NAME = re.compile(r"[0-9a-f]{64}\.json")
+
 
 def keep(folder: Path, policies: PolicySet, now: datetime, *, most: int = MAX_KEPT) -> None:
-    """Keep these policies in `folder`, which is made, and remove the oldest beyond `most`, but not these.
+    """Keep these policies in `folder`, which is made, and remove the oldest snapshots beyond `most`, but not these.
+
+    A snapshot that is there already is believed only if it is whole and nobody else can have changed it.
 
     Raises:
         OSError: it could not be written; no part of a file is left.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{policies.digest}{SUFFIX}"
-    if path.exists():
-        os.utime(path)  # the age is that of its last start, so that what is live is not the oldest
+    facts = _facts(policies, now)
+    if _is_there(path, facts):
+        # The age is that of its last start, so that what is live is not the oldest.
+        os.utime(path, follow_symlinks=False)
     else:
-        write_file(path, json.dumps(_facts(policies, now)).encode("ascii"))
+        write_file(path, json.dumps(facts).encode("ascii"))
     _prune(folder, path, most)
 
 
 def kept_digests(folder: Path) -> list[str]:
     """The digests of all kept policies."""
-    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"[0-9a-f]*{SUFFIX}"))
+    return sorted(path.name.removesuffix(SUFFIX) for path in _snapshots(folder))
 
 
 def read_kept(folder: Path, digest: str) -> PastPolicies | None:
@@ -61,8 +71,23 @@ def read_kept(folder: Path, digest: str) -> PastPolicies | None:
     content = read_file(path, limit=MAX_SNAPSHOT)
     try:
         return _past(path, json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _MALFORMED:
         raise LoadError([Fault(str(path), 0, "", "is no snapshot of policies; fix: take it from a backup")]) from None
+
+
+def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether the file has these facts, apart from the time."""
+    try:
+        found = json.loads(read_file(path, limit=MAX_SNAPSHOT, follow=False))
+        _past(path, found)
+    except (LoadError, *_MALFORMED):
+        return False
+    return {**found, "kept": ""} == {**facts, "kept": ""}
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    """The files with names of snapshots; the folder may have others, which are not this server's."""
+    return [path for path in folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name) is not None]
 
 
 def _facts(policies: PolicySet, now: datetime) -> dict[str, Any]:
@@ -92,11 +117,14 @@ def _past(path: Path, facts: Mapping[str, Any]) -> PastPolicies:
 
 
 def _prune(folder: Path, current: Path, most: int) -> None:
-    """Remove the oldest snapshots; another process may do the same."""
+    """Remove the oldest snapshots of this user; another process may do the same."""
     kept = []
-    for path in folder.glob(f"[0-9a-f]*{SUFFIX}"):
+    for path in _snapshots(folder):
         with suppress(FileNotFoundError):
-            kept.append((path.stat().st_mtime_ns, path))
+            status = path.lstat()
+            # What another user has put there must not push out what was live.
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                kept.append((status.st_mtime_ns, path))
     surplus = len(kept) - most
     for _, path in sorted(kept)[: max(0, surplus)]:
         if path != current:

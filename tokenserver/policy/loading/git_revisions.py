@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from tokenserver.documents.files import create_file
+from tokenserver.documents.files import DEFAULT_LIMIT, create_file
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.folder import SUFFIXES
 from tokenserver.policy.loading.linker import FileTests
@@ -158,10 +158,11 @@ def policy_blobs(folder: GitFolder, revision: Revision) -> list[tuple[str, PureP
     """The policy files of a revision: the id of each blob, and its name in the folder.
 
     Raises:
-        LoadError: the folder is not in that revision, or has a policy file that is no file of its own.
+        LoadError: the folder is not in that revision, or has a policy file that is no file of its own, or is larger
+            than the loader reads.
     """
     name = f"{revision.short}:{folder.path}"
-    listed = _run(folder.top, "ls-tree", "-r", "-z", "--full-tree", f"{revision.id}:{folder.path}")
+    listed = _run(folder.top, "ls-tree", "-r", "-l", "-z", "--full-tree", f"{revision.id}:{folder.path}")
     if listed.returncode != 0:
         raise _fault(f"{revision.name!r} ({name}): has no such folder; git says: {_said(listed)}")
     blobs: list[tuple[str, PurePosixPath]] = []
@@ -169,11 +170,13 @@ def policy_blobs(folder: GitFolder, revision: Revision) -> list[tuple[str, PureP
         facts, _, path = entry.partition("\t")
         if not path.lower().endswith(SUFFIXES):
             continue
-        mode, _, blob = facts.split(" ")
+        mode, _, blob, size = facts.split()
         if mode == _LINK:
             raise LoadError([Fault(f"{name}/{path}", 0, "", "is a symbolic link; commit the file itself")])
         if mode == _SUBMODULE:
             raise LoadError([Fault(f"{name}/{path}", 0, "", "is a submodule, not a file; rename its folder")])
+        if size.isdecimal() and int(size) > DEFAULT_LIMIT:  # of an object that this clone lacks, git does not know it
+            raise LoadError([Fault(f"{name}/{path}", 0, "", f"is larger than {DEFAULT_LIMIT} bytes")])
         file = PurePosixPath(path)
         if file.is_absolute() or ".." in file.parts:  # git creates no such tree, but an attacker can
             raise LoadError([Fault(f"{name}/{path}", 0, "", "leads out of the folder")])

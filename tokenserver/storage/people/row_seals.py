@@ -41,7 +41,9 @@ class RowSeals:
     def is_genuine(self, row: SealedRow) -> bool:
         """Whether the row is what this server wrote, by a state key that is known here. Compares in constant time."""
         key = self._keys.by_number.get(row.pepper)
-        return key is not None and hmac.compare_digest(self._seal(key.seal, row), bytes(row.seal))
+        # SQLite stores a value of any type in any column.
+        is_seal = isinstance(row.seal, bytes | memoryview)
+        return key is not None and is_seal and hmac.compare_digest(self._seal(key.seal, row), bytes(row.seal))
 
     def _seal(self, key: bytes, row: SealedRow) -> bytes:
         values = row._asdict()

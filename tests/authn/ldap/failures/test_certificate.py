@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tokenserver.authn.ldap.failures.causes import FailureCause
@@ -111,3 +111,16 @@ def test_no_certificate(der: bytes) -> None:
     assert explained(failure, der, NOW) is failure
     damaged = certificate()[:-40] + der
     assert explained(failure, damaged, NOW).text
+
+
+DER = certificate()
+
+
+@given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+@example([(DER.index(b"\xa0\x03\x02\x01") + 4, 73)])
+def test_whatever_a_directory_presents(changes: list[tuple[int, int]]) -> None:
+    """docs/design/threats.md#threat-255: a hostile certificate is a failure of the directory, and no error here."""
+    der = bytearray(DER)
+    for at, value in changes:
+        der[at] = value
+    assert explained(DirectoryFailure(FailureCause.CERTIFICATE_EXPIRED), bytes(der), NOW).text

@@ -20,7 +20,7 @@ def explained(failure: DirectoryFailure, der: bytes, now: datetime) -> Directory
         certificate = x509.load_der_x509_certificate(der)
         facts = _facts(certificate, now)
         is_valid = certificate.not_valid_after_utc > now
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
         return failure
     cause = failure.cause
     if cause is FailureCause.CERTIFICATE_EXPIRED and is_valid:
