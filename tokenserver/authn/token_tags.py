@@ -1,4 +1,4 @@
-"""Tags of texts: they find a token again without keeping it."""
+"""Tags of texts: they find a secret again without keeping it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 import secrets
 
 TAG_BYTES = 32
+
+SIZE = 10_000
+"""What is found by tags is kept for so many of them, as many as there are remembered logins."""
 
 _KEYED = hashlib.sha256(secrets.token_bytes(64))  # one block
 
