@@ -61,8 +61,7 @@ def parse_authorization(values: Sequence[str]) -> Credentials:
         return Password(name, UnreadSecret(partial(_password_in, value), tag))
     found = _parse(value)
     if isinstance(found, Password) and _is_tagged(found, is_long=len(value) >= _LONG):
-        _names_by_tag.offer(tag, found.username)
-        found.password.tag = tag
+        found.password.tag = tag if _names_by_tag.offer(tag, found.username) else None
     return found
 
 

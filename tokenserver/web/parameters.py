@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
+from tokenserver.credentials import Secret
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest
@@ -78,14 +79,14 @@ ScopeParser = Callable[[tuple[str, ...], ScopeLimits], ScopeRequest]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once.
+    """Decoded parameters: those that appear at most once by name, and `scope`, which may repeat.
 
-    `services` has the values of `service` where it may repeat, too.
-    """
+    `services` has the values of `service` where it may repeat, too; what is `secret` is not in `single`."""
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
     services: tuple[str, ...] = ()
+    secret: Secret | None = field(default=None, compare=False)
     _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def get(self, name: str) -> str | None:

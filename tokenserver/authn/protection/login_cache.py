@@ -191,7 +191,7 @@ class RecalledSecrets:
         """Find this login, which is in the cache under `key`, by its tag from now on, if it has one."""
         tag = credentials.password.tag
         if tag is not None:
-            self._keys_of_logins.put(tag, (stamp, key))
+            self._keys_of_logins.offer(tag, (stamp, key))
 
     def get(self, token: Secret) -> Identity | None:
         """The identity verified with this token, or None if it has to be checked (again)."""
