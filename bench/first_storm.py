@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ SECONDS = 2
 LATER = 3
 """Storms after the first one of each start."""
 
+READY = 1.0
+"""Seconds after the first answer, in which the other workers load, too."""
+
 
 def compared(start: Callable[[], Running], starts: int) -> dict[str, Any]:
     """Start so many servers with `start` and drive each; prints rates, latencies and the ratio of first to later."""
@@ -23,6 +27,7 @@ def compared(start: Callable[[], Running], starts: int) -> dict[str, Any]:
     laters: list[Measured] = []
     for _ in range(starts):
         url = start().url
+        time.sleep(READY)
         firsts.append(drive(url, work, SECONDS))
         laters += [drive(url, work, SECONDS) for _ in range(LATER)]
     title = f"{CONNECTIONS} connections for {SECONDS} s, all new repositories"

@@ -121,10 +121,14 @@ def test_recognized_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest are forgotten, and read again when they come again."""
     monkeypatch.setattr(classification, "MAX_RECOGNIZED", 3)
     classification._well_formed.clear()
+    classification._keys_by_tag.clear()
     keys = [compose_key(AccessKeyForm.ROBOT, bytes([number]) * RANDOM_BYTES) for number in range(5)]
     for key in (*keys, keys[0]):
         assert classify(as_sent(key.text.reveal())) == Key(AccessKeyForm.ROBOT, key.id, key.text, "ann")
         assert len(classification._well_formed) <= 3
+    for number, key in enumerate(keys):
+        classify(Password("ann", Secret(key.text.reveal(), bytes([number]))))
+        assert 0 < len(classification._keys_by_tag) <= 3
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(0, 65), st.sampled_from("0Aa_é"))

@@ -19,7 +19,6 @@ from tokenserver.credentials import (
     RefreshToken,
     Secret,
 )
-from tokenserver.runtime.bounded_cache import BoundedCache
 
 MAX_PASSWORD_BYTES = 1024
 """In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
@@ -61,7 +60,9 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
         return MalformedCredentials(MALFORMED_KEY)
     if parts is not None:
         if tag is not None:
-            _keys_by_tag.offer(tag, (*parts, digest_of(secret)))
+            if len(_keys_by_tag) >= MAX_RECOGNIZED:
+                _keys_by_tag.clear()
+            _keys_by_tag[tag] = (*parts, digest_of(secret))
         return Key(*parts, secret, name)
     issuer = issuer_of(text) if issuer_of is not None and may_be_jwt(text) else None
     return credentials if issuer is None else Jwt(secret, issuer, name)
@@ -87,7 +88,7 @@ def _key_parts(secret: Secret, text: str) -> tuple[AccessKeyForm, str] | None:
 
 _well_formed: dict[bytes, tuple[AccessKeyForm, str]] = {}
 
-_keys_by_tag: BoundedCache[bytes, tuple[AccessKeyForm, str, bytes]] = BoundedCache(MAX_RECOGNIZED)
+_keys_by_tag: dict[bytes, tuple[AccessKeyForm, str, bytes]] = {}
 """The form, the id and the digest of well-formed keys, which are found without being read."""
 
 
