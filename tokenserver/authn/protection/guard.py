@@ -171,13 +171,7 @@ class Protection:
         check: Callable[[Password], Identity],
         unavailable: Callable[[Password, BackendUnavailable], None] = lambda _credentials, _error: None,
     ) -> Identity:
-        """Authenticate from the cache, or by `check`, which is called at most once. See `Guard.login`.
-
-        Raises:
-            InvalidCredentials, BackendUnavailable: as `check`.
-            Throttled: too many failures; nothing was checked.
-            Overloaded: no capacity; nothing was checked.
-        """
+        """Authenticate from the cache, or by `check`. See `Guard.login`."""
         key = self._key(credentials, stamp)
         begun = self._monotonic()
         identity = self._remembered.get(key)

@@ -7,6 +7,7 @@ start and that never leaves it.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -183,7 +184,7 @@ class RecalledSecrets:
         `stamp_of` gives the stamp of a user now: with another one than at its verification, this is another login.
         """
         known = self._keys_of_logins.get(credentials.password.tag)
-        if known is None or known[0] != stamp_of(credentials.username):
+        if known is None or not hmac.compare_digest(known[0], stamp_of(credentials.username)):
             return None
         return self._logins.get(known[1], may_refresh=False)
 
