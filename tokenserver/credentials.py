@@ -49,7 +49,7 @@ class Secret:
 
 
 class UnreadSecret(Secret):
-    """A JWT that was sent before, in the same words: `read` decodes them, if anybody wants to see it.
+    """A secret that was sent before, in the same words: `read` decodes them, if anybody wants to see it.
 
     `tag` stands for it meanwhile, see `authn/token_tags.py`: those with the same tag are the same.
     """
@@ -57,7 +57,9 @@ class UnreadSecret(Secret):
     __slots__ = ("_read",)
 
     def __init__(self, read: Callable[[], str], tag: bytes) -> None:
-        super().__init__("", tag)
+        self._text = ""
+        self.tag = tag
+        self.digest = None
         self._read: Callable[[], str] | None = read
 
     def reveal(self) -> str:

@@ -66,9 +66,8 @@ class Identity:
     `services` are the registries at which it can be used (None: all); these three follow from `credential`.
     `proof` changes when the password of a user does; empty: the source cannot tell. `verified` is the revision of the
     storage that was known when the verification of the login began: what ended all logins of the person later has ended
-    this one; None: nothing is stored for it. `issued` is when the issuer of a workload made its token, in
-    seconds since the epoch.
-    The hash is computed once, since decisions are looked up by it.
+    this one; None: nothing is stored for it. `issued` is when the issuer of a workload made its token, in seconds since the
+    epoch. What is hashed and compared is computed once, since decisions are looked up by it.
     """
 
     subject: str
@@ -89,16 +88,26 @@ class Identity:
     proof: bytes = field(default=b"", compare=False, repr=False)
     verified: int | None = field(default=None, compare=False)
     issued: int | None = field(default=None, compare=False)
+    _key: tuple[object, ...] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind in MACHINES:
             object.__setattr__(self, "namespace", "")  # `${user}` is for people
         known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale, self.lost, self.namespace)
-        object.__setattr__(self, "_hash", hash((*known, self.credential, self.claims)))
+        key = (*known, self.credential, self.claims)
+        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "_hash", hash(key))
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is hashed, and the attributes. Each new login makes an equal identity, with which decisions are
+        looked up that were made for an older one."""
+        if not isinstance(other, Identity):
+            return NotImplemented
+        return self._key == other._key and self.attributes == other.attributes
 
     @property
     def is_anonymous(self) -> bool:

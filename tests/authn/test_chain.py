@@ -380,6 +380,10 @@ class Robots:
         """No token of a workload is expected here."""
         raise AssertionError
 
+    def recall_login(self, *_arguments: Any) -> Identity | None:
+        """No password is expected here."""
+        raise AssertionError
+
     def recall(self, _token: Secret) -> Identity | None:
         """No token of a workload is expected here."""
         raise AssertionError

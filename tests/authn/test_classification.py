@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.access_keys import RANDOM_BYTES, compose_key
+from tokenserver.access_keys import RANDOM_BYTES, compose_key, digest_of
 from tokenserver.authn import classification
 from tokenserver.authn.classification import MAX_JWT_BYTES, MAX_PASSWORD_BYTES, classify, password_problem
 from tokenserver.credentials import (
@@ -19,6 +19,7 @@ from tokenserver.credentials import (
     Password,
     RefreshToken,
     Secret,
+    UnreadSecret,
 )
 
 KEY = compose_key(AccessKeyForm.ROBOT, bytes(range(RANDOM_BYTES)))
@@ -120,10 +121,14 @@ def test_recognized_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest are forgotten, and read again when they come again."""
     monkeypatch.setattr(classification, "MAX_RECOGNIZED", 3)
     classification._well_formed.clear()
+    classification._keys_by_tag.clear()
     keys = [compose_key(AccessKeyForm.ROBOT, bytes([number]) * RANDOM_BYTES) for number in range(5)]
     for key in (*keys, keys[0]):
         assert classify(as_sent(key.text.reveal())) == Key(AccessKeyForm.ROBOT, key.id, key.text, "ann")
         assert len(classification._well_formed) <= 3
+    for number, key in enumerate(keys):
+        classify(Password("ann", Secret(key.text.reveal(), bytes([number]))))
+        assert 0 < len(classification._keys_by_tag) <= 3
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(0, 65), st.sampled_from("0Aa_é"))
@@ -135,6 +140,22 @@ def test_a_key_that_was_seen_vouches_for_no_other_text(random: bytes, place: int
     assert classify(as_sent(text)) == first
     changed = text[:place] + typed + text[place + 1 :]
     assert changed == text or not isinstance(classify(as_sent(changed)), Key)
+
+
+def test_a_key_that_comes_again_is_not_read() -> None:
+    """In the same words, by the same name: its tag says which one it is, and its digest is known."""
+    key = compose_key(AccessKeyForm.ROBOT, bytes(range(1, RANDOM_BYTES + 1)))
+    tag = key.id.encode()
+    first = classify(Password("ci", Secret(key.text.reveal(), tag)))
+
+    def read() -> str:
+        raise AssertionError
+
+    again = classify(Password("ci", UnreadSecret(read, tag)))
+    assert isinstance(first, Key)
+    assert isinstance(again, Key)
+    assert (again.form, again.id, again.name) == (first.form, first.id, first.name) == (key.form, key.id, "ci")
+    assert digest_of(again.text) == digest_of(key.text)
 
 
 @given(names, texts.filter(lambda text: "tkn" not in text))

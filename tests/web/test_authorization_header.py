@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
+from tokenserver.authn.token_tags import TAG_BYTES
 from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret, UnreadSecret
 from tokenserver.errors import InvalidCredentials
 from tokenserver.runtime.bounded_cache import BoundedCache
@@ -124,9 +125,10 @@ def test_unusable_is_denied(values: list[str], reason: str) -> None:
 JWT = "eyJhbGciOiJSUzI1NiJ9." + "eyJpc3MiOiJo" * 30 + ".c2ln"
 
 
-def test_a_jwt_that_comes_again_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", [JWT, "secret", f"tknr_{'x' * 60}"], ids=["a JWT", "a password", "an access key"])
+def test_a_secret_that_comes_again_is_not_decoded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless somebody reads it; what is kept of the first one is its user name."""
-    monkeypatch.setattr(authorization_header, "_names_beside_jwts", BoundedCache(4))
+    monkeypatch.setattr(authorization_header, "_names_by_tag", BoundedCache(4))
     decoded: list[str] = []
     decode = authorization_header._decode
 
@@ -135,16 +137,26 @@ def test_a_jwt_that_comes_again_is_not_decoded(monkeypatch: pytest.MonkeyPatch) 
         return decode(text)
 
     monkeypatch.setattr(authorization_header, "_decode", counting)
-    header = basic(f"e\u0301:{JWT}")
+    header = basic(f"e\u0301:{text}")
     first = parse_authorization([header])
-    assert first == password("é", JWT)
+    assert first == password("é", text)
     again = parse_authorization([header])
     assert isinstance(first, Password)
     assert isinstance(again, Password)
     assert first.password.tag == again.password.tag is not None
     assert (again.username, type(again.password), len(decoded)) == ("é", UnreadSecret, 1)
-    assert again == password("é", JWT)
+    assert again == password("é", text)
     assert len(decoded) == 2
+
+
+def test_no_secret_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds a header again are a tag and the user name; see docs/design/threats.md#threat-26."""
+    kept: BoundedCache[bytes, str] = BoundedCache(4)
+    monkeypatch.setattr(authorization_header, "_names_by_tag", kept)
+    for _ in range(2):
+        parse_authorization([basic("ann:not-to-be-kept")])
+    assert list(kept._entries.values()) == ["ann"]
+    assert [len(tag) for tag in kept._entries] == [TAG_BYTES]
 
 
 @pytest.mark.parametrize(
@@ -161,6 +173,15 @@ def test_a_jwt_that_comes_again_is_not_decoded(monkeypatch: pytest.MonkeyPatch) 
         pytest.param(basic(f"x:{JWT[1:]}"), id="no JWT"),
         pytest.param(basic(f"x:{JWT}é"), id="a JWT with more"),
         pytest.param(f"Bearer {JWT}", id="another scheme"),
+        pytest.param(basic("x:secret"), id="a password"),
+        pytest.param(basic("x:secreT"), id="another password"),
+        pytest.param(basic("y:secret"), id="the same password of another user"),
+        pytest.param(basic("x:"), id="an empty password"),
+        pytest.param(basic("<token>:"), id="an empty token"),
+        pytest.param(basic("<token>:secret"), id="a token"),
+        pytest.param(basic(":secret"), id="a token without a name"),
+        pytest.param(basic("x:eyJx"), id="a short JWT"),
+        pytest.param(basic(f"x:{'s' * 300}"), id="a long password"),
     ],
 )
 def test_a_header_means_the_same_each_time(header: str) -> None:
@@ -168,6 +189,7 @@ def test_a_header_means_the_same_each_time(header: str) -> None:
     expected = authorization_header._parse(header)
     for _ in range(3):
         parse_authorization([basic(f"x:{JWT}")])
+        parse_authorization([basic("x:secret")])
         parsed = parse_authorization([header])
         assert parsed == expected
         assert refresh_token_in(parsed) == refresh_token_in(expected)
@@ -220,3 +242,11 @@ def test_normalising_is_bounded() -> None:
     with pytest.raises(InvalidCredentials):
         normalize_username("a" + "\u0301\u0323" * 500_000)
     assert time.perf_counter() - start < 0.5
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from(["", "a", "b", "eyJa", "tknr_a"])), max_size=9))
+def test_headers_in_any_order(sent: list[tuple[str, str]]) -> None:
+    """What was sent before changes nothing about what a header brings."""
+    for name, text in sent:
+        header = basic(f"{name}:{text}")
+        assert parse_authorization([header]) == authorization_header._parse(header)

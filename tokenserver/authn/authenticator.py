@@ -167,6 +167,13 @@ class Guard(Protocol):
         """
         ...
 
+    def recall_login(self, credentials: Password, stamp_of: Callable[[str], bytes]) -> Identity | None:
+        """The identity of a password from the cache alone, found by its tag; None if `login` has to be called.
+
+        `stamp_of` gives what was the `stamp` of `login`, by the user name.
+        """
+        ...
+
     def recall(self, token: Secret) -> Identity | None:
         """The identity of a token from the cache alone; None if it has to be checked (again)."""
         ...

@@ -105,7 +105,7 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        recalled = None if self._workloads is None else self._recalled(credentials, self._workloads)
+        recalled = self._recalled(credentials)
         if recalled is not None:
             return recalled
         found = classify(credentials, self._issuer_of)
@@ -186,14 +186,21 @@ class Chain:
         self._workloads.require_declared(found)
         return found
 
-    def _recalled(self, credentials: Credentials, workloads: WorkloadAuthenticator) -> Identity | None:
-        """The workload whose token was verified a moment ago: finding it in the cache takes less time than reading it.
+    def _recalled(self, credentials: Credentials) -> Identity | None:
+        """Whose password or token was verified a moment ago: finding it in the cache takes less time than reading it.
 
         Raises:
-            InvalidCredentials: it is not declared any more.
+            InvalidCredentials: it is a workload that is not declared any more.
         """
         secret = sent_secret(credentials)
         if self._guard is None or secret is None:
+            return None
+        if secret.tag is not None and isinstance(credentials, Password):
+            user = self._guard.recall_login(credentials, self._stamp)
+            if user is not None:
+                return user
+        workloads = self._workloads
+        if workloads is None:
             return None
         if secret.tag is None and not may_be_jwt(secret.reveal()):  # only JWTs have tags
             return None

@@ -48,12 +48,21 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
     if secret is None:
         return credentials
     name = credentials.username if isinstance(credentials, Password) else ""
+    tag = secret.tag
+    known = None if tag is None else _keys_by_tag.get(tag)
+    if known is not None:
+        form, identifier, secret.digest = known
+        return Key(form, identifier, secret, name)
     text = secret.reveal()
     try:
         parts = _key_parts(secret, text)
     except MalformedAccessKey:
         return MalformedCredentials(MALFORMED_KEY)
     if parts is not None:
+        if tag is not None:
+            if len(_keys_by_tag) >= MAX_RECOGNIZED:
+                _keys_by_tag.clear()
+            _keys_by_tag[tag] = (*parts, digest_of(secret))
         return Key(*parts, secret, name)
     issuer = issuer_of(text) if issuer_of is not None and may_be_jwt(text) else None
     return credentials if issuer is None else Jwt(secret, issuer, name)
@@ -78,6 +87,9 @@ def _key_parts(secret: Secret, text: str) -> tuple[AccessKeyForm, str] | None:
 
 
 _well_formed: dict[bytes, tuple[AccessKeyForm, str]] = {}
+
+_keys_by_tag: dict[bytes, tuple[AccessKeyForm, str, bytes]] = {}
+"""The form, the id and the digest of well-formed keys, which are found without being read."""
 
 
 def sent_secret(credentials: Credentials) -> Secret | None:

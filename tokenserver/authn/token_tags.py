@@ -1,4 +1,4 @@
-"""Tags of texts: they find a token again without keeping it."""
+"""Tags of texts: they find a secret again without keeping it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from tokenserver.credentials import Password, Secret
 
 TAG_BYTES = 32
 
+SIZE = 10_000
+"""What is found by tags is kept for so many of them, as many as there are remembered logins."""
+
 _KEYED = hashlib.sha256(secrets.token_bytes(64))  # one block
 
 
@@ -17,8 +20,13 @@ def tag_of(text: str) -> bytes:
 
     Two texts that anybody could find have different tags, and a tag says nothing about its text.
     """
+    return tag_of_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def tag_of_bytes(content: bytes) -> bytes:
+    """As `tag_of`, of bytes as a client sent them."""
     digest = _KEYED.copy()
-    digest.update(text.encode("utf-8", "surrogatepass"))
+    digest.update(content)
     return digest.digest()
 
 

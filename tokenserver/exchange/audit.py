@@ -98,7 +98,9 @@ class AuditTrail:
         # Written by hand, because these few are in every event: both ids are the server's own.
         client = "null" if request.client is None else _encoded_address(request.client)
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
-        program = _encoded_program(_cut(request.client_id), _cut(request.user_agent))
+        program = ""
+        if request.client_id is not None or request.user_agent is not None:
+            program = _encoded_program(_cut(request.client_id), _cut(request.user_agent))
         token = outcome.token
         if outcome.login is not None:
             program = f"{_encoded_login(outcome.login)},{program}"

@@ -24,7 +24,7 @@ def ruling_members(ruling: Ruling) -> str:
     """The members of an event that depend on the ruling alone."""
     registry, identity = ruling.registry, ruling.identity
     rules, omitted = cited_together(ruling.decisions)
-    encoded = f'"asked":{_texts([str(decision.scope) for decision in ruling.decisions])}'
+    encoded = f'"asked":[{",".join([_quoted(str(decision.scope)) for decision in ruling.decisions])}]'
     if ruling.rejected:
         encoded += _rarely(rejected_facts(ruling.rejected))
     encoded += f',"registry":{_quoted(registry.service)}'
@@ -40,8 +40,8 @@ def ruling_members(ruling: Ruling) -> str:
         encoded += f',"credential":{_quoted(identity.credential)}'
     if identity.via:
         encoded += _stored_members(identity)
-    encoded += f',"groups":{_texts(sorted(identity.groups))}'
-    encoded += f',"granted":{_texts([str(access) for access in ruling.access])}'
+    encoded += f',"groups":{_texts(sorted(identity.groups))}' if identity.groups else ',"groups":[]'
+    encoded += f',"granted":[{",".join([_quoted(str(access)) for access in ruling.access])}]'
     encoded += f',"rules":[{_rules(ruling.decisions, rules)}]'
     if omitted:
         encoded += f',"rules_omitted":{omitted}'

@@ -42,17 +42,20 @@ def outcome_of_ruling(ruling: Ruling) -> str:
         return "login"
     if not ruling.access:
         return "denied"
-    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
-    if whole and not ruling.rejected:
+    if not ruling.rejected and _is_whole(ruling):
         return "granted"
     # A token that carries more than was asked may still carry nothing of it.
     partly = any(_partly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
     return "partial" if partly else "denied"
 
 
-def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:
+def _is_whole(ruling: Ruling) -> bool:
     """Whether everything asked is granted; `*` asked on a repository means whatever the client may do."""
-    return asked <= granted or (asked == {"*"} and bool(granted))
+    for decision in ruling.decisions:
+        asked, granted = decision.scope.actions, decision.granted
+        if not (asked <= granted or (asked == {"*"} and granted)):
+            return False
+    return True
 
 
 def _partly(asked: frozenset[str], granted: frozenset[str]) -> bool:

@@ -131,7 +131,8 @@ class TokenService:
             token = sign()
         else:
             # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
-            token = self._reuse.token(ruling if ruling.is_kept else None, sign, weight=ruling.weight)
+            kept = ruling.is_kept
+            token = self._reuse.token(ruling, sign, weight=ruling.weight) if kept else self._reuse.token(None, sign)
         return TokenResult(token, ruling, login=self._login(request, identity, ruling) if request.offline else None)
 
     def withdraw(self, result: TokenResult) -> None:
@@ -261,20 +262,14 @@ def _decide(
         policy=snapshot.policies.digest,
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
         lifetime=_lifetime(decisions),
-        workload=WorkloadFacts.of(snapshot.policies, identity),
+        workload=WorkloadFacts.of(snapshot.policies, identity) if identity.kind is Kind.WORKLOAD else None,
     )
 
 
 def _lifetime(decisions: Sequence[Decision]) -> int | None:
     """The shortest lifetime in seconds that the deciding rules set; None: they set none, as nearly all rules."""
-    if not _limits_lifetime(decisions):
-        return None
-    return min([limit for limit in [one.max_lifetime for one in decisions] if limit is not None], default=None)
-
-
-def _limits_lifetime(decisions: Sequence[Decision]) -> bool:
     for decision in decisions:
         for reason in decision.reasons:
             if reason.by.max_lifetime is not None:
-                return True
-    return False
+                return min([limit for one in decisions if (limit := one.max_lifetime) is not None], default=None)
+    return None

@@ -27,10 +27,21 @@ _RSA = {
 }
 
 
+class _FixedScheme(ec.ECDSA):
+    """A scheme whose properties are plain attributes: the library asks for both of them at each signature."""
+
+    algorithm: Any = None
+    deterministic_signing: Any = False
+
+    def __init__(self, scheme: ec.ECDSA) -> None:
+        super().__init__(scheme.algorithm, scheme.deterministic_signing)
+        self.algorithm, self.deterministic_signing = scheme.algorithm, scheme.deterministic_signing
+
+
 def _repeatable(scheme: ec.ECDSA) -> ec.ECDSA | None:
     """The same scheme with nonces derived from key and content (RFC 6979); None if OpenSSL is older than 3.2."""
     try:
-        return ec.ECDSA(scheme.algorithm, deterministic_signing=True)
+        return _FixedScheme(ec.ECDSA(scheme.algorithm, deterministic_signing=True))
     except UnsupportedAlgorithm:
         return None
 

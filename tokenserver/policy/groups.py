@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tokenserver.identity import Identity, Sort
+from tokenserver.identity import Identity, Kind, Sort
 from tokenserver.policy.machines.robots import robot_of
 from tokenserver.policy.machines.workloads import NO_WORKLOADS, Workload, Workloads, workload_of
+
+_NO_GROUPS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class Groups:
 
         A group of the tree hides the directory group of the same name, whose members are not in it for that alone.
         """
-        if identity.is_anonymous:
-            return frozenset()
+        if identity.kind is Kind.ANONYMOUS:
+            return _NO_GROUPS
         given = identity.groups
         if identity.sort is Sort.WORKLOAD:
             given |= self.workloads.memberships(identity.source, identity.claims)

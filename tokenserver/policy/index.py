@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from tokenserver.identity import Identity
+from tokenserver.identity import Identity, Kind
 from tokenserver.patterns import SegmentKind, matches, matches_below
 from tokenserver.policy.model import Bucket, Entry, Index, Rule
 from tokenserver.scopes import Resource
@@ -134,7 +134,7 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
 
     The caller checks exceptions, condition and services.
     """
-    user = None if identity.is_anonymous else identity.subject
+    user = None if identity.kind is Kind.ANONYMOUS else identity.subject
     value = None if user is None else identity.user_value
     segments = resource.name.split("/")
     found: dict[int, Rule] = {}  # by identity, which is the cheapest key

@@ -70,22 +70,17 @@ class BoundedCache(Generic[_Key, _Value]):
         them in its own caches: keeping each of them would cost more than computing it. One key of some thousands is
         taken for another one, and admitted early.
         """
-        if self._weight + weight > self._size and not self._is_known(key):
-            return False
+        if self._weight + weight > self._size:
+            # Without the lock: a thread that overwrites the place of another one's key only delays that key.
+            offered = self._offered or self._new_places()
+            rest, place = divmod(hash(key), len(offered))
+            mark = rest & _MARK or 1  # 0 is an unused place
+            if offered[place] != mark:
+                offered[place] = mark
+                if key not in self._entries:
+                    return False
         self.put(key, value, weight)
         return True
-
-    def _is_known(self, key: _Key) -> bool:
-        """Whether the key is stored or was offered lately; from now on it was."""
-        # Without the lock: a thread that overwrites the place of another one's key only delays that key.
-        offered = self._offered or self._new_places()
-        digits = hash(key)
-        place = digits % len(offered)
-        mark = digits // len(offered) & _MARK or 1  # 0 is an unused place
-        if offered[place] == mark:
-            return True
-        offered[place] = mark
-        return key in self._entries
 
     def _new_places(self) -> array[int]:
         self._offered = array("H", bytes(2 * OFFERS_PER_ENTRY * self._size))

@@ -71,12 +71,12 @@ class TokenIssuer:
         except OSError as error:
             raise SigningFailed(f"no random id: {error.strerror}") from error
         grant = Grant(identity, registry, tuple(access), int(self._now()), jti, lifetime)
-        expires_in = grant.expires_in
-        claims = encoded_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=expires_in)
+        expires_in, merged = grant.expires_in, granted_access(grant.access)
+        claims = encoded_claims(identity, registry, merged, now=grant.now, jti=jti, lifetime=expires_in)
         header = self._headers[registry.compat]
         text = self._sign(header, claims)
         self._compare(text, header, grant)
-        return Token(Secret(text), jti, grant.now, expires_in, granted_access(grant.access))
+        return Token(Secret(text), jti, grant.now, expires_in, merged)
 
     def _sign(self, header: str, claims: str) -> str:
         content = f"{header}.{encode_base64url(claims.encode('ascii'))}"

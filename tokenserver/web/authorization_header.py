@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tokenserver.authn.classification import may_be_jwt
-from tokenserver.authn.token_tags import tag_of
+from tokenserver.authn.token_tags import SIZE, tag_of
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.credentials import (
     Credentials,
@@ -49,28 +49,31 @@ def parse_authorization(values: Sequence[str]) -> Credentials:
     else as Latin-1, which python-requests sends. The user is normalised to NFC, the password is left as typed.
     """
     if not values:
-        return NoCredentials()
+        return _NONE
     if len(values) > 1:
         return MalformedCredentials("the Authorization header is given twice")
+    # Decoding and classifying a secret takes longer than a tag of it, so clients that send theirs again get an
+    # `UnreadSecret`. Only the user name is kept.
     value = values[0]
-    return _parse(value) if len(value) < _LONG else _parse_long(value)
-
-
-def _parse_long(value: str) -> Credentials:
-    """As `_parse`. Decoding takes longer than everything else about a request with a JWT, so clients that send theirs
-    again get an `UnreadSecret`; only the user names beside JWTs are kept."""
     tag = tag_of(value)
-    name = _names_beside_jwts.get(tag)
+    name = _names_by_tag.get(tag)
     if name is not None:
         return Password(name, UnreadSecret(partial(_password_in, value), tag))
     found = _parse(value)
-    if isinstance(found, Password) and len(found.username) <= MAX_USERNAME and may_be_jwt(found.password.reveal()):
-        _names_beside_jwts.offer(tag, found.username)
-        found.password.tag = tag
+    if isinstance(found, Password) and _is_tagged(found, is_long=len(value) >= _LONG):
+        found.password.tag = tag if _names_by_tag.offer(tag, found.username) else None
     return found
 
 
-_names_beside_jwts: BoundedCache[bytes, str] = BoundedCache(2048)
+_NONE = NoCredentials()
+
+_names_by_tag: BoundedCache[bytes, str] = BoundedCache(SIZE)
+
+
+def _is_tagged(found: Password, *, is_long: bool) -> bool:
+    """Whether these credentials have a tag: JWTs if the header is long, everything else if it is not."""
+    text = found.password.reveal()
+    return text != "" and len(found.username) <= MAX_USERNAME and may_be_jwt(text) is is_long
 
 
 def _password_in(value: str) -> str:
@@ -114,9 +117,9 @@ def refresh_token_in(credentials: Credentials) -> Credentials:
     `<token>` as the user of a token. No user can have these names.
     """
     if isinstance(credentials, Password):
-        name = credentials.username
-        if name in _MARKERS and credentials.password.reveal():
-            return RefreshToken(credentials.password)
+        name, secret = credentials.username, credentials.password
+        if name in _MARKERS and (secret.tag is not None or secret.reveal()):  # what has a tag is not empty
+            return RefreshToken(secret)
     return credentials
 
 

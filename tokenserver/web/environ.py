@@ -87,11 +87,12 @@ def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]
     It costs half as much as the whole environ.
     """
     sent = sent_by(scope.headers)
+    host = scope.client.rpartition(":")[0]
     environ = {
         "REQUEST_METHOD": method,
         "PATH_INFO": path,
         "QUERY_STRING": scope.query_string,
-        "REMOTE_ADDR": _bare(scope.client.rpartition(":")[0]),
+        "REMOTE_ADDR": _bare(host) if host.startswith("[") else host,
         "wsgi.url_scheme": scope.scheme,
         "wsgi.input_terminated": True,
     }

@@ -8,12 +8,14 @@ at most one byte more than allowed, because a chunked body has no length to chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
+from tokenserver.credentials import Secret
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest
@@ -78,14 +80,14 @@ ScopeParser = Callable[[tuple[str, ...], ScopeLimits], ScopeRequest]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decoded parameters. `scope` may repeat, and so may unknown ones; the other known ones appear at most once.
+    """Decoded parameters: those that appear at most once by name, and `scope`, which may repeat.
 
-    `services` has the values of `service` where it may repeat, too.
-    """
+    `services` has the values of `service` where it may repeat, too; what is `secret` is not in `single`."""
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
     services: tuple[str, ...] = ()
+    secret: Secret | None = field(default=None, compare=False)
     _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def get(self, name: str) -> str | None:
@@ -157,8 +159,7 @@ def parse_parameters(
     scopes: list[str] = []
     services: list[str] = []
     try:
-        for one in fields:
-            name, value = _decoded_field(one)
+        for name, _, value in _decoded_fields(text, fields):
             if name == "scope":
                 scopes.append(value)
             elif name in forbidden:
@@ -177,15 +178,14 @@ def parse_parameters(
 _NOT_IN_A_URL = "secrets do not belong in a URL; fix: send them in the header or the form"
 
 
-def _decoded_field(text: str) -> tuple[str, str]:
-    """Name and value, as `parse_qsl` decodes them, in a fraction of the time."""
+def _decoded_fields(text: str, fields: list[str]) -> Iterable[tuple[str, str, str]]:
+    """The name, anything and the value of each of the `fields` of `text`, as `parse_qsl` decodes them, but faster."""
     # The only escapes that the scopes of nearly all clients have. If there are others, all are decoded by unquote.
     plain = text.replace("%3A", ":").replace("%2F", "/") if "%" in text else text
-    if "%" in plain or "+" in plain:
-        name, _, value = text.partition("=")
-        return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
-    name, _, value = plain.partition("=")
-    return name, value
+    if "%" not in plain and "+" not in plain:
+        return map(str.partition, plain.split("&"), repeat("="))
+    decode = partial(unquote_plus, errors="strict")
+    return ((decode(name), "", decode(value)) for name, _, value in map(str.partition, fields, repeat("=")))
 
 
 def parse_query(query: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:

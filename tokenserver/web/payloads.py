@@ -12,7 +12,7 @@ from tokenserver.exchange.audit_events import cited_together, cut, shown
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.service import TokenResult
 from tokenserver.exchange.stored.logins import NewLogin
-from tokenserver.identity import MACHINES
+from tokenserver.identity import MACHINES, Kind
 from tokenserver.policy.image_names import scope_hint
 from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
@@ -76,7 +76,7 @@ def _spelled_second(moment: int) -> str:
 
 def messages_of(ruling: Ruling) -> tuple[str, ...]:
     """The messages of the deny rules that applied, each once. As with `explain`, anonymous callers get none."""
-    if ruling.identity.is_anonymous:
+    if ruling.identity.kind is Kind.ANONYMOUS:
         return ()
     said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
     return tuple(dict.fromkeys(message for message in said if message is not None))

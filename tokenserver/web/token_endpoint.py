@@ -9,6 +9,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from tokenserver.errors import (
@@ -31,6 +32,7 @@ from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
 from tokenserver.web.oauth.device import NOT_HERE, DeviceEndpoint
 from tokenserver.web.oauth.grants import DEVICE_CODE, TOKEN_EXCHANGE
+from tokenserver.web.oauth.repeated_forms import repeated_form
 from tokenserver.web.oauth.revocation import Revoke, revocation_request
 from tokenserver.web.parameters import READ_BODY, Parameters, announced_form, parse_form, parse_query
 from tokenserver.web.payloads import exchange_body, explanation_body, token_body
@@ -175,7 +177,8 @@ class TokenEndpoint:
 
     def _form(self, environ: Mapping[str, Any], client: Address | None, *, many_services: bool = False) -> Parameters:
         if READ_BODY in environ:
-            return parse_form(environ, self.limits, many_services=many_services)
+            read = partial(parse_form, many_services=True) if many_services else repeated_form
+            return read(environ, self.limits)
         with self.places.take(client), self.admission.slot_released():
             return parse_form(environ, self.limits, many_services=many_services)
 

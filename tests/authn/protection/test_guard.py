@@ -263,6 +263,91 @@ def test_a_cached_token_by_its_tag() -> None:
     assert [used(b"1")[0], used(b"1")] == [BUILD.subject, (BUILD.subject, 0, 3)]
 
 
+@dataclass
+class Sent:
+    """A password as clients send it again: who reads it is noted."""
+
+    text: str
+    reads: int = 0
+
+    def read(self) -> str:
+        """The text."""
+        self.reads += 1
+        return self.text
+
+    def by(self, world: World, user: str = "ann", tag: bytes = b"1") -> tuple[str, bool, int]:
+        """The identity or the error, whether the text was read, and how often the directory was asked so far."""
+        self.reads = 0
+        try:
+            found = world.chain().authenticate(Password(user, UnreadSecret(self.read, tag)), HOME).subject
+        except TokenserverError as error:
+            found = type(error).__name__
+        return found, self.reads > 0, world.directory.asked
+
+
+def test_a_cached_password_by_its_tag() -> None:
+    """One that was sent before in the same words is not even read, for as long as the cache has it.
+
+    See docs/design/threats.md#threat-26.
+    """
+    world, right = World(), Sent("right")
+    assert [right.by(world) for _ in range(2)] == [("ann", True, 1)] * 2
+    assert [right.by(world) for _ in range(2)] == [("ann", False, 1)] * 2
+    assert right.by(world, tag=b"2") == ("ann", True, 1)
+    world.now += 61
+    world.directory.people["ann"] = "other"
+    assert right.by(world) == ("InvalidCredentials", True, 2)
+    assert right.by(world)[0] == "InvalidCredentials"
+
+
+def test_a_wrong_password_is_never_found_by_its_tag() -> None:
+    """Nothing is learned from a login that failed, however often it comes."""
+    world, wrong = World(), Sent("wrong")
+    found = [wrong.by(world) for _ in range(3)]
+    assert [(error, was_read) for error, was_read, _ in found] == [("InvalidCredentials", True)] * 3
+
+
+def test_logins_by_tags_are_refreshed_before_they_end() -> None:
+    """One request asks the directory, and the others are still answered without."""
+    world, right = World(), Sent("right")
+    for _ in range(3):
+        right.by(world)
+    world.now += 48
+    assert [right.by(world) for _ in range(3)] == [("ann", True, 2), ("ann", False, 2), ("ann", False, 2)]
+    world.now += 30
+    assert right.by(world) == ("ann", False, 2)
+
+
+def test_a_tag_of_a_login_with_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password whose user's line changed is checked again immediately, as is every one after a change of the sources.
+
+    See docs/design/threats.md#threat-26.
+    """
+    checked: list[str] = []
+
+    def verify(_password: str, hashed: str) -> bool:
+        checked.append(hashed)
+        return True
+
+    monkeypatch.setattr("tokenserver.authn.htpasswd.verify.verify", verify)
+    plan = Plan({"local": CacheLifetime(60)}, (), LIMITS, 1)
+    protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
+
+    def hashed(lines: str) -> int:
+        source = Htpasswd("local", "users", parse_users(lines, "users"), protection.hashing)
+        chain = Chain([source], anonymous=False, decoy=None, guard=protection)
+        before = len(checked)
+        for _ in range(3):
+            chain.authenticate(Password("ann", UnreadSecret(lambda: "right", b"1")))
+        return len(checked) - before
+
+    one, other = (bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode() for _ in range(2))
+    assert [hashed(f"ann:{one}\n"), hashed(f"ann:{one}\n"), hashed(f"ann:{other}\n")] == [1, 0, 1]
+    for unchanged, again in ((("local",), 0), ((), 1)):
+        protection = protection.renewed(plan, secret=b"t", limits=LIMITS, unchanged=unchanged)
+        assert hashed(f"ann:{other}\n") == again
+
+
 def test_a_changed_source_is_asked_about_known_tokens() -> None:
     """Tags find no login that a changed configuration dropped."""
     world, issuers = with_issuer(), Issuers()

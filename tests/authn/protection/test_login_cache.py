@@ -111,6 +111,18 @@ def test_one_request_checks_anew_while_the_others_still_use_it() -> None:
     assert [memory.get(KEY) for _ in range(3)] == [None, ANN, ANN]
 
 
+def test_who_asks_twice_refreshes_by_the_second_question() -> None:
+    """The first one finds nothing, and leaves it to the second one to be the only one that checks anew."""
+    clock = Clock()
+    memory = logins(clock, fresh=100)
+    memory.remember(KEY, ANN)
+    assert memory.get(KEY, may_refresh=False) == ANN
+    clock.now += 80
+    assert [memory.get(KEY, may_refresh=False) for _ in range(2)] == [None, None]
+    assert memory.get(KEY) is None
+    assert memory.get(KEY, may_refresh=False) == ANN
+
+
 @pytest.mark.parametrize(
     "memory",
     [

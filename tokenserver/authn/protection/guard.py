@@ -15,7 +15,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import LoginKey, RecalledTokens, VerifiedLogins, key_of_token
+from tokenserver.authn.protection.login_cache import LoginKey, RecalledSecrets, VerifiedLogins, key_of_token
 from tokenserver.authn.protection.places import Address, place_of
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
@@ -68,7 +68,7 @@ class Protection:
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
-        self._recalled = RecalledTokens(self._remembered)
+        self._recalled = RecalledSecrets(self._remembered)
         self._throttle = None
         if plan.limits is not None:
             self._throttle = Throttle(
@@ -171,17 +171,12 @@ class Protection:
         check: Callable[[Password], Identity],
         unavailable: Callable[[Password, BackendUnavailable], None] = lambda _credentials, _error: None,
     ) -> Identity:
-        """Authenticate from the cache, or by `check`, which is called at most once. See `Guard.login`.
-
-        Raises:
-            InvalidCredentials, BackendUnavailable: as `check`.
-            Throttled: too many failures; nothing was checked.
-            Overloaded: no capacity; nothing was checked.
-        """
+        """Authenticate from the cache, or by `check`. See `Guard.login`."""
         key = self._key(credentials, stamp)
         begun = self._monotonic()
         identity = self._remembered.get(key)
         if identity is not None:
+            self._recalled.learn_login(credentials, stamp, key)
             return identity
         with self._slot_released():
             try:
@@ -222,6 +217,10 @@ class Protection:
             raise
         self._recalled.learn(token, key)
         return identity
+
+    def recall_login(self, credentials: Password, stamp_of: Callable[[str], bytes]) -> Identity | None:
+        """See `Guard.recall_login`."""
+        return self._recalled.login(credentials, stamp_of)
 
     def recall(self, token: Secret) -> Identity | None:
         """See `Guard.recall`."""

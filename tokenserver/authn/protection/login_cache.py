@@ -7,18 +7,16 @@ start and that never leaves it.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tokenserver.authn.token_tags import login_of, tag_of
+from tokenserver.authn.token_tags import SIZE, login_of, tag_of
 from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity
 from tokenserver.runtime.bounded_cache import BoundedCache
-
-SIZE = 10_000
-"""Entries; the least recently used one is evicted first."""
 
 REFRESH_AT = 0.8
 """The fraction of its lifetime after which one request refreshes an entry while the others still use it. Without this,
@@ -73,9 +71,10 @@ class LoginKey:
 
 
 class VerifiedLogins:
-    """The cache. `lifetimes` is how long the answers of each source are used, by its name; 0 or no entry: never.
+    """The cache, of at most `size` entries; the least recently used one is evicted first.
 
-    `monotonic` gives seconds. Thread-safe.
+    `lifetimes` is how long the answers of each source are used, by its name; 0 or no entry: never. `monotonic` gives
+    seconds. Thread-safe.
     """
 
     def __init__(
@@ -90,8 +89,12 @@ class VerifiedLogins:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> Identity | None:
-        """The identity verified with this login, or None if it has to be checked (again)."""
+    def get(self, key: bytes, *, may_refresh: bool = True) -> Identity | None:
+        """The identity verified with this login, or None if it has to be checked (again).
+
+        Without `may_refresh`, the caller asks once more before it checks anything: an entry that is due to be refreshed
+        is left to that second question.
+        """
         now = self._monotonic()
         with self._lock:
             entry = self._entries.get(key)
@@ -104,7 +107,8 @@ class VerifiedLogins:
                 return None
             is_due = age >= entry.lifetime.fresh * REFRESH_AT and now - entry.refreshed >= REFRESH_SECONDS
             if is_due and not entry.is_limited:
-                entry.refreshed = now
+                if may_refresh:
+                    entry.refreshed = now
                 return None
             self._entries.move_to_end(key)
             return entry.identity
@@ -163,17 +167,37 @@ def key_of_token(key: LoginKey, token: Secret) -> bytes:
     return key(login_of(token))
 
 
-class RecalledTokens:
-    """Finds verified tokens by their tags. Their keys are kept, since deriving one takes longer."""
+class RecalledSecrets:
+    """Finds verified tokens and passwords by their tags. Their keys are kept, since deriving one takes longer.
+
+    Whether they have to be checked again is up to the cache.
+    """
 
     def __init__(self, logins: VerifiedLogins) -> None:
         self._logins = logins
         self._keys: BoundedCache[bytes, bytes] = BoundedCache(SIZE)
+        self._keys_of_logins: BoundedCache[bytes | None, tuple[bytes, bytes]] = BoundedCache(SIZE)
+
+    def login(self, credentials: Password, stamp_of: Callable[[str], bytes]) -> Identity | None:
+        """The identity verified with this login, or None if it has to be checked (again), or to be found by its key.
+
+        `stamp_of` gives the stamp of a user now: with another one than at its verification, this is another login.
+        """
+        known = self._keys_of_logins.get(credentials.password.tag)
+        if known is None or not hmac.compare_digest(known[0], stamp_of(credentials.username)):
+            return None
+        return self._logins.get(known[1], may_refresh=False)
+
+    def learn_login(self, credentials: Password, stamp: bytes, key: bytes) -> None:
+        """Find this login, which is in the cache under `key`, by its tag from now on, if it has one."""
+        tag = credentials.password.tag
+        if tag is not None:
+            self._keys_of_logins.offer(tag, (stamp, key))
 
     def get(self, token: Secret) -> Identity | None:
         """The identity verified with this token, or None if it has to be checked (again)."""
         key = self._keys.get(token.tag or tag_of(token.reveal()))
-        return None if key is None else self._logins.get(key)
+        return None if key is None else self._logins.get(key, may_refresh=False)
 
     def learn(self, token: Secret, key: bytes) -> None:
         """Find this token, which was verified just now, by its tag from now on; its `key` is that of `key_of_token`."""

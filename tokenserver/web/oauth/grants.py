@@ -37,7 +37,8 @@ def granted_by(form: Parameters, header: Credentials) -> tuple[Credentials, Gran
     if grant_type == "password":
         return _password(form, header), GrantPurpose.USUAL
     if grant_type == "refresh_token":
-        return _alone(_needed(form, "refresh_token"), header), GrantPurpose.USUAL
+        secret = form.secret
+        return _alone(Secret(_needed(form, "refresh_token")) if secret is None else secret, header), GrantPurpose.USUAL
     if grant_type == TOKEN_EXCHANGE:
         return _exchanged(form, header)
     supported = "password, refresh_token, token-exchange and device_code"
@@ -64,9 +65,11 @@ def is_offline(parameters: Parameters, grant: GrantPurpose, *, is_query: bool) -
 
 
 def _password(form: Parameters, header: Credentials) -> Credentials:
-    single = form.single
-    typed, password = single.get("username"), single.get("password")
-    if typed is None or password is None:
+    typed, secret = form.single.get("username"), form.secret
+    if secret is None:
+        password = form.single.get("password")
+        secret = None if password is None else Secret(password)
+    if typed is None or secret is None:
         raise InvalidRequest(f"{'username' if typed is None else 'password'}: is missing")
     if isinstance(header, MalformedCredentials):
         return header
@@ -74,7 +77,7 @@ def _password(form: Parameters, header: Credentials) -> Credentials:
         username = normalize_username(typed)
     except InvalidCredentials as error:
         return MalformedCredentials(error.reason)
-    credentials = Password(username, Secret(password))
+    credentials = Password(username, secret)
     if not isinstance(header, NoCredentials) and header != credentials:
         return MalformedCredentials(_TWO_CREDENTIALS)
     return credentials
@@ -92,13 +95,13 @@ def _exchanged(form: Parameters, header: Credentials) -> tuple[Credentials, Gran
     wanted = form.get("requested_token_type") or ACCESS_TOKEN
     if wanted not in (ACCESS_TOKEN, REFRESH_TOKEN):
         raise InvalidRequest(f"requested_token_type: must be {ACCESS_TOKEN} or {REFRESH_TOKEN}")
-    return _alone(token, header), GrantPurpose.SESSION if wanted == REFRESH_TOKEN else GrantPurpose.EXCHANGE
+    return _alone(Secret(token), header), GrantPurpose.SESSION if wanted == REFRESH_TOKEN else GrantPurpose.EXCHANGE
 
 
-def _alone(token: str, header: Credentials) -> Credentials:
+def _alone(token: Secret, header: Credentials) -> Credentials:
     """A token as the only credentials of a request."""
     if isinstance(header, NoCredentials):
-        return RefreshToken(Secret(token))
+        return RefreshToken(token)
     return header if isinstance(header, MalformedCredentials) else MalformedCredentials(_TWO_CREDENTIALS)
 
 
