@@ -66,8 +66,8 @@ class Identity:
     `services` are the registries at which it can be used (None: all); these three follow from `credential`.
     `proof` changes when the password of a user does; empty: the source cannot tell. `verified` is the revision of the
     storage that was known when the verification of the login began: what ended all logins of the person later has ended
-    this one; None: nothing is stored for it. `issued` is when the issuer of a workload made its token, in seconds since the
-    epoch. What is hashed and compared is computed once, since decisions are looked up by it.
+    this one; None: nothing is stored for it. `issued` is when the issuer of a workload made its token, in seconds since
+    the epoch. What is hashed and compared is computed once, since decisions are looked up by it.
     """
 
     subject: str
