@@ -22,11 +22,16 @@ import pytest
 from _pytest.runner import runtestprotocol
 from folders_in_memory import memory_root
 from hypothesis import Phase, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 # Every day the same examples, so that a failure is the change's; how long one takes says nothing on a busy machine.
 settings.register_profile("everyday", deadline=None, derandomize=True, database=None)
 settings.load_profile("everyday")
-settings.register_profile("nightly", max_examples=100_000, deadline=None)
+# A profile begins as the loaded one: at night other examples are wanted, and what failed is kept for the next run.
+FAILED_EXAMPLES = DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".hypothesis" / "examples")
+settings.register_profile(
+    "nightly", max_examples=100_000, deadline=None, derandomize=False, database=FAILED_EXAMPLES, print_blob=True
+)
 # Without shrinking, which may take minutes on a slow property: `make test` finds the small example.
 QUICK_PHASES = (Phase.explicit, Phase.generate)
 settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True, database=None, phases=QUICK_PHASES)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from folders_in_memory import memory_root
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 
@@ -77,6 +78,13 @@ def test_the_last_line_counts_the_skips_of_all_parts(project: Path) -> None:
     third = python(project, *command, "-k", "number").splitlines()[-1]
     what = "skipped because a real program is missing (no-such-program); `make real-servers` installs them"
     assert [first, second, third] == [f"1 test was {what}", f"2 tests were {what}", f"2 tests were {what}"]
+
+
+@pytest.mark.parametrize(("profile", "are_new"), [("nightly", True), ("everyday", False), ("quick", False)])
+def test_the_night_tries_new_examples(profile: str, are_new: bool) -> None:
+    """And keeps those that failed; by day they are the same, so that a failure is the change's."""
+    found = settings.get_profile(profile)
+    assert (not found.derandomize, found.database is not None) == (are_new, are_new)
 
 
 def test_folders_in_memory(project: Path) -> None:
