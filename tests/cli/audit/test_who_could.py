@@ -211,9 +211,9 @@ def test_wrong_use(arguments: list[str], said: str) -> None:
 def test_a_digest_that_is_not_unique() -> None:
     """All that begin so."""
     for end in "01":
-        Path("kept", f"abcd{end}.json").write_text("{}")
+        Path("kept", f"abcd{end:0<60}.json").write_text("{}")
     result = who_could("--policy", "abcd", "--at", "2026-11-03", "--snapshots", "kept")
-    assert "'abcd' begins several digests: abcd0 abcd1" in result.stderr
+    assert f"'abcd' begins several digests: abcd{'':0<60} abcd1{'':0<59}" in result.stderr
 
 
 def test_a_shallow_clone(monkeypatch: pytest.MonkeyPatch) -> None:
