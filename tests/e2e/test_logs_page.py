@@ -109,9 +109,8 @@ def test_journald(settings: str, is_whole: bool, setup: Setup, tmp_path: Path) -
     assert (output.code, [one["kind"] for one in found["findings"]]) == ((0, []) if is_whole else (1, ["removed"])), (
         output
     )
-    [chain] = found["chains"]
-    assert (chain["first"], chain["is_closed"]) == (1, True)
-    assert (found["events"] == chain["last"]) is is_whole
+    assert {(chain["first"], chain["is_closed"]) for chain in found["chains"]} == {(1, True)}
+    assert (found["events"] == sum(chain["last"] for chain in found["chains"])) is is_whole
 
 
 def test_vector() -> None:
