@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 from tokenserver.cli.options import report_errors
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
@@ -43,11 +45,18 @@ def open_site(config: Path | None) -> StoredSite:
 
 
 def site_of(settings: Settings, config: str) -> StoredSite:
-    """The storage of these settings, which are of the file `config`. Raises as `open_site`."""
+    """The storage of these settings, which are of the file `config`; it is closed when the command ends.
+
+    Raises as `open_site`.
+    """
     # Needed only with a storage, and importing its engines takes a while.
     from tokenserver.server.stored.opening import open_store  # noqa: PLC0415 - see above
 
-    return StoredSite(settings, open_store(settings, by_whom()), config)
+    store = open_store(settings, by_whom())
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(store.database.close)
+    return StoredSite(settings, store, config)
 
 
 def by_whom() -> str:
