@@ -10,10 +10,9 @@ import click
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.storage.site import file_of, reporting
-from tokenserver.cli.stored.opening import by_whom
+from tokenserver.cli.stored.opening import by_whom, store_of
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
-from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.state_keys import STATE_KEY
 
 DUMP = "pg_dump --format=custom --file=FILE URL"
@@ -39,7 +38,7 @@ def storage_backup(file: Path, config: Path | None) -> None:
 
     settings = load_settings(config)
     database = file_of(settings, DUMP)
-    open_store(settings, by_whom())  # made, if the server has not been started yet
+    store_of(settings)  # made, if the server has not been started yet
     with progress("copying the storage"):
         size = back_up(database, file)
     echo(f"Wrote {file} ({size:,} bytes). To be of use, it needs {settings.keys.folder / STATE_KEY} as well.")
@@ -63,7 +62,7 @@ def storage_restore(file: Path | None, *, keep: bool, replay: tuple[Path, ...], 
     if keep and replay:
         exit_with("--keep and --replay contradict each other; nothing was done.")
     settings = load_settings(config)
-    store = open_store(settings, by_whom())
+    store = store_of(settings)
     logs = [path.read_bytes() for path in replay] or None
     if file is None:
         found = Restored(end_restored(store, logs=logs, keep=keep, by=by_whom()), knew_ends=False)

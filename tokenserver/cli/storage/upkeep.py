@@ -10,10 +10,9 @@ import click
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, exit_with
 from tokenserver.cli.storage.site import reporting
-from tokenserver.cli.stored.opening import by_whom
+from tokenserver.cli.stored.opening import by_whom, store_of
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
-from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.state_keys import add_state_key, remove_state_key
 
 
@@ -24,7 +23,7 @@ def storage_prune(config: Path | None) -> None:
     """Remove credentials that ended more than 30 days ago, and logins that came to nothing."""
     from tokenserver.storage.upkeep.pruning import prune  # noqa: PLC0415 - takes long to import
 
-    store = open_store(load_settings(config), by_whom())
+    store = store_of(load_settings(config))
     removed = prune(store.database, now=time.time())
     store.announce_done("prune_storage", removed=removed)
     echo("Removed " + ", ".join(f"{count:,} {name}" for name, count in removed.items()) + ".")
@@ -47,7 +46,7 @@ def storage_reseal(config: Path | None, *, new_key: bool, retire: int | None) ->
     if new_key == (retire is not None):
         exit_with("give one of --new-key and --retire N; nothing was done.")
     settings = load_settings(config)
-    store = open_store(settings, by_whom())
+    store = store_of(settings)
     if retire is None:
         number = add_state_key(settings.keys.folder)
         store.announce_done("add_state_key", state_key=number)

@@ -45,10 +45,12 @@ def open_site(config: Path | None) -> StoredSite:
 
 
 def site_of(settings: Settings, config: str) -> StoredSite:
-    """The storage of these settings, which are of the file `config`; it is closed when the command ends.
+    """The storage of these settings, which are of the file `config`. Raises as `open_site`."""
+    return StoredSite(settings, store_of(settings), config)
 
-    Raises as `open_site`.
-    """
+
+def store_of(settings: Settings) -> AnnouncingStore:
+    """The storage of these settings, which is closed when the command ends. Raises as `open_site`."""
     # Needed only with a storage, and importing its engines takes a while.
     from tokenserver.server.stored.opening import open_store  # noqa: PLC0415 - see above
 
@@ -56,7 +58,7 @@ def site_of(settings: Settings, config: str) -> StoredSite:
     context = click.get_current_context(silent=True)
     if context is not None:
         context.call_on_close(store.database.close)
-    return StoredSite(settings, store, config)
+    return store
 
 
 def by_whom() -> str:
