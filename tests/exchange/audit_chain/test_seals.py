@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from audit_chains import CA, KEYS, START, key
 from cryptography import x509
 from key_folders import ISSUER, keys
+from self_signed import of_version
 
 from tokenserver.access_keys import RANDOM_BYTES
 from tokenserver.documents.base64url import decode_base64url, encode_base64url
@@ -31,6 +33,8 @@ LINK = "abcdefgh:7:" + "0" * 64
 OTHER = StatedChain("hgfedcba", 12, "2027-01-31T11:59:00.000Z")
 TIME = "2027-01-31T12:00:00.000Z"
 SEAL = make_seal(SIGNS, LINK, time=TIME, closes=True)
+ODD = b64encode(of_version(b64decode(SIGNS.x5c[0]), 73)).decode()
+"""A certificate of a version that does not exist."""
 
 
 def parts_of(text: str) -> tuple[dict[str, object], dict[str, object], str]:
@@ -88,6 +92,7 @@ CHANGES = [
     pytest.param({"x5c": []}, {}, "names no key", id="no certificate"),
     pytest.param({"x5c": [7]}, {}, "certificates cannot be read", id="a number for a certificate"),
     pytest.param({"x5c": ["AAAA"]}, {}, "certificate cannot be read", id="no certificate in x5c"),
+    pytest.param({"x5c": [ODD]}, {}, "certificate cannot be read", id="a version that does not exist"),
     pytest.param({}, {"aud": "registry"}, "content is not", id="a claim besides"),
     pytest.param({}, {"audit_seal": {"chain": LINK}}, "incomplete", id="no time"),
     pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME}}, "signature is wrong", id="other content"),
