@@ -18,7 +18,7 @@ MAX_KNOWN = 50_000
 """Texts between the ids that are remembered."""
 
 TRIED = 65_536
-"""After so many lines it is given up if three of four were new: then remembering costs more than it saves."""
+"""Lines after which the cache is abandoned if three of four were new: it would cost more than it saves."""
 
 _HEAD = b'{"time":"0000-00-00T00:00:00.000Z","event":"exchange","request_id":"'
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)

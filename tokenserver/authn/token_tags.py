@@ -10,7 +10,7 @@ from tokenserver.credentials import Password, Secret
 TAG_BYTES = 32
 
 SIZE = 10_000
-"""What is found by tags is kept for so many of them, as many as there are remembered logins."""
+"""Entries of each cache that is looked up by tag, and of the cache of verified logins."""
 
 _KEYED = hashlib.sha256(secrets.token_bytes(64))  # one block
 
