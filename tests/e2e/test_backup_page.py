@@ -22,7 +22,7 @@ from harness import web
 from harness.postgresql_server import PostgresqlServer, database_program, postgresql_server
 from harness.processes import Daemon, Output, answers, free_port, plain_environment, run, running
 from harness.programs import ROOT, need
-from harness.server import Setup, TokenServer, password
+from harness.server import Setup, TokenServer, password, started
 from harness.waiting import until
 from sqlalchemy import text
 
@@ -116,12 +116,8 @@ def machine(folder: Path, storage: str, places: dict[str, str]) -> Iterator[Mach
     more |= {"/var/backups/tokenserver": str(folder / "backups"), "127.0.0.1:5099": f"127.0.0.1:{free_port()}"}
     server = TokenServer(folder / "etc", setup)
     server.run("storage", "init", "--config", server.config)
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         yield Machine(server, {**more, **places}, environment)
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 @pytest.fixture

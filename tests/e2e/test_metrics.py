@@ -12,7 +12,7 @@ import pytest
 from harness import web
 from harness.processes import free_port, run
 from harness.registries import KEEPER
-from harness.server import Setup, TokenServer, serving
+from harness.server import Setup, TokenServer, serving, started
 from harness.waiting import until
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -134,17 +134,13 @@ def test_it_needs_no_folder(setup: Setup, tmp_path_factory: pytest.TempPathFacto
     small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings)
     folder = tmp_path_factory.mktemp("nowhere")
     server = TokenServer(folder, small, prefix=["env", "TMPDIR=/nowhere", "PROMETHEUS_MULTIPROC_DIR=/nowhere"])
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         scraped = Scraped(server, port)
         before = sorted(path.name for path in folder.iterdir())
         assert scraped.ask() == 200
         assert scraped.exchanges() == 1
         assert sorted(path.name for path in folder.iterdir()) == before
         assert not [path for path in before if path.endswith(".db")]
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 def test_a_taken_port_refuses_the_start(scraped: Scraped) -> None:

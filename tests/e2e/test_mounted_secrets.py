@@ -24,7 +24,7 @@ from harness import web
 from harness.authority import Authority
 from harness.processes import run
 from harness.programs import ROOT, need, need_root, refuse
-from harness.server import Setup, TokenServer, password
+from harness.server import Setup, TokenServer, password, started
 
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys, load_keys
@@ -135,12 +135,8 @@ def pod(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pod]:
         _collect(folder, secrets, authority)
         for name, volume in volumes.items():
             volume.publish(secrets / name)
-        try:
-            server.daemon.start(server.is_ready)
+        with started(server):
             yield Pod(server, secrets, volumes)
-        finally:
-            server.daemon.stop()
-            server.wire.close()
 
 
 def _collect(folder: Path, secrets: Path, authority: Authority) -> None:

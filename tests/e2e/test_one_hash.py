@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from bcrypt import gensalt, hashpw  # to make a line of cost 12, as `htpasswd -C 12` does
 from harness.crowd import POLICY, SERVICE, Tally, log_in, storm
-from harness.server import Setup, TokenServer, password
+from harness.server import Setup, TokenServer, password, started
 
 pytestmark = pytest.mark.alone
 
@@ -67,12 +67,8 @@ def counting(folder: Path, secret: str, cache: int) -> Iterator[CountingServer]:
     users = folder / "users.htpasswd"
     users.write_text(f"ann:{hashpw(secret.encode(), gensalt(12)).decode()}\n")
     users.chmod(0o600)
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         yield server
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 def test_one_hash_in_all(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from harness import web
 from harness.dex import Dex, dex
 from harness.openid_browser import OpenIdBrowser
 from harness.processes import free_port, run
-from harness.server import Setup, TokenServer, password
+from harness.server import Setup, TokenServer, password, started
 
 pytestmark = pytest.mark.real("dex")
 
@@ -99,12 +99,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         secret.write_text(running.client_secret)
         canaries.know(running.client_secret)
         try:
-            server.daemon.start(server.is_ready)
-            _wait_for_keys(server)
-            yield Site(server, running)
+            with started(server):
+                _wait_for_keys(server)
+                yield Site(server, running)
         finally:
-            server.daemon.stop()
-            server.wire.close()
             for file in (server.daemon.stdout, server.daemon.stderr):
                 canaries.watch(file.read_bytes(), "the server's output")
 

@@ -19,8 +19,8 @@ CANNOT = {client.name: client.cannot for client in CLIENTS}
 
 WATCHED = """\
 for name in etc root usr var; do
-  mkdir -p "$HOME/changed/$name" "$HOME/work/$name"
-  mount -t overlay overlay -o "lowerdir=/$name,upperdir=$HOME/changed/$name,workdir=$HOME/work/$name" "/$name" ||
+  mkdir -p "$HOME/changed/$name" "$HOME/spare/$name"
+  mount -t overlay overlay -o "lowerdir=/$name,upperdir=$HOME/changed/$name,workdir=$HOME/spare/$name" "/$name" ||
     exit 77
 done
 exec "$@"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import uniform
 
-from harness.server import Setup, TokenServer
+from harness.server import Setup, TokenServer, started
 
 SERVICE = "load.test"
 POLICY = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [everyone], repositories: ["x"], actions: [pull]}\n'}
@@ -63,12 +63,8 @@ def serving_users(folder: Path, lines: str, workers: int) -> Iterator[TokenServe
     users = folder / "users.htpasswd"
     users.write_text(lines)
     users.chmod(0o600)
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         yield server
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 async def ask(port: int, target: str, basic: str | None, tally: Tally) -> tuple[int, float]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from harness.authority import Authority
 from harness.foreign import self_signed
 from harness.registries import PRINTED_FOR
-from harness.server import Setup, TokenServer
+from harness.server import Setup, TokenServer, started
 from tokenserver.keys.certificates import make_ca
 
 REGISTRIES: list[dict[str, Any]] = [
@@ -113,12 +113,8 @@ def world(folder: Path, setup: Setup) -> Iterator[World]:
     server.run("keys", "init", "--config", elsewhere)
     server.run("keys", "rotate", "--service", "rotated.test", "--config", server.config)
     server.run("keys", "rotate", "--service", "rotated.test", "--now", "--config", server.config)
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         yield World(server, folder / "files", strangers)
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 def _strangers(folder: Path, server: TokenServer) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from typing import Any
 from harness.log_collectors import example
 from harness.programs import need
 from harness.registries import KEEPER
-from harness.server import Audit, Setup, TokenServer
+from harness.server import Audit, Setup, TokenServer, started
 from harness.waiting import until
 
 SECONDS = 20
@@ -31,12 +31,8 @@ def trailing(folder: Path, setup: Setup, settings: dict[str, Any]) -> Iterator[T
     server = TokenServer(folder / "site", small)
     server.daemon.stdout = folder / "log" / "audit.jsonl"
     server.audit = Audit(server.daemon.stdout)
-    try:
-        server.daemon.start(server.is_ready)
+    with started(server):
         yield server
-    finally:
-        server.daemon.stop()
-        server.wire.close()
 
 
 def rotating(text: str, folder: Path) -> subprocess.Popen[bytes]:

@@ -232,15 +232,24 @@ class TokenServer:
 
 
 @contextmanager
+def started(server: TokenServer) -> Iterator[None]:
+    """The server runs and is ready."""
+    try:
+        server.daemon.start(server.is_ready)
+        yield
+    finally:
+        server.daemon.stop()
+        server.wire.close()
+
+
+@contextmanager
 def serving(folder: Path, setup: Setup, *, prefix: Sequence[str] = ()) -> Iterator[TokenServer]:
     """A running server; `prefix` stands before its command, as `faketime` does."""
     server = TokenServer(folder, setup, prefix=prefix)
     try:
-        server.daemon.start(server.is_ready)
-        yield server
+        with started(server):
+            yield server
     finally:
-        server.daemon.stop()
-        server.wire.close()
         canaries.know_keys(folder / "keys")  # those that were made meanwhile
         for name, file in (("events", server.daemon.stdout), ("log", server.daemon.stderr)):
             canaries.watch(file.read_bytes() if file.exists() else b"", f"the server's {name}")
