@@ -93,7 +93,8 @@ class ShadowPeer:
         self._count = count
         self._monotonic = monotonic
         self._repeats = 0
-        self._queue: queue.SimpleQueue[PeerQuestion] = queue.SimpleQueue()
+        # Not a SimpleQueue: its `get` waits forever if another thread takes the item while the time-out passes.
+        self._queue: queue.Queue[PeerQuestion] = queue.Queue()
         self._reachability = Reachability(peer.url, monotonic=monotonic, together=together)
         self._asked = RecentKeys(REPEAT_SECONDS, KEPT)
         self._refused = RecentKeys(REFUSED_SECONDS, KEPT)
