@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pymysql
@@ -80,8 +80,8 @@ class MariadbServer:
         return f"mariadb://reader@127.0.0.1:{self.port}/people"
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.daemon.start(lambda: answers(self.port))
+        """Start it and wait until it answers at its port, and takes logins at its socket, which opens later."""
+        self.daemon.start(lambda: answers(self.port) and self._takes_logins())
 
     def stop(self) -> None:
         """End it, and all its connections with it."""
@@ -90,20 +90,25 @@ class MariadbServer:
 
     def execute(self, *statements: str, database: str | None = "people") -> None:
         """Run statements as the administrator."""
-        with (
-            pymysql.connect(
-                unix_socket=str(self.socket), user="root", database=database, ssl_disabled=True, autocommit=True
-            ) as connection,
-            connection.cursor() as cursor,
-        ):
+        with self._administrator(database) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def _administrator(self, database: str | None) -> pymysql.Connection:
+        return pymysql.connect(
+            unix_socket=str(self.socket), user="root", database=database, ssl_disabled=True, autocommit=True
+        )
+
+    def _takes_logins(self) -> bool:
+        with contextlib.suppress(pymysql.err.OperationalError), self._administrator(None):
+            return True
+        return False
 
     def _new_daemon(self) -> Daemon:
         return Daemon("mariadb", self._command, environment=plain_environment(self.folder), folder=self.folder)
 
 
-@contextmanager
+@contextlib.contextmanager
 def mariadb_server(*options: str, tls: Authority | None = None) -> Iterator[MariadbServer]:
     """A running server with the database `people`. Its folder is none of pytest's, which its user could not enter."""
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from harness.processes import Daemon, answers, free_port, plain_environment, run
+import psycopg
+
+from harness.processes import Daemon, free_port, plain_environment, run
 from harness.programs import find, refuse
 
 _USER = "postgres"
@@ -63,19 +65,24 @@ class PostgresqlServer:
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.daemon.start(lambda: answers(self.port))
+        """Start it and wait until it takes logins, which it refuses for a moment after it listens."""
+        self.daemon.start(self._takes_logins)
 
     def stop(self) -> None:
         """End it, and all its connections with it."""
         self.daemon.stop()
         self.daemon = self._new_daemon()
 
+    def _takes_logins(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=1):
+            return True
+        return False
+
     def _new_daemon(self) -> Daemon:
         return Daemon("postgresql", self._command, environment=plain_environment(self.folder), folder=self.folder)
 
 
-@contextmanager
+@contextlib.contextmanager
 def postgresql_server() -> Iterator[PostgresqlServer]:
     """A running server. Its folder is not one of pytest's, which its user could not enter."""
     with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
