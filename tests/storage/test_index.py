@@ -146,9 +146,9 @@ def test_changes_that_share_a_revision(site: Site, order: tuple[int, ...], ended
     """Of two changes in one transaction, the one that ended the credential counts, in whatever order they arrive."""
     key = site.make(PLAIN)
     copy = loaded(site)
-    row = copy.reader.row(key.id)
-    assert row is not None
-    cut = row._replace(rev=row.rev + 1)
+    found_row = copy.reader.row(key.id)
+    assert found_row is not None
+    cut = found_row.row._replace(rev=found_row.row.rev + 1)
     rows = [cut, cut._replace(state=0, reason="lost")]
     for index in order:
         copy.index.apply([rows[index]])
@@ -165,7 +165,7 @@ def test_an_older_row_changes_nothing(site: Site) -> None:
     assert stale is not None
     site.store.end(Selection(ids=frozenset({key.id})), by="ann", reason="lost")
     assert copy.look()
-    copy.index.apply([stale])
+    copy.index.apply([stale.row])
     found = copy.verified(key)
     assert found is not None
     assert found.ended == "lost"
@@ -225,6 +225,16 @@ def test_before_the_first_load(site: Site) -> None:
         assert copy.verified(unknown_key(number)) is None
     with pytest.raises(StorageUnavailable, match="being loaded"):
         copy.verified(unknown_key(READS_PER_SECOND))
+
+
+def test_the_last_use_comes_with_what_is_looked_up(site: Site) -> None:
+    """Before the first load too, which takes longer with many credentials."""
+    key, unused = site.make(replace(PLAIN, idle=60)), site.make(replace(PLAIN, idle=60))
+    copy, other = site.copy(), loaded(site)
+    other.index.touch(key.id, NOW + 500, None)
+    other.chores.write_uses()
+    found = [copy.verified(one) for one in (key, unused)]
+    assert [held and held.used for held in found] == [NOW + 500, None]
 
 
 # --- the grace -------------------------------------------------------------------------------------------------------

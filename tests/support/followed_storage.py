@@ -13,9 +13,10 @@ from stored_credentials import STATE_KEYS, Clock, new_database, store_of
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.credentials import Key
-from tokenserver.storage.credential import CredentialRow, StoredCredential
+from tokenserver.storage.credential import StoredCredential
 from tokenserver.storage.following.chores import Chores
 from tokenserver.storage.following.follower import StorageFollower
+from tokenserver.storage.following.missing_rows import UsedRow
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import SqliteSignal
 from tokenserver.storage.index import CredentialIndex, HeldCredential
@@ -34,7 +35,7 @@ class Copy:
 
     def __init__(self, site: Site, *, keys: StateKeys = STATE_KEYS, grace: float = GRACE) -> None:
         self.reader = CredentialReader(site.database)
-        self.read: Callable[[str], CredentialRow | None] = self.reader.row
+        self.read: Callable[[str], UsedRow | None] = self.reader.row
         """How ids that the index lacks are looked up."""
         self.index = CredentialIndex(keys, self._read, grace=grace, monotonic=site.monotonic)
         self.signal = SqliteSignal(site.file, seconds=0.0)
@@ -42,11 +43,11 @@ class Copy:
             self.index.uses, self.reader, is_first=lambda _: True, now=site.clock, monotonic=site.monotonic
         )
         self.follower = StorageFollower(
-            self.index, self.reader, self.signal, loaded=self.chores.forget, monotonic=site.monotonic
+            self.index, self.reader, self.signal, learn_uses=self.chores.learn_uses, monotonic=site.monotonic
         )
         self.stop = threading.Event()
 
-    def _read(self, identifier: str) -> CredentialRow | None:
+    def _read(self, identifier: str) -> UsedRow | None:
         return self.read(identifier)
 
     def look(self) -> bool:

@@ -18,7 +18,7 @@ from tokenserver.access_keys import digest_of
 from tokenserver.credentials import Key
 from tokenserver.storage.credential import ACTIVE, CredentialRow, StoredCredential, UnreadableCredential, opened
 from tokenserver.storage.following.last_uses import LastUses
-from tokenserver.storage.following.missing_rows import MissingRows
+from tokenserver.storage.following.missing_rows import MissingRows, UsedRow
 from tokenserver.storage.following.packed_rows import packed, revision_of, unpacked
 from tokenserver.storage.seals import digest_of_key, is_sealed
 from tokenserver.storage.state_keys import StateKeys
@@ -74,14 +74,14 @@ class _Opened(NamedTuple):
 class CredentialIndex:
     """The stored credentials as a worker knows them; empty at first. Safe for concurrent use by threads.
 
-    `read` finds a row by its id in the database, for ids that are missing here. Known credentials work for `grace`
-    seconds after the last good look at the database. A line of the log is written if `is_first(line)`.
+    `read` finds a row by its id in the database, with its last use, for ids that are missing here. Known credentials
+    work for `grace` seconds after the last good look at the database. A line of the log is written if `is_first(line)`.
     """
 
     def __init__(
         self,
         keys: StateKeys,
-        read: Callable[[str], CredentialRow | None],
+        read: Callable[[str], UsedRow | None],
         *,
         grace: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -198,11 +198,13 @@ class CredentialIndex:
         """The row of an id that is missing here, from the database."""
         if self._outage is not None:
             raise StorageUnavailable(self._outage)
-        found = self._missing.find(identifier)
-        if found.row is None:
-            if self.revision < 0 and not found.is_certain:
+        found, is_certain = self._missing.find(identifier)
+        if found is None:
+            if self.revision < 0 and not is_certain:
                 raise StorageUnavailable("the stored credentials are being loaded", retry_after=1)
             return None
+        if found.last is not None:
+            self._uses.learn({identifier: found.last})
         self.apply([found.row])
         if self.revision < 0:
             self.looked()  # the first load is still to come

@@ -74,7 +74,7 @@ def test_totals_leave_out_what_has_a_successor(site: Site) -> None:
     copy.chores.run()
     assert copy.chores.totals == {"p": Total(1, NOW + DAY), "s": Total(1, NOW + 60)}
     site.store.rotate(first.id, ends=NOW + 9 * DAY, overlap=DAY, by="ann")
-    copy.chores.forget()
+    copy.look()
     copy.chores.run()
     assert copy.chores.totals["p"] == Total(2, NOW + 9 * DAY)
 

@@ -7,10 +7,11 @@ import shutil
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from followed_storage import Copy, Site
-from stored_credentials import PLAIN
+from stored_credentials import NOW, PLAIN
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.storage.following.follower import RELOAD_SECONDS
@@ -27,6 +28,13 @@ def ended(copy: Copy, key: AccessKey) -> str | None:
     held = copy.verified(key)
     assert held is not None
     return held.ended
+
+
+def used(copy: Copy, key: AccessKey) -> int | None:
+    """The last use of a credential that a copy knows."""
+    held = copy.verified(key)
+    assert held is not None
+    return held.used
 
 
 def test_each_change_is_taken_over_by_the_next_look(site: Site) -> None:
@@ -116,6 +124,43 @@ def test_everything_is_read_after_a_while(site: Site) -> None:
     assert (len(copy.index), copy.verified(key)) == (0, None)
 
 
+def test_the_first_load_brings_the_last_uses(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any row of it is in force: without them, a worker that has just started would refuse a credential which
+    was used a moment ago, because it was made longer ago than it may be unused (docs/design/threats.md#threat-241).
+    """
+    key = site.make(replace(PLAIN, idle=60))
+    one, other = site.copy(), site.copy()
+    one.look()
+    one.index.touch(key.id, NOW + 500, None)
+    one.chores.write_uses()
+    site.clock.now += 501
+    found: list[int | None] = []
+    put_in_force = other.index.replace
+
+    def and_look(rows: dict[str, bytes], number: int) -> None:
+        put_in_force(rows, number)
+        found.append(used(other, key))
+
+    monkeypatch.setattr(other.index, "replace", and_look)
+    monkeypatch.setattr(other, "read", lambda _: pytest.fail("it was looked up"))
+    with monkeypatch.context() as patched:
+        patched.setattr(other.index, "_require_current", lambda: None)  # which the end of the look makes it
+        assert other.look()
+    assert (found, used(other, key)) == ([NOW + 500], NOW + 500)
+
+
+def test_last_uses_that_cannot_be_read(site: Site) -> None:
+    """Then nothing is in force, and the next look reads everything."""
+    key = site.make(replace(PLAIN, idle=60))
+    copy = site.copy()
+    site.sql("ALTER TABLE uses RENAME TO away")
+    assert not copy.look()
+    assert len(copy.index) == 0
+    site.sql("ALTER TABLE away RENAME TO uses")
+    assert copy.look()
+    assert used(copy, key) is None
+
+
 def test_what_is_applied_during_a_load_survives_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that this process wrote after the load had passed its place."""
     key = site.make(PLAIN)
@@ -126,9 +171,9 @@ def test_what_is_applied_during_a_load_survives_it(site: Site, monkeypatch: pyte
     def and_then(*arguments: object) -> object:
         rows = everything(*arguments)  # type: ignore[arg-type]  # as the follower calls it
         end(site, key)
-        row = copy.reader.row(key.id)
-        assert row is not None
-        copy.index.apply([row])
+        found = copy.reader.row(key.id)
+        assert found is not None
+        copy.index.apply([found.row])
         return rows
 
     monkeypatch.setattr(copy.reader, "everything", and_then)

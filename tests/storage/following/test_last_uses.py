@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -65,3 +70,56 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for identifier in ("b", "c"):
         uses.touch(identifier, 2, None)
     assert {identifier: use.last for identifier, use in uses.take().items()} == {"a": 1, "b": 2}
+
+
+def test_a_use_is_known_at_each_moment() -> None:
+    """Also while it is taken to be written, when another thread may ask: at each line of that."""
+    uses = LastUses()
+    uses.touch("a", 10, HERE)
+    seen: list[int | None] = []
+
+    def look(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line" and frame.f_code is LastUses.take.__code__:
+            seen.append(uses.last("a"))
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        uses.take()
+    finally:
+        sys.settrace(before)
+    assert len(seen) > 5
+    assert set(seen) == {10}
+
+
+class _Learning(Mapping[str, object]):
+    """Identifiers; meanwhile another thread learns uses of further ones."""
+
+    def __init__(self, uses: LastUses) -> None:
+        self.learner = threading.Thread(target=uses.learn, args=({"c": 3, "d": 4},))
+
+    def __contains__(self, identifier: object) -> bool:
+        if self.learner.ident is None:
+            self.learner.start()
+            self.learner.join(0.05)
+        return True
+
+    def __getitem__(self, identifier: str) -> object:
+        raise AssertionError(identifier)
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+    def __len__(self) -> int:
+        raise AssertionError
+
+
+def test_what_is_learnt_meanwhile_is_kept() -> None:
+    """The thread that loads and the thread of the chores do not disturb each other."""
+    uses = LastUses()
+    uses.learn({"a": 1, "b": 2})
+    identifiers = _Learning(uses)
+    uses.forget_but(identifiers)
+    identifiers.learner.join(10)
+    assert [uses.last(one) for one in "abcd"] == [1, 2, 3, 4]

@@ -7,11 +7,17 @@ import threading
 import pytest
 from stored_credentials import PLAIN, Clock
 
-from tokenserver.storage.credential import CredentialRow, row_of
-from tokenserver.storage.following.missing_rows import READS_PER_SECOND, REMEMBERED_SECONDS, FoundRow, MissingRows
+from tokenserver.storage.credential import row_of
+from tokenserver.storage.following.missing_rows import (
+    READS_PER_SECOND,
+    REMEMBERED_SECONDS,
+    FoundRow,
+    MissingRows,
+    UsedRow,
+)
 from tokenserver.storage.unavailable import StorageUnavailable
 
-ROW = row_of(PLAIN, digest=b"", pepper=1)._replace(id="known")
+ROW = UsedRow(row_of(PLAIN, digest=b"", pepper=1)._replace(id="known"), None)
 
 
 class Table:
@@ -24,7 +30,7 @@ class Table:
         self.is_down = False
         self.missing = MissingRows(self.read, monotonic=self.clock)
 
-    def read(self, identifier: str) -> CredentialRow | None:
+    def read(self, identifier: str) -> UsedRow | None:
         self.asked.append(identifier)
         if self.is_down:
             raise StorageUnavailable("down")
@@ -60,7 +66,7 @@ def test_what_was_stored_meanwhile_is_looked_up(table: Table) -> None:
     table.missing.find("other")
     table.rows["other"] = ROW
     table.missing.forget("other")
-    assert table.missing.find("other").row == ROW
+    assert table.missing.find("other").found == ROW
 
 
 def test_looks_are_bounded(table: Table) -> None:
@@ -88,14 +94,14 @@ def test_a_failed_look_is_not_remembered(table: Table) -> None:
     with pytest.raises(StorageUnavailable):
         table.missing.find("known")
     table.is_down = False
-    assert table.missing.find("known").row == ROW
+    assert table.missing.find("known").found == ROW
 
 
 def test_one_look_for_all_who_ask(table: Table) -> None:
     """They wait for the first one."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def read(identifier: str) -> CredentialRow | None:
+    def read(identifier: str) -> UsedRow | None:
         table.asked.append(identifier)
         begun.set()
         assert go_on.wait(10)

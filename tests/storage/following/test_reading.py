@@ -26,7 +26,7 @@ def test_everything_is_all_rows_at_a_pace(site: Site, monkeypatch: pytest.Monkey
     reader = CredentialReader(site.database)
     rows = reader.everything(lambda: rests.append(1))
     expected = {key.id: reader.row(key.id) for key in made}
-    assert rows == {identifier: packed(row) for identifier, row in expected.items() if row is not None}
+    assert rows == {identifier: packed(found.row) for identifier, found in expected.items() if found is not None}
     assert len(rests) == 3
 
 
@@ -39,6 +39,19 @@ def test_changed_rows_come_in_the_order_of_revisions(site: Site) -> None:
     site.store.end(Selection(ids=frozenset({keys[0].id})), by="ann", reason="lost")
     assert [row.id for page in reader.changed(before) for row in page] == [keys[1].id, keys[0].id]
     assert list(reader.changed(reader.revision())) == []
+
+
+@pytest.mark.parametrize("made", [3, 4], ids=["a part of a page", "whole pages"])
+def test_last_uses_come_in_pages(site: Site, monkeypatch: pytest.MonkeyPatch, made: int) -> None:
+    """Those since a moment, of credentials that end when they are idle."""
+    monkeypatch.setattr(reading, "USES_PAGE", 2)
+    idle = sorted(site.make(FULL).id for _ in range(made))
+    old, plain = site.make(FULL).id, site.make(PLAIN).id
+    reader = CredentialReader(site.database)
+    reader.write_uses({one: NotedUse(NOW + 5, "", "", 1) for one in (*idle, plain)} | {old: NotedUse(NOW, "", "", 1)})
+    pages = list(reader.last_uses(NOW + 1))
+    assert [list(page) for page in pages] == [one for one in (idle[:2], idle[2:]) if one]
+    assert {last for page in pages for last in page.values()} == {NOW + 5}
 
 
 def test_what_ends_soon_comes_first(site: Site) -> None:
@@ -60,7 +73,7 @@ def test_what_ends_soon_comes_first(site: Site) -> None:
         pytest.param(lambda reader: reader.row("x"), id="row"),
         pytest.param(lambda reader: list(reader.changed(0)), id="changed"),
         pytest.param(lambda reader: reader.everything(lambda: None), id="everything"),
-        pytest.param(lambda reader: reader.last_uses(0), id="last uses"),
+        pytest.param(lambda reader: list(reader.last_uses(0)), id="last uses"),
         pytest.param(lambda reader: reader.totals(NOW), id="totals"),
         pytest.param(lambda reader: reader.write_uses({"x": NotedUse(1, "", "", 1)}), id="writing"),
     ],

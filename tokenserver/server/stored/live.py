@@ -80,7 +80,7 @@ class LiveStorage:
             monotonic=monotonic,
         )
         self._follower = StorageFollower(
-            self.index, reader, signal, loaded=self._chores.forget, is_first=is_first, monotonic=monotonic
+            self.index, reader, signal, learn_uses=self._chores.learn_uses, is_first=is_first, monotonic=monotonic
         )
 
     def parts(

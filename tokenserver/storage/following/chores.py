@@ -74,9 +74,18 @@ class Chores:
             self._try(self.run)
         self._try(self.write_uses)
 
-    def forget(self) -> None:
-        """Read all last uses again, and do everything at the next call."""
-        self._due, self._since = 0.0, 0
+    def learn_uses(self, pace: Callable[[], None]) -> None:
+        """Read all last uses, and do the rest at the next call of `run`. Called before a load is put in force: without
+        its last use, a credential would seem to be unused since it was made. `pace` is called after each page.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        begin = int(self._now())
+        for page in self._reader.last_uses(0):
+            self._uses.learn(page)
+            pace()
+        self._due, self._since = 0.0, begin - LAG_SECONDS
 
     def run(self) -> None:
         """Do what is due.
@@ -88,7 +97,8 @@ class Chores:
             return
         self.write_uses()
         begin = int(self._now())
-        self._uses.learn(self._reader.last_uses(self._since))
+        for page in self._reader.last_uses(self._since):
+            self._uses.learn(page)
         self.totals = self._reader.totals(begin)
         self._daily(begin)
         self._due, self._since = self._monotonic() + FLUSH_SECONDS, begin - LAG_SECONDS

@@ -30,7 +30,8 @@ FIRST_LOAD_SECONDS = 3.0
 
 
 class StorageFollower:
-    """Follows a database by its signal. `loaded` is called after each load of all rows.
+    """Follows a database by its signal. `learn_uses` is called in each load before its rows are put in force, with what
+    paces it.
 
     A line of the log is written if `is_first(line)`; `monotonic` is in seconds.
     """
@@ -41,14 +42,14 @@ class StorageFollower:
         reader: CredentialReader,
         signal: ChangeSignal,
         *,
-        loaded: Callable[[], None] = lambda: None,
+        learn_uses: Callable[[Callable[[], None]], None] = lambda _: None,
         is_first: Callable[[str], bool] = lambda _: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._reader = reader
         self._signal = signal
-        self._loaded = loaded
+        self._learn_uses = learn_uses
         self._is_first = is_first
         self._monotonic = monotonic
         self._pacer = Pacer()
@@ -110,11 +111,11 @@ class StorageFollower:
         newest = self._reader.revision()
         self._index.begin_load()
         rows = self._reader.everything(pace)
+        self._learn_uses(pace)
         self._index.replace(rows, newest)
         self._index.uses.forget_but(rows)
         self._reload_at = self._monotonic() + RELOAD_SECONDS
         # What changed during the load has a higher revision, and is read by the next look.
-        self._loaded()
 
     def _failed(self, reason: str) -> None:
         self._index.failed(reason)

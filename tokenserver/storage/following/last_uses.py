@@ -62,18 +62,20 @@ class LastUses:
 
     def learn(self, uses: Mapping[str, int]) -> None:
         """Take over last uses from the database; later ones that are known are left."""
-        for identifier, last in uses.items():
-            if last > self._known.get(identifier, -1):
-                self._known[identifier] = last
+        with self._lock:
+            self._learn(uses)
 
     def forget_but(self, identifiers: Mapping[str, object]) -> None:
         """Forget the credentials that are not among these."""
-        self._known = {one: last for one, last in self._known.items() if one in identifiers}
+        with self._lock:
+            self._known = {one: last for one, last in self._known.items() if one in identifiers}
 
     def take(self) -> dict[str, NotedUse]:
         """The uses to write now, by id. They are taken again unless `written` is called."""
         with self._lock:
-            noted, self._noted = self._noted, {}
+            noted = self._noted
+            self._learn(_moments(list(noted.items())))  # first, so that `last` finds them in one of the two
+            self._noted = {}
             uses = list(noted.items())  # a thread may still hold the old dictionary
             for identifier, one in uses:
                 before = self._waiting.get(identifier)
@@ -83,7 +85,7 @@ class LastUses:
                 elif len(self._waiting) < MAX_WAITING:
                     use = NotedUse(int(one.last), _text(one.last_from), _text(one.first_from), one.times)
                     self._waiting[identifier] = use
-            self.learn({identifier: int(one.last) for identifier, one in uses})
+            self._learn(_moments(uses))
             return dict(self._waiting)
 
     def written(self, uses: Mapping[str, NotedUse]) -> None:
@@ -92,6 +94,15 @@ class LastUses:
             for identifier, use in uses.items():
                 if self._waiting.get(identifier) == use:
                     del self._waiting[identifier]
+
+    def _learn(self, uses: Mapping[str, int]) -> None:
+        for identifier, last in uses.items():
+            if last > self._known.get(identifier, -1):
+                self._known[identifier] = last
+
+
+def _moments(noted: list[tuple[str, _Noted]]) -> dict[str, int]:
+    return {identifier: int(one.last) for identifier, one in noted}
 
 
 def _text(client: Address | None) -> str:

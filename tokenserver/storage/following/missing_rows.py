@@ -19,20 +19,27 @@ _WAITING = 16
 _WAIT_SECONDS = 3.0
 
 
-class FoundRow(NamedTuple):
-    """`row` is None if the database has no such id; or after too many looks: then `is_certain` is false."""
+class UsedRow(NamedTuple):
+    """A row, and the last use that the database knows, in seconds since the epoch; None if it knows of none."""
 
-    row: CredentialRow | None
+    row: CredentialRow
+    last: int | None
+
+
+class FoundRow(NamedTuple):
+    """`found` is None if the database has no such id; or after too many looks: then `is_certain` is false."""
+
+    found: UsedRow | None
     is_certain: bool
 
 
 class MissingRows:
     """Looks ids up by `read`, which raises `StorageUnavailable`. `monotonic` is in seconds. Thread-safe."""
 
-    def __init__(self, read: Callable[[str], CredentialRow | None], *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, read: Callable[[str], UsedRow | None], *, monotonic: Callable[[], float]) -> None:
         self._read = read
         self._monotonic = monotonic
-        self._flights: SingleFlight[CredentialRow | None] = SingleFlight(followers=_WAITING, seconds=_WAIT_SECONDS)
+        self._flights: SingleFlight[UsedRow | None] = SingleFlight(followers=_WAITING, seconds=_WAIT_SECONDS)
         self._lock = threading.Lock()
         self._unknown: dict[str, float] = {}
         self._budget = float(READS_PER_SECOND)
@@ -52,11 +59,11 @@ class MissingRows:
         key = identifier.encode()
         if not self._flights.is_under_way(key) and not self._may_read(now):
             return FoundRow(None, is_certain=False)
-        row = self._flights.run(key, lambda: self._read(identifier))
-        if row is None:
+        found = self._flights.run(key, lambda: self._read(identifier))
+        if found is None:
             with self._lock:
                 self._unknown[identifier] = now + REMEMBERED_SECONDS
-        return FoundRow(row, is_certain=True)
+        return FoundRow(found, is_certain=True)
 
     def forget(self, identifier: str) -> None:
         """Look again for this id, which is known by now."""
