@@ -94,11 +94,14 @@ bench-history: $(VENV)/.installed-dev ## measure the shares of the yardstick for
 	$(BIN)/python -m bench --only work --only sweeps --only logins --json bench/results/history.json
 	$(BIN)/python -m bench.history --record bench/results/history.json
 
+# Failures are written as they happen, after those of other nights: a night may be cut off before it prints them.
+FAILURES := $(RUN)/nightly-failures.txt
 # One example of some properties is thousands of questions; those try 5,000 new ones. The properties run also after a failure.
 nightly: $(VENV)/.installed-dev ## run what takes too long for every change, then 100,000 new examples of every property: hours
 	failed=0; \
-	$(BIN)/python -m pytest -m nightly || failed=1; \
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' '^@given|RuleBasedStateMachine' tests) || failed=1; \
+	$(BIN)/python -m pytest --failures=$(FAILURES) -m nightly || failed=1; \
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --failures=$(FAILURES) $$(grep -rlE --include='test_*.py' '^@given|RuleBasedStateMachine' tests) || failed=1; \
+	test $$failed = 0 || echo "What failed is in $(FAILURES), with the examples." >&2; \
 	exit $$failed
 
 mutants: $(VENV)/.installed-dev ## change the code that decides, bit by bit, and list what no test notices: half an hour

@@ -4,7 +4,8 @@
 `make quick`; `mutants` tries 30, for `make mutants`, which runs each property hundreds of times.
 
 Under `coverage run`, the workers of `--numprocesses` are measured too. `--missing-programs FILE` lets the last line of
-a run count what the runs before it skipped. `--folders-in-memory` spares the disk what tests write.
+a run count what the runs before it skipped. `--folders-in-memory` spares the disk what tests write. `--failures FILE`
+keeps what failed, example and all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import canaries
 import coverage
 import pytest
 from _pytest.runner import runtestprotocol
+from failures_file import append_failure
 from folders_in_memory import memory_root
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
@@ -95,10 +97,28 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+_failures: list[Path] = []
+"""Where failures are written; empty if nowhere. The process of a run has the reports of its workers, too."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write down a test that failed, when it fails."""
+    for file in _failures if report.failed else ():
+        append_failure(file, report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """The same for a file whose tests cannot be collected."""
+    for file in _failures if report.failed else ():
+        append_failure(file, report)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of `make test`, which runs pytest several times, and of `make quick`."""
+    """The options of `make test`, which runs pytest several times, of `make quick`, and of `make nightly`."""
     what = "the last line also counts the skips in this file, where earlier runs left them; this run adds its own"
     parser.addoption("--missing-programs", type=Path, metavar="FILE", help=what)
+    what = "also append each failure to this file, as soon as it happens"
+    parser.addoption("--failures", type=Path, metavar="FILE", help=what)
     parser.addoption("--folders-in-memory", action="store_true", help="make tmp_path in memory if there is room")
 
 
@@ -110,6 +130,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure this process if it is the worker of a run that is measured. Runs before the first import of ours."""
+    if config.option.failures is not None and not hasattr(config, "workerinput"):
+        _failures.append(config.option.failures)
     root = memory_root() if config.option.folders_in_memory else None
     if root is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))  # workers get their folders from the run

@@ -7,12 +7,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from folders_in_memory import memory_root
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 HERE = Path(__file__).parent
+
+IMPORTED = ("canaries", "failures_file", "folders_in_memory")
+"""What conftest.py imports from tests/support."""
 
 CODE = """\
 def pick(number):
@@ -41,7 +46,7 @@ parallel = true
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with the conftest of this one, a module and its tests."""
-    for file in ("conftest.py", "support/canaries.py", "support/folders_in_memory.py"):  # the first imports the others
+    for file in ("conftest.py", *(f"support/{name}.py" for name in IMPORTED)):
         shutil.copy(HERE / file, tmp_path)
     for name, text in (("measured.py", CODE), ("test_cases.py", CASES), ("pyproject.toml", SETTINGS)):
         (tmp_path / name).write_text(text)
@@ -104,3 +109,27 @@ def test_where_memory_has_room(tmp_path: Path) -> None:
     if os.geteuid() != 0:  # which writes everywhere
         tmp_path.chmod(0o500)
         assert memory_root(tmp_path, 1) is None
+
+
+@given(number=st.integers())
+def some_property(number: int) -> None:
+    """A property with one example that matters."""
+    assert number < 100
+
+
+def test_failures_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """With the example that fails, as they happen, behind those of other runs; what passed is not there."""
+    file = tmp_path / "new" / "failures"
+    plugin: Any = request.config.pluginmanager.get_plugin(str(HERE / "conftest.py"))
+    monkeypatch.setattr(plugin, "_failures", [file])
+    function = pytest.Function.from_parent(request.node.parent, name="some_property", callobj=some_property)
+    for call in (lambda: None, some_property, some_property):
+        info = pytest.CallInfo.from_call(call, "call")
+        report = pytest.TestReport.from_item_and_call(function, info)
+        report.sections.append(("Captured log call", "a warning"))
+        plugin.pytest_runtest_logreport(report)
+    plugin.pytest_collectreport(pytest.CollectReport("tests/test_x.py", "failed", "SyntaxError: here", None))
+    kept = file.read_text("utf-8")
+    assert kept.count("test_conftest.py::some_property failed (call) =====\n") == 2
+    assert kept.count("number=100,\n") == kept.count("----- Captured log call -----\na warning\n") == 2
+    assert kept.endswith("tests/test_x.py failed (collect) =====\nSyntaxError: here\n\n")

@@ -74,14 +74,16 @@ def test_make_nightly_tries_every_property(tmp_path: Path) -> None:
     environment = _environment() | {"HYPOTHESIS_PROFILE": ""}
     result = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stderr
+    kept = "--failures=run/nightly-failures.txt"
+    assert result.stderr.endswith("What failed is in run/nightly-failures.txt, with the examples.\n")
     marked, properties = result.stdout.splitlines()
-    assert marked == ":-m pytest -m nightly"
+    assert marked == f":-m pytest {kept} -m nightly"
     found = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
         if re.search(r"@given\(|StateMachine\b", path.read_text("utf-8")) and path != Path(__file__)
     }
-    assert set(properties.removeprefix("nightly:-m pytest ").split()) == found
+    assert set(properties.removeprefix(f"nightly:-m pytest {kept} ").split()) == found
 
 
 def test_the_readme_names_the_loop_of_a_developer() -> None:
