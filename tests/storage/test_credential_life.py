@@ -1,7 +1,8 @@
 """The life of stored credentials in two workers, against a model: what is made, used, rotated, ended, and by whom.
 
-Whatever happens in whatever order, a use succeeds if and only if the model says so at some moment of the last two
-seconds: that is how long a worker may take to learn of a change (docs/design/threats.md#threat-178).
+Whatever happens in whatever order, a use succeeds if and only if the model says so for the credential at some moment of
+the last two seconds, and for the account of its owner at some moment of them: that is how long a worker may take to
+learn of a change of either (docs/design/threats.md#threat-178).
 """
 
 from __future__ import annotations
@@ -211,8 +212,7 @@ class CredentialLife(RuleBasedStateMachine):
         """At one of the workers: it succeeds if and only if it should have at a moment of the last two seconds."""
         before = self.model.lives[key.id]
         has_worked = self.workers[at].works(key, before.owner)
-        musts, mays = zip(*(model.verdict(key.id, moment) for moment, model in self.window()), strict=True)
-        assert has_worked in {*musts, *mays}
+        assert has_worked in self.verdicts(key.id)
         if has_worked:
             self.change((key.id, replace(before, last=max(before.last, self.now))))
         elif not before.ended:
@@ -301,6 +301,17 @@ class CredentialLife(RuleBasedStateMachine):
                 yield max(since, begin), model
                 yield until, model
 
+    def verdicts(self, identifier: str) -> set[bool]:
+        """What a use may do now. A worker learns of changes of credentials and of accounts each in its own time."""
+        seen = list(self.window())
+        accounts = {model.accounts[self.model.lives[identifier].owner] for _, model in seen}
+        return {
+            verdict
+            for moment, model in seen
+            for account in accounts
+            for verdict in model.verdict(identifier, moment, account)
+        }
+
     def learn_ending(self, identifier: str) -> None:
         """A refused use ends a refresh token whose owner is no good, and surely if that was so all the time."""
         seen = [model for _, model in self.window() if identifier in model.lives]
@@ -316,6 +327,40 @@ class CredentialLife(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close the database."""
         self.stack.close()
+
+
+@pytest.fixture
+def life() -> Iterator[CredentialLife]:
+    """One whose steps a test takes itself, found by nights; `begin` has been taken."""
+    machine = CredentialLife()
+    machine.begin()
+    yield machine
+    machine.teardown()
+
+
+def test_a_worker_that_has_just_started_knows_the_last_uses(life: CredentialLife) -> None:
+    """It refuses no key that was made long ago, and used a moment ago (docs/design/threats.md#threat-241)."""
+    key = life.made[0]
+    for _ in range(8):
+        life.wait(50.0)
+        life.use(key, 0)
+    life.restart(1, 0.0, None)
+    assert life.verdicts(key.id) == {True}
+    life.use(key, 1)
+
+
+def test_an_account_that_comes_back_within_the_second(life: CredentialLife) -> None:
+    """Its refresh token was ended through another worker; this one learns that within two seconds."""
+    life.set_account("ben", LOCKED, 0, 2.5, None)
+    life.set_account("ben", GONE, 0, 0.2, 1)
+    life.set_account("ben", OK, 0, 0.0, None)
+    token = life.made[1]
+    assert life.workers[0].works(token, "ben")
+    assert life.verdicts(token.id) == {True, False}
+    life.wait(2.5)
+    assert life.verdicts(token.id) == {False}
+    for number in (0, 1):
+        life.use(token, number)
 
 
 def test_the_life_of_credentials() -> None:

@@ -56,9 +56,9 @@ class Model:
     lives: dict[str, Life] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=lambda: dict.fromkeys(OWNERS, Account()))
 
-    def verdict(self, identifier: str, now: float) -> tuple[bool, bool]:
-        """Whether a use must succeed, and whether it may."""
+    def verdict(self, identifier: str, now: float, account: Account) -> tuple[bool, bool]:
+        """Whether a use must succeed whose owner has this account, and whether it may."""
         life = self.lives.get(identifier)
-        if life is None or not life.has_owner(self.accounts[life.owner]):
+        if life is None or not life.has_owner(account):
             return False, False
         return life.passes_gate(now, 0), life.passes_gate(now, LAG_SECONDS)
