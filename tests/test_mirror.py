@@ -106,7 +106,6 @@ ELSEWHERE: dict[str, str] = {
     "management/views.py": "what web/api/test_openapi.py validates",
     "storage/changes.py": "errors of the changes in storage/test_store.py",
     "config/server.py": "the section `server`, which config/test_settings.py reads",
-    "process/serving.py": "worker processes, which e2e/test_management_listener.py and e2e/test_stopping.py run",
     "web/status/endpoints.py": "the pages of web/test_routes.py and web/test_application.py",
     "web/api/answers.py": "the schemas that web/api/test_openapi.py validates answers with",
     "web/api/bodies.py": "the bodies in web/api/operations/test_access_keys.py",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
+from tokenserver.process import process_limits
 from tokenserver.process.process_limits import (
     FILES_KEPT_BACK,
     FILES_OF_LISTENER,
     MAX_CONNECTIONS,
     MAX_FILES,
     connections_for,
+    end_at_the_latest,
+    end_orphan_after_master,
     end_with,
     harden_process,
     has_descriptor,
@@ -144,3 +149,111 @@ def test_a_worker_ends_with_its_master() -> None:
         assert os.read(reader, 100) == b"ended"
     finally:
         os.close(reader)
+
+
+def hang() -> int:
+    """A minute in which no other thread of Python can run, since this one keeps the GIL."""
+    return int(ctypes.PyDLL(None).sleep(60))
+
+
+def test_a_process_that_hangs_ends_at_the_latest(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the place of each thread, though none of them can do anything. See docs/design/threats.md#threat-242."""
+
+    def run() -> int:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        end_at_the_latest(0.5)
+        end_at_the_latest(60)  # does not put it off
+        return hang()
+
+    begin = time.monotonic()
+    assert exit_code_of(run) == 1
+    assert 0.4 < time.monotonic() - begin < 10
+    written = capfd.readouterr().err
+    assert written.startswith("Timeout (0:00:00.5")
+    assert written.count("Thread 0x") == 2
+    assert written.count(" in hang\n") == 1
+
+
+def test_a_process_that_hangs_and_cannot_write_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads its standard error, a pipe that is full; and SIGALRM was ignored by the parent."""
+    monkeypatch.setattr(process_limits, "ALARM_SECONDS", 1)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    while True:
+        try:
+            os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(writer, True)
+    master = os.getpid()
+
+    def run() -> int:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        os.dup2(writer, 2)
+        end_with(master)
+        end_at_the_latest(0.2)
+        return hang()
+
+    try:
+        assert exit_code_of(run) == -signal.SIGALRM
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_process_that_ends_in_time_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor does it wait."""
+    begin = time.monotonic()
+
+    def run() -> int:
+        end_at_the_latest(20)
+        return 7
+
+    assert exit_code_of(run) == 7
+    assert time.monotonic() - begin < 10
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux sends the signal")
+@pytest.mark.parametrize("hangs", [pytest.param(True, id="hangs"), pytest.param(False, id="does not stop")])
+def test_an_orphan_that_hangs_already_ends(monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
+    """No thread of Python learns of SIGTERM, or none obeys. See docs/design/threats.md#threat-242."""
+    monkeypatch.setattr(process_limits, "ORPHAN_SIGNAL", signal.SIGHUP)  # its number is 1
+    reader, writer = os.pipe()
+    master = os.fork()
+    if not master:
+        me = os.getpid()
+        if not os.fork():
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            end_with(me)
+            is_set = threading.Event()
+
+            def wait() -> None:
+                end_orphan_after_master()
+                is_set.set()
+                time.sleep(60)
+
+            threading.Thread(target=wait, daemon=True).start()
+            is_set.wait()
+            os.write(writer, b"ready ")
+            hang() if hangs else time.sleep(60)
+            os._exit(1)
+        time.sleep(60)
+        os._exit(1)
+    os.close(writer)
+    try:
+        assert os.read(reader, 100) == b"ready "
+        begin = time.monotonic()
+        os.kill(master, signal.SIGKILL)
+        os.waitpid(master, 0)
+        assert os.read(reader, 100) == b""
+        assert 0.9 < time.monotonic() - begin < 15
+    finally:
+        os.close(reader)
+
+
+def test_the_signal_of_orphans_leaves_the_grace() -> None:
+    """Its number is the seconds after which an orphan ends: later than one that still can write where it hangs."""
+    from tokenserver.process.supervisor import HANG_AT_STOP_SECONDS
+
+    assert HANG_AT_STOP_SECONDS + 1 < process_limits.ORPHAN_SIGNAL < HANG_AT_STOP_SECONDS + 10

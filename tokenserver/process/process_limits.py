@@ -1,12 +1,15 @@
-"""Process hardening and limits: no core files, no debuggers, enough descriptors, and an end with the master."""
+"""Process hardening and limits: no core files, no debuggers, enough descriptors, and an end that nothing holds up."""
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
+import math
 import os
 import resource
 import signal
 import sys
+import threading
 
 MAX_FILES = 65_536
 """The most descriptors of one process. With TLS they are what bounds its connections."""
@@ -20,6 +23,17 @@ FILES_OF_LISTENER = 8
 
 MAX_CONNECTIONS = 4096
 """The most connections of one listener of a worker."""
+
+ALARM_SECONDS = 3
+"""How long after its latest end the kernel ends a process that could not write its tracebacks."""
+
+ORPHAN_SIGNAL = signal.SIGVTALRM
+"""What a worker gets when its master ends, besides SIGTERM. Its number, 26 on nearly all machines, is a time in
+seconds: see `end_orphan_after_master`. Nothing else uses it."""
+
+_STDERR = 2
+
+_has_latest_end = threading.Event()
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -38,8 +52,38 @@ def end_with(master: int) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # if the master inherited it as ignored: see `end_at_the_latest`
+    _has_latest_end.clear()  # the master's
     if os.getppid() != master:  # it ended before the kernel was asked
         os._exit(1)
+
+
+def end_orphan_after_master() -> None:
+    """Have the kernel end this process `ORPHAN_SIGNAL` seconds after its parent, even if no thread of Python can run
+    then, because one of them holds the GIL and hangs (Linux).
+
+    Each thread has a death signal of its own, so call this in another thread than `end_with`, and one that lasts. The
+    handler of the signal is the C library's `alarm`, which gets the number of the signal and takes it for seconds;
+    SIGALRM then ends the process.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+        library.signal(ORPHAN_SIGNAL, ctypes.cast(library.alarm, ctypes.c_void_p))
+        library.prctl(_PR_SET_PDEATHSIG, ORPHAN_SIGNAL)
+
+
+def end_at_the_latest(seconds: float) -> None:
+    """End this process after `seconds` if it has not ended by then. Only the first call counts.
+
+    This needs no thread of Python, since all of them may wait for one that holds the GIL and hangs. A thread of C
+    writes "Timeout" and the place of each thread to standard error, and exits with 1. If nobody reads standard error,
+    the kernel's SIGALRM ends the process `ALARM_SECONDS` later.
+    """
+    if not _has_latest_end.is_set():
+        _has_latest_end.set()
+        signal.alarm(math.ceil(seconds) + ALARM_SECONDS)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
 
 
 def take_files() -> int:

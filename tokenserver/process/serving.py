@@ -27,6 +27,8 @@ from granian.server.mp import WorkerProcess
 from tokenserver.process.body_reader import WorkerLoop
 from tokenserver.process.certificate_renewal import CertificateRenewal
 from tokenserver.process.gateway import Gateway
+from tokenserver.process.process_limits import end_at_the_latest
+from tokenserver.process.supervisor import HANG_AT_STOP_SECONDS, report_orphan
 from tokenserver.web.routes import TokenFront
 
 if TYPE_CHECKING:
@@ -91,17 +93,32 @@ class _Stop:
     def __init__(self, loop: WorkerLoop) -> None:
         self._loop = loop
         self._listeners: dict[WorkerSignal, asyncio.Event] = {}
+        self._told: set[WorkerSignal] = set()
         self.sockets: list[_Socket] = []
         self.is_stopping = False
+        self._master = os.getppid()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._begin)
 
     def _begin(self) -> None:
         self.is_stopping = True
+        end_at_the_latest(HANG_AT_STOP_SECONDS)
         for socket in self.sockets:
             socket.close()
         for each in self._listeners:
-            each.set()
+            self.end(each)
+        if os.getppid() != self._master:
+            report_orphan(self._master)  # last, since nobody may read the log any more
+
+    def end(self, listener: WorkerSignal) -> None:
+        """End a listener when its requests are answered, however often it is called.
+
+        A signal of granian that is set again holds the GIL until the listener has ended, which needs the GIL for its
+        requests: the process would hang.
+        """
+        if listener not in self._told:
+            self._told.add(listener)
+            listener.set()
 
     def of_listener(self) -> WorkerSignal:
         """The signal that ends one more listener, which reports by it that it has ended."""
@@ -111,6 +128,7 @@ class _Stop:
         return new
 
     def _ended(self, listener: WorkerSignal) -> None:
+        self._told.discard(listener)
         self._listeners.pop(listener).set()
 
     def forget(self, listener: WorkerSignal) -> None:
@@ -126,8 +144,9 @@ class _Stop:
 class _Listener:
     """A listener of the process, which `start` starts with the certificate that its file contains now."""
 
-    def __init__(self, start: Callable[[], WorkerSignal]) -> None:
+    def __init__(self, start: Callable[[], WorkerSignal], end: Callable[[WorkerSignal], None]) -> None:
         self._start = start
+        self._end = end
         self._current = start()
 
     def renew(self) -> None:
@@ -137,7 +156,7 @@ class _Listener:
             BaseException: granian cannot read the files, which have changed again meanwhile; it panics.
         """
         old, self._current = self._current, self._start()
-        old.set()
+        self._end(old)
 
 
 @WorkerProcess.wrap_target  # type: ignore[untyped-decorator]
@@ -186,7 +205,7 @@ def run_worker(
                 raise
             return ended
 
-        return _Listener(start)
+        return _Listener(start, stop.end)
 
     fronts = application.fronts
     certificate = None

@@ -10,13 +10,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
 from tokenserver.process.overload import Overload
+from tokenserver.process.process_limits import end_at_the_latest, end_orphan_after_master
 from tokenserver.process.respawn_policy import HANG_SECONDS, RespawnPolicy, hanging
 
 logger = logging.getLogger("tokenserver")
@@ -27,6 +28,12 @@ DRAIN_SECONDS = 0.5
 GRACE_SECONDS = 20
 """How long a request in progress may take after SIGTERM before its worker is killed."""
 
+HANG_AT_STOP_SECONDS = GRACE_SECONDS + 2
+"""How long after SIGTERM, or after the end of its master, a worker that hangs ends by itself."""
+
+MASTER_STOP_SECONDS = GRACE_SECONDS + 5
+"""How long the master may take to stop: its workers take the grace, or are killed after it."""
+
 CHECK_SECONDS = 1.0
 
 START_CHECK_SECONDS = 0.05
@@ -34,6 +41,15 @@ START_CHECK_SECONDS = 0.05
 
 OVERLOAD_CHECK_SECONDS = 0.1
 """The interval of a worker's checks while it is out of descriptors."""
+
+
+@cache
+def report_orphan(master: int) -> None:
+    """Log, once in this worker, that the master with this process id is gone, and what that means."""
+    what = 'if this worker hangs, it ends after that with "Timeout" and the place of each of its threads'
+    line = "the master process %d is gone: requests in progress are completed, for at most %d seconds; %s"
+    logger.error(line, master, GRACE_SECONDS, what)
+
 
 Load = Callable[["Heartbeats", int], Any]
 
@@ -75,6 +91,7 @@ class Heartbeats:
 
         def run() -> None:
             overload, orphaned = Overload(ports), 0.0
+            end_orphan_after_master()
             while True:
                 self.beat(worker)
                 if not overload.is_relieved(time.monotonic()):
@@ -82,8 +99,10 @@ class Heartbeats:
                     os._exit(1)
                 if os.getppid() != self.master:
                     if not orphaned:
-                        os.kill(os.getpid(), signal.SIGTERM)  # if the kernel has not done so
                         orphaned = time.monotonic()
+                        end_at_the_latest(HANG_AT_STOP_SECONDS)
+                        os.kill(os.getpid(), signal.SIGTERM)  # if the kernel has not done so
+                        report_orphan(self.master)  # last, since nobody may read the log any more
                     elif time.monotonic() - orphaned > GRACE_SECONDS:
                         os._exit(1)
                 time.sleep(OVERLOAD_CHECK_SECONDS if overload.is_exhausted else CHECK_SECONDS)
@@ -123,6 +142,7 @@ class Supervisor(MPServer):
         self.heartbeats.stop()
 
         def end() -> None:
+            end_at_the_latest(MASTER_STOP_SECONDS)
             # Not in the handler itself, which may have interrupted a line of the log.
             logger.info("stopping: requests in progress are completed, for at most %d seconds", GRACE_SECONDS)
             stop()
