@@ -47,6 +47,13 @@ def test_readme(script: ModuleType) -> None:
     assert (CHART / "README.md").read_text("utf-8") == script.readme()
 
 
+@pytest.mark.parametrize("name", ["alerts.yaml", "dashboard.json"])
+def test_the_chart_has_the_files_of_monitoring(name: str, script: ModuleType) -> None:
+    """Its copies, which helm can package, are those of deploy/monitoring."""
+    text = (CHART.parent / "monitoring" / name).read_text("utf-8")
+    assert (CHART / "files" / name).read_text("utf-8") == text == script.copies()[CHART / "files" / name]
+
+
 def test_every_value_is_described(script: ModuleType) -> None:
     """Each default is at or below a described value, and each described value has a default that it accepts."""
     described = set(script.values_table())

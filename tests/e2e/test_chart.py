@@ -155,6 +155,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"extraEnv": [{"name": "TOKENSERVER_SERVER_LISTEN", "value": "0.0.0.0:80"}]},
         "extraEnv: TOKENSERVER_SERVER_LISTEN is set by the chart",
     ),
+    "variable-of-notifications": (
+        {"extraEnv": [{"name": "TOKENSERVER_SERVER_NOTIFICATIONS", "value": "0.0.0.0:80"}]},
+        "extraEnv: TOKENSERVER_SERVER_NOTIFICATIONS is set by the chart",
+    ),
     "no-keys": (
         {"keys.existingSecret": ""},
         "keys.existingSecret is missing; fix: make the Secret by docs/kubernetes.md",
@@ -212,6 +216,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "management-is-off": ({"management.ingress.enabled": True}, "but is not enabled; fix: set management.enabled"),
     "no-gateway": ({"httpRoute.enabled": True}, "httpRoute.parentRefs is missing; fix: name the Gateway"),
     "no-metrics": ({"metrics.serviceMonitor": {"enabled": True}}, "metrics.serviceMonitor needs the listener"),
+    "rules-without-metrics": (
+        {"metrics.prometheusRule": {"enabled": True}},
+        "metrics.prometheusRule needs the listener",
+    ),
+    "dashboard-without-metrics": ({"metrics.dashboard": {"enabled": True}}, "metrics.dashboard needs the listener"),
     "ports": (
         {"metrics": {"enabled": True, "port": 5001}},
         "port, management.port, notifications.port and metrics.port must differ",

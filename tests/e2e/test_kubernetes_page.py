@@ -88,7 +88,17 @@ def test_installation_and_rotation(folder: Path) -> None:
 @pytest.mark.real("helm")
 @pytest.mark.real("kubeconform")
 @pytest.mark.parametrize(
-    "names", [["directory"], ["workloads"], ["git"], ["database"], ["certificate"], ["database", "certificate"]]
+    "names",
+    [
+        ["directory"],
+        ["workloads"],
+        ["git"],
+        ["git-authority"],
+        ["database"],
+        ["certificate"],
+        ["monitoring"],
+        ["database", "certificate"],
+    ],
 )
 def test_values(names: list[str], folder: Path) -> None:
     """Each example goes with the values of the installation, and is valid."""
@@ -96,7 +106,8 @@ def test_values(names: list[str], folder: Path) -> None:
     values["keys"]["ids"] = ["ID"]
     for name in names:
         for key, value in yaml.safe_load(block(name)).items():
-            values[key] = value if key == "policies" else values.get(key, {}) | value
+            is_added = isinstance(value, dict) and key != "policies"
+            values[key] = values.get(key, {}) | value if is_added else value
     output = template(folder, values)
     assert output.ok, output
     file = folder / "manifests.yaml"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from harness.journal import journal
-from harness.log_collectors import BLOCKS, example
+from harness.log_collectors import BLOCKS, PAGE, example
 from harness.log_rotation import Rotation, finish, rotating, trailing, written
 from harness.processes import run
 from harness.programs import ROOT
@@ -122,8 +122,12 @@ def test_vector() -> None:
     assert config["sources"]["tokenserver"]["max_line_bytes"] > 64 * 1024
 
 
-def test_promtail() -> None:
-    """The unit is ours."""
-    (job,) = yaml.safe_load(BLOCKS["promtail"])["scrape_configs"]
-    assert job["journal"]["matches"] == "_SYSTEMD_UNIT=tokenserver.service"
+def test_alloy() -> None:
+    """The unit is ours, what is read goes to the writer below it, and the label is the one of the page's query."""
+    text = BLOCKS["alloy"]
+    assert '_SYSTEMD_UNIT=tokenserver.service"' in text
     assert (ROOT / "deploy" / "tokenserver.service").exists()
+    (receiver,) = re.findall(r"forward_to = \[(.*)\.receiver\]", text)
+    assert receiver in {".".join(found) for found in re.findall(r'^([a-z.]+) "(\w+)" \{$', text, re.MULTILINE)}
+    (label,) = re.findall(r"labels += \{(\w+) = \"(\w+)\"\}", text)
+    assert f'{{{label[0]}="{label[1]}"}} | json' in PAGE

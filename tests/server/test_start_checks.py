@@ -15,7 +15,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.metrics.http import Listener
 from tokenserver.server import start_checks
-from tokenserver.server.start_checks import MIN_FILES, listening_refused, reason, start_faults
+from tokenserver.server.start_checks import MIN_FILES, address_fault, listening_refused, reason, start_faults
 
 
 def settings(folder: Path, server: str = "", more: str = "") -> Settings:
@@ -50,6 +50,15 @@ def test_addresses_of_other_machines(tmp_path: Path) -> None:
         "c.yaml: server.listen: cannot listen on 192.0.2.1:5001: Cannot assign requested address",
         "c.yaml: server.metrics: cannot listen on 192.0.2.1:9090: Cannot assign requested address",
     ]
+
+
+def test_a_port_of_root(tmp_path: Path) -> None:
+    """The right to listen on 443 is what a unit takes away, and how to give it back is in the message."""
+    found = settings(tmp_path, ", listen: '0.0.0.0:443'")
+    assert str(address_fault(found, "c.yaml", "listen", PermissionError(errno.EACCES, "Permission denied"))) == (
+        "c.yaml: server.listen: cannot listen on 0.0.0.0:443: Permission denied; fix: a port from 1024 on, "
+        "or the capability CAP_NET_BIND_SERVICE (AmbientCapabilities= of systemd)"
+    )
 
 
 def test_addresses_in_use(tmp_path: Path, other: int) -> None:

@@ -83,7 +83,12 @@ def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
 
 def address_fault(settings: Settings, file: str, key: str, error: OSError) -> Fault:
     """The fault that the server cannot listen on the address at a key of `server`."""
-    return Fault(file, 0, f"server.{key}", f"cannot listen on {getattr(settings.server, key)}: {reason(error)}")
+    problem = f"cannot listen on {getattr(settings.server, key)}: {reason(error)}"
+    if error.errno == errno.EACCES:
+        problem += (
+            "; fix: a port from 1024 on, or the capability CAP_NET_BIND_SERVICE (AmbientCapabilities= of systemd)"
+        )
+    return Fault(file, 0, f"server.{key}", problem)
 
 
 def listening_refused(address: tuple[str, int]) -> OSError | None:

@@ -46,7 +46,7 @@
 {{- if and (hasKey $throttle "secret_file") .Values.redis.secretKey -}}
 {{- $faults = append $faults "config.throttle.secret_file is set by the chart; fix: remove it, or redis.secretKey" -}}
 {{- end -}}
-{{- $owned := list "TOKENSERVER_CONFIG" "TOKENSERVER_SERVER_LISTEN" "TOKENSERVER_SERVER_METRICS" "TOKENSERVER_SERVER_MANAGEMENT" "TOKENSERVER_SERVER_TLS" "TOKENSERVER_SERVER_TLS_CERTIFICATE" "TOKENSERVER_SERVER_TLS_KEY" "TOKENSERVER_POLICIES" "TOKENSERVER_KEYS" "TOKENSERVER_KEYS_FOLDER" "TOKENSERVER_STORAGE" "TOKENSERVER_STORAGE_URL" "TOKENSERVER_STORAGE_PASSWORD_FILE" -}}
+{{- $owned := list "TOKENSERVER_CONFIG" "TOKENSERVER_SERVER_LISTEN" "TOKENSERVER_SERVER_METRICS" "TOKENSERVER_SERVER_MANAGEMENT" "TOKENSERVER_SERVER_NOTIFICATIONS" "TOKENSERVER_SERVER_TLS" "TOKENSERVER_SERVER_TLS_CERTIFICATE" "TOKENSERVER_SERVER_TLS_KEY" "TOKENSERVER_POLICIES" "TOKENSERVER_KEYS" "TOKENSERVER_KEYS_FOLDER" "TOKENSERVER_STORAGE" "TOKENSERVER_STORAGE_URL" "TOKENSERVER_STORAGE_PASSWORD_FILE" -}}
 {{- range .Values.extraEnv -}}
 {{- if has (trimSuffix "_FILE" .name) (concat $owned (list "TOKENSERVER_STORAGE_PASSWORD")) -}}
 {{- $faults = append $faults (printf "extraEnv: %s is set by the chart; fix: remove it, and use the value for it" .name) -}}
@@ -164,8 +164,12 @@
 {{- $faults = append $faults (printf "%s.parentRefs is missing; fix: name the Gateway" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
-{{- $faults = append $faults "metrics.serviceMonitor needs the listener; fix: set metrics.enabled" -}}
+{{- if not .Values.metrics.enabled -}}
+{{- range $name := list "serviceMonitor" "prometheusRule" "dashboard" -}}
+{{- if (get $.Values.metrics $name).enabled -}}
+{{- $faults = append $faults (printf "metrics.%s needs the listener; fix: set metrics.enabled" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $ports := list (int .Values.port) -}}
 {{- range $listener := list .Values.management .Values.notifications .Values.metrics -}}

@@ -33,6 +33,9 @@
     - name: GITSYNC_USERNAME
       valueFrom: {secretKeyRef: {name: {{ $git.existingSecret | quote }}, key: username}}
     {{- end }}
+    {{- with $git.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   securityContext: {{- include "tokenserver.containerSecurity" $root | nindent 4 }}
   resources: {{- toYaml $git.resources | nindent 4 }}
   volumeMounts:
@@ -43,6 +46,9 @@
     {{- end }}
     {{- if eq $git.method "ssh" }}
     - {name: git-sync-passwd, mountPath: /etc/passwd, subPath: passwd, readOnly: true}
+    {{- end }}
+    {{- with $git.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end -}}
 

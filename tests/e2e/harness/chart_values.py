@@ -108,7 +108,16 @@ GOOD: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": True, "notificationsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     },
     "monitoring": {
-        "metrics": {"enabled": True, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+        "metrics": {
+            "enabled": True,
+            "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {
+                "enabled": True,
+                "labels": {"release": "prometheus"},
+                "runbookUrl": "https://docs.example.com/runbook.html",
+            },
+            "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Registries"}},
+        },
         "networkPolicy": {
             "enabled": True,
             "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
@@ -167,6 +176,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "policies-of-a-config-map": {"policies": {"existingConfigMap": "policies", "items": ITEMS}},
     "git-by-https": GIT,
     "git-by-ssh": {**GIT, "policies.gitSync.method": "ssh", "policies.gitSync.existingSecret": "git"},
+    "git-with-a-private-authority": {
+        **GIT,
+        "policies.gitSync.extraEnv": [{"name": "GIT_SSL_CAINFO", "value": "/authorities/ca.crt"}],
+        "policies.gitSync.extraVolumeMounts": [{"name": "authorities", "mountPath": "/authorities", "readOnly": True}],
+        "extraVolumes": [{"name": "authorities", "configMap": {"name": "authorities"}}],
+    },
     "git-by-password": {**GIT, "policies.gitSync.method": "password", "policies.gitSync.existingSecret": "git"},
     "policies-of-a-claim": {"policies": {"existingClaim": "policies", "path": "policies"}},
     "policies-of-a-volume": {
