@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from harness import web
 from harness.registries import KEEPER
-from harness.replica import replica
+from harness.replica import Replica, replica
 from harness.server import Setup, TokenServer, serving
 from sqlalchemy import text
 from test_audit_chain import TARGET, load, verified, wait_until, workers
@@ -60,11 +60,22 @@ def ask(port: int, times: int = 5) -> None:
         assert web.request(port, "GET", TARGET).status == 200
 
 
+def use(server: TokenServer | Replica) -> None:
+    """Requests until every worker has answered some: one that is stopped before it serves closes no chain."""
+    log = server.daemon.stdout
+
+    def have_all_answered() -> bool:
+        answered = {chain_of(line) for line in log.read_bytes().splitlines() if b'"event":"exchange"' in line}
+        return len(answered) == WORKERS
+
+    assert all_seal(log)
+    with load(server):
+        assert wait_until(have_all_answered, 60)
+
+
 def finish_run(server: TokenServer, name: str) -> Path:
     """Some requests, then an orderly stop; the file of this run."""
-    assert all_seal(server.daemon.stdout)
-    with load(server):
-        time.sleep(0.3)
+    use(server)
     server.daemon.stop()
     return server.daemon.stdout.rename(server.folder / name)
 
@@ -82,7 +93,11 @@ def told(found: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def chains_in(log: Path) -> set[str]:
-    return {line.rpartition(b'"chain":"')[2][:8].decode() for line in log.read_bytes().splitlines()}
+    return {chain_of(line) for line in log.read_bytes().splitlines()}
+
+
+def chain_of(line: bytes) -> str:
+    return line.rpartition(b'"chain":"')[2][:8].decode()
 
 
 def test_runs_that_are_removed(server: TokenServer, tmp_path: Path) -> None:
@@ -130,8 +145,7 @@ def test_servers_that_are_killed(server: TokenServer) -> None:
 def test_replicas(server: TokenServer, tmp_path: Path) -> None:
     """Each has runs of its own; one that is gone for good is no finding, and its lines of that time are missed."""
     with replica(server, tmp_path) as other:
-        assert all_seal(other.daemon.stdout)
-        ask(other.port)
+        use(other)
     first = finish_run(server, "log.0")
     server.daemon.start(server.is_ready)
     second = finish_run(server, "log.1")
