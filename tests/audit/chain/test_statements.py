@@ -117,6 +117,19 @@ def test_a_worker_that_was_killed(workers: Workers) -> None:
     assert ("removed", workers.second.sink.chain) in told
 
 
+def test_the_highest_number_counts(workers: Workers) -> None:
+    """Of what several seals state of a missing chain, whichever order they are read in."""
+    third = workers.new(workers.first.now)
+    third.sealer.check()
+    workers.write(workers.first, workers.second, third)
+    workers.second.write(4)
+    workers.write(workers.first)
+    left = without(workers.lines, of(workers.lines, workers.second))
+    for lines in (left, left[::-1]):
+        [found] = [one for one in verify(lines).findings if one.chain == workers.second.sink.chain]
+        assert f"states number {len(of(workers.lines, workers.second))} of chain" in found.message
+
+
 def test_older_files_may_be_deleted(workers: Workers) -> None:
     """A chain that wrote nothing since is noted, and no finding."""
     successor = workers.new(workers.first.now + 100)

@@ -169,7 +169,16 @@ def test_other_events_count_by_their_time(hours: Hours) -> None:
         assert [one.kind.value for one in found.findings] == ["not in a chain"] * count, time
 
 
-def test_seals_of_somebody_else_are_no_borders(hours: Hours) -> None:
-    """A seal that is copied elsewhere says of its own line alone; one of another key says nothing."""
+def test_seals_of_other_lines_are_no_borders(hours: Hours) -> None:
+    """Somebody copies a genuine seal into a line with a later number, so that those before would not be looked at."""
+    place = max(place for place, line in enumerate(hours.lines) if b"audit_seal" in line and at(line) < minute(3))
+    seal, later = hours.lines[place], hours.lines[place + 30 * 2]
+    copy = seal[: seal.rindex(b',"chain":"')] + later[later.rindex(b',"chain":"') :]
+    left = [line for line in hours.lines if not minute(3) <= at(line) < minute(3.5)]
+    assert [one.kind.value for one in within([*left, copy], 3, 4).findings].count("removed") >= 1
+
+
+def test_seals_of_other_keys_are_no_borders(hours: Hours) -> None:
+    """Without a key set that vouches for them, everything is verified."""
     other = verify(hours.lines, keys=SealKeys([]), span=TimeSpan(minute(3), minute(4)))
     assert other.verifier.events == len(hours.lines)
