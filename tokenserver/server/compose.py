@@ -101,6 +101,7 @@ def build(
         trail.record,
         shared.journal or ChangeJournal(shared=False),
         is_down=lambda: trail.problem is not None,
+        versions=None if storage is None else storage.versions(settings.server.listen),
     )
     live = _live(settings, protection, is_first, stored, changes)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)

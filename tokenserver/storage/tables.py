@@ -214,3 +214,16 @@ audit_chains = Table(
     Index("audit_chains_sealed", "sealed"),
 )
 """The columns of `trail.chains.ChainRow`, in its order: how far each chain of audit events is sealed."""
+
+audit_versions = Table(
+    "audit_versions",
+    metadata,
+    Column("server", Text, nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("moment", BigInteger, nullable=False),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("server", "subject"),
+)
+"""The columns of `trail.versions.VersionRow`, in its order: what each server had in force last."""

@@ -27,6 +27,7 @@ from tokenserver.server.stored.openid import stored_openid
 from tokenserver.server.stored.opening import open_engine
 from tokenserver.server.stored.outbox_drain import OutboxDrain
 from tokenserver.server.stored.parts import StoredParts
+from tokenserver.server.stored.version_registrar import VersionRegistrar
 from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.database import Database
 from tokenserver.storage.following.chores import Chores
@@ -44,6 +45,7 @@ from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.trail.chains import ChainRegister
+from tokenserver.storage.trail.versions import VersionRegister
 from tokenserver.storage.upkeep.pruning import prune
 
 
@@ -76,6 +78,7 @@ class LiveStorage:
         self._networks: NewNetworks | None = None
         self._drain: OutboxDrain | None = None
         self._registrar: ChainRegistrar | None = None
+        self._versions: VersionRegistrar | None = None
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -110,6 +113,12 @@ class LiveStorage:
         self._registrar = ChainRegistrar(self.database, register, record, is_first=self._is_first)
         return record
 
+    def versions(self, listen: str) -> VersionRegistrar:
+        """What this server, which listens at this address, has in force; see there."""
+        register = VersionRegister(self.store.keys)
+        self._versions = VersionRegistrar(self.database, register, server_name(listen), is_first=self._is_first)
+        return self._versions
+
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
         return SignIn(self.sessions, snapshot, record)
@@ -132,7 +141,7 @@ class LiveStorage:
 
         The threads that do so, which write the last uses before they end.
         """
-        threads = [] if self._registrar is None else [self._registrar.start(stop)]
+        threads = [one.start(stop) for one in (self._registrar, self._versions) if one is not None]
         threads += [self._follower.start(stop), self._chores.start(stop)]
         return threads if self._drain is None else [*threads, self._drain.start(stop)]
 

@@ -1,4 +1,4 @@
-"""What the storage keeps about the audit trail: which chains of events servers have written, and how far they came.
+"""What the storage keeps for the audit trail: which chains servers have written, and what each server had in force.
 
 The trail itself is what servers write to standard output. What is here can only show that something of it is missing.
 """

@@ -24,7 +24,7 @@ SCHEMA_WITH_CHAINS = 4
 MAX_BEFORE = 64
 """Chains that one seal states of those before it; a later one states the rest."""
 
-OLD_TABLES = "its tables are too old to keep the chains of audit events; fix: tokenserver storage migrate"
+OLD_TABLES = "its tables are too old for what it keeps about audit events; fix: tokenserver storage migrate"
 
 _SEALED = ("chain", "server", "began", "number", "sealed", "closed")
 
@@ -71,7 +71,7 @@ class ChainRegister:
         """
 
         def work(connection: Connection) -> None:
-            _require_table(connection)
+            require_tables(connection)
             pepper, seal = self._seals.of(row)
             values = row._replace(pepper=pepper, seal=seal)._asdict()
             if not insert_if_new(connection, audit_chains, values):
@@ -92,7 +92,7 @@ class ChainRegister:
         statement = select(audit_chains).where(unstated).order_by(table.sealed.desc(), table.chain).limit(MAX_BEFORE)
 
         def work(connection: Connection) -> list[ChainRow]:
-            _require_table(connection)
+            require_tables(connection)
             return [ChainRow(*row) for row in connection.execute(statement)]
 
         return [row for row in database.read(work) if self._seals.is_genuine(row)]
@@ -120,7 +120,7 @@ class ChainRegister:
         """
 
         def work(connection: Connection) -> list[ChainRow]:
-            _require_table(connection)
+            require_tables(connection)
             return [ChainRow(*row) for row in connection.execute(select(audit_chains))]
 
         rows = database.read(work)
@@ -130,10 +130,15 @@ class ChainRegister:
 
 
 def has_chains(connection: Connection) -> bool:
-    """Whether the database has the table: another release may have to migrate it first."""
+    """Whether the database has the tables of this room: another release may have to migrate it first."""
     return int(connection.execute(select(meta.c.schema)).scalar_one()) >= SCHEMA_WITH_CHAINS
 
 
-def _require_table(connection: Connection) -> None:
+def require_tables(connection: Connection) -> None:
+    """Check that the database has the tables of this room.
+
+    Raises:
+        StorageUnavailable: it has not; the reason says how to make them.
+    """
     if not has_chains(connection):
         raise StorageUnavailable(OLD_TABLES)

@@ -41,9 +41,7 @@ def prune(database: Database, *, now: float) -> dict[str, int]:
 
 
 def _remove_chains(database: Database, before: int) -> int:
-    if not database.read(has_chains):
-        return 0
-    return _remove(database, audit_chains, audit_chains.c.sealed < before * 1000)
+    return _remove(database, audit_chains, audit_chains.c.sealed < before * 1000) if database.read(has_chains) else 0
 
 
 def _remove(database: Database, table: Table, ended: ColumnElement[bool]) -> int:

@@ -12,7 +12,7 @@ from tokenserver.storage.database import Database
 from tokenserver.storage.migrations import migrate
 from tokenserver.storage.migrations.migrate import OLDEST, migrate_schema
 from tokenserver.storage.outbox import Outbox
-from tokenserver.storage.tables import SCHEMA, audit_chains, outbox
+from tokenserver.storage.tables import SCHEMA, audit_chains, audit_versions, outbox
 
 SERVER = "https://auth.example.com"
 
@@ -23,12 +23,13 @@ def test_a_database_of_version_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "SCHEMA", 3)
         migrate_schema(old, server=SERVER, now=NOW)
-    assert not inspect(old).has_table("audit_chains")
+    assert not {"audit_chains", "audit_versions"} & {*inspect(old).get_table_names()}
     Database(old).write(lambda connection, rev: Outbox(STATE_KEYS).put(connection, rev, {"action": "x"}))
     assert migrate_schema(old, server=SERVER, now=NOW) == (3, SCHEMA)
     migrate_schema(new, server=SERVER, now=NOW)
-    found = [[column["name"] for column in inspect(engine).get_columns("audit_chains")] for engine in (old, new)]
-    assert found == [[column.name for column in audit_chains.columns]] * 2
+    for table in (audit_chains, audit_versions):
+        found = [[column["name"] for column in inspect(engine).get_columns(table.name)] for engine in (old, new)]
+        assert found == [[column.name for column in table.columns]] * 2
     indexes = [sorted(str(one["name"]) for one in inspect(engine).get_indexes("audit_chains")) for engine in (old, new)]
     assert indexes == [sorted(str(one.name) for one in audit_chains.indexes)] * 2
     with old.connect() as connection:
