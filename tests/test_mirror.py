@@ -31,6 +31,8 @@ ELSEWHERE: dict[str, str] = {
     "authn/stored/ports.py": "protocols, kept by support/held_credentials.py and the storage",
     "authn/workload/trusted_issuer.py": "the settings of every row of authn/workload/test_verifier.py",
     "audit/chain/findings.py": "what audit/chain/test_verifier.py compares",
+    "audit/chain/seal_events.py": "the seals that audit/chain/test_verifier.py and test_window.py read",
+    "audit/chain/wording.py": "the messages of audit/chain/test_verifier.py",
     "audit/chain/run.py": "the runs that audit/chain/test_verifier.py cuts and joins in all ways",
     "cli/audit/seal_keys.py": "whose seals cli/audit/test_verify.py trusts",
     "cli/audit/options.py": "the options of cli/audit/test_search.py and test_who_did.py",

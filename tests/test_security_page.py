@@ -22,9 +22,7 @@ UNDEFENDED, BUGS = REST.split("## Thirty bugs", maxsplit=1)
 MACHINES = (
     *(130, 131, 132, 134, 135, 136, 137, 140, 143, 144, 145),
     *range(151, 175),
-    *range(176, 237),
-    *(241, 242),
-    243,
+    *range(176, 244),
     *range(245, 248),
     *range(253, 262),
 )

@@ -20,6 +20,7 @@ import pytest
 from harness import web
 from harness.processes import run
 from harness.registries import KEEPER
+from harness.replica import Replica
 from harness.server import Setup, TokenServer, serving
 
 pytestmark = pytest.mark.alone
@@ -45,7 +46,7 @@ def server(chained: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @contextlib.contextmanager
-def load(*servers: TokenServer) -> Iterator[set[str]]:
+def load(*servers: TokenServer | Replica) -> Iterator[set[str]]:
     """Requests by several clients while the block runs; gives the ids of the tokens that they got."""
     end, jtis = threading.Event(), set[str]()
 

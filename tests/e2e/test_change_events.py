@@ -225,3 +225,22 @@ def test_git(tmp_path: Path) -> None:
         *_, clean = trail.changes("policies", 2)
         assert (clean["revision"], clean.get("branch"), clean["clean"]) == (git("rev-parse", "HEAD"), None, True)
         assert clean["removed"] == ["q.yaml"]
+
+
+def test_what_changed_while_no_server_ran(tmp_path: Path) -> None:
+    """With a storage, the events of a start say what was in force before, and since when."""
+    settings = {"server": {"workers": 2}, "storage": "state/tokenserver.db"}
+    setup = Setup(PEOPLE, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
+    with serving(tmp_path, setup) as server:
+        kinds = ("configuration", "policies", "users", "keys")
+        first = {what: wait(partial(all_changes, server, what), 1)[0] for what in kinds}
+        assert not any("old" in event for event in first.values())
+        server.daemon.stop()
+        server.daemon.stdout.rename(tmp_path / "first")
+        replace(server.folder / "policies" / "q.yaml", OTHER)
+        server.daemon.start(server.is_ready)
+        second = {what: wait(partial(all_changes, server, what), 1)[0] for what in kinds}
+    assert all(event["cause"] == "start" for event in second.values())
+    assert {what: event["old"] for what, event in second.items()} == {what: first[what]["new"] for what in kinds}
+    assert [what for what, event in second.items() if event["old"] != event["new"]] == ["policies"]
+    assert all(event["old_at"][:22] <= first[what]["time"] for what, event in second.items())

@@ -42,7 +42,8 @@ from tokenserver.storage.engines import engine_for
 from tokenserver.storage.following.packed_rows import packed
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import PostgresqlSignal
-from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
+from tokenserver.storage.migrations import migrate
+from tokenserver.storage.migrations.migrate import OLDEST, migrate_schema, schema_of
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
 from tokenserver.storage.people.flow_limits import KEPT_SECONDS, LIFETIME_SECONDS
@@ -53,6 +54,7 @@ from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, TooManyCredentials
 from tokenserver.storage.tables import SCHEMA, jwks, metadata
+from tokenserver.storage.trail.chains import ChainRegister, ChainRow
 from tokenserver.storage.upkeep.inspection import Inspection
 from tokenserver.storage.upkeep.inspection import inspect as inspected
 from tokenserver.storage.upkeep.pruning import prune
@@ -381,3 +383,47 @@ def test_no_writer_overtakes_another(engine: Engine, store: CredentialStore) -> 
     assert overtake(first, second, store.database, PostgresqlSignal(engine, seconds=0.01)) == [0, 2, 2]
     for one in (first, second):
         one.close()
+
+
+def test_chains_of_audit_events(store: CredentialStore) -> None:
+    """Many workers keep theirs at the same time, each row has its last number, and what was changed is found."""
+    register = ChainRegister(STATE_KEYS)
+    row = ChainRow("AAAAAAAA", "host :1", NOW * 1000, 1, NOW * 1000, 0)
+
+    def keep(worker: int) -> None:
+        for number in range(1, 6):
+            register.put(store.database, row._replace(chain=f"{worker:08}", number=number, sealed=row.sealed + worker))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, range(8)))
+    assert sorted((one.chain, one.number) for one in register.known(store.database).rows) == [
+        (f"{worker:08}", 5) for worker in range(8)
+    ]
+    found = register.before(store.database, "host :1")
+    assert [one.chain for one in found] == [f"{worker:08}" for worker in reversed(range(8))]
+    register.note_stated(store.database, [(one.chain, one.number) for one in found[:7]])
+    assert [one.chain for one in register.before(store.database, "host :1")] == ["00000000"]
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE audit_chains SET number = 1 WHERE chain = '00000003'"))
+    known = register.known(store.database)
+    assert (len(known.rows), known.of_unknown_keys, known.forged) == (7, 0, 1)
+
+
+def test_tables_of_the_version_before(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas are upgraded before the tables: nothing but the chains has to wait, and `migrate` brings them."""
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "SCHEMA", OLDEST)
+        migrate_schema(engine, server="https://auth.example.com", now=NOW)
+    register = ChainRegister(STATE_KEYS)
+    row = ChainRow("AAAAAAAA", "host :1", NOW * 1000, 1, NOW * 1000, 0)
+    store = store_of(Database(engine))
+    key, _ = store.create(PLAIN, at_most=9)
+    assert [one.credential.id for one in store.listed(Selection())] == [key.id]
+    assert prune(store.database, now=NOW)["chains of audit events"] == 0
+    with pytest.raises(StorageUnavailable, match="tokenserver storage migrate"):
+        register.put(store.database, row)
+    migrate_schema(engine, server="https://auth.example.com", now=NOW)
+    register.put(store.database, row)
+    assert len(register.known(store.database).rows) == 1
+    assert [one.credential.id for one in store.listed(Selection())] == [key.id]
+    store.database.close()

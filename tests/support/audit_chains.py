@@ -14,6 +14,8 @@ from key_folders import ISSUER
 
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary
 from tokenserver.audit.chain.verifier import ChainVerifier
+from tokenserver.audit.chain.window import TimeSpan, WindowSeals
+from tokenserver.exchange.audit_chain.record import ChainRecord
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS, Sealer
 from tokenserver.exchange.audit_chain.sink import ChainedSink
@@ -39,14 +41,16 @@ def key(name: str = "first", now: datetime = START) -> SigningKey:
 class Writer:
     """A server of one process that writes to a file, and a clock that a test moves."""
 
-    def __init__(self, path: Path, signs: SigningKey, state: ChainState | None = None) -> None:
+    def __init__(
+        self, path: Path, signs: SigningKey, state: ChainState | None = None, record: ChainRecord | None = None
+    ) -> None:
         self.now = START.timestamp()
         self.path = path
         self.key = signs
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._close = weakref.finalize(self, os.close, self.descriptor)
         self.sink = ChainedSink(self.descriptor, state, now=lambda: self.now)
-        self.sealer = Sealer(self.sink, lambda: self.key, now=lambda: self.now)
+        self.sealer = Sealer(self.sink, lambda: self.key, now=lambda: self.now, record=record)
 
     def event(self, name: str = "x") -> str:
         """An event as the trail hands it to the sink."""
@@ -102,12 +106,21 @@ class Verified(NamedTuple):
         return [(finding.kind.value, str(finding.place)) for finding in self.findings]
 
 
-def verify(files: Mapping[str, Iterable[bytes]] | Sequence[bytes], keys: SealKeys = KEYS) -> Verified:
-    """Verify files by their names, or the lines of a single one, `log`."""
+def verify(
+    files: Mapping[str, Iterable[bytes]] | Sequence[bytes], keys: SealKeys = KEYS, span: TimeSpan | None = None
+) -> Verified:
+    """Verify files by their names, or the lines of a single one, `log`; with a span of time, what is within."""
     findings: list[ChainFinding] = []
     notes: list[str] = []
-    verifier = ChainVerifier(keys.open_seal, findings.append, notes.append)
     named = files if isinstance(files, Mapping) else {"log": files}
+    window = None
+    if span is not None:
+        seals = WindowSeals(keys.open_seal, span)
+        for lines in named.values():
+            for line in lines:
+                seals.read(line)
+        window = seals.window()
+    verifier = ChainVerifier(keys.open_seal, findings.append, notes.append, window)
     for name, lines in named.items():
         verifier.begin(name)
         for line in lines:

@@ -92,7 +92,8 @@ def build(
     storage = optional_storage(settings, is_first)
     sealer = None
     if isinstance(sink, ChainedSink):
-        sealer = Sealer(sink, lambda: live.snapshot().issuer.ring.active, now=time.time)
+        record = None if storage is None else storage.record_chain(settings.server.listen)
+        sealer = Sealer(sink, lambda: live.snapshot().issuer.ring.active, now=time.time, record=record)
     audited = trail_kind(settings)
     trail = audited(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=lambda: live.policy())  # noqa: PLW0108 - it is made below
     stored = None if storage is None else storage.parts(trail.record, lambda: trail.problem is not None)
@@ -100,6 +101,7 @@ def build(
         trail.record,
         shared.journal or ChangeJournal(shared=False),
         is_down=lambda: trail.problem is not None,
+        versions=None if storage is None else storage.versions(settings.server.listen),
     )
     live = _live(settings, protection, is_first, stored, changes)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)

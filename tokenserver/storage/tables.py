@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the schema that this program writes."""
 
 metadata = MetaData()
@@ -197,3 +197,33 @@ outbox = Table(
     Index("outbox_rev", "rev"),
 )
 """The columns of `outbox.OutboxRow`, in its order: audit events of commands, until a server has written them."""
+
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("chain", String(8), primary_key=True),
+    Column("server", Text, nullable=False),
+    Column("began", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("sealed", BigInteger, nullable=False),
+    Column("closed", Integer, nullable=False),
+    Column("stated", BigInteger, nullable=False),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
+    Index("audit_chains_server", "server", "sealed"),
+    Index("audit_chains_sealed", "sealed"),
+)
+"""The columns of `trail.chains.ChainRow`, in its order: how far each chain of audit events is sealed."""
+
+audit_versions = Table(
+    "audit_versions",
+    metadata,
+    Column("server", Text, nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("moment", BigInteger, nullable=False),
+    Column("pepper", Integer, nullable=False),
+    Column("seal", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("server", "subject"),
+)
+"""The columns of `trail.versions.VersionRow`, in its order: what each server had in force last."""

@@ -92,9 +92,9 @@ def test_pieces_without_an_end_take_little_memory() -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        pytest.param(b'{"time":"t","event":"exchange"}', LooseEvent(False, False), id="an event without a link"),
-        pytest.param(b'{"event":"exchange","time":"t"}', LooseEvent(False, True), id="in another order"),
-        pytest.param(b'{"time":"t","event":"x","chain":"?"}', LooseEvent(True, False), id="no such link"),
+        pytest.param(b'{"time":"t","event":"exchange"}', LooseEvent(False, False, "t"), id="an event without a link"),
+        pytest.param(b'{"event":"exchange","time":"t"}', LooseEvent(False, True, "t"), id="in another order"),
+        pytest.param(b'{"time":"t","event":"x","chain":"?"}', LooseEvent(True, False, "t"), id="no such link"),
         pytest.param(b'{"message":"hello"}', None, id="another line"),
         pytest.param(b'{"message":"{\\"time\\":\\"t\\"}"}', None, id="a text that is no event"),
         pytest.param(b"[1]", None, id="a list"),

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from audit_chains import KEYS, Writer, key, verify
 
+from tokenserver.exchange.audit_chain.record import ChainRecord
 from tokenserver.exchange.audit_chain.seal_text import StatedChain, seal_of_members
 from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS
 from tokenserver.exchange.audit_chain.state import ChainState
+from tokenserver.exchange.audit_events import spell_time
 
 SIGNS = key()
 
@@ -115,6 +117,19 @@ def test_a_worker_that_was_killed(workers: Workers) -> None:
     assert ("removed", workers.second.sink.chain) in told
 
 
+def test_the_highest_number_counts(workers: Workers) -> None:
+    """Of what several seals state of a missing chain, whichever order they are read in."""
+    third = workers.new(workers.first.now)
+    third.sealer.check()
+    workers.write(workers.first, workers.second, third)
+    workers.second.write(4)
+    workers.write(workers.first)
+    left = without(workers.lines, of(workers.lines, workers.second))
+    for lines in (left, left[::-1]):
+        [found] = [one for one in verify(lines).findings if one.chain == workers.second.sink.chain]
+        assert f"states number {len(of(workers.lines, workers.second))} of chain" in found.message
+
+
 def test_older_files_may_be_deleted(workers: Workers) -> None:
     """A chain that wrote nothing since is noted, and no finding."""
     successor = workers.new(workers.first.now + 100)
@@ -155,3 +170,69 @@ def test_what_is_new_alone_is_stated(workers: Workers) -> None:
     [stated] = others(workers.lines[-1])
     assert (stated.chain, stated.number) == (workers.first.sink.chain, len(of(workers.lines, workers.first)))
     assert stated.since == json.loads(workers.lines[of(workers.lines, workers.first)[-1]])["time"]
+
+
+def record_of(server: str, *before: Writer) -> ChainRecord:
+    """What the storage says to a new run of a server: these came before."""
+    record = ChainRecord(server)
+    record.came_before([StatedChain(one.sink.chain, len(of(one.lines, one)), spell_time(one.now)) for one in before])
+    return record
+
+
+class Runs:
+    """Three runs of one server, each in a file of its own, and one of another server meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.first = self._run(folder / "1", 0, ChainRecord("a"))
+        self.second = self._run(folder / "2", 1, record_of("a", self.first))
+        self.third = self._run(folder / "3", 2, record_of("a", self.second))
+        self.other = self._run(folder / "4", 1, ChainRecord("b"))
+        self.names = {one: name for name, one in vars(self).items()}
+
+    def _run(self, path: Path, hour: int, record: ChainRecord) -> Writer:
+        writer = Writer(path, SIGNS, ChainState(), record)
+        writer.now += 3600 * hour
+        if not record.is_known:
+            record.came_before([])
+        writer.sealer.check()
+        writer.write(3)
+        writer.seal()
+        writer.sealer.close()
+        return writer
+
+    def files(self, *writers: Writer) -> dict[str, list[bytes]]:
+        return {self.names[one]: one.lines for one in writers}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def test_a_run_in_the_middle_that_is_removed(runs: Runs) -> None:
+    """The seal of the next run states it, without any storage (docs/design/threats.md#threat-237)."""
+    assert verify(runs.files(runs.first, runs.second, runs.third, runs.other)).findings == []
+    for left in ((runs.first, runs.third), (runs.third, runs.first, runs.other)):
+        [finding] = verify(runs.files(*left)).findings
+        assert (finding.kind.value, finding.chain, str(finding.place)) == ("removed", runs.second.sink.chain, "third:1")
+
+
+def test_the_end_of_a_run_that_is_removed(runs: Runs) -> None:
+    """Also its closing seal alone, since the storage knew it."""
+    files = {**runs.files(runs.first, runs.third), "second": runs.second.lines[:-1]}
+    [finding] = verify(files).findings
+    assert (finding.chain, "nothing after number 5 is in these files" in finding.message) == (
+        runs.second.sink.chain,
+        True,
+    )
+
+
+def test_the_oldest_runs_may_be_deleted(runs: Runs) -> None:
+    """A run that ended before all that the files have of its server is noted; another server's files do not matter."""
+    for left in ((runs.third,), (runs.third, runs.other)):
+        found = verify(runs.files(*left))
+        assert found.findings == []
+        [note] = found.notes
+        assert (
+            f"chain {runs.second.sink.chain}, of which a seal states number 6 (third:1), is not in these files" in note
+        )

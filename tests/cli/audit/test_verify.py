@@ -54,12 +54,14 @@ def test_a_whole_chain() -> None:
     assert result.stderr == "12 linked events are as the server wrote them, and none is missing between\n"
 
 
-def test_the_command_of_the_page(folder: Path) -> None:
-    """As docs/answer-an-auditor.md has it, for the files of this folder."""
+def test_the_commands_of_the_page(folder: Path) -> None:
+    """As docs/answer-an-auditor.md has them, for the files of this folder; with --config: test_known_chains.py."""
     page = (Path(__file__).parents[3] / "docs" / "answer-an-auditor.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^tokenserver (audit verify .*)$", page, re.MULTILINE)
-    words = [str(folder / "log") if word.startswith("/var/log/") else word for word in shlex.split(command)]
-    assert CliRunner().invoke(main, words).exit_code == 0
+    commands = re.findall(r"^tokenserver (audit verify .* --ca .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        words = [str(folder / "log") if word.startswith("/var/log/") else word for word in shlex.split(command)]
+        assert CliRunner().invoke(main, words).exit_code == 0
 
 
 def test_findings(folder: Path) -> None:
@@ -92,6 +94,7 @@ def test_json(folder: Path) -> None:
                 "since": "2027-01-31T12:00:00.000Z", "until": "2027-01-31T12:02:08.000Z",
             }
         ],
+        "servers": [],
         "findings": [
             {
                 "kind": "removed", "file": "log", "line": 3, "end_file": "log", "end_line": 3, "chain": ID,
@@ -182,3 +185,33 @@ def test_scattered_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = verify("log", "--ca", "ca.pem")
     assert result.exit_code == 2
     assert "log: lines are scattered over the files one by one" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_span_of_time() -> None:
+    """What is between the seals next to it is verified, and the borders are no gaps."""
+    since, until = ("--since", "2027-01-31T12:01:06Z"), ("--until", "2027-01-31T12:01:07Z")
+    whole, some = (verify("log", "--ca", "ca.pem", "--json", *words) for words in ((), (*since, *until)))
+    assert (whole.exit_code, some.exit_code) == (0, 0), some.output
+    found = json.loads(some.stdout)
+    assert (found["findings"], found["events"]) == ([], 5)
+    [note] = found["notes"]
+    assert note.startswith("of 1 chain, lines before the last seal before this time")
+    nothing = verify("log", "--ca", "ca.pem", "--since", "2028-01-31")
+    assert "1 chain ended before this time or began after it" in nothing.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_standard_input_is_read_once() -> None:
+    """A span of time needs the seals first."""
+    data = b"".join(line + b"\n" for line in LINES)
+    for words in ((), ("-",), ("log", "-")):
+        result = verify(*words, "--ca", "ca.pem", "--since", "1d", input=data)
+        assert (result.exit_code, "files are read twice; fix: name files" in result.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_store_of_events() -> None:
+    """It has the events, and not the lines."""
+    result = verify("--store", "audit.db", "--ca", "ca.pem")
+    assert (result.exit_code, "name the files that were indexed" in result.stderr) == (2, True)

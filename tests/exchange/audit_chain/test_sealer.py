@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit_chains import Writer, key, verify
+from audit_chains import KEYS, Writer, key, verify
 
 from tokenserver.errors import SigningFailed
+from tokenserver.exchange.audit_chain.record import ChainRecord
+from tokenserver.exchange.audit_chain.seal_text import Seal, StatedChain, seal_of_members
 from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS, Sealer
 from tokenserver.keys.ring import SigningKey
 
@@ -120,3 +122,51 @@ def test_a_sink_that_takes_nothing(writer: Writer, monkeypatch: pytest.MonkeyPat
     writer.sealer.check()
     assert events(writer) == ["exchange", "exchange", "audit_seal"]
     assert verify(writer.lines).findings == []
+
+
+def seals(writer: Writer) -> list[Seal]:
+    return [KEYS.open_seal(seal_of_members(json.loads(line)["seal"])) for line in writer.lines if b"audit_seal" in line]
+
+
+def test_a_record(tmp_path: Path) -> None:
+    """Seals have the name of the server; one states what came before, and each is recorded once it is written."""
+    before = [StatedChain("AAAAAAAA", 7, "2027-01-31T11:00:00.000Z")]
+    record = ChainRecord("host :1")
+    writer = Writer(tmp_path / "lines", SIGNS, record=record)
+    writer.sealer.check()
+    assert (writer.lines, record.newest) == ([], None)
+    record.came_before(before)
+    finished = []
+    record.finish = lambda: finished.append(record.newest)
+    writer.sealer.check()
+    writer.write(1)
+    writer.seal()
+    writer.sealer.close()
+    writer.close()
+    assert [(seal.server, seal.before) for seal in seals(writer)] == [
+        ("host :1", tuple(before)),
+        *[("host :1", ())] * 2,
+    ]
+    assert record.newest is not None
+    assert (record.newest.chain, record.newest.number, record.newest.is_closed) == (writer.sink.chain, 4, True)
+    assert (record.stated(), finished) == (before, [record.newest])
+
+
+def test_a_seal_that_is_not_written_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: the storage must not know more than the file has (docs/design/threats.md#threat-239)."""
+
+    def full(data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    record = ChainRecord("host :1")
+    record.came_before([StatedChain("AAAAAAAA", 7, "2027-01-31T11:00:00.000Z")])
+    writer = Writer(tmp_path / "lines", SIGNS, record=record)
+    with monkeypatch.context() as patched:
+        patched.setattr(writer.sink._port, "send", full)
+        writer.sealer.check()
+        assert (record.newest, record.stated()) == (None, ())
+    writer.sink.write_text(writer.event())
+    writer.sealer.check()
+    writer.close()
+    assert record.newest is not None
+    assert [len(seal.before) for seal in seals(writer)] == [1]

@@ -98,6 +98,8 @@ CHANGES = [
     pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME}}, "signature is wrong", id="other content"),
     pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "others": [7]}}, "other chains", id="no statement"),
     pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "others": {}}}, "other chains", id="an object"),
+    pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "before": [7]}}, "other chains", id="nothing before"),
+    pytest.param({}, {"audit_seal": {"chain": LINK, "time": TIME, "server": 7}}, "incomplete", id="no server"),
     pytest.param(
         {},
         {"audit_seal": {"chain": LINK, "time": TIME, "others": [{**OTHER._asdict(), "number": True}]}},

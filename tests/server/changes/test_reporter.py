@@ -32,6 +32,21 @@ def users(*names: str, digest: str = "a", mark: str = ".") -> Htpasswd:
     return Htpasswd("local", "users", entries, digest=digest * 64)
 
 
+class Versions:
+    """What outlives a start: digests by subject, all of the same moment; `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[str, float]] = {}
+        self.asked: list[str] = []
+
+    def before(self, subject: str) -> tuple[str, str] | None:
+        self.asked.append(subject)
+        return (self.kept[subject][0], "2027-01-31T12:00:00.000Z") if subject in self.kept else None
+
+    def came(self, subject: str, digest: str, moment: float) -> None:
+        self.kept[subject] = (digest, moment)
+
+
 @dataclass
 class Server:
     """The workers of a server, and what they write."""
@@ -41,9 +56,16 @@ class Server:
     is_full: bool = False
     is_known_down: bool = False
     time: float = 1000.0
+    versions: Versions | None = None
 
     def worker(self) -> ChangeReporter:
-        return ChangeReporter(self.record, self.journal, is_down=lambda: self.is_known_down, now=lambda: self.time)
+        return ChangeReporter(
+            self.record,
+            self.journal,
+            is_down=lambda: self.is_known_down,
+            now=lambda: self.time,
+            versions=self.versions,
+        )
 
     def record(self, event: dict[str, Any]) -> None:
         if self.is_full:
@@ -242,3 +264,35 @@ def test_a_notice(folder: Path, notice: ConfigurationNotice, outcome: str) -> No
     first, second = server.events
     assert (first["outcome"], first["problems"], second["outcome"]) == (outcome, [notice.text], "in_force")
     assert first["in_force"] == second["new"]
+
+
+def test_what_changed_while_no_server_ran() -> None:
+    """The event of a start has the digest that was in force last, and since when; that of the first start has none."""
+    versions = Versions()
+    for digest, old in (("a", {}), ("a", {"old": "a" * 64}), ("b", {"old": "a" * 64}), ("c", {"old": "b" * 64})):
+        server = Server(versions=versions)
+        one, two = server.worker(), server.worker()
+        for worker in (one, two):
+            worker.started(PART, users("ann", digest=digest))
+        since = {"old_at": "2027-01-31T12:00:00.000Z"} if old else {}
+        head = {"event": "change", "what": "users", "name": "local", "cause": "start"}
+        assert server.events == [{**head, **old, **since, "new": digest * 64, "outcome": "in_force"}]
+        assert versions.kept == {"users/local": (digest * 64, 1000.0)}
+    assert versions.asked == ["users/local"] * 4
+
+
+def test_what_changes_while_it_runs_is_kept() -> None:
+    """Once it is written; what was rejected, and what the configuration file says meanwhile, is not."""
+    versions = Versions()
+    server = Server(versions=versions)
+    worker = server.worker()
+    before, after = users("ann"), users("bob", digest="b")
+    worker.started(PART, before)
+    server.is_full, server.time = True, 1005.0
+    worker.going_live(PART, before, after, NOTHING)
+    assert versions.kept == {"users/local": ("a" * 64, 1000.0)}
+    server.is_full, server.time = False, 1050.0
+    worker.retry()
+    worker.rejected(PART, after, "broken", [])
+    assert versions.kept == {"users/local": ("b" * 64, 1005.0)}
+    assert [event.get("old") for event in server.events] == [None, "a" * 64, None]

@@ -37,11 +37,13 @@ class ChainedEvent(NamedTuple):
 class LooseEvent(NamedTuple):
     """An event without a link that can be checked: it has none, or it has one and is not as the server wrote it.
 
-    `is_encoded_again`: another program has encoded it, and so its bytes are lost.
+    `is_encoded_again`: another program has encoded it, and so its bytes are lost. `time` is what it says of itself,
+    empty if it says nothing.
     """
 
     has_link: bool
     is_encoded_again: bool
+    time: str = ""
 
 
 def lines_of(read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -121,4 +123,7 @@ def _chained(text: bytes) -> ChainedEvent | None:
 
 def _loose(line: bytes) -> LooseEvent | None:
     event: dict[str, Any] | None = event_of(line)
-    return None if event is None else LooseEvent("chain" in event, not line.startswith(_START))
+    if event is None:
+        return None
+    time = event.get("time")
+    return LooseEvent("chain" in event, not line.startswith(_START), time if isinstance(time, str) else "")

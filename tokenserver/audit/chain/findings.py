@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 
 class LogPlace(NamedTuple):
-    """A line of a file; lines count from one."""
+    """A line of a file; lines count from one. What is in no line of a file has the line 0."""
 
     file: str
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class FindingKind(StrEnum):
@@ -29,6 +29,7 @@ class FindingKind(StrEnum):
     FORGED_SEAL = "forged seal"
     UNKNOWN_KEY = "unknown key"
     UNSEALED = "not sealed"
+    FORGED_RECORD = "forged record"
 
 
 ADVICE = {
@@ -40,6 +41,7 @@ ADVICE = {
     FindingKind.ENCODED_AGAIN: "verify what the server wrote: a collector that decodes events loses their bytes",
     FindingKind.FORGED_SEAL: "no line since the seal before it is proven; find out who can write to these files",
     FindingKind.UNKNOWN_KEY: "name the token CA of that time as well: --ca FILE, once for each",
+    FindingKind.FORGED_RECORD: "find out who can write to the database: what it knows of chains may be incomplete",
     FindingKind.UNSEALED: "see whether the server's log says that it cannot seal; else seals were removed with the end",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tokenserver.audit.chain.findings import ChainFinding, ChainSummary, FindingKind, LogPlace
+from tokenserver.audit.chain.findings import ChainFinding, FindingKind, LogPlace
 from tokenserver.exchange.audit_chain.seal_text import Seal, StatedChain
 
 
@@ -24,41 +24,59 @@ class Statements:
     """
 
     def __init__(self) -> None:
-        self._since: dict[str, str] = {}
+        self.since: dict[str, str] = {}
+        """The time of the first seal of each chain."""
+        self._servers: dict[str, str] = {}
         self._stated: dict[tuple[str, str], _Stated] = {}
+        self._before: dict[tuple[str, str], _Stated] = {}
 
     def add(self, chain: str, seal: Seal, place: LogPlace) -> None:
         """Add what a seal of `chain` states, whose signature is right."""
-        self._since[chain] = min(seal.time, self._since.get(chain, seal.time))
-        for other in seal.others:
-            known = self._stated.get((other.chain, chain))
-            if known is None or known.other.number < other.number:
-                self._stated[other.chain, chain] = _Stated(other, place)
+        self.since[chain] = min(seal.time, self.since.get(chain, seal.time))
+        if seal.server:
+            self._servers[chain] = seal.server
+        for stated, others in ((self._stated, seal.others), (self._before, seal.before)):
+            for other in others:
+                known = stated.get((other.chain, chain))
+                if known is None or known.other.number < other.number:
+                    stated[other.chain, chain] = _Stated(other, place)
 
     def finish(
         self,
-        chains: Mapping[str, ChainSummary],
+        last: Mapping[str, int],
         report: Callable[[ChainFinding], None],
         note: Callable[[str], None],
     ) -> None:
-        """Report chains that are missing, or shorter than they were, given those that there are."""
+        """Report chains that are missing, or shorter than they were, given the last number of those that there are.
+
+        One of an earlier run is missing if the files have anything that this server has sealed before its last line.
+        """
         missing: dict[str, _Stated] = {}
         noted: dict[str, _Stated] = {}
-        for (name, by), stated in self._stated.items():
-            there = chains.get(name)
-            if there is not None and there.last >= stated.other.number:
+        begins = self._begins()
+        stated = [(name, one, self.since[by]) for (name, by), one in self._stated.items()]
+        stated += [(name, one, begins[self._servers.get(by, "")]) for (name, by), one in self._before.items()]
+        for name, one, begin in stated:
+            if last.get(name, 0) >= one.other.number:
                 continue
-            found = missing if there is not None or stated.other.since >= self._since[by] else noted
-            if name not in found or found[name].other.number < stated.other.number:
-                found[name] = stated
-        for name, stated in missing.items():
-            there = chains.get(name)
-            has = "nothing is" if there is None else f"nothing after number {there.last:,} is"
-            message = f"this seal states number {stated.other.number:,} of chain {name}, of which {has} in these files"
-            report(ChainFinding(FindingKind.REMOVED, stated.place, name, message))
-        for name, stated in noted.items():
+            found = missing if name in last or one.other.since >= begin else noted
+            if name not in found or found[name].other.number < one.other.number:
+                found[name] = one
+        for name, one in missing.items():
+            has = "nothing is" if name not in last else f"nothing after number {last[name]:,} is"
+            message = f"this seal states number {one.other.number:,} of chain {name}, of which {has} in these files"
+            report(ChainFinding(FindingKind.REMOVED, one.place, name, message))
+        for name, one in noted.items():
             if name not in missing:
                 note(
-                    f"chain {name}, of which a seal states number {stated.other.number:,} ({stated.place}), is not in"
+                    f"chain {name}, of which a seal states number {one.other.number:,} ({one.place}), is not in"
                     " these files, and may be older than they are"
                 )
+
+    def _begins(self) -> dict[str, str]:
+        """The time of the first seal of each server, by its name."""
+        found: dict[str, str] = {}
+        for chain, since in self.since.items():
+            server = self._servers.get(chain, "")
+            found[server] = min(since, found.get(server, since))
+        return found

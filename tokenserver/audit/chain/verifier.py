@@ -7,17 +7,19 @@ A digest is compared as soon as all lines that it is about are known.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import datetime
 from itertools import pairwise
 
 from tokenserver.audit.chain.event_text import ChainedEvent, EventTexts, LooseEvent
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary, FindingKind, LogPlace
+from tokenserver.audit.chain.recorded import FoundChain
 from tokenserver.audit.chain.run import LineGroup, Run, append, begin, join, join_overlapping, joins, proves
+from tokenserver.audit.chain.seal_events import is_seal_event, seal_of_event, time_of_event
 from tokenserver.audit.chain.statements import Statements
+from tokenserver.audit.chain.window import Window
+from tokenserver.audit.chain.wording import seconds_between, span, unproven
 from tokenserver.exchange.audit_chain.links import GROUP, Link
-from tokenserver.exchange.audit_chain.seal_text import EVENT, NotASeal, Seal, UnknownSealKey, seal_of_members
+from tokenserver.exchange.audit_chain.seal_text import NotASeal, Seal, UnknownSealKey
 
 UNSEALED_SECONDS = 180
 """For how long lines may be unsealed: a server seals every minute, unless it is ended by force."""
@@ -25,9 +27,6 @@ UNSEALED_SECONDS = 180
 MAX_HELD = 256 * 1024 * 1024
 """Bytes of lines in memory. Only chains whose lines are scattered over files one by one have more: of others, the lines
 since the last digest are held."""
-
-_TIME = slice(len('{"time":"'), len('{"time":"2026-01-31T00:00:00.000Z'))
-_SEAL = b'","event":"' + EVENT.encode("ascii") + b'",'
 
 
 class TooScattered(ValueError):
@@ -38,11 +37,15 @@ class ChainVerifier:
     """Takes the lines of files with `read`, file by file, and reports with `finish`.
 
     `open_seal` gives a seal whose signature is right; it raises `UnknownSealKey` or `NotASeal`. Findings and notes are
-    handed to `report` and `note` as soon as they are known.
+    handed to `report` and `note` as soon as they are known. With a `window`, other lines are passed over.
     """
 
     def __init__(
-        self, open_seal: Callable[[str], Seal], report: Callable[[ChainFinding], None], note: Callable[[str], None]
+        self,
+        open_seal: Callable[[str], Seal],
+        report: Callable[[ChainFinding], None],
+        note: Callable[[str], None],
+        window: Window | None = None,
     ) -> None:
         self.lines = 0
         self.events = 0
@@ -51,6 +54,7 @@ class ChainVerifier:
         self._open_seal = open_seal
         self._report = report
         self._note = note
+        self._window = window
         self._file = ""
         self._line = 0
         self._texts = EventTexts()
@@ -91,16 +95,34 @@ class ChainVerifier:
 
     def finish(self) -> list[ChainSummary]:
         """Report what only the whole shows, such as missing lines; the chains in the order of their beginnings."""
-        summaries = [self._finish(chain, runs) for chain, runs in self._runs.items()]
-        self._statements.finish({summary.chain: summary for summary in summaries}, self._report, self._note)
+        window, outside = self._window, set[str]()
+        if window is not None:
+            spans = [(chain, runs[0].first.number, runs[-1].last, runs[-1].time) for chain, runs in self._runs.items()]
+            outside = {one[0] for one in spans if not window.concerns(*one)}
+        summaries = [self._finish(chain, runs) for chain, runs in self._runs.items() if chain not in outside]
+        last = {chain: found.last for chain, found in self.found().items()}
+        self._statements.finish(last, self._report, self._note)
+        for text in () if window is None else window.notes(outside):
+            self._note(text)
         return sorted(summaries, key=lambda summary: summary.since)
+
+    def found(self) -> dict[str, FoundChain]:
+        """What the files have of each chain, also outside of the window."""
+        beyond: dict[str, int] = {} if self._window is None else self._window.beyond
+        since = self._statements.since
+        return {
+            chain: FoundChain(max(runs[-1].last, beyond.get(chain, 0)), since.get(chain, ""))
+            for chain, runs in self._runs.items()
+        }
 
     def _chained(self, event: ChainedEvent) -> None:
         link, text = event.link, event.text
+        if self._window is not None and not self._window.has(link):
+            return
         self.events += 1
         run = self._current.get(link.chain)
         place = LogPlace(self._file, self._line)
-        time = text[_TIME].decode("ascii", "replace")
+        time = time_of_event(text)
         if run is None or not joins(run, link):
             run = self._begin_run(begin(link, text, place, time))
         else:
@@ -111,7 +133,7 @@ class ChainVerifier:
             else:
                 run.group.texts.append(text)
             run.last, run.place, run.time = link.number, place, time
-        if text.startswith(_SEAL, _TIME.stop):
+        if is_seal_event(text):
             self._seal(run, event)
         elif not run.unsealed_since:
             run.unsealed_since, run.is_closed = time, False
@@ -139,7 +161,7 @@ class ChainVerifier:
 
     def _seal(self, run: Run, event: ChainedEvent) -> None:
         try:
-            seal = self._open_seal(_seal_of(event.text))
+            seal = self._open_seal(seal_of_event(event.text))
         except UnknownSealKey as error:
             self._found(FindingKind.UNKNOWN_KEY, run.place, event.link.chain, f"this seal cannot be checked: {error}")
         except NotASeal as error:
@@ -154,6 +176,8 @@ class ChainVerifier:
 
     def _loose(self, event: LooseEvent) -> None:
         place = LogPlace(self._file, self._line)
+        if self._window is not None and not self._window.span.has(event.time):
+            return
         if event.has_link and event.is_encoded_again:
             self._found(FindingKind.ENCODED_AGAIN, place, "", "another program has encoded this event once more")
         elif event.has_link:
@@ -188,13 +212,14 @@ class ChainVerifier:
             self._check(first, LineGroup(1, first.first_place, []), link, first.first_place)
             if link.number > 1:
                 self._cut(first, 1, link.number - 1)
-        else:
+        elif self._window is None or not self._window.begins_with(chain, link.number):
             self._note(
                 f"chain {chain} begins with number {link.number:,} ({first.first_place}): earlier lines are not in"
-                f" these files{_unproven(first)}"
+                f" these files{unproven(first)}"
             )
         sealed = max(run.sealed for run in runs)
-        self._unsealed(chain, last, is_known=sealed > 0)
+        if self._window is None or not self._window.ends_with(chain, last.last):
+            self._unsealed(chain, last, is_known=sealed > 0)
         return ChainSummary(chain, link.number, last.last, sealed, last.is_closed, first.first_time, last.time)
 
     def _unsealed(self, chain: str, run: Run, *, is_known: bool) -> None:
@@ -209,39 +234,39 @@ class ChainVerifier:
         message = f"the last {count:,} lines, until number {run.last:,}, are not sealed"
         if not is_known:
             message += "; it has no seal at all, so nothing proves that the server wrote it"
-        if _seconds(run.unsealed_since, run.time) > UNSEALED_SECONDS:
+        if seconds_between(run.unsealed_since, run.time) > UNSEALED_SECONDS:
             self._found(FindingKind.UNSEALED, run.place, chain, message)
         else:
             self._note(
                 f"chain {chain}: {message} ({run.place}): the server still runs, or it was ended by force; no digest "
-                f"proves {_span(run.group.number, run.last)} yet"
+                f"proves {span(run.group.number, run.last)} yet"
             )
 
     def _overlap(self, whole: Run, run: Run) -> None:
         first, last = run.first.number, min(whole.last, run.last)
-        span = _span(first, last)
+        numbers = span(first, last)
         pairs = ((whole.text(number), run.text(number)) for number in range(max(first, last - 2 * GROUP), last + 1))
         if any(one != other for one, other in pairs if one and other):
-            message = f"{span} is there twice, and not the same ({whole.place})"
+            message = f"{numbers} is there twice, and not the same ({whole.place})"
             self._found(FindingKind.CHANGED, run.first_place, run.first.chain, message)
         else:
             verb = "is" if first == last else "are"
-            self._found(FindingKind.DUPLICATED, run.first_place, run.first.chain, f"{span} {verb} there once more")
+            self._found(FindingKind.DUPLICATED, run.first_place, run.first.chain, f"{numbers} {verb} there once more")
 
     def _missing(self, before: Run, after: Run) -> None:
         first, last = before.last + 1, after.first.number - 1 - after.first.cut
         verb = "is" if first == last else "are"
         until = after.claim.number - 1 if after.claim else after.last
         message = (
-            f"{_span(first, last)} {verb} missing between here and {after.first_place}, so no digest proves"
-            f" {_span(before.group.number, until)}"
+            f"{span(first, last)} {verb} missing between here and {after.first_place}, so no digest proves"
+            f" {span(before.group.number, until)}"
         )
         self._found(FindingKind.REMOVED, before.place, before.first.chain, message)
 
     def _cut(self, run: Run, first: int, last: int) -> None:
         where = f"after {run.place}" if first > 1 else f"before {run.first_place}"
         self._note(
-            f"chain {run.first.chain}: {_span(first, last)} {where} could not be written as a whole, as the server says"
+            f"chain {run.first.chain}: {span(first, last)} {where} could not be written as a whole, as the server says"
             " itself (a full disk, a reader that was gone)"
         )
 
@@ -250,13 +275,13 @@ class ChainVerifier:
         chain = run.first.chain
         end = group.number + len(group.texts)
         if not proves(group, link):
-            message = f"one of the {_span(group.number, link.number)} (until {place}) is not what the server wrote"
+            message = f"one of the {span(group.number, link.number)} (until {place}) is not what the server wrote"
             self._report(ChainFinding(FindingKind.CHANGED, group.place, chain, message, place))
         elif end > link.number - link.cut:
-            span = _span(max(group.number, link.number - link.cut), end - 1)
+            numbers = span(max(group.number, link.number - link.cut), end - 1)
             self._note(
-                f"chain {chain}: {span} before {place} could not be written in one go, as the server says itself, and"
-                " no digest proves what is there"
+                f"chain {chain}: {numbers} before {place} could not be written in one go, as the server says itself,"
+                " and no digest proves what is there"
             )
 
     def _check_size(self) -> None:
@@ -265,29 +290,3 @@ class ChainVerifier:
 
     def _found(self, kind: FindingKind, place: LogPlace, chain: str, message: str) -> None:
         self._report(ChainFinding(kind, place, chain, message))
-
-
-def _unproven(run: Run) -> str:
-    """Which lines of a run without the ones before it no digest in it proves."""
-    last = run.claim.number - 1 if run.claim else run.last
-    return f", so no digest proves {_span(run.first.number, last)}" if last >= run.first.number else ""
-
-
-def _seal_of(text: bytes) -> str:
-    """The text of the seal of an event; empty if it has none."""
-    try:
-        return seal_of_members(json.loads(text)["seal"])
-    except (ValueError, RecursionError, KeyError):
-        return ""
-
-
-def _span(first: int, last: int) -> str:
-    return f"number {first:,}" if first == last else f"numbers {first:,} to {last:,}"
-
-
-def _seconds(since: str, until: str) -> float:
-    """Seconds between two times; none if one cannot be read, since a line with such a time is reported anyway."""
-    try:
-        return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0

@@ -7,16 +7,20 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tokenserver.audit.chain.event_text import lines_of
-from tokenserver.audit.chain.findings import ADVICE, ChainFinding, ChainSummary
+from tokenserver.audit.chain.findings import ADVICE, ChainFinding, ChainSummary, FindingKind
+from tokenserver.audit.chain.recorded import STORAGE, ServerSummary, compare_recorded, servers_of
 from tokenserver.audit.chain.verifier import ChainVerifier, TooScattered
+from tokenserver.audit.chain.window import TimeSpan, Window, WindowSeals
 from tokenserver.audit.log_files import open_log
-from tokenserver.cli.audit.options import files_argument
+from tokenserver.cli.audit.known_chains import StoredChains, stored_chains
+from tokenserver.cli.audit.options import chosen_store, files_argument, time_options
 from tokenserver.cli.audit.seal_keys import trusted_keys
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
@@ -24,6 +28,8 @@ from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.audit_chain.seal_check import SealKeys
+from tokenserver.exchange.audit_events import spell_time
 
 SHOWN = 100
 """Findings that are printed; all of them are counted."""
@@ -55,35 +61,85 @@ KEPT = 10_000
     type=click.Path(path_type=Path, file_okay=False),
     help="A folder of keys: trust its token CA. Repeatable.  [default: the folders of the configuration]",
 )
+@time_options
+@click.option(
+    "--storage/--no-storage",
+    default=None,
+    help="Compare with what the storage of the configuration knows of the chains, so that a whole run of a server is "
+    "missed, and the end of one.  [default: if the configuration is read, and its storage can be]",
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_faults
-def audit_verify(
+def audit_verify(  # noqa: PLR0917 - options
     files: tuple[str, ...],
     authorities: tuple[Path, ...],
     key_sets: tuple[Path, ...],
     folders: tuple[Path, ...],
+    since: datetime | None,
+    until: datetime | None,
     config: Path | None,
     *,
+    storage: bool | None,
     as_json: bool,
 ) -> None:
     """Verify that events are as the server wrote them, and that none is missing: events with audit.chain.
 
-    Name all files of the time in question, of all replicas, in any order. Exit code 0: all is whole; 1: something is
+    Name all files of the time in question, of all replicas, in any order. With --since and --until, what was written
+    between is verified, from the last seal before to the first seal after. Exit code 0: all is whole; 1: something is
     wrong, and its lines are named.
     """
+    if chosen_store() is not None:
+        raise click.UsageError("--store holds no lines as the server wrote them: name the files that were indexed")
     if not files and sys.stdin.isatty():
         raise click.UsageError("name files with audit events, or pipe them in")
+    span = TimeSpan(_spelled(since), _spelled(until))
+    if any(span) and "-" in (files or ("-",)):
+        raise click.UsageError("with --since or --until, files are read twice; fix: name files, not standard input")
     keys = trusted_keys(authorities, key_sets, folders, config)
+    known = None
+    if storage is not False and (storage or config is not None or not (authorities or key_sets or folders)):
+        known = stored_chains(config, is_required=storage is True)
     result = _Result()
-    verifier = ChainVerifier(keys.open_seal, result.found, result.note)
+    window = _window(keys, span, files) if any(span) else None
+    verifier = ChainVerifier(keys.open_seal, result.found, result.note, window)
     with progress("verifying", lambda: f"{verifier.events:,} events"):
         chains = _verified(verifier, files or ("-",))
+    _compare(known, verifier, span, result)
+    servers = servers_of(() if known is None else known.chains)
     if as_json:
-        echo_text(json.dumps(_as_json(result, verifier, chains)))
+        echo_text(json.dumps(_as_json(result, verifier, chains, servers)))
     else:
-        _print(result, verifier, chains)
+        _print(result, verifier, chains, servers)
     raise SystemExit(NO if result.count or not verifier.events else OK)
+
+
+def _spelled(moment: datetime | None) -> str:
+    return "" if moment is None else spell_time(moment.timestamp())
+
+
+def _window(keys: SealKeys, span: TimeSpan, files: Sequence[str]) -> Window:
+    """The lines that have to be verified: all seals are read first."""
+    seals, lines = WindowSeals(keys.open_seal, span), 0
+    with progress("looking for seals", lambda: f"{lines:,} lines"):
+        for name in files:
+            with open_log(name) as stream:
+                for line in lines_of(stream.read):
+                    lines += 1
+                    seals.read(line)
+    return seals.window()
+
+
+def _compare(known: StoredChains | None, verifier: ChainVerifier, span: TimeSpan, result: _Result) -> None:
+    """Compare what the files have with what the storage knows."""
+    if known is None:
+        return
+    compare_recorded(known.chains, verifier.found(), result.found, result.note, since=span.since, until=span.until)
+    if known.forged:
+        message = f"{known.forged:,} rows about chains were written by somebody else, and were not compared"
+        result.found(ChainFinding(FindingKind.FORGED_RECORD, STORAGE, "", message))
+    for text in known.notes:
+        result.note(text)
 
 
 def _verified(verifier: ChainVerifier, files: Sequence[str]) -> list[ChainSummary]:
@@ -122,7 +178,9 @@ class _Result:
             self.notes.append(text)
 
 
-def _as_json(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSummary]) -> dict[str, Any]:
+def _as_json(
+    result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSummary], servers: Sequence[ServerSummary]
+) -> dict[str, Any]:
     findings = [
         {
             "kind": one.kind,
@@ -140,13 +198,16 @@ def _as_json(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSum
         "events": verifier.events,
         "without_link": verifier.loose,
         "chains": [asdict(chain) for chain in chains],
+        "servers": [asdict(server) for server in servers],
         "findings": findings,
         "finding_count": result.count,
         "notes": result.notes,
     }
 
 
-def _print(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSummary]) -> None:
+def _print(
+    result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSummary], servers: Sequence[ServerSummary]
+) -> None:
     shown = result.findings[:SHOWN]
     if shown:
         rows = ((str(one.place), one.kind.upper(), one.chain or "-", one.message) for one in shown)
@@ -159,6 +220,9 @@ def _print(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSumma
         echo_text("")
     if chains:
         echo_text(table(("CHAIN", "FROM", "UNTIL", "LINES", "SEALED"), map(_row, chains)))
+    if servers:
+        echo_text("")
+        echo_text(table(("SERVER", "CHAINS", "SINCE", "LAST SEAL", "STATE"), map(_server_row, servers)))
     for note in result.notes[:SHOWN]:
         echo_text(f"note: {note}")
     if verifier.loose:
@@ -172,6 +236,11 @@ def _print(result: _Result, verifier: ChainVerifier, chains: Sequence[ChainSumma
         echo(f"{result.count:,} findings in {verifier.events:,} linked events", err=True)
     else:
         echo(f"{verifier.events:,} linked events are as the server wrote them, and none is missing between", err=True)
+
+
+def _server_row(server: ServerSummary) -> tuple[str, ...]:
+    state = "ended" if server.is_ended else "runs, or was ended by force"
+    return (server.server, f"{server.chains:,}", server.began, server.last_seen, state)
 
 
 def _row(chain: ChainSummary) -> tuple[str, ...]:

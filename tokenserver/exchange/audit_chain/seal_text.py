@@ -49,7 +49,8 @@ class Seal:
     """A seal that was read, and not verified: `signature` over `signed` by the key of the first of `certificates`.
 
     `link` is the link of the line that it is in, `time` when it was made (RFC 3339), and `closes` says that the chain
-    was meant to end with it. `others` are chains of other processes of the server.
+    was meant to end with it. `others` are chains of other processes of the server. `server` is its name, and `before`
+    are chains of earlier runs of it, as far as the storage knew.
     """
 
     algorithm: str
@@ -60,6 +61,8 @@ class Seal:
     time: str
     closes: bool
     others: tuple[StatedChain, ...] = ()
+    server: str = ""
+    before: tuple[StatedChain, ...] = ()
 
 
 def seal_members(text: str) -> dict[str, str]:
@@ -92,19 +95,21 @@ def read_seal(text: str) -> Seal:
     if set(payload) != {CONTENT} or not isinstance(content, dict):
         raise NotASeal("its content is not that of a seal")
     algorithm, certificates = header.get("alg"), header.get("x5c")
-    link, time, others = content.get("chain"), content.get("time"), _others(content.get("others", []))
+    link, time, server = content.get("chain"), content.get("time"), content.get("server", "")
+    others, before = _others(content.get("others", [])), _others(content.get("before", []))
     if not isinstance(algorithm, str) or not isinstance(certificates, list) or not certificates:
         raise NotASeal("it names no key")
     if not all(isinstance(one, str) for one in certificates):
         raise NotASeal("its certificates cannot be read")
-    if not isinstance(link, str) or not isinstance(time, str):
+    if not isinstance(link, str) or not isinstance(time, str) or not isinstance(server, str):
         raise NotASeal("its content is incomplete")
     try:
         signature = decode_canonical_base64url(parts[2])
     except ValueError:
         raise NotASeal("its signature cannot be read") from None
     signed = f"{parts[0]}.{parts[1]}".encode("ascii")
-    return Seal(algorithm, tuple(certificates), signed, signature, link, time, content.get("closes") is True, others)
+    closes = content.get("closes") is True
+    return Seal(algorithm, tuple(certificates), signed, signature, link, time, closes, others, server, before)
 
 
 def _others(values: object) -> tuple[StatedChain, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tokenserver.errors import TokenserverError
+from tokenserver.exchange.audit_chain.record import ChainRecord
 from tokenserver.exchange.audit_chain.seal_text import EVENT, StatedChain, seal_members
 from tokenserver.exchange.audit_chain.seals import make_seal
 from tokenserver.exchange.audit_chain.sink import ChainedSink
@@ -25,27 +26,45 @@ LOG_SECONDS = 60.0
 
 
 class Sealer:
-    """Seals the lines of a sink. `key` gives the active signing key, `now` seconds since the epoch."""
+    """Seals the lines of a sink. `key` gives the active signing key, `now` seconds since the epoch.
 
-    def __init__(self, sink: ChainedSink, key: Callable[[], SigningKey], *, now: Callable[[], float]) -> None:
+    With `record`, seals state what came before, and the storage keeps how far they came.
+    """
+
+    def __init__(
+        self,
+        sink: ChainedSink,
+        key: Callable[[], SigningKey],
+        *,
+        now: Callable[[], float],
+        record: ChainRecord | None = None,
+    ) -> None:
         self._sink = sink
         self._key = key
         self._now = now
+        self._record = record
+        self._link = ""
         self._logged: float | None = None
 
     def check(self) -> None:
         """Write a seal if one is due; call it once a second."""
+        if self._record is not None and self._record.is_awaited:
+            return
         if self._sink.is_due(self._now(), SEAL_SECONDS):
             self._seal(closes=False)
 
     def close(self) -> None:
         """Seal the last lines of a worker that stops."""
         self._seal(closes=True)
+        if self._record is not None:
+            self._record.finish()
 
     def _seal(self, *, closes: bool) -> None:
         now = self._now()
         try:
-            self._sink.seal(partial(self._text, now, closes), at=now, closes=closes)
+            is_written = self._sink.seal(partial(self._text, now, closes), at=now, closes=closes)
+            if is_written and self._record is not None:
+                self._record.sealed(self._link, now, closes=closes)
         except OSError:
             pass  # an outage of the audit trail, which reports it
         except TokenserverError as error:
@@ -54,8 +73,16 @@ class Sealer:
                 logger.error("the audit trail cannot be sealed: %s", error)  # noqa: TRY400 - the reason says it all
 
     def _text(self, now: float, closes: bool, link: str, others: list[Statement]) -> str:
-        time = spell_time(now)
-        seal = make_seal(self._key(), link, time=time, closes=closes, others=[_stated(one) for one in others])
+        time, self._link = spell_time(now), link
+        seal = make_seal(
+            self._key(),
+            link,
+            time=time,
+            closes=closes,
+            others=[_stated(one) for one in others],
+            server="" if self._record is None else self._record.server,
+            before=() if self._record is None else self._record.stating(),
+        )
         return f'{{"time":"{time}",{members({"event": EVENT, "seal": seal_members(seal)})}{self._sink.closing}'
 
 

@@ -13,7 +13,16 @@ from tokenserver.keys.ring import SigningKey
 from tokenserver.keys.signatures import SignatureMismatch, signer, verify_signature
 
 
-def make_seal(key: SigningKey, link: str, *, time: str, closes: bool, others: Sequence[StatedChain] = ()) -> str:
+def make_seal(
+    key: SigningKey,
+    link: str,
+    *,
+    time: str,
+    closes: bool,
+    others: Sequence[StatedChain] = (),
+    server: str = "",
+    before: Sequence[StatedChain] = (),
+) -> str:
     """A seal over a link; see `Seal`.
 
     Raises:
@@ -23,6 +32,8 @@ def make_seal(key: SigningKey, link: str, *, time: str, closes: bool, others: Se
     content: dict[str, Any] = {"chain": link, "time": time}
     content |= {"closes": True} if closes else {}
     content |= {"others": [one._asdict() for one in others]} if others else {}
+    content |= {"server": server} if server else {}
+    content |= {"before": [one._asdict() for one in before]} if before else {}
     text = f"{_encoded(header)}.{_encoded({CONTENT: content})}"
     signed = text.encode("ascii")
     try:

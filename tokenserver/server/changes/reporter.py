@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from tokenserver.config.changes.differences import changed_keys
 from tokenserver.config.settings import Settings
@@ -75,9 +75,20 @@ class _Waiting:
     moment: float
 
 
+class KnownVersions(Protocol):
+    """What was in force before this start, as far as something outlived it."""
+
+    def before(self, subject: str) -> tuple[str, str] | None:
+        """The last digest and since when it was in force (RFC 3339); None if that is not known."""
+
+    def came(self, subject: str, digest: str, moment: float) -> None:
+        """A version has come into force, at `moment` in seconds since the epoch. Must not wait."""
+
+
 class ChangeReporter:
     """Reports the changes of one process. `record` writes an event, `journal` knows what other workers have reported.
 
+    `versions` knows what was in force before the server started.
     `is_down` is whether the audit trail takes no events, as far as is known. `now`
     gives seconds since the epoch. No method raises.
     """
@@ -89,11 +100,13 @@ class ChangeReporter:
         *,
         is_down: Callable[[], bool],
         now: Callable[[], float] = time.time,
+        versions: KnownVersions | None = None,
     ) -> None:
         self._record = record
         self._journal = journal
         self._is_down = is_down
         self._now = now
+        self._versions = versions
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque(maxlen=MAX_WAITING)
         self._deferred: dict[str, tuple[float, _Waiting]] = {}
@@ -215,15 +228,22 @@ class ChangeReporter:
         # Looked up beforehand, since it takes a while and other workers wait during the report.
         facts = {} if self._journal.is_known(subject, change.state, after) else change.facts()
         digest = None if change.digest is None else bytes.fromhex(change.digest)
+        versions = None if subject == _NOTICE else self._versions
+        is_first = change.head["cause"] == "start" and not self._journal.has(subject)
+        stored = versions.before(subject) if versions is not None and is_first else None
 
         def write(before: bytes | None) -> None:
-            if change.outcome == IN_FORCE:
+            if before is None and stored is not None and change.outcome == IN_FORCE:
+                digests = {"old": stored[0], "old_at": stored[1], "new": change.digest}
+            elif change.outcome == IN_FORCE:
                 digests = {"old": None if before is None else before.hex(), "new": change.digest}
             else:
                 digests = {"in_force": change.digest}
             known = {name: one for name, one in digests.items() if one is not None}
             late = {"at": spell_time(change.moment)} if self._now() - change.moment > LATE_SECONDS else {}
             self._record({"event": CHANGE, **change.head, **known, **facts, **late, "outcome": change.outcome})
+            if versions is not None and change.outcome == IN_FORCE and change.digest is not None:
+                versions.came(subject, change.digest, change.moment)
 
         self._positions[subject] = self._journal.report(subject, change.state, digest, after, write)
 

@@ -13,6 +13,7 @@ from typing import Any
 from tokenserver.authn.stored.known_revision import KnownRevision
 from tokenserver.authn.stored.new_networks import NewNetworks
 from tokenserver.config.settings import Settings
+from tokenserver.exchange.audit_chain.record import ChainRecord
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.events import ManagementEvents
@@ -20,11 +21,13 @@ from tokenserver.management.service import Management
 from tokenserver.management.sign_in import SignIn
 from tokenserver.metrics.definitions import FORMS
 from tokenserver.metrics.recorder import StorageGauges
+from tokenserver.server.stored.chain_registrar import ChainRegistrar, server_name
 from tokenserver.server.stored.logins import StoredLogins
 from tokenserver.server.stored.openid import stored_openid
 from tokenserver.server.stored.opening import open_engine
 from tokenserver.server.stored.outbox_drain import OutboxDrain
 from tokenserver.server.stored.parts import StoredParts
+from tokenserver.server.stored.version_registrar import VersionRegistrar
 from tokenserver.storage.boxes import Boxes
 from tokenserver.storage.database import Database
 from tokenserver.storage.following.chores import Chores
@@ -41,6 +44,8 @@ from tokenserver.storage.people.seen_tokens import SeenTokens
 from tokenserver.storage.people.used_forms import UsedForms
 from tokenserver.storage.state_keys import StateKeys, read_state_keys
 from tokenserver.storage.store import CredentialStore
+from tokenserver.storage.trail.chains import ChainRegister
+from tokenserver.storage.trail.versions import VersionRegister
 from tokenserver.storage.upkeep.pruning import prune
 
 
@@ -63,6 +68,7 @@ class LiveStorage:
     ) -> None:
         self.database = database
         self._now = now
+        self._is_first = is_first
         reader = CredentialReader(database)
         self.index = CredentialIndex(keys, reader.row, grace=grace, monotonic=monotonic, is_first=is_first)
         self.store = CredentialStore(database, keys, now=now, applied=self.index.apply)
@@ -71,6 +77,8 @@ class LiveStorage:
         self.answers = RememberedAnswers(database, keys, now=now)
         self._networks: NewNetworks | None = None
         self._drain: OutboxDrain | None = None
+        self._registrar: ChainRegistrar | None = None
+        self._versions: VersionRegistrar | None = None
         self._chores = Chores(
             self.index.uses,
             reader,
@@ -98,6 +106,19 @@ class LiveStorage:
         self._drain = OutboxDrain(self.database, outbox, record, revision=lambda: self.index.revision, is_down=is_down)
         return parts
 
+    def record_chain(self, listen: str) -> ChainRecord:
+        """The record of the chain of this worker, for its seals; the server listens at this address."""
+        record = ChainRecord(server_name(listen))
+        register = ChainRegister(self.store.keys)
+        self._registrar = ChainRegistrar(self.database, register, record, is_first=self._is_first)
+        return record
+
+    def versions(self, listen: str) -> VersionRegistrar:
+        """What this server, which listens at this address, has in force; see there."""
+        register = VersionRegister(self.store.keys)
+        self._versions = VersionRegistrar(self.database, register, server_name(listen), is_first=self._is_first)
+        return self._versions
+
     def sign_in(self, snapshot: Callable[[], Snapshot], record: Callable[[dict[str, Any]], None]) -> SignIn:
         """The logins of browsers; see `SignIn`."""
         return SignIn(self.sessions, snapshot, record)
@@ -120,7 +141,8 @@ class LiveStorage:
 
         The threads that do so, which write the last uses before they end.
         """
-        threads = [self._follower.start(stop), self._chores.start(stop)]
+        threads = [one.start(stop) for one in (self._registrar, self._versions) if one is not None]
+        threads += [self._follower.start(stop), self._chores.start(stop)]
         return threads if self._drain is None else [*threads, self._drain.start(stop)]
 
     @property

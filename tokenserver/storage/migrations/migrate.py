@@ -16,10 +16,10 @@ from tokenserver.storage.connections.failures import StorageUnavailable, unavail
 from tokenserver.storage.engines import READS
 from tokenserver.storage.tables import SCHEMA, meta, revision
 
-OLDEST = SCHEMA
+OLDEST = 3
 """The oldest schema that this program works with; a release that migrates works with that of the one before as well.
 
-Versions 1 and 2 were in no release.
+Without version 4, the chains of audit events are not kept. Versions 1 and 2 were in no release.
 """
 
 _LOCK = 0x746B6E73

@@ -6,10 +6,14 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, sele
 
 from tokenserver.storage.credential import ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.tables import browser_sessions, credentials, epochs, flows, seen_jti
+from tokenserver.storage.tables import audit_chains, browser_sessions, credentials, epochs, flows, seen_jti
+from tokenserver.storage.trail.chains import has_chains
 
 KEPT_DAYS = 30
 """For how long a credential is listed after its end."""
+
+CHAIN_DAYS = 400
+"""For how long it is known after its last seal that a chain of audit events exists."""
 
 _AT_A_TIME = 1000
 """Rows of one transaction, so that no change waits long."""
@@ -32,7 +36,12 @@ def prune(database: Database, *, now: float) -> dict[str, int]:
         "logins in progress": _remove(database, flows, flows.c.ends < int(now)),
         "ends of logins": _remove(database, epochs, epochs.c.made < before),
         "tokens seen": _remove(database, seen_jti, seen_jti.c.ends < int(now)),
+        "chains of audit events": _remove_chains(database, int(now) - CHAIN_DAYS * _DAY),
     }
+
+
+def _remove_chains(database: Database, before: int) -> int:
+    return _remove(database, audit_chains, audit_chains.c.sealed < before * 1000) if database.read(has_chains) else 0
 
 
 def _remove(database: Database, table: Table, ended: ColumnElement[bool]) -> int:
