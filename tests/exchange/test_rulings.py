@@ -23,6 +23,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, PolicySet
+from tokenserver.runtime.bounded_cache import FREE_ENTRIES
 from tokenserver.scopes import Resource, Scope, ScopeRequest
 from tokenserver.tokens.claims import Compat, Registry
 
@@ -103,7 +104,7 @@ def test_a_lasting_decision_lasts(policies: PolicySet, identity: Identity, name:
 
 
 def test_a_stream_of_new_questions_is_not_kept() -> None:
-    """Once the cache is full, a question is kept when it is asked for the second time; then it is the same object."""
+    """Once the cache has some, a question is kept when it is asked for the second time; then it is the same object."""
     cache = RulingCache()
     scopes = [Scope(Resource("repository", f"app{number}"), frozenset({"pull"})) for number in range(3 * MAX_RULINGS)]
     rulings = [
@@ -113,10 +114,10 @@ def test_a_stream_of_new_questions_is_not_kept() -> None:
         several = replace(rulings[0], decisions=rulings[0].decisions * count)
         assert (several.weight, several.is_cacheable) == (weight, count <= MAX_CACHED_SCOPES)
     kept = [cache.keep(number, ruling).is_kept for number, ruling in enumerate(rulings)]
-    assert kept == [True] * MAX_RULINGS + [False] * 2 * MAX_RULINGS
+    assert kept == [True] * FREE_ENTRIES + [False] * (3 * MAX_RULINGS - FREE_ENTRIES)
     last = len(rulings) - 1
     again = replace(rulings[last])
-    assert (cache.keep(last, again), again.is_kept, cache.get(last), cache.get(0)) == (again, True, again, None)
+    assert (cache.keep(last, again), again.is_kept, cache.get(last), cache.get(0)) == (again, True, again, rulings[0])
 
 
 DECLARED = [workload("web", repo="1"), workload("release", repo="1", env="prod"), workload("lab", "gitlab", job="1")]

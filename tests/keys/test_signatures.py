@@ -8,7 +8,10 @@ import jwt
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import example, given
+from hypothesis import strategies as st
 from rsa_keys import rsa_2048
 
 from tokenserver.keys.signatures import (
@@ -17,6 +20,7 @@ from tokenserver.keys.signatures import (
     SignatureMismatch,
     _repeatable,
     is_repeatable,
+    raw_of,
     signer,
     verify_signature,
 )
@@ -54,6 +58,36 @@ def test_what_is_signed_verifies_elsewhere(algorithm: str) -> None:
     assert jwt.get_algorithm_by_name(algorithm).verify(CONTENT, public, signature)
     assert (sign(CONTENT) == signature) is is_repeatable(algorithm)
     assert sign(CONTENT + b"x") != signature
+
+
+_WIDTHS = st.sampled_from([32, 48, 66])
+
+
+@given(_WIDTHS, st.data())
+def test_halves_of_any_length_are_read_as_the_library_reads_them(width: int, data: st.DataObject) -> None:
+    """Short ones, those with a zero in front, and encodings whose length takes two bytes."""
+    half = st.integers(1, 8 * width).flatmap(lambda bits: st.integers(1 << (bits - 1), (1 << bits) - 1))
+    r, s = data.draw(half), data.draw(half)
+    assert raw_of(encode_dss_signature(r, s), width) == r.to_bytes(width, "big") + s.to_bytes(width, "big")
+
+
+@given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1), st.data())
+@example(1, 1, None)
+def test_a_damaged_encoding_is_refused_or_means_the_same(r: int, s: int, data: st.DataObject | None) -> None:
+    """A changed length never moves a byte from one half to the other."""
+    encoded = bytearray(encode_dss_signature(r, s))
+    if data is not None:
+        encoded[data.draw(st.sampled_from([0, 1, 2, 3]))] = data.draw(st.integers(0, 255))
+    try:
+        expected = decode_dss_signature(bytes(encoded))
+    except ValueError:
+        expected = None
+    try:
+        found = raw_of(bytes(encoded), 32)
+    except (ValueError, IndexError, OverflowError):
+        assert expected is None
+        return
+    assert found == r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "ES257", ""])

@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.runtime.bounded_cache import FREE_ENTRIES, BoundedCache
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(), st.integers(1, 3)), max_size=40), st.integers(3, 8))
@@ -71,6 +71,15 @@ def test_a_stream_of_new_keys_passes_by() -> None:
     assert (any(taken), bounded.get(0), len(bounded)) == (False, 0, 100)
     assert [bounded.offer(number, number) for number in (5_000, 5_001, 5_000)] == [False, False, True]
     assert (bounded.get(5_000), bounded.get(0), bounded.get(1), len(bounded)) == (5_000, None, 1, 100)
+
+
+def test_a_large_cache_is_not_filled_with_what_comes_once() -> None:
+    """It takes what comes first, then only what comes again, until it is full of that."""
+    bounded: BoundedCache[int, int] = BoundedCache(1_000)
+    taken = [bounded.offer(number, number) for number in range(900)]
+    assert (taken, len(bounded)) == ([True] * FREE_ENTRIES + [False] * (900 - FREE_ENTRIES), FREE_ENTRIES)
+    assert all(bounded.offer(number, number) for number in range(900))
+    assert [bounded.get(number) for number in range(900)] == [*range(900)]
 
 
 def test_many_threads() -> None:

@@ -78,21 +78,27 @@ class UnsupportedMediaType(RequestError):
 ScopeParser = Callable[[tuple[str, ...], ScopeLimits], ScopeRequest]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parameters:
     """Decoded parameters: those that appear at most once by name, and `scope`, which may repeat.
 
-    `services` has the values of `service` where it may repeat, too; what is `secret` is not in `single`."""
+    `services` has the values of `service` where it may repeat, too; what is `secret` is not in `single`. Nobody changes
+    them: they are not frozen because each new request has some, and those would take three times as long.
+    """
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
     services: tuple[str, ...] = ()
     secret: Secret | None = field(default=None, compare=False)
-    _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, repr=False, compare=False)
 
     def get(self, name: str) -> str | None:
         """The value of a single-valued parameter; an empty one counts as absent."""
         return self.single.get(name) or None
+
+    def with_secret(self, secret: Secret) -> Parameters:
+        """The same parameters and a secret. What is asked for is parsed once for both."""
+        return Parameters(self.single, self.scopes, self.services, secret, self._asked)
 
     def asked(self, limits: ScopeLimits, parse: ScopeParser) -> ScopeRequest:
         """The values of `scope`, parsed once by `parse`, as long as these parameters are cached.

@@ -51,7 +51,7 @@ def token_request(
         request_id,
         str(environ["REQUEST_METHOD"]),
         single.get("service") or None,
-        query.asked(limits, _parsed_scopes) if form is None else _parsed_scopes(form.scopes, limits),
+        parameters.asked(limits, _parsed_scopes),
         refresh_token_in(credentials),
         single.get("account") or None,
         client,
@@ -65,7 +65,7 @@ def token_request(
 
 
 def _parsed_scopes(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
-    """As `parse_scopes`, with a cache: clients repeat the same scopes, in forms as well, which are not cached."""
+    """As `parse_scopes`, with a cache: clients repeat the same scopes in other queries and forms."""
     length = sum(map(len, values))
     if length > _LONGEST_CACHED:
         return parse_scopes(values, limits)

@@ -13,11 +13,12 @@ from tokenserver.credentials import Credentials, NoCredentials, UnreadSecret
 from tokenserver.errors import RequestError
 from tokenserver.exchange.service import GrantPurpose
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import ScopeLimits
+from tokenserver.scopes import ScopeLimits, parse_scopes
 from tokenserver.web.oauth import repeated_forms
 from tokenserver.web.oauth.grants import granted_by
 from tokenserver.web.oauth.repeated_forms import repeated_form
 from tokenserver.web.parameters import READ_BODY, Parameters, parse_form
+from tokenserver.web.request_reader import token_request
 
 CANARY = "not-to-be-kept"
 
@@ -125,6 +126,40 @@ def test_forms_in_any_order(sent: list[tuple[str, dict[str, str]]]) -> None:
         found, expected = read(content), parse_form({READ_BODY: content})
         assert meaning(found) == meaning(expected)
         assert (found.scopes, found.get("service")) == (expected.scopes, expected.get("service"))
+
+
+_TEXTS = [
+    "repository:a/b:pull",
+    "repository:a/b:push,pull",
+    "repository:a:pull repository:c:*",
+    "x",
+    "",
+    "registry:x:*",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(_TEXTS), max_size=3), max_size=6))
+def test_what_a_form_asks_for_whenever_it_comes(sent: list[list[str]]) -> None:
+    """Its scopes are parsed once or each time, and mean the same."""
+    for scopes in sent:
+        content = body(username="ann", password="x") + b"".join(
+            b"&" + urlencode({"scope": one}).encode() for one in scopes
+        )
+        values = parse_form({READ_BODY: content}).scopes
+        query = Parameters({}, ())
+        asked = token_request({"REQUEST_METHOD": "POST"}, query, read(content), request_id="1", client=None).scopes
+        assert asked == parse_scopes(values)
+
+
+def test_scopes_are_parsed_once_for_a_form_that_comes_again() -> None:
+    """As those of a query are."""
+    content, found = body(username="ann", password="x", client_id="once"), []
+    for _ in range(2):
+        query = Parameters({}, ())
+        found.append(
+            token_request({"REQUEST_METHOD": "POST"}, query, read(content), request_id="1", client=None).scopes
+        )
+    assert found[0] is found[1]
 
 
 def test_forms_that_break_a_rule() -> None:

@@ -34,7 +34,7 @@ def repeated_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMI
     known = _known.get(tag)
     if known is not None:
         name, rest = known
-        return Parameters(rest.single, rest.scopes, secret=UnreadSecret(partial(_secret_in, body, name), tag))
+        return rest.with_secret(UnreadSecret(partial(_secret_in, body, name), tag))
     form = parse_form(environ, limits)
     name = _SECRET_OF.get(form.single.get("grant_type", ""), "")
     text = form.single.get(name)
@@ -45,7 +45,7 @@ def repeated_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMI
         return form
     rest = Parameters(single, form.scopes)
     is_kept = _known.offer(tag, (name, rest), 1 + len(body) // CHARACTERS_OF_A_QUERY)
-    return Parameters(single, form.scopes, secret=Secret(text, tag if is_kept else None))
+    return rest.with_secret(Secret(text, tag if is_kept else None))
 
 
 def _secret_in(body: bytes, name: str) -> str:
