@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import signal
@@ -22,6 +21,7 @@ import pytest
 from cryptography import x509
 from harness import web
 from harness.authority import Authority
+from harness.json_lines import whole_lines
 from harness.processes import free_port
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
@@ -143,7 +143,7 @@ def load(server: TokenServer, authority: Authority) -> Iterator[Clients]:
 
 def rejected_changes(server: TokenServer) -> list[dict[str, Any]]:
     """The events of changes that were rejected."""
-    events = [json.loads(line) for line in server.daemon.stdout.read_text().splitlines()]
+    events = whole_lines(server.daemon.stdout)
     return [one for one in events if one["event"] == "change" and one["outcome"] == "rejected"]
 
 
