@@ -26,6 +26,7 @@ from harness.crowd import many_files
 from harness.own_time import OwnTime
 from harness.processes import free_port
 from harness.server import ISSUER, Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 
 from tokenserver.doctor.checks.management import PROBE, OurManagement, check_management
 from tokenserver.doctor.examination.fetch import fetch
@@ -43,7 +44,7 @@ allow:
 """
 }
 WORKERS = 3
-SECONDS = 30.0
+SECONDS = PATIENCE_SECONDS
 TOKEN = web.token_target(SERVICE, ["repository:web/x:pull"])
 EVERYWHERE = {"/": 200, "/healthz": 200, "/readyz": 200}
 PUBLIC_ONLY = {TOKEN: 200, f"/auth{TOKEN}": 200, "/.well-known/jwks.json": 200, "/ca.pem": 200}

@@ -18,6 +18,7 @@ from harness.json_lines import whole_lines
 from harness.openid_browser import OpenIdBrowser
 from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, started
+from harness.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.real("dex")
 
@@ -109,7 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def _wait_for_keys(server: TokenServer) -> None:
     """Until the workers have fetched dex's document."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         answers = {server.request("GET", "/login/with/dex").status for _ in range(8)}
         if answers == {303}:

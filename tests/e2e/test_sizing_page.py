@@ -39,7 +39,6 @@ POLICIES = {
 }
 WORKERS = 2
 STORED = {"server": {"workers": WORKERS}, "access_keys": {}, "refresh_tokens": {}}
-SECONDS = 20.0
 
 
 def near(measured: float, figure: float) -> bool:

@@ -17,6 +17,7 @@ from harness.authority import Authority
 from harness.mariadb_server import MariadbServer, mariadb_server
 from harness.own_time import OwnTime
 from harness.postgresql_server import PostgresqlServer, postgresql_server
+from harness.waiting import PATIENCE_SECONDS
 from htpasswd_users import hashed
 from user_tables import users_of
 
@@ -58,7 +59,7 @@ class Site:
 
 def eventually(ask_it: Callable[[], Answer]) -> Answer:
     """What it answers once the server has started."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return ask_it()
