@@ -42,6 +42,7 @@ def good(port: int, servers: Sequence[int], context: ssl.SSLContext | None = Non
     return good_traffic(port, TARGET, context, seconds=SECONDS, requests=REQUESTS, servers=servers)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_standalone(server: TokenServer, kind: str) -> None:
     """With nothing in front of the server."""
@@ -52,6 +53,7 @@ def test_standalone(server: TokenServer, kind: str) -> None:
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW_TLS])
 def test_standalone_with_tls(setup: Setup, tmp_path: Path, kind: str) -> None:
     """With nothing in front of the server, which speaks TLS itself."""
@@ -66,6 +68,7 @@ def test_standalone_with_tls(setup: Setup, tmp_path: Path, kind: str) -> None:
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
+@pytest.mark.alone
 @pytest.mark.real("nginx")
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_behind_a_proxy(server: TokenServer, tmp_path: Path, kind: str) -> None:

@@ -13,7 +13,7 @@ from harness.processes import free_port
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
-from tokenserver.authn.protection import redis_counters
+from tokenserver.authn.protection import redis_connections, redis_counters
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
 from tokenserver.authn.protection.redis_counters import NOTE, SharedFailures
 from tokenserver.authn.protection.throttle import Counted
@@ -155,9 +155,15 @@ def is_probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def test_no_login_waits_for_a_redis_that_is_down(
-    is_probed: threading.Event, storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+    is_probed: threading.Event,
+    storage: MemoryStorage,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is raised, one line is logged without the password, and it is used again when a probe succeeds."""
+    # On a busy machine as well it is refused, and not too slow.
+    monkeypatch.setattr(redis_connections, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(redis_counters, "SLOW_SECONDS", 60.0)
     one = counters(f"redis://127.0.0.1:{free_port()}")
     assert [one.note] == [None]
     for _ in range(2):
