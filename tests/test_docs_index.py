@@ -33,6 +33,14 @@ def test_every_page_is_in_the_index_once() -> None:
     assert sorted(linked_from(DOCS / "decisions" / "README.md")) == sorted(decisions)
 
 
+def test_every_module_of_the_end_to_end_tests_is_in_their_table_once() -> None:
+    """Of tests/e2e/README.md, which says what each of them shows."""
+    folder = ROOT / "tests" / "e2e"
+    rows = re.findall(r"^\| (`test_.+?`) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+\.py)`", row)]
+    assert sorted(named) == sorted(path.name for path in folder.glob("test_*.py"))
+
+
 def test_decisions_are_numbered_and_have_their_parts() -> None:
     """From 1 on without a gap, each with context, decision, consequences and alternatives."""
     files = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "README.md")

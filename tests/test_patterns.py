@@ -228,10 +228,10 @@ def test_matching_has_no_bad_case() -> None:
     name = ["a"] * 127
     pattern = parse_pattern("/".join(["**", "a"] * 40 + ["b"]))
     glob = parse_pattern("a*" * 100 + "b")
-    start = time.perf_counter()
+    start = time.thread_time()
     assert not matches(pattern, name, None, ())
     assert not matches(glob, ["a" * 250], None, ())
-    assert time.perf_counter() - start < 0.25
+    assert time.thread_time() - start < 0.25
 
 
 globs = st.text(alphabet="ab*", min_size=1, max_size=6).filter(lambda text: "**" not in text and "*" in text)

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from harness.processes import free_port
 from log_lines import messages_in
 from rsa_keys import known_rsa, rsa_2048
 
@@ -89,10 +90,8 @@ def site(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Si
     """One on a free port; a server that would really be started is a failure of the test."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(made_once, "site")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     made = Site(tmp_path / "site")
-    made.change("server", listen=f"127.0.0.1:{port}")
+    made.change("server", listen=f"127.0.0.1:{free_port()}")
 
     def started(*_: object) -> None:
         raise AssertionError("the server was started")

@@ -15,7 +15,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -196,8 +195,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the commands need; its storage is there, as of a server that has run."""
     folder = tmp_path_factory.mktemp("prepared")
     run = CliRunner().invoke
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    listen = f"127.0.0.1:{free_port()}"
     assert run(main, ["init", str(folder / "site"), "--listen", listen]).exit_code == 0
     shutil.rmtree(folder / "site" / "policies")
     (folder / "site" / "policies").mkdir()

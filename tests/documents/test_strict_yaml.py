@@ -206,9 +206,9 @@ def test_bombs_cost_nothing(text: str) -> None:
 
 
 def _seconds(text: str) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert faults(text) != []
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 REFERENCE = """\

@@ -89,9 +89,9 @@ def test_faults(text: str, fault: str) -> None:
 def test_aliases_are_not_copied() -> None:
     """A bomb of aliases costs as much as its text."""
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 60)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     read_nodes("\n".join(lines), "f")
-    assert time.perf_counter() - begin < 1
+    assert time.thread_time() - begin < 1
 
 
 @given(st.text(st.sampled_from("ab:-[]{}*&!|>\"'#\n ,?"), max_size=20))

@@ -19,6 +19,7 @@ from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import ROOT, need
 from harness.registries import KEEPER
 from harness.server import Setup, serving
+from harness.waiting import PATIENCE_SECONDS
 
 RULES = ROOT / "deploy" / "monitoring" / "alerts.yaml"
 DAY = 86400
@@ -309,7 +310,7 @@ def test_a_real_prometheus_fires(setup: Setup, tmp_path: Path) -> None:
         return found
 
     def eventually(text: str) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (found := query(text)) and time.monotonic() < deadline:
             time.sleep(0.2)
         return found

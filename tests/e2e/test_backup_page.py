@@ -23,7 +23,7 @@ from harness.postgresql_server import PostgresqlServer, database_program, postgr
 from harness.processes import Daemon, Output, answers, free_port, plain_environment, run, running
 from harness.programs import ROOT, need
 from harness.server import Setup, TokenServer, password, started
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS, until
 from sqlalchemy import text
 
 from tokenserver.storage.engines import engine_for
@@ -36,7 +36,7 @@ URL = "postgresql://tokenserver@db.example.com/tokenserver"
 SERVICE = "reg.test"
 SCOPE = "repository:x:pull"
 POLICIES = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [authenticated], repositories: ["x"], actions: [pull]}\n'}
-SECONDS = 20.0
+SECONDS = PATIENCE_SECONDS
 DAY = 86400
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import signal
@@ -22,16 +21,18 @@ import pytest
 from cryptography import x509
 from harness import web
 from harness.authority import Authority
+from harness.json_lines import whole_lines
+from harness.own_time import OwnTime
 from harness.processes import free_port
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.waits
 
 SERVICE = "registry2.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])
-SECONDS = 20.0
+SECONDS = PATIENCE_SECONDS
 RENEWALS = 3
 CONNECTIONS = 40
 """How many connections show which certificates the workers have: with two workers, one of them gets none of them in a
@@ -71,7 +72,7 @@ def renew(server: TokenServer, authority: Authority) -> int:
     certificate, key = authority.issue(folder)
     serial = x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
     certificate.rename(server.folder / certificate.name)
-    time.sleep(1.2)
+    OwnTime(server.daemon.pid).wait(1.2)
     key.rename(server.folder / key.name)
     folder.rmdir()
     return serial
@@ -143,7 +144,7 @@ def load(server: TokenServer, authority: Authority) -> Iterator[Clients]:
 
 def rejected_changes(server: TokenServer) -> list[dict[str, Any]]:
     """The events of changes that were rejected."""
-    events = [json.loads(line) for line in server.daemon.stdout.read_text().splitlines()]
+    events = whole_lines(server.daemon.stdout)
     return [one for one in events if one["event"] == "change" and one["outcome"] == "rejected"]
 
 

@@ -18,7 +18,7 @@ from harness.acme import DOMAIN, Acme, pebble
 from harness.processes import Daemon, Output, answers, plain_environment, run, running
 from harness.programs import ROOT, need, need_root
 from harness.server import Setup, TokenServer, password
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.waits
 
@@ -27,7 +27,7 @@ BLOCKS = dict(re.findall(r"^<!-- test: ([\w ]+) -->\n```sh\n(.*?)^```$", PAGE, r
 (INSTALL,) = (line for line in PAGE.splitlines() if line.startswith("install "))
 SERVICE = "reg.test"
 POLICIES = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [authenticated], repositories: ["x"], actions: [pull]}\n'}
-SECONDS = 30.0
+SECONDS = PATIENCE_SECONDS
 ASK = f"/token?service={SERVICE}&scope=repository:x:pull"
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from harness.json_lines import whole_lines
+from harness.own_time import promptly
 from harness.server import Setup, TokenServer, password, serving
 from harness.web import basic
 
@@ -41,32 +43,29 @@ class Trail:
     """The events of a server since the mark."""
 
     def __init__(self, server: TokenServer) -> None:
+        self._server = server
         self._file = server.daemon.stdout
         self._mark = self._file.stat().st_size
 
     def events(self) -> list[dict[str, Any]]:
-        lines = self._file.read_bytes()[self._mark :].splitlines()
-        return [json.loads(line) for line in lines]
+        return whole_lines(self._file.read_bytes()[self._mark :])
 
     def changes(self, what: str, count: int = 1) -> list[dict[str, Any]]:
         """The changes of this kind once there are as many, and once no further ones come."""
-        return wait(lambda: self._changes(what), count)
+        return wait(self._server, lambda: self._changes(what), count)
 
     def _changes(self, what: str) -> list[dict[str, Any]]:
         return [one for one in self.events() if (one["event"], one.get("what")) == ("change", what)]
 
 
-def wait(found: Callable[[], list[dict[str, Any]]], count: int) -> list[dict[str, Any]]:
-    end = time.monotonic() + SECONDS
-    while len(found()) < count and time.monotonic() < end:
-        time.sleep(0.05)
+def wait(server: TokenServer, found: Callable[[], list[dict[str, Any]]], count: int) -> list[dict[str, Any]]:
+    promptly(server.daemon.pid, lambda: len(found()) >= count, seconds=SECONDS)
     time.sleep(QUIET_SECONDS)
     return found()
 
 
 def all_changes(server: TokenServer, what: str) -> list[dict[str, Any]]:
-    lines = server.daemon.stdout.read_text().splitlines()
-    events = [json.loads(line) for line in lines]
+    events = whole_lines(server.daemon.stdout)
     return [one for one in events if (one["event"], one.get("what")) == ("change", what)]
 
 
@@ -82,7 +81,7 @@ def workers(server: TokenServer) -> list[int]:
 
 def policy_of_a_request(server: TokenServer, trail: Trail) -> str:
     server.request("GET", f"/token?service={SERVICE}", headers=basic("ann", PEOPLE["ann"]))
-    found = wait(lambda: [one for one in trail.events() if one["event"] == "exchange"], 1)
+    found = wait(server, lambda: [one for one in trail.events() if one["event"] == "exchange"], 1)
     return str(found[-1]["policy"])
 
 
@@ -96,7 +95,7 @@ def replace(path: Path, text: str) -> None:
 def test_the_start(server: TokenServer) -> None:
     """Each kind has one event with the digest in force, whatever the number of workers."""
     for what in ("configuration", "policies", "users", "keys"):
-        events = wait(partial(all_changes, server, what), 1)
+        events = wait(server, partial(all_changes, server, what), 1)
         starts = [event for event in events if event["cause"] == "start"]
         assert [(event["outcome"], "old" in event, len(event["new"])) for event in starts] == [("in_force", False, 64)]
 

@@ -14,6 +14,7 @@ from harness.authority import Authority
 from harness.processes import run
 from harness.server import Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Slapd, group, person, slapd
+from harness.waiting import PATIENCE_SECONDS
 
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.ldap.backend import LdapDirectory
@@ -266,7 +267,7 @@ def test_a_renewed_certificate(
         return running.request("GET", TARGET, headers=web.basic("ann", GOOD)).status
 
     def eventually(expected: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while status() != expected:
             assert time.monotonic() < deadline
             time.sleep(0.2)

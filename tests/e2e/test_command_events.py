@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.json_lines import whole_lines
+from harness.own_time import promptly
 from harness.postgresql_server import PostgresqlServer, postgresql_server
 from harness.processes import run
 from harness.replica import Replica, replica
@@ -41,14 +43,12 @@ class Trail:
     """What servers write about commands from now on."""
 
     def __init__(self, *servers: TokenServer | Replica) -> None:
+        self._process = servers[0].daemon.pid
         self._marks = {server.daemon.stdout: server.daemon.stdout.stat().st_size for server in servers}
 
     def events(self, count: int) -> list[dict[str, Any]]:
         """The events, once there are as many, and no more come."""
-        begin = time.monotonic()
-        while len(self._found()) < count:
-            assert time.monotonic() - begin < SECONDS, self._found()
-            time.sleep(0.05)
+        promptly(self._process, lambda: len(self._found()) >= count, seconds=SECONDS)
         time.sleep(QUIET_SECONDS)
         return self._found()
 
@@ -58,8 +58,7 @@ class Trail:
     @staticmethod
     def of_commands(log: bytes) -> list[dict[str, Any]]:
         """The events of commands in a log."""
-        events = [json.loads(line) for line in log.splitlines()]
-        return [one for one in events if (one["event"], one.get("via")) == ("management", "command")]
+        return [one for one in whole_lines(log) if (one["event"], one.get("via")) == ("management", "command")]
 
 
 def command(server: TokenServer, *arguments: str) -> str:
@@ -109,12 +108,12 @@ def test_without_a_server(server: TokenServer) -> None:
     end = datetime.now(UTC)
     time.sleep(QUIET_SECONDS)
     server.daemon.start(server.is_ready)
-    ended = [one for one in Trail.of_commands(server.daemon.stdout.read_bytes()) if one.get("credentials") == [key]]
-    deadline = time.monotonic() + SECONDS
-    while not ended and time.monotonic() < deadline:
-        time.sleep(0.05)
-        ended = [one for one in Trail.of_commands(server.daemon.stdout.read_bytes()) if one.get("credentials") == [key]]
-    (event,) = ended
+
+    def ended() -> list[dict[str, Any]]:
+        return [one for one in Trail.of_commands(server.daemon.stdout.read_bytes()) if one.get("credentials") == [key]]
+
+    promptly(server.daemon.pid, lambda: ended() != [], seconds=SECONDS)
+    (event,) = ended()
     assert begin.replace(microsecond=0) <= datetime.fromisoformat(event["at"]) <= end
     assert datetime.fromisoformat(event["time"]) > end
 

@@ -29,6 +29,7 @@ from harness.containers import (
     on_this_machine,
 )
 from harness.images import Image, make
+from harness.json_lines import whole_lines
 from harness.machine import Machine
 from harness.processes import Output, run
 from harness.programs import ROOT, need
@@ -72,8 +73,7 @@ class Composition:
 
     def events(self) -> list[dict[str, Any]]:
         """The audit events of the server."""
-        lines = self.containers["tokenserver"].daemon.stdout.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        return whole_lines(self.containers["tokenserver"].daemon.stdout)
 
 
 def up(host: Host, image: ImageSettings, machine: Machine) -> Composition:

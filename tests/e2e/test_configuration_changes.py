@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
+from harness.own_time import OwnTime
 from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import PATIENCE_SECONDS
 from harness.web import basic, request
 
 pytestmark = pytest.mark.waits
@@ -43,7 +45,7 @@ def settings(server: TokenServer) -> Iterator[dict[str, Any]]:
     text = server.config.read_text()
     yield yaml.safe_load(text)
     replace(server, text)
-    eventually(lambda: notes(server) == {None})
+    eventually(server, lambda: notes(server) == {None})
 
 
 def replace(server: TokenServer, text: str) -> None:
@@ -56,13 +58,13 @@ def write(server: TokenServer, settings: dict[str, Any]) -> None:
     replace(server, yaml.safe_dump(settings))
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = LIVE_SECONDS + SLACK) -> float:
-    """Wait until it holds; returns the seconds that this took."""
-    start = time.monotonic()
+def eventually(server: TokenServer, condition: Callable[[], bool], *, seconds: float = LIVE_SECONDS + SLACK) -> float:
+    """Wait until it holds; returns the seconds that this took the server itself."""
+    own = OwnTime(server.daemon.pid)
     while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s"
+        assert not own.is_over(seconds), f"not within {seconds} s"
         time.sleep(0.05)
-    return time.monotonic() - start
+    return own.seconds
 
 
 def notes(server: TokenServer) -> set[str | None]:
@@ -93,9 +95,9 @@ def test_what_needs_a_restart_is_named(server: TokenServer, settings: dict[str, 
     settings["server"]["workers"] = 3
     write(server, settings)
     text = "tokenserver.yaml has changed (server.listen, server.workers); this takes effect at the next restart"
-    eventually(lambda: notes(server) == {text})
+    eventually(server, lambda: notes(server) == {text})
     assert server.request("GET", "/readyz").status == 200
-    eventually(lambda: pending(server) == {"restart": 1, "rejected": 0})
+    eventually(server, lambda: pending(server) == {"restart": 1, "rejected": 0})
     assert server.daemon.stderr.read_text().count(f"configuration: {text}") == 1
     assert text in doctor(server)
 
@@ -110,8 +112,8 @@ def test_a_faulty_file_stays_out(server: TokenServer, settings: dict[str, Any]) 
     """The old one stays in force, and every worker says where the fault is."""
     replace(server, server.config.read_text() + "kyes: keys\n")
     line = server.config.read_text().count("\n")
-    eventually(lambda: all(f"is faulty (tokenserver.yaml:{line})" in (note or "") for note in notes(server)))
-    eventually(lambda: pending(server) == {"restart": 0, "rejected": 1})
+    eventually(server, lambda: all(f"is faulty (tokenserver.yaml:{line})" in (note or "") for note in notes(server)))
+    eventually(server, lambda: pending(server) == {"restart": 0, "rejected": 1})
     assert server.request("GET", "/readyz").status == 200
     assert server.ask(SERVICE, person="ann").status == 200
 
@@ -119,10 +121,10 @@ def test_a_faulty_file_stays_out(server: TokenServer, settings: dict[str, Any]) 
 def test_a_replaced_worker_has_what_is_in_force(server: TokenServer, settings: dict[str, Any]) -> None:
     """A worker that dies while the file is faulty has a successor like the others."""
     replace(server, "nonsense: [\n")
-    eventually(lambda: None not in notes(server))
+    eventually(server, lambda: None not in notes(server))
     victim = children(server)[0]
     os.kill(int(victim), signal.SIGKILL)
-    eventually(partial(is_replaced, server, victim), seconds=20)
+    eventually(server, partial(is_replaced, server, victim), seconds=PATIENCE_SECONDS)
     assert server.ask(SERVICE, person="ann").status == 200
 
 
@@ -140,9 +142,9 @@ def test_the_line_for_a_hangup(server: TokenServer, settings: dict[str, Any]) ->
     """SIGHUP says what waits for a restart."""
     settings["server"]["workers"] = 4
     write(server, settings)
-    eventually(lambda: None not in notes(server))
+    eventually(server, lambda: None not in notes(server))
     server.daemon.signal(signal.SIGHUP)
-    eventually(lambda: "without a signal; tokenserver.yaml has changed (server.workers)" in server.daemon.log)
+    eventually(server, lambda: "without a signal; tokenserver.yaml has changed (server.workers)" in server.daemon.log)
 
 
 # --- what needs no restart -------------------------------------------------------------------------------------------
@@ -153,9 +155,9 @@ def answers(server: TokenServer, service: str, person: str, *, times: int = 20) 
     return {server.ask(service, person=person).status for _ in range(times)}
 
 
-def lifetimes(server: TokenServer, service: str) -> set[int]:
+def lifetimes(server: TokenServer, service: str, person: str = "ann") -> set[int]:
     """The lifetimes of the tokens of 20 requests."""
-    found = (server.ask(service, person="ann").json() for _ in range(20))
+    found = (server.ask(service, person=person).json() for _ in range(20))
     return {answer.get("expires_in", 0) for answer in found}
 
 
@@ -165,14 +167,14 @@ def test_a_registry_is_added_and_removed(server: TokenServer, settings: dict[str
     assert answers(server, "new.test", "ann") == {400}
     settings["registries"].append({"service": "new.test", "token_lifetime": "5m"})
     write(server, settings)
-    assert eventually(lambda: lifetimes(server, "new.test") == {300}) < LIVE_SECONDS
+    assert eventually(server, lambda: lifetimes(server, "new.test") == {300}) < LIVE_SECONDS
     assert notes(server) == {None}
     counted = exchanges(server, "new.test")
     assert server.ask("new.test", person="ann").status == 200
     assert exchanges(server, "new.test") == counted + 1
     del settings["registries"][-1]
     write(server, settings)
-    assert eventually(lambda: answers(server, "new.test", "ann") == {400}) < LIVE_SECONDS
+    assert eventually(server, lambda: answers(server, "new.test", "ann") == {400}) < LIVE_SECONDS
     assert children(server) == before
     log = server.daemon.stderr.read_text()
     assert log.count("configuration: reloaded tokenserver.yaml: registries[new.test] (added)") == 1
@@ -184,7 +186,7 @@ def test_a_lifetime_changes(server: TokenServer, settings: dict[str, Any]) -> No
     assert lifetimes(server, SERVICE) == {900}
     settings["registries"][0]["token_lifetime"] = "2m"
     write(server, settings)
-    assert eventually(lambda: lifetimes(server, SERVICE) == {120}) < LIVE_SECONDS
+    assert eventually(server, lambda: lifetimes(server, SERVICE) == {120}) < LIVE_SECONDS
 
 
 def test_a_removed_source_vouches_for_nobody(server: TokenServer, settings: dict[str, Any]) -> None:
@@ -196,10 +198,12 @@ def test_a_removed_source_vouches_for_nobody(server: TokenServer, settings: dict
     server.people["eve"] = PEOPLE["ann"]
     settings["authentication"].append({"htpasswd": {"file": "others.htpasswd", "name": "others", "cache": "60s"}})
     write(server, settings)
-    eventually(lambda: answers(server, SERVICE, "eve", times=8) == {200}, seconds=10)  # each refusal hashes before
+    eventually(  # each refusal hashes before
+        server, lambda: answers(server, SERVICE, "eve", times=8) == {200}, seconds=PATIENCE_SECONDS
+    )
     settings["authentication"].pop()
     write(server, settings)
-    time.sleep(LIVE_SECONDS)
+    OwnTime(server.daemon.pid).wait(LIVE_SECONDS)
     assert answers(server, SERVICE, "eve", times=8) == {401}
     assert answers(server, SERVICE, "ann") == {200}
 
@@ -209,9 +213,9 @@ def test_a_port_does_not_hold_up_the_rest(server: TokenServer, settings: dict[st
     settings["server"]["listen"] = f"127.0.0.1:{free_port()}"
     settings["registries"][0]["token_lifetime"] = "3m"
     write(server, settings)
-    assert eventually(lambda: lifetimes(server, SERVICE) == {180}) < LIVE_SECONDS
+    assert eventually(server, lambda: lifetimes(server, SERVICE) == {180}) < LIVE_SECONDS
     text = "tokenserver.yaml has changed (server.listen); this takes effect at the next restart"
-    eventually(lambda: notes(server) == {text})
+    eventually(server, lambda: notes(server) == {text})
 
 
 def test_nothing_of_a_faulty_change_is_applied(server: TokenServer, settings: dict[str, Any]) -> None:
@@ -219,7 +223,7 @@ def test_nothing_of_a_faulty_change_is_applied(server: TokenServer, settings: di
     settings["registries"][0]["token_lifetime"] = "4m"
     settings["authentication"].append({"htpasswd": {"file": "missing.htpasswd", "name": "missing"}})
     write(server, settings)
-    eventually(lambda: all("is faulty" in (note or "") for note in notes(server)))
+    eventually(server, lambda: all("is faulty" in (note or "") for note in notes(server)))
     assert lifetimes(server, SERVICE) == {900}
     assert "missing.htpasswd" in server.daemon.log
 
@@ -244,7 +248,7 @@ def test_no_request_is_dropped(server: TokenServer, settings: dict[str, Any]) ->
         settings["registries"][0]["token_lifetime"] = lifetime
         settings["server"]["url"] = f"{server.url}/{lifetime}"
         write(server, settings)
-        eventually(lambda expected=lifetime: lifetimes(server, SERVICE) == {expected})  # type: ignore[misc]  # a default binds the loop's value
+        eventually(server, lambda expected=lifetime: lifetimes(server, SERVICE) == {expected})  # type: ignore[misc]  # a default binds the loop's value
     stop.set()
     for thread in threads:
         thread.join()
@@ -261,11 +265,11 @@ def test_the_steps_of_the_page(server: TokenServer, settings: dict[str, Any]) ->
     new.write_text(yaml.safe_dump(settings))
     server.run("check", "--config", new)
     run(["mv", new, server.config], environment=server.environment, folder=server.folder)
-    eventually(lambda: answers(server, "page.test", "ann") == {200})
+    eventually(server, lambda: answers(server, "page.test", "ann") == {200})
     assert notes(server) == {None}
     # What the test before changed may be undone in the same reload.
     line = re.compile(r"configuration: reloaded tokenserver\.yaml: [^\n]*registries\[page\.test\] \(added\)")
-    eventually(lambda: len(line.findall(server.daemon.log)) == 1)  # the master logs it after it has ordered it
+    eventually(server, lambda: len(line.findall(server.daemon.log)) == 1)  # the master logs it after it has ordered it
 
 
 def test_the_throttle_is_not_switched_on(server: TokenServer, settings: dict[str, Any]) -> None:
@@ -273,13 +277,13 @@ def test_the_throttle_is_not_switched_on(server: TokenServer, settings: dict[str
     settings["throttle"] = {"enabled": True}
     write(server, settings)
     text = "tokenserver.yaml has changed (throttle.enabled); this takes effect at the next restart"
-    eventually(lambda: notes(server) == {text})
+    eventually(server, lambda: notes(server) == {text})
 
 
 def test_failures_count_on(tmp_path: Path) -> None:
     """Two workers: a user who used up the tries has none left after a change of the limits and of a registry."""
     settings = {"server": {"workers": 2}, "anonymous": False, "throttle": {"enabled": True, "failures_per_user": 4}}
-    setup = Setup({"ann": PEOPLE["ann"]}, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
+    setup = Setup(PEOPLE, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
     with serving(tmp_path, setup) as server:
         file = yaml.safe_load(server.config.read_text())
         wrong = [server.request("GET", f"/token?service={SERVICE}", headers=basic("ann", f"w{n}")) for n in range(3)]
@@ -287,8 +291,8 @@ def test_failures_count_on(tmp_path: Path) -> None:
         file["throttle"]["failures_per_user"] = 3
         file["registries"][0]["token_lifetime"] = "2m"
         write(server, file)
-        eventually(lambda: "throttle.failures_per_user" in server.daemon.log)
-        time.sleep(LIVE_SECONDS / 2)
+        eventually(server, lambda: "throttle.failures_per_user" in server.daemon.log)
+        eventually(server, lambda: lifetimes(server, SERVICE, "bob") == {120})  # in both workers
         assert answers(server, SERVICE, "ann", times=8) == {429}
 
 
@@ -296,10 +300,10 @@ def test_a_replaced_worker_has_the_reloaded_settings(server: TokenServer, settin
     """A worker that dies has a successor with the settings in force, not those of the start."""
     settings["registries"][0]["token_lifetime"] = "7m"
     write(server, settings)
-    eventually(lambda: lifetimes(server, SERVICE) == {420})
+    eventually(server, lambda: lifetimes(server, SERVICE) == {420})
     replace(server, "nonsense: [\n")
-    eventually(lambda: None not in notes(server))
+    eventually(server, lambda: None not in notes(server))
     for victim in children(server):
         os.kill(int(victim), signal.SIGKILL)
-        eventually(partial(is_replaced, server, victim), seconds=20)
+        eventually(server, partial(is_replaced, server, victim), seconds=PATIENCE_SECONDS)
     assert lifetimes(server, SERVICE) == {420}

@@ -20,6 +20,7 @@ import canaries
 import pytest
 from harness import registries, web
 from harness.credential_helper import HelperOnMachine
+from harness.json_lines import whole_lines
 from harness.machine import Machine
 from harness.page_browser import PageBrowser
 from harness.processes import run
@@ -103,9 +104,9 @@ def link(codes: dict[str, Any], server: TokenServer) -> str:
 
 def events(server: TokenServer, step: str) -> list[dict[str, Any]]:
     """The events of this step, from the server's output."""
-    lines = server.daemon.stdout.read_text("utf-8").splitlines()
-    found = [json.loads(line) for line in lines]
-    return [event for event in found if (event["event"], event.get("step")) == ("device", step)]
+    return [
+        event for event in whole_lines(server.daemon.stdout) if (event["event"], event.get("step")) == ("device", step)
+    ]
 
 
 def test_a_login(server: TokenServer) -> None:

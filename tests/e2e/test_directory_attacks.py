@@ -26,6 +26,7 @@ from harness.processes import plain_environment, run
 from harness.programs import need
 from harness.server import Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Entry, Slapd, person, slapd
+from harness.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.real("slapd")
 
@@ -197,7 +198,7 @@ def test_a_name_in_two_sources(site: Site) -> None:
         assert site.basic("carol", "carol of the file").status == 503
     finally:
         site.proxy.mode = Mode.PASS
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while site.basic("carol").status != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -18,7 +18,7 @@ from harness.processes import Output, run
 from harness.programs import ROOT
 from harness.server import Setup, TokenServer, password, serving
 from harness.slapd import BASE, READER, Slapd, group, person, slapd
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS, until
 
 from tokenserver.cli import main
 
@@ -36,7 +36,7 @@ DRILLS = {
 }
 SERVICE = "reg.test"
 POLICIES = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [authenticated], repositories: ["x"], actions: [pull]}\n'}
-SECONDS = 20
+SECONDS = PATIENCE_SECONDS
 
 
 @dataclass

@@ -6,7 +6,6 @@ modes are those of the rendered chart.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -22,6 +21,7 @@ import pytest
 import yaml
 from harness.chart import Manifests, template
 from harness.chart_values import VALUES, changed
+from harness.json_lines import whole_lines
 from harness.processes import Daemon, DidNotStart, plain_environment, run
 from harness.programs import ROOT, need, need_root
 from harness.server import Setup, TokenServer, password
@@ -92,8 +92,7 @@ class Pod:
 
     def changes(self) -> list[dict[str, Any]]:
         """The events about policies, in their order."""
-        data = self.server.daemon.stdout.read_bytes()
-        events = [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+        events = whole_lines(self.server.daemon.stdout)
         return [one for one in events if (one["event"], one.get("what")) == ("change", "policies")]
 
     def last_change(self) -> tuple[str, str | None, bool | None]:

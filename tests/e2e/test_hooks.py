@@ -13,8 +13,9 @@ import pytest
 import yaml
 from authenticator_contract import GOOD
 from harness import web
+from harness.own_time import promptly
 from harness.server import Setup, TokenServer, serving
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS
 from hook_programs import LINES, LOGINS, hook_program
 from hook_servers import SECRET, Respond, body, check, hook_server, url_of
 
@@ -109,12 +110,13 @@ def test_a_program_that_fails_and_recovers(site: Callable[..., Site]) -> None:
     here = site(LINES["dies"])
     assert here.statuses() == {503}
     problem = "its program ended with exit code 3 without an answer"
-    until(
+    promptly(
+        here.server.daemon.pid,
         lambda: here.server.request("GET", "/readyz").json()["parts"]["program"].startswith(problem),
         seconds=LIVE_SECONDS,
     )
     here.write(LINES["good"])
-    until(lambda: here.log_in().status == 200, seconds=12)
+    promptly(here.server.daemon.pid, lambda: here.log_in().status == 200, seconds=12)
 
 
 @pytest.mark.parametrize("change", ["the file", "the configuration"])
@@ -135,7 +137,7 @@ def test_a_reload_ends_the_processes(site: Callable[..., Site], change: str) -> 
         found.add(here.log_in().status)
         return alive(before) == []
 
-    until(is_over, seconds=8)
+    promptly(here.server.daemon.pid, is_over, seconds=8)
     assert found == {200}
     assert here.statuses() == {200}
     assert alive(here.pids) != []
@@ -150,7 +152,7 @@ def test_nothing_is_left(site: Callable[..., Site], number: signal.Signals, name
     assert here.statuses() == {200}
     assert alive(here.pids) == here.pids
     here.server.daemon.signal(number)
-    here.server.daemon.wait(15)
+    here.server.daemon.wait(PATIENCE_SECONDS)
     assert alive(here.pids) == []
 
 
@@ -162,7 +164,7 @@ def test_a_worker_that_is_killed(site: Callable[..., Site]) -> None:
     parents = {int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in before}
     for parent in parents:
         os.kill(parent, signal.SIGKILL)
-    until(lambda: all(not _runs(pid) for pid in before), seconds=LIVE_SECONDS)
+    promptly(here.server.daemon.pid, lambda: all(not _runs(pid) for pid in before), seconds=LIVE_SECONDS)
 
 
 def _runs(pid: int) -> bool:
@@ -197,9 +199,9 @@ def test_an_http_hook(tmp_path: Path) -> None:
             assert hook.requests[-1].question["client"] == "127.0.0.1"
             assert (here.log_in(password="wrong").status, here.log_in(user="nobody").status) == (401, 401)
             secret.write_text(SECRET[::-1])
-            until(lambda: here.log_in().status == 503, seconds=LIVE_SECONDS)
+            promptly(server.daemon.pid, lambda: here.log_in().status == 503, seconds=LIVE_SECONDS)
             secret.write_text(SECRET)
-            until(lambda: here.log_in().status == 200, seconds=12)
+            promptly(server.daemon.pid, lambda: here.log_in().status == 200, seconds=12)
             hook.respond = body("{}")
             assert here.log_in().status == 503
 

@@ -15,6 +15,7 @@ import pytest
 from harness import web
 from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 from harness.workload_issuer import workload_issuer
 
 pytestmark = pytest.mark.real("workload-issuer")
@@ -55,7 +56,7 @@ def measured(port: int) -> dict[str, float]:
 
 def measured_when(port: int, holds: Callable[[dict[str, float]], bool]) -> dict[str, float]:
     """The series once this holds; workers take a sample each second."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds(found := measured(port)):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

@@ -30,8 +30,8 @@ def test_a_worker_that_ends_writes_them(tmp_path: Path) -> None:
     """A server that is stopped within the minute in which a key was used has written the use."""
     setup = Setup({"ann": "right"}, POLICIES, {SERVICE: "universal"}, SETTINGS)
     with serving(tmp_path, setup) as server:
-        begin = time.monotonic()
         made = json.loads(command(server, "access-keys", "create", "--user", "ann", "--json"))
+        begin = time.monotonic()
         answer = server.request("GET", web.token_target(SERVICE), headers=web.basic("ann", made["secret"]))
         assert answer.status == 200
         used = time.monotonic()

@@ -26,6 +26,7 @@ from harness.programs import ROOT
 from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import ANONYMOUS, Event, Person, Setup, serving
+from harness.waiting import PATIENCE_SECONDS
 from harness.watch import Watch
 
 ClientOf = Callable[[type[Client]], Client]
@@ -81,11 +82,11 @@ class Stage:
         """The client with that person's credentials."""
         return cast(Library, self.scene.client(self.kind, person))
 
-    def events(self, person: Person) -> list[Event]:
+    def events(self, person: Person, *, seconds: float = PATIENCE_SECONDS) -> list[Event]:
         """The person's audit events, which agree with what was on the wire, where that can be read."""
         if not self.kind.secured:
             return self.scene.events(person)
-        events = self.scene.server.audit.events(self.mark)
+        events = self.scene.server.audit.events(self.mark, seconds=seconds)
         return [event for event in events if (event.subject or "") == person]
 
     def asked(self, person: Person, repository: str) -> list[str]:
@@ -383,7 +384,7 @@ def test_jib_sends_no_password_without_tls_unless_it_may(stage: Stage, kind: typ
     output = client.pull(stage.registry, repository)
     assert not output.ok, str(output)
     assert "sendCredentialsOverHttp" in output.text
-    assert stage.events("ben") == []
+    assert stage.events("ben", seconds=1.0) == []
 
 
 @pytest.mark.parametrize("kind", [row(Renovate)])

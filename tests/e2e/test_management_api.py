@@ -22,6 +22,7 @@ from harness import web
 from harness.processes import run
 from harness.programs import need
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 
 SERVICE = "registry3.test"
 ENDED_WITHIN = 2.0
@@ -181,7 +182,7 @@ def test_an_audit_trail_that_nobody_reads(
         assert [one["id"] for one in ann("GET", "/access-keys?state=all").json()["items"]] == [key["id"]]
         assert asked(server, "ann", key["secret"]) == 503  # a token has an event, too
         reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while ann("DELETE", f"/access-keys/{key['id']}").status != 204:
             assert time.monotonic() < deadline
             time.sleep(0.2)

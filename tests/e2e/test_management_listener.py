@@ -23,8 +23,10 @@ import yaml
 from harness import web
 from harness.authority import Authority
 from harness.crowd import many_files
+from harness.own_time import OwnTime
 from harness.processes import free_port
 from harness.server import ISSUER, Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 
 from tokenserver.doctor.checks.management import PROBE, OurManagement, check_management
 from tokenserver.doctor.examination.fetch import fetch
@@ -42,7 +44,7 @@ allow:
 """
 }
 WORKERS = 3
-SECONDS = 30.0
+SECONDS = PATIENCE_SECONDS
 TOKEN = web.token_target(SERVICE, ["repository:web/x:pull"])
 EVERYWHERE = {"/": 200, "/healthz": 200, "/readyz": 200}
 PUBLIC_ONLY = {TOKEN: 200, f"/auth{TOKEN}": 200, "/.well-known/jwks.json": 200, "/ca.pem": 200}
@@ -301,9 +303,9 @@ def beset(setup: Setup, folder: Path, tls: Authority | None) -> Iterator[Callabl
 def test_silent_clients_of_management(setup: Setup, tmp_path: Path) -> None:
     """They hold every place of that listener, and none of the public one (docs/design/threats.md#threat-216)."""
     with beset(setup, tmp_path / "server", None) as ask:
-        start = time.monotonic()
+        own = OwnTime(os.getpid())
         assert [ask() for _ in range(50)] == [200] * 50
-        assert time.monotonic() - start < 5
+        assert own.seconds < 5
 
 
 def test_silent_clients_of_management_with_tls(setup: Setup, tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 import yaml
 from harness import web
 from harness.authority import Authority
+from harness.own_time import promptly
 from harness.processes import run
 from harness.programs import ROOT, need, need_root, refuse
 from harness.server import Setup, TokenServer, password, started
@@ -155,15 +155,6 @@ def _collect(folder: Path, secrets: Path, authority: Authority) -> None:
         (folder / name).symlink_to(f"mounts/{name}")
 
 
-def _within(seconds: float, holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return holds()
-
-
 def _status(pod: Pod, secret: str) -> int:
     target = web.token_target("registry.test", ["repository:web/site:pull"])
     return pod.server.request("GET", target, headers=web.basic("ann", secret)).status
@@ -184,8 +175,9 @@ def test_a_pod_serves_from_mounted_secrets_and_notices_their_rotation(pod: Pod) 
     for name in ("keys", "users"):
         pod.volumes[name].publish(pod.secrets / name)
 
-    assert _within(RELOAD_SECONDS, lambda: _status(pod, new) == 200), server.daemon.log
-    assert _within(RELOAD_SECONDS, lambda: server.request("GET", "/.well-known/jwks.json").json() != before)
+    pid = server.daemon.pid
+    promptly(pid, lambda: _status(pod, new) == 200, seconds=RELOAD_SECONDS)
+    promptly(pid, lambda: server.request("GET", "/.well-known/jwks.json").json() != before, seconds=RELOAD_SECONDS)
     parts = server.request("GET", "/readyz").json()["parts"]
     assert (parts["files"], parts["keys"]) == ("ok", "ok"), (
         server.daemon.log
@@ -199,7 +191,7 @@ def test_a_readable_key_is_refused_with_the_fix_of_a_volume(pod: Pod) -> None:
     keys.mode = 0o644
     keys.publish(pod.secrets / "keys")
     expected = "can be read by others (mode 0644); its mount is read-only; fix: defaultMode: 0400, or 0440 with fsGroup"
-    assert _within(RELOAD_SECONDS, lambda: expected in pod.server.daemon.log), pod.server.daemon.log
+    promptly(pod.server.daemon.pid, lambda: expected in pod.server.daemon.log, seconds=RELOAD_SECONDS)
     assert _status(pod, pod.server.people["ann"]) == 200
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from harness.openid_browser import OpenIdBrowser
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import PATIENCE_SECONDS
 from harness.workload_issuer import WorkloadIssuer, workload_issuer
 
 pytestmark = pytest.mark.real("workload-issuer")
@@ -46,7 +47,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
         }
         setup = Setup({"carl": password()}, {"root.yaml": POLICY}, {"registry.test": "universal"}, settings)
         with serving(tmp_path_factory.mktemp("server"), setup) as server:
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE_SECONDS
             while {server.request("GET", "/login/with/mock").status for _ in range(8)} != {303}:
                 assert time.monotonic() < end
                 time.sleep(0.2)

@@ -14,9 +14,11 @@ import canaries
 import pytest
 from harness import web
 from harness.dex import Dex, dex
+from harness.json_lines import whole_lines
 from harness.openid_browser import OpenIdBrowser
 from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, started
+from harness.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.real("dex")
 
@@ -62,8 +64,7 @@ class Site:
 
     def logins(self) -> list[dict[str, Any]]:
         """The audit events about browser logins."""
-        lines = [json.loads(line) for line in self.server.daemon.stdout.read_text().splitlines()]
-        return [line for line in lines if line["event"] == "browser_login"]
+        return [line for line in whole_lines(self.server.daemon.stdout) if line["event"] == "browser_login"]
 
     def token(self, user: str, key: str, scope: str) -> web.Answer:
         """A token request as docker sends it, with a key in place of a password."""
@@ -109,7 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def _wait_for_keys(server: TokenServer) -> None:
     """Until the workers have fetched dex's document."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         answers = {server.request("GET", "/login/with/dex").status for _ in range(8)}
         if answers == {303}:

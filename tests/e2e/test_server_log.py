@@ -17,6 +17,7 @@ import pytest
 from harness import web
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 
 
 @pytest.fixture
@@ -28,9 +29,7 @@ def small(setup: Setup) -> Setup:
 def test_json_from_the_first_line(small: Setup, tmp_path: Path) -> None:
     """Where it listens, when it is ready, and that it stops; nothing in the log is anything but JSON."""
     with serving(tmp_path, small) as server:
-        end = time.monotonic() + 10
-        while "ready: " not in server.daemon.stderr.read_text() and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: "ready: " in server.daemon.stderr.read_text())
     messages = [json.loads(line)["message"] for line in server.daemon.stderr.read_text().splitlines()]
     expected = [
         r"realm http://localhost:\d+/token for .*; \d+ rules",

@@ -16,6 +16,7 @@ from harness.postgresql_server import postgresql_server
 from harness.processes import running
 from harness.programs import ROOT
 from harness.server import Setup, TokenServer, password, serving
+from harness.waiting import until
 from sqlalchemy import text
 from stored_credentials import made, sqlite
 
@@ -38,7 +39,6 @@ POLICIES = {
 }
 WORKERS = 2
 STORED = {"server": {"workers": WORKERS}, "access_keys": {}, "refresh_tokens": {}}
-SECONDS = 20.0
 
 
 def near(measured: float, figure: float) -> bool:
@@ -53,9 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
     people = {f"person-{number}": password() for number in range(5)}
     setup = Setup(people, POLICIES, {SERVICE: "universal"}, {**STORED, "storage": "state/tokenserver.db"})
     with serving(folder, setup) as one:
-        deadline = time.monotonic() + SECONDS
-        while f"ready: {WORKERS} workers" not in one.daemon.log and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(lambda: f"ready: {WORKERS} workers" in one.daemon.log)
         for name in people:
             for _ in range(60):
                 one.token(SERVICE, [f"repository:team/{secrets.token_hex(6)}:pull"], person=name)

@@ -6,7 +6,7 @@ See docs/design/threats.md#fault-27.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,39 +37,47 @@ def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield server
 
 
-def good(port: int, context: ssl.SSLContext | None = None) -> list[tuple[int, float]]:
+def good(port: int, servers: Sequence[int], context: ssl.SSLContext | None = None) -> list[tuple[int, float]]:
     """The statuses and times of good clients."""
-    return good_traffic(port, TARGET, context, seconds=SECONDS, requests=REQUESTS)
+    return good_traffic(port, TARGET, context, seconds=SECONDS, requests=REQUESTS, servers=servers)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_standalone(server: TokenServer, kind: str) -> None:
     """With nothing in front of the server."""
-    with slow_clients(server.port, SLOW[kind]):
-        found = good(server.port)
+    servers = [server.daemon.pid]
+    with slow_clients(server.port, SLOW[kind], servers=servers):
+        found = good(server.port, servers)
         assert server.request("GET", "/healthz").status == 200
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW_TLS])
 def test_standalone_with_tls(setup: Setup, tmp_path: Path, kind: str) -> None:
     """With nothing in front of the server, which speaks TLS itself."""
     authority = Authority(tmp_path, "the company")
     people = {KEEPER: setup.people[KEEPER]}
     secure = replace(setup, people=people, tls=authority, settings={"server": {"workers": 2}})
-    with serving(tmp_path, secure) as server, slow_clients(server.port, SLOW_TLS[kind]):
-        found = good(server.port, authority.context())
-        assert server.request("GET", "/healthz").status == 200
+    with serving(tmp_path, secure) as server:
+        servers = [server.daemon.pid]
+        with slow_clients(server.port, SLOW_TLS[kind], servers=servers):
+            found = good(server.port, servers, authority.context())
+            assert server.request("GET", "/healthz").status == 200
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
+@pytest.mark.alone
 @pytest.mark.real("nginx")
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_behind_a_proxy(server: TokenServer, tmp_path: Path, kind: str) -> None:
     """Behind nginx as deploy/nginx.conf has it."""
-    with shipped_nginx(tmp_path, [server.port]) as proxy, slow_clients(proxy.port, SLOW[kind]):
-        found = good(proxy.port)
-        assert server.request("GET", "/healthz").status == 200
+    with shipped_nginx(tmp_path, [server.port]) as proxy:
+        servers = [server.daemon.pid, proxy.daemon.pid]
+        with slow_clients(proxy.port, SLOW[kind], servers=servers):
+            found = good(proxy.port, servers)
+            assert server.request("GET", "/healthz").status == 200
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
@@ -83,7 +91,7 @@ def post(server: TokenServer) -> web.Answer:
 
 def test_forms_are_read_beside_slow_ones(server: TokenServer) -> None:
     """Five hundred bodies on their way leave room for those who send theirs at once."""
-    with slow_clients(server.port, SLOW["body"]):
+    with slow_clients(server.port, SLOW["body"], servers=[server.daemon.pid]):
         assert [post(server).status for _ in range(20)] == [401] * 20
 
 
@@ -97,7 +105,7 @@ def single(setup: Setup, tmp_path: Path) -> Iterator[TokenServer]:
 
 def test_bodies_beyond_the_bound_are_turned_away(single: TokenServer) -> None:
     """Who sends a form while too many are on their way is told at once to come again, and GET works as ever."""
-    with slow_clients(single.port, SLOW["body"], MAX_BODIES_PER_CLIENT + 20):
+    with slow_clients(single.port, SLOW["body"], MAX_BODIES_PER_CLIENT + 20, servers=[single.daemon.pid]):
         # The threads of the slow ones start one after the other.
         answer = next((one for one in (post(single) for _ in range(200)) if one.status != 401), post(single))
         assert (answer.status, answer.headers["retry-after"]) == (503, ["1"])

@@ -14,6 +14,7 @@ from harness import web
 from harness.mariadb_server import MariadbServer, mariadb_server
 from harness.processes import run
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 from htpasswd_users import ARGON2, hashed
 
 pytestmark = [pytest.mark.real("mariadb"), pytest.mark.waits]
@@ -49,7 +50,7 @@ class Site:
         return str(self.server.request("GET", "/readyz").json()["parts"]["people"])
 
 
-def waited(is_so: Callable[[], bool], seconds: float = 12) -> bool:
+def waited(is_so: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     """Whether it is so within some seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

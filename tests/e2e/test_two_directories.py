@@ -18,6 +18,7 @@ from harness.faultproxy import FaultProxy, Mode, faulty
 from harness.processes import run
 from harness.server import Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Slapd, group, person, slapd
+from harness.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.real("slapd")
 
@@ -89,7 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def _recovered(site: Site) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (site.status("ann", "a"), site.status("ben", "b")) != (200, 200):
         assert time.monotonic() < deadline
         time.sleep(0.2)

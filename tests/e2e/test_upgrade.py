@@ -24,7 +24,7 @@ from harness.postgresql_server import postgresql_server
 from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import ROOT, refuse
 from harness.redis_server import redis_server
-from harness.waiting import until
+from harness.waiting import PATIENCE_SECONDS, until
 
 from tokenserver.access_keys import parse_key
 from tokenserver.cli import main
@@ -37,7 +37,7 @@ COMMANDS = [
 ]
 PASSWORD = "correct horse battery"
 POLICY = 'version: 1\nallow:\n  - {id: ann, to: ["user:ann"], repositories: ["public/**"], actions: [pull, push]}\n'
-SECONDS = 20
+SECONDS = PATIENCE_SECONDS
 TABLES = "tokenserver/storage/migrations/versions"
 """What changes the tables. Those that its last change replaced were in no release, so nothing has to work with them."""
 

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import pytest
 from harness import web
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import PATIENCE_SECONDS
 from sorted_words import words_of_one_tag
 
 SERVICE = "reg.test"
@@ -102,7 +103,7 @@ def test_a_worker_that_is_killed(server: TokenServer) -> None:
     before = set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     for worker in before:
         os.kill(int(worker), signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             found = ask(server, "ann", "right")

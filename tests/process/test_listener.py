@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from harness.processes import free_port
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
@@ -29,8 +30,7 @@ def test_no_metrics(tmp_path: Path) -> None:
 
 def test_metrics_are_served_at_their_address(tmp_path: Path) -> None:
     """From the moment that the call returns, before any worker runs."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     board = start_metrics(settings(tmp_path, f", workers: 2, metrics: '127.0.0.1:{port}'"))
     assert board is not None
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:

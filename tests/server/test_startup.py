@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from harness.processes import free_port
 
 from tokenserver.errors import LoadError
 from tokenserver.keys.ring import Algorithm
@@ -28,8 +28,7 @@ POLICY = 'version: 1\nallow:\n  - {id: a, to: [authenticated], repositories: ["*
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A whole site that is right."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        text = CONFIG.replace("PORT", str(free.getsockname()[1]))
+    text = CONFIG.replace("PORT", str(free_port()))
     (tmp_path / "c.yaml").write_text(text)
     (tmp_path / "users").write_text("")
     (tmp_path / "users").chmod(0o600)

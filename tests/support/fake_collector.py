@@ -51,7 +51,7 @@ class FakeCollector:
         """The endpoint, as in a configuration."""
         return f"http://127.0.0.1:{self.port}/v1/traces"
 
-    def trace(self, trace_id: str, *, spans: int = 1, seconds: float = 10.0) -> list[TakenSpan]:
+    def trace(self, trace_id: str, *, spans: int = 1, seconds: float = 120.0) -> list[TakenSpan]:
         """The spans of a trace, once there are so many."""
         end = time.monotonic() + seconds
         while True:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.processes import free_port
 from peer_cases import HASHES, Call, Case
 
 from tokenserver.errors import LoadError
@@ -104,9 +105,7 @@ def key_folder() -> Iterator[str]:
 
 def real_answers(program: str, case: Case, folder: str) -> list[Answer] | None:
     """What a running server says, on loopback; None if it does not start."""
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     file = Path(folder) / "auth.yml"
     file.write_text(whole_config(case, f"127.0.0.1:{port}", folder), "utf-8")
     process = subprocess.Popen([program, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

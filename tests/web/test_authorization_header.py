@@ -238,10 +238,10 @@ def test_normalised(typed: str, expected: str) -> None:
 
 def test_normalising_is_bounded() -> None:
     """Many combining marks take quadratic time to put in order; nobody gets to send so many."""
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(InvalidCredentials):
         normalize_username("a" + "\u0301\u0323" * 500_000)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from(["", "a", "b", "eyJa", "tknr_a"])), max_size=9))

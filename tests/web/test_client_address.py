@@ -91,9 +91,9 @@ def test_hops_are_bounded(hops: int, expected: str) -> None:
 
 def test_an_endless_header_is_quick() -> None:
     """A megabyte of commas costs next to nothing."""
-    start = time.perf_counter()
+    start = time.thread_time()
     assert client_address("10.0.0.1", ["," * 1_000_000], TRUSTED) is None
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_nobody_trusted() -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from harness.processes import free_port
 
 from tokenserver.authn.ldap.connect import connect
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
@@ -34,8 +35,7 @@ def listening() -> Iterator[socket.socket]:
 @pytest.fixture
 def closed() -> int:
     """A port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(listening: soc
             waiting.setblocking(False)
             waiting.connect_ex(silent.getsockname())
         found = [at(silent.getsockname()[1]), at(listening.getsockname()[1])]
-        connection = connect(ADDRESS, Deadline(1), lambda *_: found)
+        connection = connect(ADDRESS, Deadline(3), lambda *_: found)
         stack.callback(connection.close)
         stack.enter_context(listening.accept()[0])
         with pytest.raises(ConnectionFailed, match="no answer in time"):

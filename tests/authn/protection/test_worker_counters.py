@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 import pytest
+from harness.own_time import OwnTime
 from hypothesis import given
 from hypothesis import strategies as st
 from worker_worlds import LIMITS, Worker, World, X, Y, Z, counted_as
@@ -291,7 +292,7 @@ def test_a_worker_that_gets_no_cpu_while_it_has_the_lock(caplog: pytest.LogCaptu
             time.sleep(0.3)
 
     process = _forked(pause)
-    assert is_held.wait(10)
+    assert is_held.wait(60)
     assert two.attempt() == "wait 300"
     process.join(10)
     assert (process.exitcode, caplog.messages) == (0, [])
@@ -305,7 +306,7 @@ def test_a_worker_that_dies_with_the_lock() -> None:
     one.attempt()
     is_held = multiprocessing.get_context("fork").Event()
     process = _forked(lambda: _hold(world.counters, is_held))
-    assert is_held.wait(10)
+    assert is_held.wait(60)
     process.kill()
     process.join(10)
     assert [one.attempt() for _ in range(5)] == ["wrong"] * 4 + ["wait 300"]
@@ -321,14 +322,14 @@ def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture
     one, two = world.workers()
     is_held = multiprocessing.get_context("fork").Event()
     process = _forked(lambda: _hold(world.counters, is_held))
-    assert is_held.wait(10)
+    assert is_held.wait(60)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGSTOP)
     try:
         for most in (LOCK_SECONDS + 1, LOCK_SECONDS / 2):
-            begin = time.monotonic()
+            own = OwnTime(os.getpid())
             assert one.attempt("ben", right=True) == "ok"
-            assert time.monotonic() - begin < most
+            assert own.seconds < most
         assert [one.attempt().partition(" ")[0] for _ in range(3)] == ["wrong", "wrong", "wait"]
         assert two.attempt() == "wrong"
     finally:

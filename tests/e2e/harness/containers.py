@@ -24,6 +24,7 @@ import yaml
 
 from harness.processes import Daemon, Output, plain_environment, run, running
 from harness.programs import ROOT, need, need_root, refuse
+from harness.waiting import PATIENCE_SECONDS
 
 GATEWAY = "172.31.255.1"
 """The bridge's address on the host: the client's address as a container sees it."""
@@ -226,7 +227,7 @@ class Host:
         self._stack.callback(container.remove)
         container.daemon.start(ready)
 
-    def complete(self, container: Container, seconds: float = 30) -> int:
+    def complete(self, container: Container, seconds: float = PATIENCE_SECONDS) -> int:
         """Run its program to the end; gives its exit code."""
         self._stack.callback(container.remove)
         container.daemon.start(lambda: True)

@@ -19,6 +19,7 @@ from script_modules import load_script
 
 from harness.machine import Machine
 from harness.processes import Output
+from harness.waiting import PATIENCE_SECONDS
 
 NAME = "docker-credential-tokenserver"
 
@@ -44,7 +45,7 @@ class TerminalOutput:
         self._process.stdin.write(stdin.encode())
         self._process.stdin.close()
 
-    def wait_for(self, pattern: str, seconds: float = 30) -> str:
+    def wait_for(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> str:
         """The first group of the pattern, once it is shown."""
         end = time.monotonic() + seconds
         while (found := re.search(pattern, self.shown)) is None:
@@ -60,7 +61,7 @@ class TerminalOutput:
         output = self._process.stdout.read().decode()
         self._process.stdout.close()
         os.close(self._controller)
-        return self._process.wait(timeout=30), output
+        return self._process.wait(timeout=PATIENCE_SECONDS), output
 
     def _read(self) -> bool:
         try:

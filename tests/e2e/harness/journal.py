@@ -45,8 +45,7 @@ class Journal:
 
     def start(self) -> None:
         """Start it, and let it write to its files, as a machine does once they are mounted."""
-        self.daemon.start(lambda: Path(f"/proc/{self.daemon.pid}/root/run/systemd/journal/stdout").exists())
-        self.journalctl("--flush")
+        self.daemon.start(self._is_flushed)
 
     @property
     def enter(self) -> list[str]:
@@ -59,9 +58,17 @@ class Journal:
 
     def journalctl(self, *arguments: str) -> Output:
         """Run journalctl beside it, and see that it succeeds."""
-        output = run([*self.enter, "journalctl", *arguments], environment=self.environment, folder=self.folder)
+        output = self._journalctl(*arguments)
         assert output.ok, str(output)
         return output
+
+    def _journalctl(self, *arguments: str) -> Output:
+        return run([*self.enter, "journalctl", *arguments], environment=self.environment, folder=self.folder)
+
+    def _is_flushed(self) -> bool:
+        # Its sockets have names before it listens at them, and that for commands is the last.
+        name = Path(f"/proc/{self.daemon.pid}/root/run/systemd/journal/stdout")
+        return name.exists() and self._journalctl("--flush").ok
 
 
 @contextmanager

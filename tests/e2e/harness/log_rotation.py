@@ -17,9 +17,7 @@ from harness.log_collectors import example
 from harness.programs import need
 from harness.registries import KEEPER
 from harness.server import Audit, Setup, TokenServer, started
-from harness.waiting import until
-
-SECONDS = 20
+from harness.waiting import PATIENCE_SECONDS, until
 
 
 @contextmanager
@@ -46,7 +44,7 @@ def rotating(text: str, folder: Path) -> subprocess.Popen[bytes]:
 
 def finish(program: subprocess.Popen[bytes]) -> None:
     """Wait for its end, and see that it succeeds."""
-    output, _ = program.communicate(timeout=SECONDS)
+    output, _ = program.communicate(timeout=PATIENCE_SECONDS)
     assert (program.returncode, output) == (0, b"")
 
 
@@ -66,7 +64,7 @@ class Rotation:
         }
         self._server = server
         self._program = rotating(example("restart", changes), folder)
-        until(moved.exists, seconds=SECONDS)
+        until(moved.exists)
 
     def restart(self) -> None:
         """Restart the server, and let logrotate finish."""

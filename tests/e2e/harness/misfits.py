@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import socket
@@ -168,18 +169,16 @@ def trickler(seconds: float) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(seconds)
-            try:
+        with contextlib.suppress(OSError):  # the end of the test, or the client has gone
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(seconds)
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
                 for _ in range(int(seconds / 0.05)):
                     if over.wait(0.05):
                         return
                     connection.sendall(b"x")
-            except OSError:
-                return
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -187,8 +186,9 @@ def trickler(seconds: float) -> Iterator[int]:
         yield listener.getsockname()[1]
     finally:
         over.set()
-        listener.close()
+        listener.shutdown(socket.SHUT_RDWR)  # which, other than `close`, wakes the thread that accepts
         thread.join()
+        listener.close()
 
 
 @contextmanager
@@ -204,7 +204,8 @@ def silent(beginning: bytes = b"") -> Iterator[int]:
             except OSError:
                 return
             held.append(connection)
-            connection.sendall(beginning)
+            with contextlib.suppress(OSError):  # the client has gone
+                connection.sendall(beginning)
 
     thread = threading.Thread(target=accept)
     thread.start()

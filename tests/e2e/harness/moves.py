@@ -17,6 +17,7 @@ from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, plain_environment, running
 from harness.programs import need
 from harness.registries import PROGRAMS
+from harness.waiting import PATIENCE_SECONDS
 
 PUSHES = 3
 """In each of the phases, at least."""
@@ -38,7 +39,7 @@ class Pusher:
     def wait(self) -> None:
         """Wait until some more pushes have ended."""
         wanted = len(self.outputs) + PUSHES + 1  # one may have begun before
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.outputs) < wanted:
             assert time.monotonic() < deadline, "the pushes take too long"
             time.sleep(0.02)
@@ -46,7 +47,7 @@ class Pusher:
     def stop(self) -> None:
         """Let the last push end."""
         self._ended.set()
-        self._thread.join(60)
+        self._thread.join(PATIENCE_SECONDS)
 
     def refused(self) -> list[str]:
         """What the pushes said that failed."""

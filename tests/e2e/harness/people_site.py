@@ -12,9 +12,11 @@ from urllib.parse import urljoin
 import canaries
 
 from harness import web
+from harness.json_lines import whole_lines
 from harness.openid_browser import OpenIdBrowser
 from harness.processes import run
 from harness.server import Setup, TokenServer
+from harness.waiting import until
 from tokenserver.config.load import load_settings
 from tokenserver.server.stored.opening import open_store
 from tokenserver.storage.people.openid_people import OpenIdPeople
@@ -43,10 +45,8 @@ class PeopleSite:
     def start(self) -> None:
         """Start the server, and wait until every worker has fetched the provider's document."""
         self.server.daemon.start(self.server.is_ready)
-        end = time.monotonic() + 60
-        while {self.server.request("GET", f"/login/with/{self.source}").status for _ in range(8)} != {303}:
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        target = f"/login/with/{self.source}"
+        until(lambda: self.server.request("GET", target).status == 303, in_a_row=20)
 
     def stop(self) -> None:
         """Stop it, and look for secrets in what it printed."""
@@ -116,5 +116,4 @@ class PeopleSite:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The audit events of this kind."""
-        lines = [json.loads(line) for line in self.server.daemon.stdout.read_text().splitlines()]
-        return [line for line in lines if line["event"] == kind]
+        return [line for line in whole_lines(self.server.daemon.stdout) if line["event"] == kind]

@@ -49,8 +49,9 @@ class RedisServer:
         return Redis(port=self.port, password=self.password, decode_responses=True)
 
     def start(self) -> None:
-        """Start it, empty."""
-        self.daemon.start(lambda: answers(self.port))
+        """Start it, empty, and wait until it answers at all of its addresses."""
+        ports = [port for port in (self.port, self.tls_port) if port]
+        self.daemon.start(lambda: all(answers(port) for port in ports) and self.socket.exists())
 
     def stop(self) -> None:
         """End it."""

@@ -26,7 +26,7 @@ class Replica:
 
     def is_ready(self) -> bool:
         """Whether `/readyz` says so."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, http.client.HTTPException):
             return answers(self.port) and web.request(self.port, "GET", "/readyz").status == 200
         return False
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from click.testing import CliRunner
 
 from harness import web
 from harness.authority import Authority
+from harness.json_lines import whole_lines
 from harness.processes import Daemon, Output, answers, free_port, plain_environment, run
+from harness.waiting import PATIENCE_SECONDS
 from harness.wire import Wire, normal
 from tokenserver.cli import main
 
 ISSUER = "tokenserver-under-test"
-EVENT_SECONDS = 5.0
-
 Person = str
 ANONYMOUS: Person = ""
 
@@ -84,7 +85,7 @@ class Audit:
         return self._path.stat().st_size
 
     def events(
-        self, since: int = 0, until: Callable[[list[Event]], bool] = bool, seconds: float = EVENT_SECONDS
+        self, since: int = 0, until: Callable[[list[Event]], bool] = bool, seconds: float = PATIENCE_SECONDS
     ) -> list[Event]:
         """The exchanges since the mark. Waits until `until(events)` holds, but no longer than `seconds`."""
         deadline = time.monotonic() + seconds
@@ -98,9 +99,7 @@ class Audit:
         with self._path.open("rb") as stream:
             stream.seek(since)
             data = stream.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        events = [json.loads(line) for line in whole.splitlines()]
-        return [Event(event) for event in events if event.get("event") == "exchange"]
+        return [Event(event) for event in whole_lines(data) if event.get("event") == "exchange"]
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class TokenServer:
         """Whether `/readyz` says so."""
         try:
             return answers(self.port) and self.request("GET", "/readyz").status == 200
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     def request(

@@ -10,15 +10,17 @@ import ssl
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from harness import web
+from harness.own_time import OwnTime
+from harness.waiting import PATIENCE_SECONDS
 
 SLOW_CLIENTS = 500
 PAUSE = 0.05
 CALM = 0.25
-"""Seconds without a byte for anybody, after which the slow clients' own requests are taken to be answered."""
+"""The servers' own seconds without a byte for anybody, after which the slow clients are taken to be answered."""
 PROMPT = 1.0
 """Seconds within which a good client wants its answer."""
 
@@ -42,8 +44,10 @@ SLOW_TLS = {"silent": b"", "handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x
 
 
 @contextmanager
-def slow_clients(port: int, beginning: bytes, count: int = SLOW_CLIENTS) -> Iterator[None]:
-    """Clients that send a byte a second and never read; who is thrown out comes again."""
+def slow_clients(
+    port: int, beginning: bytes, count: int = SLOW_CLIENTS, *, servers: Sequence[int] = ()
+) -> Iterator[None]:
+    """Clients of these processes that send a byte a second and never read; who is thrown out comes again."""
     stop = threading.Event()
     with ExitStack() as stack:
 
@@ -54,7 +58,7 @@ def slow_clients(port: int, beginning: bytes, count: int = SLOW_CLIENTS) -> Iter
             return client
 
         clients = [come() for _ in range(count)]
-        _wait_for_calm(clients)
+        _wait_for_calm(clients, servers)
 
         def leave() -> None:
             for client in clients:
@@ -81,20 +85,22 @@ def slow_clients(port: int, beginning: bytes, count: int = SLOW_CLIENTS) -> Iter
         yield
 
 
-def _wait_for_calm(clients: list[socket.socket], seconds: float = 20) -> None:
+def _wait_for_calm(clients: list[socket.socket], servers: Sequence[int]) -> None:
     """Wait until nothing more arrives for these clients, which read nothing.
 
     What 500 of them ask for when they arrive, 20,000 requests in the same instant, is load, not slowness: good clients
     share two cores with it for as long as it takes.
 
-    Raises `AssertionError` if something still arrives after so many seconds.
+    A server that gets no core sends nothing either, so its own time counts.
+
+    Raises `AssertionError` if something arrives for longer than anything takes.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_SECONDS
     before = -1
     while (now := sum(_unread(client) for client in clients)) != before:
-        assert time.monotonic() < end, f"slow clients are still being answered after {seconds} s"
+        assert time.monotonic() < end, f"slow clients are still being answered after {PATIENCE_SECONDS} s"
         before = now
-        time.sleep(CALM)
+        OwnTime(*servers).wait(CALM)
 
 
 def _unread(client: socket.socket) -> int:
@@ -106,17 +112,26 @@ def _unread(client: socket.socket) -> int:
 
 
 def good_traffic(
-    port: int, target: str, context: ssl.SSLContext | None = None, *, seconds: float, requests: int = 0
+    port: int,
+    target: str,
+    context: ssl.SSLContext | None = None,
+    *,
+    seconds: float,
+    requests: int = 0,
+    servers: Sequence[int] = (),
 ) -> list[tuple[int, float]]:
-    """The statuses and times of requests with a connection each, one after the other: so many at least."""
+    """The statuses of requests with a connection each, one after the other, so many at least, and their seconds.
+
+    Where these processes waited for a core does not count.
+    """
     found: list[tuple[int, float]] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(found) < requests:
-        start = time.monotonic()
+        own = OwnTime(*servers)
         try:
             status = web.request(port, "GET", target, context=context).status
         except OSError:
             status = 0
-        found.append((status, time.monotonic() - start))
+        found.append((status, own.seconds))
         time.sleep(PAUSE)
     return found

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from harness.waiting import PATIENCE_SECONDS
+
 
 class Switch:
     """Forwards the connections of one port. `port` is what clients use."""
@@ -18,9 +20,10 @@ class Switch:
         self._open = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listening = threading.Thread(target=self._accept, daemon=True)
+        self._listening.start()
 
-    def lead_to(self, target: int, seconds: float = 20) -> None:
+    def lead_to(self, target: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Lead all new connections to another port, from the first moment when none is open.
 
         Raises:
@@ -37,6 +40,8 @@ class Switch:
 
     def close(self) -> None:
         """Take no more connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # which, other than `close`, wakes the thread that accepts
+        self._listening.join()
         self._listener.close()
 
     def _accept(self) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from harness.waiting import PATIENCE_SECONDS
+
 
 def typing(
     command: Sequence[str],
@@ -18,7 +20,7 @@ def typing(
     *,
     environment: Mapping[str, str],
     folder: Path,
-    seconds: float = 30,
+    seconds: float = PATIENCE_SECONDS,
 ) -> str:
     """Run the command at a terminal and see that it succeeds; gives what it said.
 
@@ -47,7 +49,7 @@ def typing(
         if left and left[0][0] in said:
             os.write(controller, left.pop(0)[1].encode())
     os.close(controller)
-    assert process.wait(timeout=10) == 0, said
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0, said
     return said
 
 

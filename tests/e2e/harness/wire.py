@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from harness import web
 
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 30.0
 
 _Message = tuple[str, dict[str, str], bytes]
 
@@ -141,7 +141,7 @@ class Wire:
             ]
 
     def settled(self, mark: list[int]) -> list[Exchanged]:
-        """What came after the mark, once every request has its answer; waits for that a short while."""
+        """What came after the mark, once every request has its answer; waits for that."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
             with self._lock:

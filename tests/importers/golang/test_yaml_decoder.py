@@ -149,7 +149,7 @@ def test_chains_of_aliases() -> None:
 def test_alias_bombs() -> None:
     """They end where yaml.v2 ends them: a document may not come from aliases almost alone."""
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with pytest.raises(LoadError, match="repeat too much"):
         read("\n".join([*lines, "any: *a29"]))
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5

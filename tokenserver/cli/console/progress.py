@@ -37,8 +37,8 @@ def progress(what: str, done: Callable[[], str] | None = None) -> Iterator[None]
         yield
         return
     line = _ProgressLine(stream, what, done)
-    line.start()
     try:
+        line.start()
         yield
     finally:
         line.stop()
@@ -67,7 +67,8 @@ class _ProgressLine:
     def stop(self) -> None:
         """Clear the line, also what the terminal itself has put behind it: ^C."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # else it has not run yet, after Ctrl-C at its start, and will draw nothing
+            self._thread.join()
         if self._width:
             self._write(f"\r{' ' * min(self._width + 2, self._columns())}\r")
 
