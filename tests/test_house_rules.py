@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syntax_trees import modules, walk
+from syntax_trees import modules, nodes_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tokenserver"
@@ -45,14 +45,14 @@ Rule = Callable[[ast.Module], list[str]]
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """The full names of what a module imports, wherever in it, with their lines."""
-    for node in walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{node.module or ''}.{alias.name}", node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
-            first = node.args[0] if node.args else None
-            yield (str(first.value) if isinstance(first, ast.Constant) else "(computed)", node.lineno)
+    for plain in nodes_of(tree, ast.Import):
+        yield from ((alias.name, plain.lineno) for alias in plain.names)
+    for named in nodes_of(tree, ast.ImportFrom):
+        yield from ((f"{named.module or ''}.{alias.name}", named.lineno) for alias in named.names)
+    for call in nodes_of(tree, ast.Call):
+        if _name(call.func) in ("import_module", "__import__"):
+            first = call.args[0] if call.args else None
+            yield (str(first.value) if isinstance(first, ast.Constant) else "(computed)", call.lineno)
 
 
 def _name(node: ast.AST) -> str:
@@ -85,24 +85,20 @@ def _dotted(node: ast.AST) -> str:
 def impure(tree: ast.Module) -> list[str]:
     """Files, sockets, clocks, environment, loggers, printing (docs/architecture.md#house-rule-2)."""
     found = [f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in IMPURE]
-    for node in walk(tree):
-        if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "print", "input"):
+    for node in nodes_of(tree, ast.Call):
+        if _dotted(node.func) in ("open", "print", "input"):
             found.append(f"line {node.lineno}: calls {_dotted(node.func)}")
-        if isinstance(node, ast.Call) and _name(node.func) in ("now", "utcnow", "today"):
+        if _name(node.func) in ("now", "utcnow", "today"):
             found.append(f"line {node.lineno}: reads the clock")
     return found
 
 
 def reads_environment(tree: ast.Module) -> list[str]:
     """The environment is read in config/load.py alone (docs/architecture.md#house-rule-3)."""
-    words = ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv")
-    found = [
-        f"line {line}: imports {name}" for name, line in _imports(tree) if name in {f"os.{word}" for word in words}
-    ]
+    words = {f"os.{word}" for word in ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv")}
+    found = [f"line {line}: imports {name}" for name, line in _imports(tree) if name in words]
     found.extend(
-        f"line {node.lineno}: {_dotted(node)}"
-        for node in walk(tree)
-        if isinstance(node, ast.Attribute) and _dotted(node) in {f"os.{word}" for word in words}
+        f"line {node.lineno}: {_dotted(node)}" for node in nodes_of(tree, ast.Attribute) if _dotted(node) in words
     )
     return found
 
@@ -128,18 +124,19 @@ def compares_secrets(tree: ast.Module) -> list[str]:
 
     See docs/design/threats.md#threat-105.
     """
-    found: list[str] = []
-    for node in walk(tree):
-        if isinstance(node, ast.Compare) and any(isinstance(op, COMPARISONS) for op in node.ops):
-            sides = (node.left, *node.comparators)
-        elif isinstance(node, ast.Match) and any(isinstance(case.pattern, ast.MatchValue) for case in node.cases):
-            sides = (node.subject,)
-        elif isinstance(node, ast.Call) and _name(node.func) in ("startswith", "endswith", "removeprefix", "index"):
-            sides = (node.func,)
-        else:
-            continue
-        found.extend(dict.fromkeys(word for side in sides for word in _names(side) if SECRETIVE.search(word)))
-    return found
+    sides: list[tuple[ast.expr, ...]] = [
+        (node.left, *node.comparators)
+        for node in nodes_of(tree, ast.Compare)
+        if any(isinstance(op, COMPARISONS) for op in node.ops)
+    ]
+    for match in nodes_of(tree, ast.Match):
+        if any(isinstance(case.pattern, ast.MatchValue) for case in match.cases):
+            sides.append((match.subject,))
+    for call in nodes_of(tree, ast.Call):
+        if _name(call.func) in ("startswith", "endswith", "removeprefix", "index"):
+            sides.append((call.func,))
+    words = (word for compared in sides for side in compared for word in _names(side))
+    return [word for word in dict.fromkeys(words) if SECRETIVE.search(word)]
 
 
 UNSAFE_IMPORTS = {"pickle", "marshal", "shelve", "dill", "xml", "telnetlib", "crypt", "random", "imp"}
@@ -161,34 +158,37 @@ def unsafe(tree: ast.Module) -> list[str]:
     found = [
         f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in UNSAFE_IMPORTS
     ]
-    for node in walk(tree):
-        if isinstance(node, ast.Call):
-            if _dotted(node.func) in UNSAFE_CALLS:
-                found.append(f"line {node.lineno}: calls {_dotted(node.func)}")
-            if _dotted(node.func) == "hashlib.new" and any(
-                isinstance(argument, ast.Constant) and argument.value in UNSAFE_TEXT for argument in node.args
-            ):
-                found.append(f"line {node.lineno}: a broken hash")
-            for keyword in node.keywords:
-                if isinstance(keyword.value, ast.Constant) and (keyword.arg, keyword.value.value) in UNSAFE_KEYWORDS:
-                    found.append(f"line {node.lineno}: {keyword.arg}={keyword.value.value!r}")
-        if isinstance(node, ast.Attribute) and node.attr in UNSAFE_NAMES:
-            found.append(f"line {node.lineno}: {node.attr}")
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is False:
+    for call in nodes_of(tree, ast.Call):
+        if _dotted(call.func) in UNSAFE_CALLS:
+            found.append(f"line {call.lineno}: calls {_dotted(call.func)}")
+        if _dotted(call.func) == "hashlib.new" and any(
+            isinstance(argument, ast.Constant) and argument.value in UNSAFE_TEXT for argument in call.args
+        ):
+            found.append(f"line {call.lineno}: a broken hash")
+        found.extend(
+            f"line {call.lineno}: {keyword.arg}={keyword.value.value!r}"
+            for keyword in call.keywords
+            if isinstance(keyword.value, ast.Constant) and (keyword.arg, keyword.value.value) in UNSAFE_KEYWORDS
+        )
+    found.extend(
+        f"line {node.lineno}: {node.attr}" for node in nodes_of(tree, ast.Attribute) if node.attr in UNSAFE_NAMES
+    )
+    for assigned in nodes_of(tree, ast.Assign):
+        if isinstance(assigned.value, ast.Constant) and assigned.value.value is False:
             found.extend(
-                f"line {node.lineno}: {_name(target)}=False"
-                for target in node.targets
+                f"line {assigned.lineno}: {_name(target)}=False"
+                for target in assigned.targets
                 if _name(target) in ("check_hostname", "verify")
             )
-        if isinstance(node, ast.Dict):
-            found.extend(
-                f"line {node.lineno}: {key.value!r}: False"
-                for key, value in zip(node.keys, node.values, strict=True)
-                if isinstance(key, ast.Constant)
-                and str(key.value).startswith("verify")
-                and isinstance(value, ast.Constant)
-                and value.value is False
-            )
+    for table in nodes_of(tree, ast.Dict):
+        found.extend(
+            f"line {table.lineno}: {key.value!r}: False"
+            for key, value in zip(table.keys, table.values, strict=True)
+            if isinstance(key, ast.Constant)
+            and str(key.value).startswith("verify")
+            and isinstance(value, ast.Constant)
+            and value.value is False
+        )
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import shutil
 import socket
 import sqlite3
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from harness.processes import free_port
 from log_lines import messages_in
+from prepared_commands import run_command
 from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.cli import main
@@ -303,19 +303,15 @@ def test_metrics_without_fork(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
 # --- as programs -----------------------------------------------------------------------------------------------------
 
 
-def _program(site: Site, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "tokenserver", command, "--config", str(site.config)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False, **options)
+WITHOUT_REDIS = "import sys; sys.modules.update(limits=None, redis=None)"
+FEW_DESCRIPTORS = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))"
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_without_the_extra(site: Site, command: str, tmp_path: Path) -> None:
+def test_without_the_extra(site: Site, command: str) -> None:
     """`throttle.redis` without its libraries: one line, and not worker after worker with a traceback each."""
-    (tmp_path / "without").mkdir()
-    for name in ("limits", "redis"):
-        (tmp_path / "without" / f"{name}.py").write_text("raise ImportError('not installed')\n")
     site.change("throttle", redis="redis://localhost:1")
-    found = _program(site, command, env={"PYTHONPATH": str(tmp_path / "without"), "PATH": "/usr/bin:/bin"})
+    found = run_command(command, "--config", site.config, before=WITHOUT_REDIS, environment={"PATH": "/usr/bin:/bin"})
     assert found.returncode == 2
     lines = found.stderr.splitlines() if command == "check" else messages_in(found.stderr)
     assert lines == [
@@ -327,11 +323,7 @@ def test_without_the_extra(site: Site, command: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["check", "serve"])
 def test_too_few_descriptors(site: Site, command: str) -> None:
     """With so few, a worker would end when it starts, or could not open its files later."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
-
-    found = _program(site, command, preexec_fn=limit)
+    found = run_command(command, "--config", site.config, before=FEW_DESCRIPTORS)
     assert found.returncode == 2
     line, _ = found.stderr.splitlines()
     assert re.search(r"tokenserver\.yaml: a process may have 48 open files here, and needs 64; raise the limit", line)

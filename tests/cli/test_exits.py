@@ -15,7 +15,6 @@ import re
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ import pytest
 from click.testing import CliRunner
 from credential_requests import request
 from harness.processes import free_port
+from prepared_commands import OWN_TERMINAL, ended, start_command
 from users_commands import hashed
 
 from tokenserver.cli import exits, main
@@ -404,15 +404,8 @@ def test_an_error_that_nobody_has_foreseen(error: ValueError) -> None:
 def typed(keys: bytes) -> tuple[int, str]:
     """`users set` on a terminal, whose prompt is answered by these keys: its exit code, and what the terminal shows."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tokenserver", "users", "set", "ann", "--file", "users"]
-    process = subprocess.Popen(
-        command,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C needs a terminal of its own
-    )
+    command = ["users", "set", "ann", "--file", "users"]
+    process = start_command(*command, stdin=theirs, stdout=theirs, stderr=theirs, before=OWN_TERMINAL)
     os.close(theirs)
     output, deadline = b"", time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -425,7 +418,7 @@ def typed(keys: bytes) -> tuple[int, str]:
         if keys and output.endswith(b"Password: "):
             os.write(ours, keys)
             keys = b""
-    code = process.wait(60)
+    code = ended(process)
     os.close(ours)
     return code, re.sub(r"\x1b\[[0-9;]*m", "", output.decode()).replace("\r\n", "\n")
 

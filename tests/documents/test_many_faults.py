@@ -29,7 +29,7 @@ from tokenserver.server.reload.parts import PoliciesPart
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 RIGHT = 'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["a/**"], role: reader}\n'
 LARGE = 400_000
-SIZE = 200_000
+SIZE = 150_000
 LINE = 20_000  # far more than twenty faults take, and far less than the files hold
 
 

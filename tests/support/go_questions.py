@@ -7,6 +7,7 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tokenserver.importers.golang.characters import folded
 from tokenserver.importers.golang.durations import parse_duration
 from tokenserver.importers.golang.expression import BadExpression
 from tokenserver.importers.golang.path_match import glob_matches
-from tokenserver.importers.golang.regexp import go_expression, quote_meta
+from tokenserver.importers.golang.regexp import GoExpression, go_expression, quote_meta
 from tokenserver.importers.golang.yaml_decoder import decode
 from tokenserver.importers.golang.yaml_types import DecodedStruct
 
@@ -207,10 +208,18 @@ def disagreements(kind: str) -> list[tuple[Question, dict[str, Any], dict[str, A
     return [each for each in answers if each[1] != each[2]]
 
 
-def _expression_answer(pattern: str, subject: str) -> dict[str, Any]:
+@cache
+def _parsed(pattern: str) -> GoExpression | None:
+    """The expression, or None if it is rejected; most are asked about a dozen subjects."""
     try:
-        expression = go_expression(pattern)
+        return go_expression(pattern)
     except BadExpression:
+        return None
+
+
+def _expression_answer(pattern: str, subject: str) -> dict[str, Any]:
+    expression = _parsed(pattern)
+    if expression is None:
         return {"error": True}
     groups = expression.groups_in(subject)
     assert expression.is_found(subject) == (groups is not None)

@@ -18,8 +18,8 @@ def answer(question):
 """
 """A function of Python that answers a question about alice, whose password is `GOOD`."""
 
-_HEADER = f"""#!{sys.executable} -I
-import json, os, signal, subprocess, sys, time
+_HEADER = f"""#!{sys.executable} -IS
+import json, os, signal, sys, time
 {CHECK}
 def say(value):
     sys.stdout.write(json.dumps(value) + "\\n")

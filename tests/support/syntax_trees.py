@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from typing import TypeVar, cast
 
 import tokenserver
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 PACKAGE = Path(str(tokenserver.__file__)).parent
 
@@ -33,6 +36,20 @@ def modules() -> dict[str, ast.Module]:
 def walk(tree: ast.AST) -> tuple[ast.AST, ...]:
     """Every node of a tree, found once for all tests that look at each."""
     return tuple(ast.walk(tree))
+
+
+@cache
+def _by_kind(tree: ast.AST) -> dict[type[ast.AST], list[ast.AST]]:
+    """The nodes of a tree, by their class."""
+    found: dict[type[ast.AST], list[ast.AST]] = {}
+    for node in walk(tree):
+        found.setdefault(type(node), []).append(node)
+    return found
+
+
+def nodes_of(tree: ast.AST, kind: type[_Node]) -> list[_Node]:
+    """The nodes of this very class: most rules look at few of the million nodes."""
+    return cast(list[_Node], _by_kind(tree).get(kind, []))
 
 
 def nodes(module: str) -> tuple[ast.AST, ...]:

@@ -191,6 +191,7 @@ def test_one_that_died_meanwhile(hooks: _Hooks) -> None:
 def test_what_it_started_ends_with_it(hooks: _Hooks) -> None:
     """All processes of its group (docs/design/threats.md#threat-208)."""
     child = (
+        "import subprocess\n"
         "child = subprocess.Popen(['/bin/sleep', '60'])\n"
         f"open({str(hooks.folder / 'pids')!r}, 'a').write(f'{{child.pid}}\\n')\n"
     )

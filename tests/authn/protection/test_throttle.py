@@ -378,10 +378,12 @@ def test_a_million_random_names() -> None:
     assert failures.wait(victim, 1000.0 + 10_000) > 0
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known places and repeated logins take a bounded memory too."""
+    assert REMEMBERED == 10_000
+    monkeypatch.setattr("tokenserver.authn.protection.throttle.REMEMBERED", 100)
     world = World(Limits((), (), ()))
-    for number in range(REMEMBERED + 10):
+    for number in range(110):
         world.attempt(f"user-{number}", right=number % 2 == 0, key=str(number).encode())
         world.attempt(f"user-{number}", right=number % 2 == 1, key=f"{number}+".encode())
-    assert (len(world.throttle._good), len(world.throttle._refused)) == (REMEMBERED, REMEMBERED)
+    assert (len(world.throttle._good), len(world.throttle._refused)) == (100, 100)

@@ -8,8 +8,6 @@ import pty
 import re
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prepared_commands import ended, start_command
 from terminal_commands import at_terminal
 
 from tokenserver.cli.console import progress as module
@@ -171,17 +170,15 @@ def test_steps() -> None:
 
 
 LONG = """
-import signal, sys, threading
+import threading
 from tokenserver.cli.console import progress
 progress.DELAY_SECONDS = 0.01
 progress.time = type("NoTime", (), {"monotonic": staticmethod(lambda: 0.0)})
 import tokenserver.cli.policy.matrix as command
 wait = threading.Event().wait
 command.matrix = lambda *_: wait(600)
-from tokenserver.__main__ import run
-sys.argv = ["tokenserver", "policy", "matrix", "--policies", sys.argv[1]]
-run()
 """
+"""With it, the work of the command takes ten minutes."""
 
 
 @pytest.mark.parametrize("colour", [{}, {"NO_COLOR": "1"}], ids=["colours", "NO_COLOR"])
@@ -191,28 +188,25 @@ def test_ctrl_c_leaves_a_clean_line(tmp_path: Path, colour: dict[str, str]) -> N
         "version: 1\nallow:\n  - {id: a, to: [everyone], repositories: [a], role: reader}\n"
     )
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", LONG, str(tmp_path)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, **colour},
-    )
+    command = ["policy", "matrix", "--policies", str(tmp_path)]
+    environment = {**os.environ, **colour}
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process = start_command(*command, **streams, before=LONG, environment=environment)
     os.close(theirs)
     output, deadline = b"", time.monotonic() + 60
     while b"filling in the matrix" not in output and time.monotonic() < deadline:
         if select.select([ours], [], [], 1)[0]:
             output += os.read(ours, 4096)
     assert b"filling in the matrix (0 s, 0 steps)" in output
-    process.send_signal(signal.SIGINT)
-    while process.poll() is None or select.select([ours], [], [], 0.2)[0]:
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    while process.is_alive() or select.select([ours], [], [], 0.2)[0]:
         try:
             output += os.read(ours, 4096)
         except OSError:  # the other end is closed
             break
-    process.wait(60)
     os.close(ours)
-    assert process.returncode == -signal.SIGINT, output.decode()[-3000:]
+    assert ended(process) == -signal.SIGINT, output.decode()[-3000:]
     lines = re.sub(r"\x1b\[[0-9;]*m", "", output.decode()).replace("\r\n", "\n").split("\n")
     assert [line.rpartition("\r")[2].strip() for line in lines] == ["", "interrupted", ""]
     assert "Traceback" not in output.decode()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from site_commands import Run
+
+from tokenserver.cli import main
 
 CONFIG = """\
 server: {addr: ":5001"}
@@ -25,11 +29,20 @@ acl:
 """
 
 
+@pytest.fixture(scope="module")
+def moved_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of docker_auth, and the site that it was imported to, which no test changes."""
+    folder = tmp_path_factory.mktemp("moved")
+    (folder / "auth.yml").write_text(CONFIG)
+    arguments = ["import", "docker-auth", str(folder / "auth.yml"), str(folder / "site")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def moved(run: Run, tmp_path: Path) -> Path:
+def moved(moved_once: Path, tmp_path: Path) -> Path:
     """A configuration of docker_auth that was imported."""
-    (tmp_path / "auth.yml").write_text(CONFIG)
-    assert run("import", "docker-auth", "auth.yml", "site").exit_code == 0
+    shutil.copytree(moved_once, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

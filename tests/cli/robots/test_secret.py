@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from configuration import MINIMAL
+from prepared_commands import run_command
 
-import tokenserver
 from tokenserver.access_keys import KEY_PATTERN, DeclaredSecret, parse_hash_line, parse_key, parse_key_id
 from tokenserver.cli import main
 from tokenserver.credentials import AccessKeyForm, Secret
@@ -57,22 +55,20 @@ def test_the_secret_and_its_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--expires", "never"]], ids=["plain", "JSON", "refused"])
-def test_the_secret_is_printed_once(tmp_path: Path, arguments: list[str]) -> None:
+def test_the_secret_is_printed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     """By the command in a process of its own: once on standard output, and in no log, audit trail, history or cache.
 
     See docs/design/threats.md#threat-136.
     """
-    command = [sys.executable, "-m", "tokenserver", "robots", "secret", "new", "ci-web", "--for-file", *arguments]
+    monkeypatch.chdir(tmp_path)
     environment = {
         "HOME": str(tmp_path),
         "HISTFILE": str(tmp_path / "history"),
         "TMPDIR": str(tmp_path),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "PYTHONPATH": str(Path(tokenserver.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     (tmp_path / "audit.jsonl").touch()
-    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    found = run_command("robots", "secret", "new", "ci-web", "--for-file", *arguments, environment=environment)
     keys = re.findall(KEY_PATTERN, found.stdout)
     assert len(keys) == (0 if found.returncode else 1)
     assert re.search(r"tkn[a-z]_", found.stdout.replace("".join(keys), "") + found.stderr) is None

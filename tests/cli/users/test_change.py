@@ -9,13 +9,14 @@ import pty
 import re
 import select
 import stat
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import pytest
+from prepared_commands import ended, start_command
 from users_commands import GOOD, hash_of, run, strictly
 
 from tokenserver.authn.htpasswd.backend import load_htpasswd
@@ -251,32 +252,35 @@ def test_nothing_is_left_behind(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def start(*arguments: str | Path, stdin: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    """The command as a process of its own."""
-    command = [sys.executable, "-c", "from tokenserver.cli.users import users; users()", *map(str, arguments)]
-    command += ["--weak"] if arguments[0] == "set" else []
-    return subprocess.Popen(
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+def weak(command: str) -> list[str]:
+    """The option for cheap hashes, if the command makes one."""
+    return ["--weak"] if command == "set" else []
 
 
-def test_two_at_once_lose_nothing(file: Path) -> None:
+def _set(name: str, file: Path, said: BinaryIO) -> BaseProcess:
+    """The command as a process of its own, which is given a password; it writes to `said`."""
+    theirs, ours = os.pipe()
+    command = ["users", "set", name, "--file", str(file), *weak("set")]
+    process = start_command(*command, stdin=theirs, stdout=said.fileno(), stderr=said.fileno())
+    os.close(theirs)
+    os.write(ours, b"secret\n")
+    os.close(ours)
+    return process
+
+
+def test_two_at_once_lose_nothing(file: Path, tmp_path: Path) -> None:
     """Commands that run at the same time wait for each other: both users are in the file."""
+    said = (tmp_path / "said").open("wb")
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        processes = [start("set", name, "--file", file) for name in ("carol", "dave")]
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(b"secret\n")
-            process.stdin.flush()
+        processes = [_set(name, file, said) for name in ("carol", "dave")]
         time.sleep(1)
-        assert [process.poll() for process in processes] == [None, None]
+        assert [process.exitcode for process in processes] == [None, None]
     finally:
         os.close(folder)
-    for process in processes:
-        process.communicate(timeout=30)
-    assert [process.returncode for process in processes] == [0, 0]
+        said.close()
+    assert [ended(process) for process in processes] == [0, 0]
     assert load_htpasswd(file, "x").users == {"ann", "bob", "carol", "dave"}
 
 
@@ -305,15 +309,19 @@ def type_passwords(prompts: int, terminal: int, typed: list[bytes]) -> bytes:
 def test_a_terminal_is_asked(file: Path, command: str, typed: list[bytes], code: int) -> None:
     """On a terminal the password is asked for and not shown; a new one twice."""
     ours, theirs = pty.openpty()
-    process = start(command, "ann", "--file", file, stdin=theirs)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    output = type_passwords(process.stderr.fileno(), ours, typed)
-    output += b"".join(process.communicate(timeout=30))
+    said, says = os.pipe()
+    process = start_command(
+        *("users", command, "ann", "--file", str(file), *weak(command)), stdin=theirs, stdout=says, stderr=says
+    )
+    os.close(says)
+    output = type_passwords(said, ours, typed)
+    with os.fdopen(said, "rb") as rest:
+        output += rest.read()
+    code_found = ended(process)
     shown = os.read(ours, 4096) if select.select([ours], [], [], 0)[0] else b""
     os.close(theirs)
     os.close(ours)
-    assert process.returncode == code
+    assert code_found == code
     assert not any(word in output + shown for word in typed)
     assert verify("new" if command == "set" else "secret", hash_of(file, "ann")) is True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -199,13 +198,9 @@ def test_no_line_stops_a_replay(line: bytes) -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory only grows with the number of different changes, up to a limit."""
     monkeypatch.setattr(replay_module, "MAX_CHANGES", 50)
-
-    def endless() -> Iterator[bytes]:
-        for number in range(3000):
-            yield lines(event(f"web/a{number}:pull"))[0]
-
+    events = [lines(event(f"web/a{number}:pull"))[0] for number in range(3000)]
     tracemalloc.start()
-    report = replay(POLICIES, endless())
+    report = replay(POLICIES, iter(events))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (len(report.changes), report.not_kept, report.changed) == (50, 2950, 3000)

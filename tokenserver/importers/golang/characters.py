@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
+from itertools import groupby
 
 Range = tuple[int, int]
 Ranges = tuple[Range, ...]
@@ -87,15 +88,31 @@ def folded(ranges: Iterable[Range]) -> Ranges:
     clean = merged(ranges)
     if clean == ANY:
         return clean
-    others = {other for char, orbit in _orbits().items() if contains(clean, char) for other in orbit}
+    orbits = _orbits()
+    if sum(high - low + 1 for low, high in clean) < len(orbits):
+        found = [char for low, high in clean for char in range(low, high + 1) if char in orbits]
+    else:
+        found = [char for char in orbits if contains(clean, char)]
+    others = {other for char in found for other in orbits[char]}
     return merged([*clean, *((other, other) for other in others)])
 
 
 @cache
 def category(name: str) -> Ranges:
     """The characters of one of `CATEGORIES`."""
-    found = [(char, char) for char in range(MAX_RUNE + 1) if unicodedata.category(chr(char)).startswith(name)]
-    return merged(found)
+    return merged(found for minor, ranges in _categories().items() if minor.startswith(name) for found in ranges)
+
+
+@cache
+def _categories() -> dict[str, list[Range]]:
+    """The characters of each minor category, in one pass over Unicode."""
+    ranges: defaultdict[str, list[Range]] = defaultdict(list)
+    start = 0
+    for minor, same in groupby(map(unicodedata.category, map(chr, range(MAX_RUNE + 1)))):
+        count = sum(1 for _ in same)
+        ranges[minor].append((start, start + count - 1))
+        start += count
+    return ranges
 
 
 @cache
