@@ -25,7 +25,7 @@ CURVES = frozenset({"secp256r1", "secp384r1"})
 _FIT = (
     f"the server accepts P-256, P-384, Ed25519, and RSA of {MIN_RSA} to {MAX_RSA} bits with the exponent {MIN_EXPONENT}"
 )
-UNREADABLE = (ValueError, InvalidVersion)
+UNREADABLE_CERTIFICATE = (ValueError, InvalidVersion)
 """What cryptography raises about a certificate; some parts of one are read only when they are asked for."""
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -83,7 +83,7 @@ def server_certificate_end(certificate: Path) -> datetime:
     chain = read_file(certificate)
     try:
         return load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).not_valid_after_utc
-    except UNREADABLE as error:
+    except UNREADABLE_CERTIFICATE as error:
         raise LoadError([Fault(str(certificate), 0, "", "contains no PEM certificate that can be read")]) from error
 
 
@@ -95,7 +95,7 @@ def _unfit(pem: bytes, chain: bytes) -> str | None:
             return f"is an RSA key of {key.key_size} bits"  # validating it would take seconds, or minutes
         key = load_pem_private_key(pem, None)
         oid = load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).public_key_algorithm_oid
-    except (*UNREADABLE, TypeError, UnsupportedAlgorithm):
+    except (*UNREADABLE_CERTIFICATE, TypeError, UnsupportedAlgorithm):
         return "is a key of an unknown kind"
     if isinstance(key, RSAPrivateKey):
         if oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
@@ -139,7 +139,7 @@ def load_client_certificate(certificate: Path, key: Path, context: ssl.SSLContex
     try:
         found = load_pem_x509_certificate(chain)
         presented = ClientCertificate(found.subject.rfc4514_string(), found.not_valid_after_utc)
-    except UNREADABLE as error:
+    except UNREADABLE_CERTIFICATE as error:
         problem = "contains no PEM certificate; fix: openssl x509 -inform DER -in OLD -out NEW"
         raise LoadError([Fault(str(certificate), 0, "", problem)]) from error
     # OpenSSL would ask for the password at the terminal.

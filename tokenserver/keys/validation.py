@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.errors import TokenserverError
 from tokenserver.keys.certificates import has_short_coordinate
 from tokenserver.keys.ring import Algorithm, PrivateKey
@@ -59,7 +60,7 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
         raise UnfitKey("contains a private key, but certificates are published; keep the key in its own .key file")
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except (ValueError, x509.InvalidVersion):
+    except UNREADABLE_CERTIFICATE:
         found = []
     if len(found) != 1:
         raise UnfitKey(f"contains {len(found) or 'no'} readable PEM certificates; it must contain exactly one")

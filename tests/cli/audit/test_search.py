@@ -107,6 +107,16 @@ def test_last(events: Path) -> None:
     assert result.stderr.startswith("the last 2 of 5 events; --last N prints more\n")
 
 
+@pytest.mark.parametrize("more", [(), ("--last", 1)])
+def test_numbers_that_json_does_not_have(tmp_path: Path, more: tuple[str | int, ...]) -> None:
+    """jq and others read each line: they are null."""
+    text = line(exchange(seconds=5)).replace(b'"seconds":5', b'"seconds":[NaN,1e999,{"least":-Infinity},0.5]')
+    (tmp_path / "a").write_bytes(text + b"\n")
+    result = search(tmp_path / "a", "--json", *more)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout, parse_constant=pytest.fail)["seconds"] == [None, None, {"least": None}, 0.5]
+
+
 def test_several_files_and_standard_input(events: Path, tmp_path: Path) -> None:
     """In their order; compressed ones and standard input are read as well, which is the default."""
     packed = tmp_path / "audit.jsonl.1.gz"

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from tokenserver.config.load import load_settings
 from tokenserver.documents.files import read_file
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.keys.layout import KeyFolder
@@ -33,7 +34,7 @@ def trusted_keys(
 def _certificates(file: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(read_file(file))
-    except (ValueError, x509.InvalidVersion):
+    except UNREADABLE_CERTIFICATE:
         message = "has no certificate in PEM; fix: name what the server serves at /ca.pem"
         raise LoadError([Fault(str(file), 0, "", message)]) from None
 

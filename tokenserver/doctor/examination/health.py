@@ -6,12 +6,13 @@ import ssl
 from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography.x509 import DNSName, InvalidVersion, IPAddress, SubjectAlternativeName, load_pem_x509_certificates
+from cryptography.x509 import DNSName, IPAddress, SubjectAlternativeName, load_pem_x509_certificates
 from cryptography.x509.extensions import ExtensionNotFound
 
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.http import Outcome
 from tokenserver.documents.files import read_file
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.errors import Fault, LoadError
 
 DEADLINE = 4.0
@@ -45,7 +46,7 @@ def _context(file: Path) -> tuple[ssl.SSLContext, str]:
     try:
         name = _name(pem)
         context = ssl.create_default_context(cadata=pem.decode("ascii", "replace"))
-    except (ValueError, InvalidVersion, ssl.SSLError) as error:
+    except (*UNREADABLE_CERTIFICATE, ssl.SSLError) as error:
         raise LoadError([Fault(str(file), 0, "", "is not a PEM certificate that a server can present")]) from error
     # The server's own certificate is enough of a chain; its CA need not be in the file.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

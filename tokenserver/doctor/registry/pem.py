@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _BEGIN = b"-----BEGIN "
@@ -163,6 +165,6 @@ def _is_certificate(content: bytes) -> bool:
         return False
     try:
         x509.load_der_x509_certificate(content)
-    except (ValueError, x509.InvalidVersion):
+    except UNREADABLE_CERTIFICATE:
         return False
     return True

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from tokenserver.doctor.facts import Certificate, JwksEntry, JwksFile, KeyNames, TrustFile
 from tokenserver.doctor.registry.pem import BYTE_ORDER_MARK, damage, lost_certificates, pem_blocks
 from tokenserver.documents.base64url import decode_base64url, encode_base64url
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.keys.jwk import libtrust_id, thumbprint
 from tokenserver.keys.ring import KeyRing, PublicKey
 
@@ -67,7 +68,7 @@ def read_bundle(content: bytes, path: str) -> TrustFile:
                 public_keys.append(key_names(load_der_public_key(block.content)))
             else:
                 others.append(block.type)
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        except (*UNREADABLE_CERTIFICATE, TypeError, UnsupportedAlgorithm):
             return TrustFile(path, f"holds a block {block.type} (the {number}.) that cannot be read")
     is_whole = bool(certificates or public_keys or others) and not lost_certificates(content)
     damaged = None if is_whole else damage(content)

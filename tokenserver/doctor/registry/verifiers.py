@@ -17,6 +17,7 @@ from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.pem import pem_blocks
 from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
 from tokenserver.doctor.token import UnverifiedToken
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.keys.ring import KeyRing, PublicKey
 from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
 
@@ -40,7 +41,7 @@ def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
     listed_certificates = (block.content for block in pem_blocks(bundle) if block.type == "CERTIFICATE")
     try:
         certificates = tuple(x509.load_der_x509_certificate(content) for content in listed_certificates)
-    except (ValueError, x509.InvalidVersion):
+    except UNREADABLE_CERTIFICATE:
         certificates = ()
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     by_kid = {}
@@ -119,7 +120,7 @@ def _by_chain(chain: tuple[bytes, ...], trusted: Trusted, at: datetime) -> tuple
     """The leaf's key, if its path leads to a trusted certificate (RFC 5280, section 6, as Go implements it)."""
     try:
         certificates = [x509.load_der_x509_certificate(one) for one in chain]
-    except (ValueError, x509.InvalidVersion):
+    except UNREADABLE_CERTIFICATE:
         certificates = []
     if not certificates or len(certificates) > MAX_CHAIN:
         return None, "its certificates (x5c) cannot be read"

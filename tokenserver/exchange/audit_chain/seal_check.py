@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tokenserver.documents.tls_files import UNREADABLE
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 from tokenserver.exchange.audit_chain.seal_text import NotASeal, Seal, UnknownSealKey, read_seal
 from tokenserver.keys.jwk import thumbprint
 from tokenserver.keys.ring import PublicKey
@@ -68,7 +68,7 @@ class SealKeys:
         try:
             certificate = x509.load_der_x509_certificate(base64.b64decode(encoded, validate=True))
             key = certificate.public_key()
-        except (*UNREADABLE, UnsupportedAlgorithm):
+        except (*UNREADABLE_CERTIFICATE, UnsupportedAlgorithm):
             raise NotASeal("its certificate cannot be read") from None
         if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise NotASeal("its key is of a kind that does not sign tokens")

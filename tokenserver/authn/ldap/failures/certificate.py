@@ -9,6 +9,7 @@ from cryptography import x509
 
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.documents.tls_files import UNREADABLE_CERTIFICATE
 
 MAX_NAMES = 5
 """Names that are listed; the rest is counted."""
@@ -20,7 +21,7 @@ def explained(failure: DirectoryFailure, der: bytes, now: datetime) -> Directory
         certificate = x509.load_der_x509_certificate(der)
         facts = _facts(certificate, now)
         is_valid = certificate.not_valid_after_utc > now
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
+    except (*UNREADABLE_CERTIFICATE, x509.DuplicateExtension):
         return failure
     cause = failure.cause
     if cause is FailureCause.CERTIFICATE_EXPIRED and is_valid:
