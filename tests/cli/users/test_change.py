@@ -309,14 +309,15 @@ def type_passwords(prompts: int, terminal: int, typed: list[bytes]) -> bytes:
 def test_a_terminal_is_asked(file: Path, command: str, typed: list[bytes], code: int) -> None:
     """On a terminal the password is asked for and not shown; a new one twice."""
     ours, theirs = pty.openpty()
+    asked, asks = os.pipe()
     said, says = os.pipe()
-    process = start_command(
-        *("users", command, "ann", "--file", str(file), *weak(command)), stdin=theirs, stdout=says, stderr=says
-    )
+    arguments = ["users", command, "ann", "--file", str(file), *weak(command)]
+    process = start_command(*arguments, stdin=theirs, stdout=says, stderr=asks)
     os.close(says)
-    output = type_passwords(said, ours, typed)
-    with os.fdopen(said, "rb") as rest:
-        output += rest.read()
+    os.close(asks)
+    output = type_passwords(asked, ours, typed)
+    with os.fdopen(asked, "rb") as rest, os.fdopen(said, "rb") as result:
+        output += rest.read() + result.read()
     code_found = ended(process)
     shown = os.read(ours, 4096) if select.select([ours], [], [], 0)[0] else b""
     os.close(theirs)
