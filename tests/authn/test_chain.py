@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -353,7 +354,7 @@ class Robots:
     asked: list[tuple[Key, Any, float]] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
 
-    def authenticate(self, key: Key, client: Any, now: float) -> Identity:
+    def authenticate(self, key: Key, client: Any, now: float, _uses: Any, /) -> Identity:
         """The answer, raised where it is an error."""
         self.asked.append((key, client, now))
         if isinstance(self.answer, InvalidCredentials):
@@ -384,7 +385,11 @@ class Robots:
         """No password is expected here."""
         raise AssertionError
 
-    def recall(self, _token: Secret) -> Identity | None:
+    def recalling(self, _token: Secret) -> Callable[[], Identity | None] | None:
+        """No token of a workload is expected here."""
+        raise AssertionError
+
+    def forget_token(self, _token: Secret) -> None:
         """No token of a workload is expected here."""
         raise AssertionError
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from credential_model import DISABLED, GONE, LOCKED, OK, OWNERS, Account, Life, Model
 from followed_storage import Copy, Site, followed_storage, presented
+from held_credentials import used
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,6 +33,7 @@ from slow_properties import BY_DAY, slow_examples
 from stored_credentials import DAY, PLAIN, STATE_KEYS
 
 from tokenserver.access_keys import AccessKey
+from tokenserver.authn.authenticator import KeyUses
 from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.authn.stored.backend import StoredCredentials
 from tokenserver.authn.stored.endings import Endings
@@ -40,6 +42,7 @@ from tokenserver.authn.stored.owners import Owners
 from tokenserver.credentials import AccessKeyForm, Secret
 from tokenserver.errors import AccountEnded, InvalidCredentials
 from tokenserver.identity import Identity, Kind
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.server.stored.logins import StoredLogins
 from tokenserver.storage.selection import Selection
 from tokenserver.storage.store import CredentialStore, NoSuchCredential, TooManyCredentials
@@ -94,6 +97,7 @@ class LiveWorker:
             NewNetworks(lambda *_: None),
             monotonic=site.monotonic,
         )
+        self.uses: KeyUses = BoundedCache(99)
         self.look()
 
     def look(self) -> None:
@@ -104,7 +108,7 @@ class LiveWorker:
     def works(self, key: AccessKey, name: str) -> bool:
         """Use a key as a client does."""
         try:
-            identity = self.authenticator.authenticate(presented(key, name), HOME, self.site.clock())
+            identity = used(self.authenticator, presented(key, name), HOME, self.site.clock(), self.uses)
         except InvalidCredentials:
             return False
         assert identity.owner == name

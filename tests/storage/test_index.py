@@ -99,11 +99,12 @@ def test_an_ended_credential_says_why(site: Site) -> None:
     assert before is not None
     assert after is not None
     assert (before.ended, after.ended) == (None, "laptop lost")
-    assert before.version != after.version
+    assert copy.index.is_current(key.id, after)
+    assert not copy.index.is_current(key.id, before)
 
 
-def test_a_rotation_changes_the_version(site: Site) -> None:
-    """Whoever remembers an identity by it asks again."""
+def test_a_rotation_is_a_change(site: Site) -> None:
+    """A use that relies on the row before it has to be checked again."""
     key = site.make(PLAIN)
     copy = loaded(site)
     before = copy.verified(key)
@@ -114,7 +115,8 @@ def test_a_rotation_changes_the_version(site: Site) -> None:
     assert after is not None
     assert successor is not None
     assert (after.credential.ends, successor.credential.replaces) == (NOW + DAY, key.id)
-    assert len({before.version, after.version, successor.version}) == 3
+    held = (before, after, successor)
+    assert [copy.index.is_current(one.credential.id, one) for one in held] == [False, True, True]
 
 
 def test_own_writes_are_known_without_a_look(site: Site) -> None:
@@ -422,3 +424,25 @@ def test_the_index_starts_empty() -> None:
     """Nothing works before anything was read."""
     index = CredentialIndex(STATE_KEYS, lambda _: None, grace=GRACE, monotonic=lambda: 0.0)
     assert (len(index), index.outage, index.verified(presented(unknown_key()))) == (0, None, None)
+
+
+def test_a_row_that_changed_or_an_outage_is_not_current(site: Site) -> None:
+    """What was verified counts for as long as it would be verified again (docs/design/threats.md#threat-262)."""
+    key, other = site.make(PLAIN), site.make(PLAIN)
+    copy = loaded(site, grace=60.0)
+    before, held = copy.verified(key), copy.verified(other)
+    assert copy.index.is_current(key.id, before)
+    assert not copy.index.is_current(key.id, held)
+    assert not copy.index.is_current("0" * 12, before)
+    site.monotonic.now += 61.0
+    assert not copy.index.is_current(key.id, before)
+    assert copy.look()
+    assert copy.index.is_current(key.id, before)
+    copy.index.failed("is down")
+    site.monotonic.now += 60.0
+    assert copy.index.is_current(key.id, before)
+    site.monotonic.now += 1.0
+    assert not copy.index.is_current(key.id, before)
+    copy.index.replace({}, 9)
+    copy.index.looked()
+    assert not copy.index.is_current(key.id, before)

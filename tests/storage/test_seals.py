@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -13,7 +14,16 @@ from stored_credentials import FULL, STATE_KEYS
 from tokenserver.access_keys import compose_key
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import SEALED, CredentialRow, row_of
-from tokenserver.storage.seals import digest_of_key, is_right, is_sealed, new_row, seal_of, sealed, spell_sealed
+from tokenserver.storage.seals import (
+    digest_of_key,
+    hmac_sha256,
+    is_right,
+    is_sealed,
+    new_row,
+    seal_of,
+    sealed,
+    spell_sealed,
+)
 
 KEY = compose_key(AccessKeyForm.PERSONAL, bytes(48))
 OTHER = compose_key(AccessKeyForm.REFRESH, bytes(48))
@@ -42,6 +52,13 @@ def test_a_digest_is_an_hmac() -> None:
     """32 bytes that depend on the pepper, and say nothing about the key without it."""
     assert len(digest_of_key(STATE.pepper, KEY.text)) == 32
     assert digest_of_key(STATE.pepper, KEY.text) != digest_of_key(b"x" * 32, KEY.text)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+def test_the_hmac_is_that_of_the_standard_library(key: bytes, content: bytes) -> None:
+    """Whatever the key and the content, and again with the same key."""
+    expected = hmac.digest(key, content, "sha256")
+    assert [hmac_sha256(key, content), hmac_sha256(key, content)] == [expected] * 2
 
 
 def test_a_new_row_is_sealed() -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
+from tokenserver.authn.authenticator import KeyAuthenticator, KeyUses
 from tokenserver.authn.stored.ports import Address
-from tokenserver.credentials import AccessKeyForm, Key
+from tokenserver.authn.token_tags import tag_of
+from tokenserver.credentials import AccessKeyForm, Key, Secret
 from tokenserver.errors import BackendUnavailable
 from tokenserver.exchange.stored.logins import NewLogin
-from tokenserver.identity import Sort
+from tokenserver.identity import Identity, Sort
 from tokenserver.storage.credential import StoredCredential, WorkloadProof
 
 NOW = 1_800_000_000
@@ -21,7 +23,6 @@ class Held(NamedTuple):
     """A `VerifiedKey`."""
 
     credential: StoredCredential
-    version: bytes = b"1"
     ended: str | None = None
     used: int | None = None
 
@@ -55,9 +56,8 @@ class MemoryStorage:
         return key
 
     def change(self, identifier: str, **more: Any) -> None:
-        """Change a row, which gives it another version."""
-        held = self.rows[identifier]
-        self.rows[identifier] = held._replace(version=held.version + b"1", **more)
+        """Change a row, which makes it another object."""
+        self.rows[identifier] = self.rows[identifier]._replace(**more)
 
     def verified(self, key: Key) -> Held | None:
         """See `KeyIndex.verified`."""
@@ -66,6 +66,10 @@ class MemoryStorage:
         if known is None or not hmac.compare_digest(known.text.reveal(), key.text.reveal()):
             return None
         return self.rows[key.id]
+
+    def is_current(self, identifier: str, held: object, /) -> bool:
+        """See `KeyIndex.is_current`."""
+        return not self.outage and self.rows[identifier] is held
 
     def touch(self, identifier: str, moment: float, client: Address | None, /) -> None:
         """See `Touch`."""
@@ -98,3 +102,14 @@ class MemoryStorage:
 def presented(key: AccessKey, name: str = "") -> Key:
     """The key as a client sends it, with this user name."""
     return Key(key.form, key.id, key.text, name)
+
+
+def used(authenticator: KeyAuthenticator, key: Key, client: Address | None, now: float, uses: KeyUses) -> Identity:
+    """A use of a key by a client that sends the same header each time, as the chain does it."""
+    text = key.text.reveal()
+    tag = tag_of(f"{key.name}:{text}")
+    known = uses.get(tag)
+    recalled = None if known is None else known.again(client, now)
+    if recalled is not None:
+        return recalled
+    return authenticator.authenticate(key._replace(text=Secret(text, tag)), client, now, uses)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
-from tokenserver.authn.authenticator import Guard, KeyAuthenticator
+from tokenserver.authn.authenticator import Guard, KeyAuthenticator, KeyUse
+from tokenserver.authn.token_tags import SIZE
 from tokenserver.credentials import AccessKeyForm, Key, Secret
 from tokenserver.errors import InvalidCredentials, Throttled, UnknownRefreshToken, UnusableAccessKey
 from tokenserver.identity import Identity
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 _ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
 _LOGINS = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
@@ -41,6 +43,8 @@ class AccessKeyLogins:
         self._stored = stored
         self._guard = guard
         self._now = now
+        self.uses: BoundedCache[bytes, KeyUse] = BoundedCache(SIZE)
+        """The uses of keys that these authenticators have verified."""
 
     def authenticate(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
         """The client that the key proves.
@@ -53,9 +57,9 @@ class AccessKeyLogins:
         try:
             robots = self._robots
             if key.form is _ROBOT and robots is not None and (self._stored is None or key.id in robots):
-                return robots.authenticate(key, client, self._now())
+                return robots.authenticate(key, client, self._now(), self.uses)
             if self._stored is not None:
-                return self._stored.authenticate(key, client, self._now())
+                return self._stored.authenticate(key, client, self._now(), self.uses)
             raise UnknownRefreshToken if key.form in _LOGINS else InvalidCredentials(f"unknown access key {key.id}")
         except UnusableAccessKey:
             raise  # no guess

@@ -54,11 +54,41 @@ class KnownUsers(Protocol):
         ...
 
 
+class KeyUse(Protocol):
+    """The use of an access key or token that was verified, by the same header or form as before."""
+
+    def again(self, client: IPv4Address | IPv6Address | None, now: float, /) -> Identity | None:
+        """The holder, for a client with this address; `now` is in seconds since the epoch.
+
+        None if it has to be authenticated as at its first use: it has ended, or something else has changed on which
+        its use depends. Its text and the user name are the same.
+
+        Raises:
+            InvalidCredentials: it is a workload that is not declared any more.
+        """
+        ...
+
+
+class KeyUses(Protocol):
+    """The uses of verified keys and tokens in one snapshot, by the tags of the headers and forms that they came in."""
+
+    @property
+    def get(self) -> Callable[[bytes], KeyUse | None]:
+        """Finds the use of a tag; None if there is none."""
+        ...
+
+    def offer(self, tag: bytes, use: KeyUse, /) -> bool:
+        """Keep the use, if there is room for it; whether it is kept."""
+        ...
+
+
 class KeyAuthenticator(Protocol):
     """Access keys of one form."""
 
-    def authenticate(self, key: Key, client: IPv4Address | IPv6Address | None, now: float) -> Identity:
-        """The holder of the key; `now` is in seconds since the epoch.
+    def authenticate(
+        self, key: Key, client: IPv4Address | IPv6Address | None, now: float, uses: KeyUses, /
+    ) -> Identity:
+        """The holder of the key; `now` is in seconds since the epoch. A right key with a tag may be put into `uses`.
 
         Raises:
             InvalidCredentials: the key is unknown or wrong. This costs the same work in both cases.
@@ -156,6 +186,10 @@ class Guard(Protocol):
         """Check the next such login again, whatever the cache says."""
         ...
 
+    def forget_token(self, token: Secret) -> None:
+        """Check this token again at its next use, whatever the cache says."""
+        ...
+
     def login_by_token(
         self, token: Secret, client: IPv4Address | IPv6Address | None, check: Callable[[Secret], Identity]
     ) -> Identity:
@@ -174,8 +208,11 @@ class Guard(Protocol):
         """
         ...
 
-    def recall(self, token: Secret) -> Identity | None:
-        """The identity of a token from the cache alone; None if it has to be checked (again)."""
+    def recalling(self, token: Secret) -> Callable[[], Identity | None] | None:
+        """What returns the identity of a token from the cache alone, and None once it has to be checked (again).
+
+        None if no such token is known.
+        """
         ...
 
     def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:

@@ -27,7 +27,7 @@ from tokenserver.authn.authenticator import (
 from tokenserver.authn.classification import IssuerOf, classify, may_be_jwt, password_problem, sent_secret
 from tokenserver.authn.reported import reject_shared, require_person
 from tokenserver.authn.stored.known_revision import NOT_LOADED_YET, KnownRevision
-from tokenserver.authn.token_tags import login_of
+from tokenserver.authn.token_uses import TokenUse
 from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import (
     Credentials,
@@ -38,6 +38,7 @@ from tokenserver.credentials import (
     Password,
     RefreshToken,
     Secret,
+    UnreadSecret,
 )
 from tokenserver.errors import (
     AuthenticationRequired,
@@ -83,6 +84,8 @@ class Chain:
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._keys = AccessKeyLogins(robots, stored, guard, now)
+        self._use_of = self._keys.uses.get
+        self._now = now
         self._workloads = workloads
         self._issuer_of = None if workloads is None else issuer_of
         self._guard = guard
@@ -105,7 +108,7 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        recalled = self._recalled(credentials)
+        recalled = self._recalled(credentials, client)
         if recalled is not None:
             return recalled
         found = classify(credentials, self._issuer_of)
@@ -157,7 +160,7 @@ class Chain:
         if self._guard is not None and isinstance(found, Password):
             self._guard.forget(found, self._stamp(found.username))
         elif self._guard is not None and isinstance(found, Jwt):
-            self._guard.forget(login_of(found.text), b"")
+            self._guard.forget_token(found.text)
         return self.confirmed(self.authenticate(credentials, client))
 
     def confirmed(self, identity: Identity) -> Identity:
@@ -186,29 +189,40 @@ class Chain:
         self._workloads.require_declared(found)
         return found
 
-    def _recalled(self, credentials: Credentials) -> Identity | None:
-        """Whose password or token was verified a moment ago: finding it in the cache takes less time than reading it.
+    def _recalled(self, credentials: Credentials, client: IPv4Address | IPv6Address | None) -> Identity | None:
+        """Whose secret was verified a moment ago: finding it by its tag takes less time than reading it.
 
         Raises:
             InvalidCredentials: it is a workload that is not declared any more.
         """
         secret = sent_secret(credentials)
-        if self._guard is None or secret is None:
+        if secret is None:
             return None
-        if secret.tag is not None and isinstance(credentials, Password):
+        tag = secret.tag
+        if tag is not None:
+            use = self._use_of(tag)
+            if use is not None:
+                return use.again(client, self._now())
+            if not isinstance(secret, UnreadSecret):
+                return None  # its tag is new
+        if self._guard is None:
+            return None
+        if tag is not None and isinstance(credentials, Password):
             user = self._guard.recall_login(credentials, self._stamp)
             if user is not None:
                 return user
         workloads = self._workloads
         if workloads is None:
             return None
-        if secret.tag is None and not may_be_jwt(secret.reveal()):  # only JWTs have tags
+        if tag is None and not may_be_jwt(secret.reveal()):
             return None
-        identity = self._guard.recall(secret)
-        if identity is None or identity.kind is not Kind.WORKLOAD:
+        recall = self._guard.recalling(secret)
+        if recall is None:
             return None
-        workloads.require_declared(identity)
-        return identity
+        use = TokenUse(recall, workloads)
+        if tag is not None:
+            self._keys.uses.offer(tag, use)
+        return use.again(client, self._now())
 
     def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
         # No hashing here: whether these are rejected does not depend on which users exist.

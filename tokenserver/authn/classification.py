@@ -55,7 +55,7 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
         return Key(form, identifier, secret, name)
     text = secret.reveal()
     try:
-        parts = _key_parts(secret, text)
+        parts = key_parts(text) if tag is not None else _key_parts(secret, text)
     except MalformedAccessKey:
         return MalformedCredentials(MALFORMED_KEY)
     if parts is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from tokenserver.credentials import Password, Secret
-
 TAG_BYTES = 32
 
 SIZE = 10_000
@@ -30,6 +28,7 @@ def tag_of_bytes(content: bytes) -> bytes:
     return digest.digest()
 
 
-def login_of(token: Secret) -> Password:
-    """A token as the login by which caches know it, whatever the user name that comes with it."""
-    return Password("\0", token)  # a NUL is in no name
+def tag_of_owner(about: str, stamp: bytes) -> bytes:
+    """The tag of the owner of a credential, whom `about` names, while `stamp` is unchanged."""
+    owner = about.encode("utf-8", "surrogatepass")
+    return tag_of_bytes(b"%d:%b%b" % (len(owner), owner, stamp))

@@ -43,12 +43,11 @@ _NO_DIGEST = bytes(32)
 class HeldCredential(NamedTuple):
     """A stored credential whose secret was presented; its seal is right.
 
-    `version` changes whenever the row does. `ended` is why it has been ended, None while it is active; whether it has
-    expired is the caller's business.
+    `ended` is why it has been ended, None while it is active; whether it has expired is the caller's business. A row
+    that has changed is another object.
     """
 
     credential: StoredCredential
-    version: bytes
     ended: str | None
     uses: LastUses
 
@@ -142,6 +141,14 @@ class CredentialIndex:
         self._require_current()
         return found.held
 
+    def is_current(self, identifier: str, held: object) -> bool:
+        """Whether `held`, which `verified` returned for a key with this id, is what it would return now.
+
+        False as well if the row was closed to make room, or if the database has not answered for too long.
+        """
+        found = self._opened.get(identifier)
+        return found is not None and found.held is held and self._is_current()
+
     def apply(self, rows: Iterable[CredentialRow]) -> None:
         """Take over rows that are in the database, such as those that this process has written; older ones are left."""
         with self._lock:
@@ -210,10 +217,13 @@ class CredentialIndex:
             self.looked()  # the first load is still to come
         return self._rows.get(identifier)
 
-    def _require_current(self) -> None:
+    def _is_current(self) -> bool:
         # A look that is late is no outage yet; one that failed is, whatever the age of the last good one.
         grace = max(self.grace, LEAST_GRACE) if self._outage is None else self.grace
-        if self._good_at is None or self._monotonic() - self._good_at > grace:
+        return self._good_at is not None and self._monotonic() - self._good_at <= grace
+
+    def _require_current(self) -> None:
+        if not self._is_current():
             raise StorageUnavailable(self._outage or "has not been looked at for too long")
 
     def _put(self, row: CredentialRow) -> None:
@@ -240,11 +250,10 @@ class CredentialIndex:
         """The row after the check of its seal; without a credential if it must not be used."""
         state_key = self._keys.by_number.get(row.pepper, self._keys.newest)
         ended = None if row.state == ACTIVE else row.reason or "ended"
-        version = row.seal + f"{row.rev} {row.state}".encode()
         held: HeldCredential | None = None
         if is_sealed(state_key.seal, row):
             try:
-                held = HeldCredential(opened(row), version, ended, self._uses)
+                held = HeldCredential(opened(row), ended, self._uses)
             except UnreadableCredential as error:
                 self.unreadable(error)
         else:

@@ -138,7 +138,7 @@ class Keys:
         """A policy file declares it."""
         return True
 
-    def authenticate(self, key: Key, _client: Any, _now: float) -> Identity:
+    def authenticate(self, key: Key, _client: Any, _now: float, _uses: Any, /) -> Identity:
         """As for declared robots."""
         if key.text != self.right:
             raise InvalidCredentials("wrong secret")

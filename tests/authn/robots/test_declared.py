@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 import pytest
+from held_credentials import used
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.credentials import AccessKeyForm, Key, Secret
 from tokenserver.errors import InvalidCredentials
 from tokenserver.identity import Identity, Kind, Sort
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 END = datetime(2027, 3, 1, tzinfo=UTC)
 NOW = END.timestamp() - 86_400
@@ -63,7 +65,7 @@ def outcome(
 ) -> str:
     """The subject and credential, or the error's class and reason."""
     try:
-        identity = robots.authenticate(credentials, client, now)
+        identity = used(robots, credentials, client, now, BoundedCache(9))
     except InvalidCredentials as error:
         return f"{type(error).__name__}: {error.reason}"
     return f"{identity.subject} by {identity.credential}"
@@ -71,10 +73,10 @@ def outcome(
 
 def test_the_identity_of_a_robot() -> None:
     """Its subject is never that of a user, and it knows which secret vouched."""
-    assert ROBOTS.authenticate(typed(1), None, NOW) == Identity(
+    assert used(ROBOTS, typed(1), None, NOW, BoundedCache(9)) == Identity(
         "robot:ci-web", Kind.ROBOT, "robots", credential=key(1).id
     )
-    assert ROBOTS.authenticate(typed(1), None, NOW).sort is Sort.ROBOT
+    assert used(ROBOTS, typed(1), None, NOW, BoundedCache(9)).sort is Sort.ROBOT
     assert len(ROBOTS) == 3
 
 
@@ -189,7 +191,7 @@ def test_answers(credentials: Key, client: IPv4Address | None, now: float, expec
 def test_what_the_client_learns(credentials: Key, client: IPv4Address | None, now: float, text: str) -> None:
     """The same text for unknown and wrong; nobody but the holder of the key learns anything about it or its robot."""
     with pytest.raises(InvalidCredentials) as caught:
-        ROBOTS.authenticate(credentials, client, now)
+        used(ROBOTS, credentials, client, now, BoundedCache(9))
     assert str(caught.value) == text
     assert "ci-web" not in str(caught.value)
 

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from held_credentials import NOW, MemoryStorage, presented, stored
+from held_credentials import NOW, MemoryStorage, presented, stored, used
 from some_ceilings import ceiling
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, DeclaredSecret, compose_key
+from tokenserver.authn.authenticator import KeyUses
 from tokenserver.authn.protection.guard import OWNER_SECONDS, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.plan import Plan
@@ -29,6 +30,7 @@ from tokenserver.errors import (
     UnusableAccessKey,
 )
 from tokenserver.identity import Identity, Kind, Sort
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 KEY, ROBOT, REFRESH, SESSION = AccessKeyForm
 HOME, ELSEWHERE = ip_address("192.0.2.1"), ip_address("198.51.100.1")
@@ -128,11 +130,12 @@ class World:
             self.guard,
         )
         self.credentials = StoredCredentials(self.storage, owners, self.endings, self.networks, monotonic=self.clock)
+        self.uses: KeyUses = BoundedCache(99)
         return self.credentials
 
     def use(self, key: AccessKey, client: Any = HOME, now: float = NOW) -> Identity:
-        """One use of the key."""
-        return self.credentials.authenticate(presented(key), client, now)
+        """One use of the key, which is recalled if it can be."""
+        return used(self.credentials, presented(key), client, now, self.uses)
 
     def reason(self, key: AccessKey) -> str:
         """Why a use is refused."""
@@ -395,7 +398,7 @@ def test_people_of_an_uncached_source_are_looked_up_each_time(world: World) -> N
     owners = Owners((world.first,), world.first.stamp, DeclaredRobots(()))
     made = StoredCredentials(world.storage, owners, world.endings, world.networks, uncached=["first"])
     for _ in range(3):
-        made.authenticate(presented(key), HOME, NOW)
+        used(made, presented(key), HOME, NOW, world.uses)
     assert world.first.asked == ["ann"] * 3
 
 

@@ -15,7 +15,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.domains import counted_name
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import LoginKey, RecalledSecrets, VerifiedLogins, key_of_token
+from tokenserver.authn.protection.login_cache import LoginKey, RecalledSecrets, VerifiedLogins
 from tokenserver.authn.protection.places import Address, place_of
 from tokenserver.authn.protection.plan import (
     DIRECTORY_CALLS,
@@ -29,6 +29,7 @@ from tokenserver.authn.protection.plan import (
 )
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Throttle, Together
+from tokenserver.authn.token_tags import tag_of, tag_of_owner
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
@@ -39,8 +40,6 @@ _Answer = TypeVar("_Answer")
 
 OWNER_SECONDS = 60.0
 """How long an owner of stored credentials is not looked up again, at most: a disabled account stops within it."""
-
-_NO_PASSWORD = Secret("")
 
 
 class Protection:
@@ -75,9 +74,7 @@ class Protection:
                 plan.limits, monotonic=monotonic, repeats_count=plan.repeats_count, together=together
             )
         self._together = together
-        self._lifetimes = plan.lifetimes
         self._checks = checks
-        self._hashes_all = not plan.remote
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.remote}
         calls = partial(
@@ -140,7 +137,7 @@ class Protection:
 
     def once(self, source: str) -> Once | None:
         """Shares the password checks of this source with the other workers; None if each login is hashed here."""
-        seconds = self._lifetimes[source].fresh
+        seconds = self._plan.lifetimes[source].fresh
         return self._checks.within(seconds) if self._checks is not None and seconds > 0 else None
 
     @property
@@ -196,6 +193,10 @@ class Protection:
         """See `Guard.forget`."""
         self._remembered.forget(self._key(credentials, stamp))
 
+    def forget_token(self, token: Secret) -> None:
+        """See `Guard.forget_token`."""
+        self._remembered.forget(tag_of(token.reveal()))
+
     def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
         if self._throttle is None:
@@ -209,7 +210,7 @@ class Protection:
 
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
-        key = key_of_token(self._key, token)
+        key = tag_of(token.reveal())
         try:
             identity = self._cached(key, lambda: check(token))
         except InvalidCredentials:
@@ -222,13 +223,13 @@ class Protection:
         """See `Guard.recall_login`."""
         return self._recalled.login(credentials, stamp_of)
 
-    def recall(self, token: Secret) -> Identity | None:
-        """See `Guard.recall`."""
-        return self._recalled.get(token)
+    def recalling(self, token: Secret) -> Callable[[], Identity | None] | None:
+        """See `Guard.recalling`."""
+        return self._recalled.recalling(token)
 
     def look_up(self, about: str, stamp: bytes, check: Callable[[], Identity]) -> Identity:
         """See `Guard.look_up`. What is cached is used for `OWNER_SECONDS` at most."""
-        return self._cached(self._key(Password(f"\0\0{about}", _NO_PASSWORD), stamp), check, OWNER_SECONDS)
+        return self._cached(tag_of_owner(about, stamp), check, OWNER_SECONDS)
 
     def _cached(self, key: bytes, check: Callable[[], Identity], at_most: float | None = None) -> Identity:
         """The identity from the cache, or from `check`, in which identical requests share one call."""
@@ -265,7 +266,7 @@ class Protection:
         """
         if self._throttle is not None:
             self._throttle.repeated(key)
-        if self._hashes_all and not self._flights.is_under_way(key):
+        if not self._plan.remote and not self._flights.is_under_way(key):
             self.hashing.reject_if_full()
 
     def _verify(

@@ -12,8 +12,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
-from tokenserver.authn.token_tags import SIZE, login_of, tag_of
+from tokenserver.authn.token_tags import SIZE, tag_of
 from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity
 from tokenserver.runtime.bounded_cache import BoundedCache
@@ -162,11 +163,6 @@ class VerifiedLogins:
             self._entries.pop(key, None)
 
 
-def key_of_token(key: LoginKey, token: Secret) -> bytes:
-    """The cache key of a workload's token, which comes with any user name."""
-    return key(login_of(token))
-
-
 class RecalledSecrets:
     """Finds verified tokens and passwords by their tags. Their keys are kept, since deriving one takes longer.
 
@@ -194,11 +190,14 @@ class RecalledSecrets:
         if tag is not None:
             self._keys_of_logins.offer(tag, (stamp, key))
 
-    def get(self, token: Secret) -> Identity | None:
-        """The identity verified with this token, or None if it has to be checked (again)."""
+    def recalling(self, token: Secret) -> Callable[[], Identity | None] | None:
+        """What returns the identity verified with this token, or None if it has to be checked (again).
+
+        None if no such token was verified.
+        """
         key = self._keys.get(token.tag or tag_of(token.reveal()))
-        return None if key is None else self._logins.get(key, may_refresh=False)
+        return None if key is None else partial(self._logins.get, key, may_refresh=False)
 
     def learn(self, token: Secret, key: bytes) -> None:
-        """Find this token, which was verified just now, by its tag from now on; its `key` is that of `key_of_token`."""
+        """Find this token, which is in the cache under `key`, by its tag from now on."""
         self._keys.put(token.tag or tag_of(token.reveal()), key)

@@ -1,8 +1,8 @@
 """Authentication of declared robots: an index of their secrets, by the ids in their access keys.
 
-There is no login cache and no shared check: verification is one SHA-256 of 66 characters, which takes a microsecond and
-less than a look into the cache would. So a secret that was removed, has expired or is used from elsewhere is rejected
-immediately.
+There is no login cache and no shared check: verification is one SHA-256 of 66 characters, which takes a microsecond.
+What was sent before is found by its tag, and its end and its networks are checked as at the first use. So a secret that
+was removed, has expired or is used from elsewhere is rejected immediately.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from tokenserver.access_keys import DeclaredSecret
+from tokenserver.authn.authenticator import KeyUses
 from tokenserver.authn.usernames import canonical
 from tokenserver.credentials import Key
 from tokenserver.errors import InvalidCredentials, UnusableAccessKey
@@ -51,6 +52,13 @@ class _Holder:
     ends: float
     identity: Identity
 
+    def again(self, client: IPv4Address | IPv6Address | None, now: float) -> Identity | None:
+        """See `KeyUse.again`."""
+        secret = self.secret
+        if now < self.ends and (not secret.networks or secret.allows(client)):
+            return self.identity
+        return None
+
 
 class DeclaredRobots:
     """The secrets of these robots. A reload of the policies replaces the whole."""
@@ -78,7 +86,9 @@ class DeclaredRobots:
             raise InvalidCredentials(f"robot {name} is not declared")
         return found
 
-    def authenticate(self, key: Key, client: IPv4Address | IPv6Address | None, now: float) -> Identity:
+    def authenticate(
+        self, key: Key, client: IPv4Address | IPv6Address | None, now: float, uses: KeyUses, /
+    ) -> Identity:
         """See `KeyAuthenticator.authenticate`. The user name must be the robot's, or one of `NEUTRAL_NAMES`."""
         holder = self._holders.get(key.id)
         is_right = (_NOBODY if holder is None else holder.secret).matches(key.text)
@@ -98,6 +108,9 @@ class DeclaredRobots:
             where = "an unknown address" if client is None else str(client)
             reason = f"access key {key.id} of {holder.identity.subject} is not valid from {where}"
             raise UnusableAccessKey(reason, f"the access key is not valid from {where}; fix: use it in its networks")
+        tag = key.text.tag
+        if tag is not None:
+            uses.offer(tag, holder)
         return holder.identity
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
+from tokenserver.authn.authenticator import KeyUses
 from tokenserver.authn.stored.endings import Endings
-from tokenserver.authn.stored.gate import NOUNS, VIA, check, fix_for
+from tokenserver.authn.stored.gate import NOUNS, VIA, check, fix_for, is_open
 from tokenserver.authn.stored.new_networks import NewNetworks
 from tokenserver.authn.stored.owners import Owners, with_credential
-from tokenserver.authn.stored.ports import Address, KeyIndex
+from tokenserver.authn.stored.ports import Address, KeyIndex, Touch, VerifiedKey
 from tokenserver.credentials import AccessKeyForm, Key
 from tokenserver.errors import AccountEnded, InvalidCredentials, LoginTooOld, UnknownRefreshToken, UnusableAccessKey
 from tokenserver.identity import Identity
@@ -25,17 +27,46 @@ RECENT_SECONDS = 1.0
 _LOGINS = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
 
 
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    """What each use of a credential asks, whoever its owner is."""
+
+    is_current: Callable[[str, object], bool]
+    ending: Callable[[str], object]
+    touch: Touch
+    monotonic: Callable[[], float]
+
+
 class _Built:
-    """The identity of a credential at its last use, with what it was made of."""
+    """The identity of a credential at its last use, with what it was made of; a `KeyUse`.
 
-    __slots__ = ("client", "identity", "owner", "until", "version")
+    `client` is the address of the last client. The owner is looked up again from `until` on.
+    """
 
-    def __init__(self, version: bytes, owner: Identity, identity: Identity, client: Address | None) -> None:
-        self.version = version
+    __slots__ = ("_checks", "client", "held", "identity", "owner", "until")
+
+    def __init__(self, checks: _Checks, held: VerifiedKey, owner: Identity) -> None:
+        self._checks = checks
+        self.held = held
         self.owner = owner
-        self.identity = identity
-        self.client = client
+        self.identity = with_credential(owner, held.credential, VIA[held.credential.form])
+        self.client: Address | None = None
         self.until = 0.0
+
+    def again(self, client: Address | None, now: float) -> Identity | None:
+        """See `KeyUse.again`. All is checked here that `StoredCredentials.authenticate` checks."""
+        held, checks = self.held, self._checks
+        identifier = held.credential.id
+        if (
+            (client is self.client or client == self.client)  # another network is to be noted
+            and checks.monotonic() < self.until
+            and checks.is_current(identifier, held)
+            and is_open(held, client, now)
+            and checks.ending(identifier) is None
+        ):
+            checks.touch(identifier, now, client)
+            return self.identity
+        return None
 
 
 class StoredCredentials:
@@ -55,6 +86,7 @@ class StoredCredentials:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
+        self._checks = _Checks(index.is_current, endings.known, index.touch, monotonic)
         self._owners = owners
         self._endings = endings
         self._networks = networks
@@ -62,7 +94,7 @@ class StoredCredentials:
         self._monotonic = monotonic
         self._built: BoundedCache[str, _Built] = BoundedCache(MAX_BUILT)
 
-    def authenticate(self, key: Key, client: Address | None, now: float) -> Identity:
+    def authenticate(self, key: Key, client: Address | None, now: float, uses: KeyUses, /) -> Identity:
         """The client that a key proves. See `KeyAuthenticator.authenticate`.
 
         Raises:
@@ -76,15 +108,17 @@ class StoredCredentials:
         ended = self._endings.reason(credential.id)
         if ended is not None:
             raise _refusal(credential, ended)
-        moment = self._monotonic()
+        moment, tag = self._monotonic(), key.text.tag
         built = self._built.get(key.id)
-        if built is None or moment >= built.until or built.version != held.version:
+        if built is None or moment >= built.until or built.held is not held:
             owner = self._owner(credential)
-            if built is None or built.owner is not owner or built.version != held.version:
-                built = _Built(held.version, owner, with_credential(owner, credential, VIA[credential.form]), None)
+            if built is None or built.owner is not owner or built.held is not held:
+                built = _Built(self._checks, held, owner)
                 self._built.put(key.id, built)
             if owner.source not in self._uncached:
                 built.until = moment + RECENT_SECONDS
+        elif tag is not None and uses.get(tag) is not built:  # from the second use on: some keys are used once
+            uses.offer(tag, built)
         if client is not built.client and client != built.client:  # comparing addresses takes time
             self._networks.note(credential, client)
             built.client = client

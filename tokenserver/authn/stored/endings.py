@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from tokenserver.authn.stored.ports import Ending
 from tokenserver.errors import BackendUnavailable
@@ -23,6 +24,10 @@ class Endings:
     def __init__(self, end: Ending) -> None:
         self._end = end
         self._ended: BoundedCache[str, tuple[str, bool]] = BoundedCache(MAX_ENDED)
+        self.known = self._ended.get
+
+    known: Callable[[str], tuple[str, bool] | None]
+    """What this process knows about the end of a credential; None: nothing. This is the dictionary's own method."""
 
     def reason(self, identifier: str) -> str | None:
         """Why the credential has ended, as far as this process knows; None while it does not know of any reason."""

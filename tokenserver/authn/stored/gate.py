@@ -36,6 +36,17 @@ VIA = {
 _NEW_KEY = "use a newer one"
 
 
+def is_open(held: VerifiedKey, client: Address | None, now: float) -> bool:
+    """Whether the credential may be used by a client with this address, if the user name is right."""
+    credential = held.credential
+    return (
+        held.ended is None
+        and now < credential.ends
+        and (credential.idle is None or now < idle_end(held) + LAG_SECONDS)
+        and (not credential.networks or credential.allows(client))
+    )
+
+
 def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> None:
     """Check the credential for a client with this user name and address; `now` is in seconds since the epoch.
 
@@ -43,13 +54,8 @@ def check(held: VerifiedKey, name: str, client: Address | None, now: float) -> N
         UnusableAccessKey: it has ended or expired, was not used for too long, or is not for this name or address.
     """
     credential = held.credential
-    if (
-        held.ended is None
-        and now < credential.ends
-        and (credential.idle is None or now < idle_end(held) + LAG_SECONDS)
-        and (not credential.networks or credential.allows(client))
-        and (name == credential.owner or name in NEUTRAL_NAMES or fits(credential, name))
-    ):
+    is_named = name == credential.owner or name in NEUTRAL_NAMES or fits(credential, name)
+    if is_named and is_open(held, client, now):
         return
     raise _problem(held, name, client, now)
 

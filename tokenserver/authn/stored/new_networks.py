@@ -7,7 +7,6 @@ of one that was made by a command, the first network that uses it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from tokenserver.authn.stored.ports import Address
@@ -19,12 +18,14 @@ MAX_NETWORKS = 50_000
 
 Network = IPv4Network | IPv6Network
 
+_Place = tuple[int, int]
+"""The bits of a network's address that are not those of its hosts, and the number of the others. It is compared and
+hashed in a fraction of the time that a network takes."""
 
-@lru_cache(maxsize=4096)
+
 def network_of(address: Address) -> Network:
     """The network of an address: its /24, or /48 for IPv6; an IPv4 address in IPv6 is an IPv4 one."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    one = address if mapped is None else mapped
+    one = _plain(address)
     return ip_network((one, 24 if isinstance(one, IPv4Address) else 48), strict=False)
 
 
@@ -36,8 +37,8 @@ class NewNetworks:
 
     def __init__(self, report: Callable[[StoredCredential, Address, Network], None]) -> None:
         self._report = report
-        self._seen: BoundedCache[tuple[str, Network], bool] = BoundedCache(MAX_NETWORKS)
-        self._known: BoundedCache[str, bool] = BoundedCache(MAX_NETWORKS)
+        self._homes: BoundedCache[str, _Place] = BoundedCache(MAX_NETWORKS)
+        self._seen: BoundedCache[tuple[str, _Place], bool] = BoundedCache(MAX_NETWORKS)
         self.reported = 0
         """How many were reported."""
 
@@ -48,23 +49,32 @@ class NewNetworks:
         """
         if client is None:
             return
-        network = network_of(client)
-        is_known = self._known.get(credential.id) is not None
-        if is_known and self._seen.get((credential.id, network)) is not None:  # hashing a network takes time
-            return
-        home = _home(credential)
-        is_first = home is None and not is_known
-        if not is_first and network != home:
-            self._report(credential, client, network)
+        place = _place_of(client)
+        home = self._homes.get(credential.id)
+        if home is None:
+            home = _home(credential) or place
+            self._homes.put(credential.id, home)
+        if place != home and self._seen.get((credential.id, place)) is None:
+            self._report(credential, client, network_of(client))
             self.reported += 1
-        self._seen.put((credential.id, network), value=True)
-        self._known.put(credential.id, value=True)
+            self._seen.put((credential.id, place), value=True)
 
 
-def _home(credential: StoredCredential) -> Network | None:
+def _plain(address: Address) -> Address:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _place_of(address: Address) -> _Place:
+    one = _plain(address)
+    hosts = 8 if isinstance(one, IPv4Address) else 80
+    return int(one) >> hosts, hosts
+
+
+def _home(credential: StoredCredential) -> _Place | None:
     if not credential.created_from:  # as for each that was made by a command: the error takes longer
         return None
     try:
-        return network_of(ip_address(credential.created_from))
+        return _place_of(ip_address(credential.created_from))
     except ValueError:
         return None

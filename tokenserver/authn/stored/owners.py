@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from tokenserver.authn.authenticator import Guard, KnownUsers, NamespaceOwner, WorkloadAuthenticator, is_current
@@ -140,12 +140,24 @@ def with_credential(owner: Identity, credential: StoredCredential, via: str) -> 
 
     A refresh token keeps the kind of the login that made it; a personal key is a kind of its own.
     """
-    return replace(
-        owner,
-        kind=Kind.KEY if via == "key" and credential.sort is Sort.USER else owner.kind,
-        ceiling=credential.ceiling,
-        credential=credential.id,
-        owner=credential.owner,
-        via=via,
-        services=credential.services,
+    # Field by field, since `replace` takes twice as long.
+    return Identity(
+        owner.subject,
+        Kind.KEY if via == "key" and credential.sort is Sort.USER else owner.kind,
+        owner.source,
+        owner.groups,
+        owner.attributes,
+        credential.ceiling,
+        owner.stale,
+        owner.lost,
+        owner.namespace,
+        owner.valid_for,
+        credential.id,
+        owner.claims,
+        credential.owner,
+        via,
+        credential.services,
+        owner.proof,
+        owner.verified,
+        owner.issued,
     )

@@ -12,16 +12,14 @@ Address = IPv4Address | IPv6Address
 
 
 class VerifiedKey(Protocol):
-    """A stored credential whose secret was presented. See `storage.index.HeldCredential`."""
+    """A stored credential whose secret was presented; another object once it has changed.
+
+    See `storage.index.HeldCredential`.
+    """
 
     @property
     def credential(self) -> StoredCredential:
         """What is stored."""
-        ...
-
-    @property
-    def version(self) -> bytes:
-        """Changes whenever the row does."""
         ...
 
     @property
@@ -43,6 +41,13 @@ class KeyIndex(Protocol):
 
         Raises:
             BackendUnavailable: the storage cannot tell.
+        """
+        ...
+
+    def is_current(self, identifier: str, held: object, /) -> bool:
+        """Whether `held`, which `verified` returned for a key with this id, is what it would return now.
+
+        False as well if it cannot tell without the key.
         """
         ...
 
