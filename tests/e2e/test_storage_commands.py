@@ -23,7 +23,6 @@ from stored_sites import StoredSite
 from tokenserver.cli.storage.backup import DUMP, LOAD
 from tokenserver.identity import Kind
 from tokenserver.storage.connections.files import make_file
-from tokenserver.storage.engines import engine_for
 from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.openid_people import OpenIdPeople
 from tokenserver.storage.state_keys import STATE_KEY
@@ -64,13 +63,9 @@ def postgresql() -> Iterator[PostgresqlServer]:
 @pytest.fixture
 def url(postgresql: PostgresqlServer) -> Iterator[str]:
     """The URL of an empty database."""
-    outside = engine_for(postgresql.url).execution_options(isolation_level="AUTOCOMMIT")
-    with outside.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {NAME}"))
+    postgresql.execute(f"CREATE DATABASE {NAME}")
     yield f"{postgresql.url.removesuffix('postgres')}{NAME}"
-    with outside.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {NAME} WITH (FORCE)"))
-    outside.dispose()
+    postgresql.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -86,10 +86,7 @@ def server() -> Iterator[PostgresqlServer]:
 def engine(server: PostgresqlServer) -> Iterator[Engine]:
     """An engine for an empty database."""
     name = f"t{secrets.token_hex(6)}"
-    outside = engine_for(server.url)
-    with outside.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    outside.dispose()
+    server.execute(f"CREATE DATABASE {name}")
     found = engine_for(f"{server.url.removesuffix('/postgres')}/{name}")
     yield found
     found.dispose()

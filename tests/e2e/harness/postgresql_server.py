@@ -73,6 +73,14 @@ class PostgresqlServer:
         self.daemon.stop()
         self.daemon = self._new_daemon()
 
+    def execute(self, statement: str) -> None:
+        """Run a statement as its administrator, outside of a transaction, for as long as it takes.
+
+        The product's own connections give up after two seconds, in which a busy machine may make no database.
+        """
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def _takes_logins(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=1):
             return True
