@@ -18,6 +18,7 @@ from tokenserver.storage.credential import SEALED, CredentialRow
 
 _quoted = encode_basestring_ascii
 
+
 @lru_cache(maxsize=64)
 def _prepared(key: bytes) -> Callable[[], hmac.HMAC]:
     """What makes an HMAC under a key."""
