@@ -98,7 +98,7 @@ LEAKS = {
 def test_a_leak_fails_the_test_that_caused_it(tmp_path: Path) -> None:
     """A test with nothing wrong but a token in its output; those before and after it pass."""
     here = Path(__file__).parent
-    for file in ("conftest.py", "support/canaries.py", "support/folders_in_memory.py"):
+    for file in ("conftest.py", "support/canaries.py", "support/failures_file.py", "support/folders_in_memory.py"):
         shutil.copy(here / file, tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nlog_level = DEBUG\n")
     tests = [f"def test_{name}():\n    {leak}\n\ndef test_after_{name}():\n    pass\n" for name, leak in LEAKS.items()]

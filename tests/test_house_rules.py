@@ -366,6 +366,7 @@ NOT_SECRET = {
     "management/operations/robot_secrets.py:secret": "the id of a secret, which is public",
     "management/service.py:credential": "the id of a credential, which is public",
     "web/api/documents.py:secret": "the state of a secret",
+    "keys/signatures.py:signature": "the encoding of a signature of our own",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/registry/verifiers.py:token": "the name of its algorithm",
     "policy/loading/gating.py:digest": "of the policy files, and public",

@@ -232,13 +232,13 @@ def test_what_changed_while_no_server_ran(tmp_path: Path) -> None:
     setup = Setup(PEOPLE, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
     with serving(tmp_path, setup) as server:
         kinds = ("configuration", "policies", "users", "keys")
-        first = {what: wait(partial(all_changes, server, what), 1)[0] for what in kinds}
+        first = {what: wait(server, partial(all_changes, server, what), 1)[0] for what in kinds}
         assert not any("old" in event for event in first.values())
         server.daemon.stop()
         server.daemon.stdout.rename(tmp_path / "first")
         replace(server.folder / "policies" / "q.yaml", OTHER)
         server.daemon.start(server.is_ready)
-        second = {what: wait(partial(all_changes, server, what), 1)[0] for what in kinds}
+        second = {what: wait(server, partial(all_changes, server, what), 1)[0] for what in kinds}
     assert all(event["cause"] == "start" for event in second.values())
     assert {what: event["old"] for what, event in second.items()} == {what: first[what]["new"] for what in kinds}
     assert [what for what, event in second.items() if event["old"] != event["new"]] == ["policies"]

@@ -152,7 +152,8 @@ def test_a_worker_ends_with_its_master() -> None:
 
 
 def hang() -> int:
-    """A minute in which no other thread of Python can run, since this one keeps the GIL."""
+    """A minute in which no other thread of Python can run, since this one keeps the GIL. Only SIGALRM ends it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGALRM})  # they would wake it
     return int(ctypes.PyDLL(None).sleep(60))
 
 

@@ -35,6 +35,9 @@ _LONGEST_CACHED = 4000
 CHARACTERS_OF_A_QUERY = 512
 """A longer query counts as several in the cache, so that it is bounded in bytes as well."""
 
+_FIX = "; fix: ask for fewer scopes at a time, or raise limits.scope_bytes of the token server"
+_NOT_IN_A_URL = "secrets do not belong in a URL; fix: send them in the header or the form"
+
 SINGLE = frozenset(
     {
         *("service", "account", "client_id", "grant_type", "username", "password", "refresh_token"),
@@ -83,8 +86,7 @@ class Parameters:
     """Decoded parameters: those that appear at most once by name, and `scope`, which may repeat.
 
     `services` has the values of `service` where it may repeat, too; what is `secret` is not in `single`. Nobody changes
-    them: they are not frozen because each new request has some, and those would take three times as long.
-    """
+    them; frozen ones, which each new request would make, take three times as long."""
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
@@ -129,9 +131,8 @@ class UnreadableForm(InvalidRequest):
 
 def read_leniently(text: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
     """Who asks for what, by parameters that need not be valid: of a repeated one the first value. Never raises."""
-    longest = max_body(limits)
-    most = longest // BYTES_PER_FIELD
-    fields = text[:longest].split("&", most)[:most]
+    most = max_body(limits) // BYTES_PER_FIELD
+    fields = text[: max_body(limits)].split("&", most)[:most]
     single: dict[str, str] = {}
     scopes: list[str] = []
     for name, value in parse_qsl("&".join(fields), errors="replace"):
@@ -179,9 +180,6 @@ def parse_parameters(
     except UnicodeDecodeError as error:
         raise InvalidRequest("the parameters are not UTF-8") from error
     return Parameters(single, tuple(scopes), tuple(filter(None, services)) if services else ())
-
-
-_NOT_IN_A_URL = "secrets do not belong in a URL; fix: send them in the header or the form"
 
 
 def _decoded_fields(text: str, fields: list[str]) -> Iterable[tuple[str, str, str]]:
@@ -253,9 +251,6 @@ def form_limit(limits: ScopeLimits) -> BodyLimit:
 def too_large(limits: ScopeLimits = DEFAULT_LIMITS) -> RequestTooLarge:
     """The error for a body of more than `max_body` bytes."""
     return RequestTooLarge(f"the body is larger than {max_body(limits)} bytes{_FIX}")
-
-
-_FIX = "; fix: ask for fewer scopes at a time, or raise limits.scope_bytes of the token server"
 
 
 def parse_form(
