@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import canaries
 import pytest
+from copied_conftest import copy_conftest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -97,9 +97,7 @@ LEAKS = {
 
 def test_a_leak_fails_the_test_that_caused_it(tmp_path: Path) -> None:
     """A test with nothing wrong but a token in its output; those before and after it pass."""
-    here = Path(__file__).parent
-    for file in ("conftest.py", "support/canaries.py", "support/failures_file.py", "support/folders_in_memory.py"):
-        shutil.copy(here / file, tmp_path)
+    copy_conftest(tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nlog_level = DEBUG\n")
     tests = [f"def test_{name}():\n    {leak}\n\ndef test_after_{name}():\n    pass\n" for name, leak in LEAKS.items()]
     (tmp_path / "test_x.py").write_text("\n".join(tests))

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from copied_conftest import copy_conftest
 from folders_in_memory import memory_root
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 HERE = Path(__file__).parent
-
-IMPORTED = ("canaries", "failures_file", "folders_in_memory")
-"""What conftest.py imports from tests/support."""
 
 CODE = """\
 def pick(number):
@@ -47,8 +44,7 @@ parallel = true
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with the conftest of this one, a module and its tests."""
-    for file in ("conftest.py", *(f"support/{name}.py" for name in IMPORTED)):
-        shutil.copy(HERE / file, tmp_path)
+    copy_conftest(tmp_path)
     for name, text in (("measured.py", CODE), ("test_cases.py", CASES), ("pyproject.toml", SETTINGS)):
         (tmp_path / name).write_text(text)
     return tmp_path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from harness.programs import REQUIRED, ROOT, find, need
+from copied_conftest import copy_conftest
+from harness.programs import REQUIRED, find, need
 
 MISSING = "no-such-program"
 CASES = f'''
@@ -71,8 +71,7 @@ def test_a_missing_program_fails_where_all_are_required(monkeypatch: pytest.Monk
 )
 def test_the_last_line_of_a_run_counts_them(select: str, line: str, tmp_path: Path) -> None:
     """Nothing stands below it, so that nobody overlooks it; other skips do not count."""
-    for file in ("conftest.py", "support/canaries.py", "support/folders_in_memory.py"):  # the first imports the others
-        shutil.copy(ROOT / "tests" / file, tmp_path)
+    copy_conftest(tmp_path)
     (tmp_path / "test_cases.py").write_text(CASES)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", select, str(tmp_path)]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path)}
