@@ -42,7 +42,17 @@ class MariadbServer:
         if os.geteuid() == 0:  # it refuses to run as root
             for path in (folder, temporary):
                 shutil.chown(path, _USER, _USER)
-            self._prefix = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--"]
+            self._prefix = [
+                "setpriv",
+                "--reuid",
+                _USER,
+                "--regid",
+                _USER,
+                "--clear-groups",
+                "--pdeathsig",
+                "keep",
+                "--",
+            ]
         if tls is not None:
             files = tls.issue(folder)
             for path in files if self._prefix else ():

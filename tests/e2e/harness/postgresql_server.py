@@ -37,7 +37,17 @@ class PostgresqlServer:
         self._prefix: list[str | Path] = []
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(folder, _USER, _USER)
-            self._prefix = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--"]
+            self._prefix = [
+                "setpriv",
+                "--reuid",
+                _USER,
+                "--regid",
+                _USER,
+                "--clear-groups",
+                "--pdeathsig",
+                "keep",
+                "--",
+            ]
         environment = plain_environment(folder)
         command = [
             *self._prefix,
