@@ -68,12 +68,6 @@ def load(*servers: TokenServer | Replica) -> Iterator[set[str]]:
             client.join()
 
 
-def workers(server: TokenServer) -> list[int]:
-    """The process ids of the server's workers."""
-    pid = server.daemon.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
     """Whether it comes to hold in this time."""
     end = time.monotonic() + seconds
@@ -179,10 +173,10 @@ def test_a_full_disk(server: TokenServer) -> None:
         assert web.request(server.port, "GET", TARGET).status == 200
     out = server.daemon.stdout
     full = out.stat().st_size + 3000
-    for pid in workers(server):
+    for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert wait_until(lambda: web.request(server.port, "GET", TARGET).status == 503)
-    for pid in workers(server):
+    for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert wait_until(lambda: server.request("GET", "/readyz").status == 200)
     for _ in range(20):
@@ -199,9 +193,9 @@ def test_a_worker_that_is_killed(server: TokenServer, tmp_path: Path) -> None:
     log = server.daemon.stdout
     with load(server) as jtis:
         assert wait_until(lambda: len(jtis) > 200)
-        before = workers(server)
+        before = server.daemon.children
         os.kill(before[0], signal.SIGKILL)
-        assert wait_until(lambda: len(workers(server)) == WORKERS and before[0] not in workers(server))
+        assert wait_until(lambda: len(server.daemon.children) == WORKERS and before[0] not in server.daemon.children)
         assert wait_until(lambda: log.read_bytes().count(b'"event":"audit_seal"') > WORKERS)
     server.daemon.stop()
     assert jtis <= jtis_in(log)
@@ -225,9 +219,9 @@ def kill(server: TokenServer, times: int) -> None:
             asked = len(some)
             assert wait_until(lambda: len(some) > asked + 3)  # noqa: B023 - called in this round
             time.sleep(chance.uniform(0.0, 0.2))
-            os.kill(chance.choice(workers(server)), signal.SIGKILL)
+            os.kill(chance.choice(server.daemon.children), signal.SIGKILL)
             time.sleep(chance.uniform(0.0, 0.4))
-            for pid in [*workers(server), server.daemon.pid]:
+            for pid in [*server.daemon.children, server.daemon.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         server.daemon.stop()

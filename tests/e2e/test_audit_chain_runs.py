@@ -18,7 +18,7 @@ from harness.registries import KEEPER
 from harness.replica import Replica, replica
 from harness.server import Setup, TokenServer, serving
 from sqlalchemy import text
-from test_audit_chain import TARGET, load, verified, wait_until, workers
+from test_audit_chain import TARGET, load, verified, wait_until
 
 from tokenserver.storage.engines import engine_for
 
@@ -82,7 +82,7 @@ def finish_run(server: TokenServer, name: str) -> Path:
 
 def kill_all(server: TokenServer) -> None:
     """As the kernel does where there is no memory."""
-    for pid in [*workers(server), server.daemon.pid]:
+    for pid in [*server.daemon.children, server.daemon.pid]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     server.daemon.stop()
@@ -217,7 +217,7 @@ def test_a_full_disk(server: TokenServer) -> None:
     ask(server.port, 20)
     assert all_seal(server.daemon.stdout)
     full = server.daemon.stdout.stat().st_size + 2500
-    for pid in workers(server):
+    for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert wait_until(lambda: web.request(server.port, "GET", TARGET).status == 503)
     kill_all(server)

@@ -163,13 +163,6 @@ def server(small: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield server
 
 
-def workers(server: TokenServer) -> list[int]:
-    """The process ids of the server's workers."""
-    return [
-        int(pid) for pid in Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
-    ]
-
-
 def wait_until(condition: Callable[[], bool], seconds: float = RECOVERY_SECONDS) -> bool:
     """Whether it comes to hold in this time."""
     end = time.monotonic() + seconds
@@ -315,7 +308,7 @@ def test_a_full_disk(server: TokenServer) -> None:
         asked.ask(server)
     out = server.daemon.stdout
     full = out.stat().st_size + 3000
-    for pid in workers(server):
+    for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert wait_until(lambda: asked.ask(server).status == 503)
     for _ in range(10):
@@ -324,7 +317,7 @@ def test_a_full_disk(server: TokenServer) -> None:
     assert wait_until(lambda: readiness(server) == (503, "standard output takes no events: File too large"))
     assert asked.jtis <= jtis(out.read_bytes())
 
-    for pid in workers(server):
+    for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert wait_until(lambda: readiness(server) == (200, "ok"))
     for _ in range(20):
@@ -382,10 +375,10 @@ def test_workers_that_are_killed_under_load(server: TokenServer) -> None:
     kills = 0
     for _ in range(5):
         time.sleep(0.7)
-        for pid in workers(server)[:1]:
+        for pid in server.daemon.children[:1]:
             os.kill(pid, signal.SIGKILL)
             kills += 1
-        assert wait_until(lambda: len(workers(server)) == WORKERS)
+        assert wait_until(lambda: len(server.daemon.children) == WORKERS)
     time.sleep(0.5)
     end.set()
     for client in clients:

@@ -151,7 +151,7 @@ def rejected_changes(server: TokenServer) -> list[dict[str, Any]]:
 def test_renewals_under_load(server: TokenServer, authority: Authority, management: int) -> None:
     """Three in a row: every listener of every worker has the new certificate, and no process was replaced."""
     until(lambda: "ready: 2 workers" in server.daemon.log, seconds=SECONDS)
-    workers = set(children(server))
+    workers = set(server.daemon.children)
     with load(server, authority) as clients:
         for _ in range(RENEWALS):
             new = renew(server, authority)
@@ -161,7 +161,7 @@ def test_renewals_under_load(server: TokenServer, authority: Authority, manageme
     # At a renewal a client can lose a connection that is idle, or whose handshake is not complete, and tries again.
     assert failures <= RENEWALS * len(clients.threads), clients.results
     assert clients.results["kept 200"] > 100 < clients.results["new 200"]
-    assert set(children(server)) == workers
+    assert set(server.daemon.children) == workers
     assert server.daemon.log.count("a new certificate is in force") == RENEWALS
     rejected = [problem for event in rejected_changes(server) for problem in event["problems"]]
     assert rejected  # the certificate was there without its key for a moment
@@ -195,9 +195,9 @@ def test_links_that_point_to_other_files(setup: Setup, authority: Authority, tmp
         until(lambda: serial(server.port, authority) == new, seconds=SECONDS)
         end = x509.load_pem_x509_certificate((volume / "two" / "tls.crt").read_bytes()).not_valid_after_utc.timestamp()
         until(lambda: abs(remaining(metrics) - (end - time.time())) < 2, seconds=SECONDS)
-        (worker,) = children(server)
+        (worker,) = server.daemon.children
         os.kill(worker, signal.SIGKILL)
-        until(lambda: children(server) not in ([], [worker]) and server.is_ready(), seconds=SECONDS)
+        until(lambda: server.daemon.children not in ([], [worker]) and server.is_ready(), seconds=SECONDS)
         assert serial(server.port, authority) == new
 
 
@@ -206,8 +206,3 @@ def remaining(port: int) -> float:
     page = web.request(port, "GET", "/metrics").body.decode()
     (value,) = re.findall(r"^tokenserver_tls_certificate_expiry_seconds (.*)$", page, re.MULTILINE)
     return float(value)
-
-
-def children(server: TokenServer) -> list[int]:
-    pid = server.daemon.pid
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -74,11 +74,6 @@ def facts(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in {"time", "event", "what", "old", "new", "name"}}
 
 
-def workers(server: TokenServer) -> list[int]:
-    text = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text()
-    return [int(number) for number in text.split()]
-
-
 def policy_of_a_request(server: TokenServer, trail: Trail) -> str:
     server.request("GET", f"/token?service={SERVICE}", headers=basic("ann", PEOPLE["ann"]))
     found = wait(server, lambda: [one for one in trail.events() if one["event"] == "exchange"], 1)
@@ -190,11 +185,11 @@ def test_the_configuration(server: TokenServer) -> None:
 def test_a_worker_that_dies(server: TokenServer) -> None:
     """Its successor reports nothing that is known; a change right after is reported once."""
     trail = Trail(server)
-    os.kill(workers(server)[0], signal.SIGKILL)
+    os.kill(server.daemon.children[0], signal.SIGKILL)
     replace(server.folder / "policies" / "r.yaml", OTHER)
     (event,) = trail.changes("policies")
     assert facts(event) == {"cause": "reload", "added": ["r.yaml"], "outcome": "in_force"}
-    os.kill(workers(server)[-1], signal.SIGKILL)
+    os.kill(server.daemon.children[-1], signal.SIGKILL)
     assert trail.changes("policies") == [event]
     (server.folder / "policies" / "r.yaml").unlink()
     assert len(trail.changes("policies", 2)) == 2

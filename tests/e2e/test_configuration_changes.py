@@ -122,20 +122,15 @@ def test_a_replaced_worker_has_what_is_in_force(server: TokenServer, settings: d
     """A worker that dies while the file is faulty has a successor like the others."""
     replace(server, "nonsense: [\n")
     eventually(server, lambda: None not in notes(server))
-    victim = children(server)[0]
+    victim = server.daemon.children[0]
     os.kill(int(victim), signal.SIGKILL)
     eventually(server, partial(is_replaced, server, victim), seconds=PATIENCE_SECONDS)
     assert server.ask(SERVICE, person="ann").status == 200
 
 
-def children(server: TokenServer) -> list[str]:
-    """The processes of the workers."""
-    return Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
-
-
-def is_replaced(server: TokenServer, victim: str) -> bool:
+def is_replaced(server: TokenServer, victim: int) -> bool:
     """Whether a worker is gone, there are two again, and one answers."""
-    return victim not in children(server) and len(children(server)) == 2 and server.is_ready()
+    return victim not in server.daemon.children and len(server.daemon.children) == 2 and server.is_ready()
 
 
 def test_the_line_for_a_hangup(server: TokenServer, settings: dict[str, Any]) -> None:
@@ -163,7 +158,7 @@ def lifetimes(server: TokenServer, service: str, person: str = "ann") -> set[int
 
 def test_a_registry_is_added_and_removed(server: TokenServer, settings: dict[str, Any]) -> None:
     """In every worker within two seconds, without a restart and with one log line that names it."""
-    before = children(server)
+    before = server.daemon.children
     assert answers(server, "new.test", "ann") == {400}
     settings["registries"].append({"service": "new.test", "token_lifetime": "5m"})
     write(server, settings)
@@ -175,7 +170,7 @@ def test_a_registry_is_added_and_removed(server: TokenServer, settings: dict[str
     del settings["registries"][-1]
     write(server, settings)
     assert eventually(server, lambda: answers(server, "new.test", "ann") == {400}) < LIVE_SECONDS
-    assert children(server) == before
+    assert server.daemon.children == before
     log = server.daemon.stderr.read_text()
     assert log.count("configuration: reloaded tokenserver.yaml: registries[new.test] (added)") == 1
     assert log.count("configuration: reloaded tokenserver.yaml: registries[new.test] (removed)") == 1
@@ -303,7 +298,7 @@ def test_a_replaced_worker_has_the_reloaded_settings(server: TokenServer, settin
     eventually(server, lambda: lifetimes(server, SERVICE) == {420})
     replace(server, "nonsense: [\n")
     eventually(server, lambda: None not in notes(server))
-    for victim in children(server):
+    for victim in server.daemon.children:
         os.kill(int(victim), signal.SIGKILL)
         eventually(server, partial(is_replaced, server, victim), seconds=PATIENCE_SECONDS)
     assert lifetimes(server, SERVICE) == {420}

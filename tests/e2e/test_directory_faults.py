@@ -82,8 +82,7 @@ class Site:
     @property
     def threads(self) -> int:
         """Threads of the worker."""
-        pid = self.server.daemon.pid
-        (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        (worker,) = self.server.daemon.children
         return len(list(Path(f"/proc/{worker}/task").iterdir()))
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness.processes import children_of
 from harness.server import TokenServer
 
 DUMPABLE = """
@@ -50,5 +51,5 @@ def test_no_secret_in_what_processes_show_of_themselves(tokenserver: TokenServer
 
 def children(pid: int) -> list[int]:
     """The processes that it has started, and theirs."""
-    own = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    own = children_of(pid)
     return [*own, *(further for one in own for further in children(one))]

@@ -31,9 +31,8 @@ def _many_files() -> Iterator[None]:
 
 def cpu_seconds(server: TokenServer) -> float:
     """What the server and its workers have computed so far."""
-    children = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
     ticks = 0
-    for pid in [str(server.daemon.pid), *children]:
+    for pid in [server.daemon.pid, *server.daemon.children]:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -81,8 +81,7 @@ class Listeners:
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""
-        pid = self.server.daemon.pid
-        return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return self.server.daemon.children
 
 
 def made_of(setup: Setup, management: int, *, tls: Authority | None = None, workers: int = WORKERS) -> Setup:

@@ -53,8 +53,7 @@ class Scraped:
             return 0
 
     def workers(self) -> list[int]:
-        main = self.server.daemon.pid
-        return [int(one) for one in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
+        return self.server.daemon.children
 
 
 @pytest.fixture

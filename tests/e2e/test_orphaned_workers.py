@@ -5,11 +5,9 @@ A worker that stayed would hold the address, and answer by old policies. See doc
 
 from __future__ import annotations
 
-import http.client
 import re
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from harness import web
+from harness.processes import is_alive
 from harness.registries import KEEPER
+from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
 from harness.waiting import until
 
@@ -66,48 +66,9 @@ def small(setup: Setup) -> Setup:
     return replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings)
 
 
-def workers(server: TokenServer) -> list[int]:
-    """The process ids of the server's workers."""
-    text = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text()
-    return [int(number) for number in text.split()]
-
-
-def is_alive(process: int) -> bool:
-    """Whether there is such a process that has not ended."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@contextmanager
-def load(port: int) -> Iterator[list[int]]:
-    """Clients that ask for tokens all the time; the statuses of the answers."""
-    statuses: list[int] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            try:
-                connection.request("GET", TARGET)
-                response = connection.getresponse()
-                response.read()
-                statuses.append(response.status)
-            except (OSError, http.client.HTTPException):
-                stop.wait(0.01)
-            finally:
-                connection.close()
-
-    clients = [threading.Thread(target=ask, daemon=True) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
-        yield statuses
-    finally:
-        stop.set()
-        for client in clients:
-            client.join(25)
+def answered(found: list[int | str]) -> list[int]:
+    """The statuses; a request that got no answer, since there was nobody, has none."""
+    return [one for one in found if isinstance(one, int)]
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.nightly)])
@@ -115,13 +76,13 @@ def test_none_is_left_under_load(times: int, small: Setup, tmp_path: Path) -> No
     """The next server has the address a moment later, each time; what was answered was answered with a token."""
     with serving(tmp_path, small) as server:
         for _ in range(times):
-            until(lambda: len(workers(server)) == WORKERS)
-            orphans = workers(server)
-            with load(server.port) as statuses:
-                until(lambda: len(statuses) > 10 * CLIENTS)
+            until(lambda: len(server.daemon.children) == WORKERS)
+            orphans = server.daemon.children
+            with asking(server.port, TARGET, CLIENTS) as found:
+                until(lambda: len(answered(found)) > 10 * CLIENTS)
                 server.daemon.signal(signal.SIGKILL)
                 until(lambda: not any(map(is_alive, orphans)), seconds=GRACE_SECONDS + LATE)  # noqa: B023 - the same
-            assert set(statuses) == {200}
+            assert set(answered(found)) == {200}
             server.daemon.stop()
             server.daemon.start(server.is_ready)
         assert "Timeout (" not in server.daemon.stderr.read_text()
@@ -139,6 +100,18 @@ def slow_request(port: int) -> Iterator[socket.socket]:
         yield client
 
 
+@contextmanager
+def serving_until_it_hangs(folder: Path, setup: Setup) -> Iterator[tuple[TokenServer, int]]:
+    """A server with the module `HANGS` and one worker, whose process id comes with it; that has a slow request."""
+    modules = folder / "modules"
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(HANGS)
+    one = replace(setup, settings={"server": {"workers": 1}})
+    with serving(folder, one, prefix=["env", f"PYTHONPATH={modules}"]) as server, slow_request(server.port):
+        (worker,) = server.daemon.children
+        yield server, worker
+
+
 @pytest.mark.parametrize(
     ("file", "least", "says_where"),
     [
@@ -150,12 +123,7 @@ def test_one_that_hangs_ends_too(file: str, least: float, says_where: bool, smal
     """A thread holds the GIL, so that no other one learns of SIGTERM or of the time. If it began to stop before that,
     the log says what happens, and then where each thread is; if not, the kernel alone can end it.
     """
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "sitecustomize.py").write_text(HANGS)
-    one = replace(small, settings={"server": {"workers": 1}})
-    with serving(tmp_path, one, prefix=["env", f"PYTHONPATH={modules}"]) as server, slow_request(server.port):
-        (orphan,) = workers(server)
+    with serving_until_it_hangs(tmp_path, small) as (server, orphan):
         (tmp_path / file).touch()
         time.sleep(0.5)
         killed = time.monotonic()
@@ -171,12 +139,7 @@ def test_one_that_hangs_ends_too(file: str, least: float, says_where: bool, smal
 
 def test_a_master_that_hangs_ends_too(small: Setup, tmp_path: Path) -> None:
     """When it should stop; with its worker, and with the place of each thread."""
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "sitecustomize.py").write_text(HANGS)
-    one = replace(small, settings={"server": {"workers": 1}})
-    with serving(tmp_path, one, prefix=["env", f"PYTHONPATH={modules}"]) as server, slow_request(server.port):
-        (worker,) = workers(server)
+    with serving_until_it_hangs(tmp_path, small) as (server, worker):
         server.daemon.signal(signal.SIGTERM)
         until(lambda: "stopping: requests" in server.daemon.stderr.read_text(), seconds=LATE)
         (tmp_path / "hang-master").touch()
@@ -190,7 +153,7 @@ def test_what_it_has_begun_is_answered(small: Setup, tmp_path: Path) -> None:
     """As after SIGTERM; nothing is dumped."""
     one = replace(small, settings={"server": {"workers": 1}})
     with serving(tmp_path, one) as server, slow_request(server.port) as client:
-        (orphan,) = workers(server)
+        (orphan,) = server.daemon.children
         server.daemon.signal(signal.SIGKILL)
         time.sleep(3)
         body = web.form(grant_type="password", client_id="t", service=SERVICE, username=KEEPER, password="wrong")

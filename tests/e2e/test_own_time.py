@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from harness.own_time import OwnTime
+from harness.processes import children_of
 
 BUSY = "import os, time\nos.sched_setaffinity(0, {%d})\nwhile time.process_time() < %f: pass\n"
 CORE = min(os.sched_getaffinity(0))
@@ -45,21 +46,15 @@ def test_what_a_started_program_waits_does_not_count_either() -> None:
         own, begin = OwnTime(parent.pid), time.monotonic()
         time.sleep(1.5)
         seconds, elapsed = own.seconds, time.monotonic() - begin
-        for child in children(parent):
+        for child in children_of(parent.pid):
             os.kill(child, 9)
     assert seconds < 0.75 * elapsed
 
 
 def until_started(parent: subprocess.Popen[bytes]) -> None:
     """Wait until it has a child."""
-    while not children(parent):
+    while not children_of(parent.pid):
         time.sleep(0.05)
-
-
-def children(parent: subprocess.Popen[bytes]) -> list[int]:
-    """The programs that it has started."""
-    with open(f"/proc/{parent.pid}/task/{parent.pid}/children") as file:
-        return [int(word) for word in file.read().split()]
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.5])

@@ -60,11 +60,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
         yield one
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def share(pid: int) -> float:
     """The proportional share of a process in MB."""
     found = re.search(r"^Pss: +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
@@ -74,7 +69,7 @@ def share(pid: int) -> float:
 
 def test_memory(server: TokenServer) -> None:
     """Of the master and of each worker."""
-    workers = children(server.daemon.pid)
+    workers = server.daemon.children
     assert len(workers) == WORKERS
     assert near(share(server.daemon.pid), FIGURES["master"][0])
     assert [share(worker) for worker in workers if not near(share(worker), FIGURES["worker"][0])] == []
@@ -82,7 +77,7 @@ def test_memory(server: TokenServer) -> None:
 
 def test_descriptors(server: TokenServer) -> None:
     """At most as many as the page says, which leaves what policies and directories need."""
-    most = max(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in children(server.daemon.pid))
+    most = max(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in server.daemon.children)
     assert 0.5 * FIGURES["descriptors"][0] <= most <= FIGURES["descriptors"][0]
 
 

@@ -188,8 +188,7 @@ def test_forms_that_are_cut_off_stay_in_no_memory(tmp_path: Path, setup: Setup) 
     """
 
     def memory(server: TokenServer) -> int:
-        children = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 for pid in children)
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 for pid in server.daemon.children)
 
     small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": 1}})
     with serving(tmp_path, small) as server:

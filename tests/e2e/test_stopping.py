@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from harness import web
@@ -172,7 +171,7 @@ def test_it_is_not_ready_while_it_stops(server: TokenServer) -> None:
 def test_a_server_that_has_only_just_started_stops_too(server: TokenServer) -> None:
     """A worker that is told to stop while it still loads must not miss it; that would cost the whole grace period."""
     server.daemon.stop()
-    server.daemon.start(lambda: len(workers(server)) >= WORKERS)
+    server.daemon.start(lambda: len(server.daemon.children) >= WORKERS)
     asked = time.monotonic()
     server.daemon.signal(signal.SIGTERM)
     assert server.daemon.wait(30) == 0
@@ -185,11 +184,6 @@ def test_ctrl_c_at_a_terminal_is_no_error(number: signal.Signals, server: TokenS
     os.killpg(server.daemon.pid, number)
     assert server.daemon.wait(PROMPT_SECONDS) == 0
     assert '"level": "error"' not in server.daemon.stderr.read_text()
-
-
-def workers(server: TokenServer) -> list[str]:
-    """The process ids of the server's workers."""
-    return Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
 
 
 def test_a_slow_login_is_finished(server: TokenServer) -> None:
@@ -220,7 +214,7 @@ def ask_all(server: TokenServer) -> None:
 def ask_workers_twice(server: TokenServer) -> None:
     """SIGTERM to each worker twice, and then by the master."""
     for _ in range(2):
-        for worker in workers(server):
+        for worker in server.daemon.children:
             os.kill(int(worker), signal.SIGTERM)
         time.sleep(0.3)
     ask_master(server)

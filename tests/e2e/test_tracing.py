@@ -212,10 +212,9 @@ def counted() -> dict[str, float]:
 
 def libraries(server: TokenServer) -> set[str]:
     """The files that the master and its workers have in memory."""
-    master = server.daemon.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    assert children, "workers"
-    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in (master, *children)]
+    workers = server.daemon.children
+    assert workers
+    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in (server.daemon.pid, *workers)]
     return {line.split()[-1] for text in maps for line in text.splitlines() if "/" in line}
 
 

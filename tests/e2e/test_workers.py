@@ -23,7 +23,7 @@ import pytest
 from harness import web
 from harness.arrivals import Stream, arrive, get, steady
 from harness.own_time import OwnTime
-from harness.processes import free_port, run
+from harness.processes import free_port, is_alive, run
 from harness.registries import KEEPER
 from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
@@ -53,12 +53,6 @@ def server(small: Setup, tmp_path: Path) -> Iterator[TokenServer]:
         yield server
 
 
-def workers(server: TokenServer) -> list[int]:
-    """The process ids of the server's workers."""
-    text = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text()
-    return [int(number) for number in text.split()]
-
-
 def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
     """Killed again and again, also one that has just come; a client that tries again never fails.
 
@@ -66,9 +60,9 @@ def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
     """
     with asking(server.port, TARGET, tries=6) as found:
         for _ in range(KILLS):
-            victim = workers(server)[-1]
+            victim = server.daemon.children[-1]
             os.kill(victim, signal.SIGKILL)
-            until(lambda: victim not in workers(server) and len(workers(server)) == WORKERS)  # noqa: B023 - called at once
+            until(lambda: victim not in server.daemon.children and len(server.daemon.children) == WORKERS)  # noqa: B023 - called at once
             time.sleep(1.0)
     assert [one for one in found if one != 200] == []
     assert len(found) > 100
@@ -81,17 +75,17 @@ def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> 
     """
     until(lambda: server.request("GET", "/readyz").status == 200)
     time.sleep(1.5)  # both have given a sign of life
-    victim = workers(server)[0]
+    victim = server.daemon.children[0]
     os.kill(victim, signal.SIGSTOP)
     own, start = OwnTime(server.daemon.pid), time.monotonic()
     tokens = Stream(get(TARGET, "Connection: close"), steady(50), is_new_each_time=True)
     arrive(server.port, [tokens], 3.0)
     # The kernel gives each worker its part of the connections; those of the hanging one wait until it is ended.
     assert tokens.statuses[200] > 30
-    until(lambda: victim not in workers(server))
+    until(lambda: victim not in server.daemon.children)
     assert own.seconds < 30
     assert time.monotonic() - start > HANG_SECONDS / 2
-    until(lambda: len(workers(server)) == WORKERS)
+    until(lambda: len(server.daemon.children) == WORKERS)
     assert "gave no sign of life" in server.daemon.log
     assert [server.request("GET", TARGET).status for _ in range(20)] == [200] * 20
 
@@ -105,20 +99,20 @@ def test_a_worker_that_does_not_start_does_not_end_the_other(server: TokenServer
     good = policy.read_text()
     time.sleep(3.5)  # both have served
     policy.write_text("nonsense: [")
-    victim, other = workers(server)
+    victim, other = server.daemon.children
     os.kill(victim, signal.SIGKILL)
     until(lambda: server.daemon.log.count("Unexpected exit from worker") >= 3)
-    assert other in workers(server)
+    assert other in server.daemon.children
     assert server.request("GET", TARGET).status == 200
     policy.write_text(good)
-    until(lambda: len(workers(server)) == WORKERS)
+    until(lambda: len(server.daemon.children) == WORKERS)
 
 
 def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
     """With exit code 1, after a few tries (docs/design/threats.md#fault-25)."""
     time.sleep(3.5)  # both have served
     (server.folder / "policies" / "root.yaml").write_text("nonsense: [")
-    for victim in workers(server):
+    for victim in server.daemon.children:
         os.kill(victim, signal.SIGKILL)
     assert server.daemon.wait(SECONDS) == 1
     assert server.daemon.log.count("Unexpected exit from worker") < 20
@@ -132,12 +126,12 @@ def test_a_young_worker_that_serves_keeps_the_server(server: TokenServer) -> Non
     See docs/design/threats.md#fault-25.
     """
     time.sleep(3.5)  # both have served
-    failing, other = workers(server)
+    failing, other = server.daemon.children
 
     def replaced(victim: int) -> int:
         os.kill(victim, signal.SIGKILL)
-        until(lambda: victim not in workers(server) and len(workers(server)) == WORKERS)
-        return workers(server)[-1]
+        until(lambda: victim not in server.daemon.children and len(server.daemon.children) == WORKERS)
+        return server.daemon.children[-1]
 
     failing = replaced(failing)
     failing = replaced(failing)
@@ -147,9 +141,9 @@ def test_a_young_worker_that_serves_keeps_the_server(server: TokenServer) -> Non
     until(server.is_ready)
     os.kill(failing, signal.SIGKILL)
     until(lambda: server.daemon.log.count("Unexpected exit from worker") > mark + 1)
-    until(lambda: len(workers(server)) == WORKERS)
+    until(lambda: len(server.daemon.children) == WORKERS)
     assert server.daemon.is_running
-    assert other in workers(server)
+    assert other in server.daemon.children
     assert server.request("GET", TARGET).status == 200
 
 
@@ -157,21 +151,13 @@ def test_a_young_worker_that_serves_keeps_the_server(server: TokenServer) -> Non
 def test_workers_end_with_their_master(server: TokenServer, number: signal.Signals) -> None:
     """However it ended: no worker serves an old configuration, and the address is free for the next server."""
     until(lambda: server.request("GET", "/readyz").status == 200)
-    orphans = workers(server)
+    orphans = server.daemon.children
     assert len(orphans) == WORKERS
     server.daemon.signal(number)
     until(lambda: not any(is_alive(worker) for worker in orphans), seconds=10)
     server.daemon.stop()
     server.daemon.start(server.is_ready)
     assert server.request("GET", TARGET).status == 200
-
-
-def is_alive(process: int) -> bool:
-    """Whether there is such a process that has not ended."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_an_address_in_use_is_tried_again(server: TokenServer) -> None:
@@ -201,7 +187,7 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
             for _ in range(120):
                 idle.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
             time.sleep(0.5)
-            for worker in workers(server):
+            for worker in server.daemon.children:
                 assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= 64
             policy = server.folder / "policies" / "root.yaml"
             policy.write_text(policy.read_text().replace("actions: [pull]}", "actions: [pull, push]}"))
@@ -216,7 +202,7 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
 def test_all_descriptors_that_may_be_had_are_taken(server: TokenServer) -> None:
     """The usual limit of 1,024 is raised to the hard one, without asking anybody."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = Path(f"/proc/{workers(server)[0]}/limits").read_text()
+    limits = Path(f"/proc/{server.daemon.children[0]}/limits").read_text()
     soft = next(int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max open files"))
     assert soft == min(hard, 65_536)
 
@@ -265,7 +251,7 @@ def test_too_large(server: TokenServer, request_bytes: bytes, statuses: set[int]
         return set(stream.statuses) - {0}
 
     def memory() -> int:
-        return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4 for one in workers(server))
+        return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4 for one in server.daemon.children)
 
     found = ask(200) | ask(200)
     before = memory()

@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -126,29 +127,45 @@ def test_a_worker_whose_master_is_gone_ends(is_there: bool, code: int) -> None:
     assert exit_code_of(run) == code
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux sends the signal")
-def test_a_worker_ends_with_its_master() -> None:
-    """SIGTERM arrives although the master was killed."""
+@contextmanager
+def orphan_of(work: Callable[[int, int], object]) -> Iterator[tuple[int, float]]:
+    """A process whose master is killed once it has written "ready ": where what it writes after that can be read, and
+    when the master was killed, in monotonic seconds.
+
+    It does `work`, given the process id of its master and where to write.
+    """
     reader, writer = os.pipe()
     master = os.fork()
     if not master:
         me = os.getpid()
         if not os.fork():
-            signal.signal(signal.SIGTERM, lambda *_: os.write(writer, b"ended") and os._exit(0))
-            end_with(me)
-            os.write(writer, b"ready ")
-            time.sleep(30)
+            work(me, writer)
             os._exit(1)
-        time.sleep(30)
+        time.sleep(60)
         os._exit(1)
     os.close(writer)
     try:
         assert os.read(reader, 100) == b"ready "
+        killed = time.monotonic()
         os.kill(master, signal.SIGKILL)
         os.waitpid(master, 0)
-        assert os.read(reader, 100) == b"ended"
+        yield reader, killed
     finally:
         os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux sends the signal")
+def test_a_worker_ends_with_its_master() -> None:
+    """SIGTERM arrives although the master was killed."""
+
+    def work(master: int, writer: int) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: os.write(writer, b"ended") and os._exit(0))
+        end_with(master)
+        os.write(writer, b"ready ")
+        time.sleep(30)
+
+    with orphan_of(work) as (reader, _):
+        assert os.read(reader, 100) == b"ended"
 
 
 def hang() -> int:
@@ -220,37 +237,25 @@ def test_a_process_that_ends_in_time_writes_nothing(capfd: pytest.CaptureFixture
 def test_an_orphan_that_hangs_already_ends(monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
     """No thread of Python learns of SIGTERM, or none obeys. See docs/design/threats.md#threat-242."""
     monkeypatch.setattr(process_limits, "ORPHAN_SIGNAL", signal.SIGHUP)  # its number is 1
-    reader, writer = os.pipe()
-    master = os.fork()
-    if not master:
-        me = os.getpid()
-        if not os.fork():
-            signal.signal(signal.SIGTERM, lambda *_: None)
-            end_with(me)
-            is_set = threading.Event()
 
-            def wait() -> None:
-                end_orphan_after_master()
-                is_set.set()
-                time.sleep(60)
+    def work(master: int, writer: int) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        end_with(master)
+        is_set = threading.Event()
 
-            threading.Thread(target=wait, daemon=True).start()
-            is_set.wait()
-            os.write(writer, b"ready ")
-            hang() if hangs else time.sleep(60)
-            os._exit(1)
-        time.sleep(60)
-        os._exit(1)
-    os.close(writer)
-    try:
-        assert os.read(reader, 100) == b"ready "
-        begin = time.monotonic()
-        os.kill(master, signal.SIGKILL)
-        os.waitpid(master, 0)
+        def wait() -> None:
+            end_orphan_after_master()
+            is_set.set()
+            time.sleep(60)
+
+        threading.Thread(target=wait, daemon=True).start()
+        is_set.wait()
+        os.write(writer, b"ready ")
+        hang() if hangs else time.sleep(60)
+
+    with orphan_of(work) as (reader, killed):
         assert os.read(reader, 100) == b""
-        assert 0.9 < time.monotonic() - begin < 15
-    finally:
-        os.close(reader)
+        assert 0.9 < time.monotonic() - killed < 15
 
 
 def test_the_signal_of_orphans_leaves_the_grace() -> None:

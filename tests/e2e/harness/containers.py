@@ -138,9 +138,8 @@ class Container:
 
     def _signal(self, number: signal.Signals) -> None:
         """To the first process: unshare, which waits for it, passes no signal on."""
-        children = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), number)
+        for child in self.daemon.children:
+            os.kill(child, number)
 
 
 def _launch(holder: int, spec: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 
 from harness.authority import Authority
-from harness.processes import Daemon, answers, free_port, plain_environment, run
+from harness.processes import Daemon, answers, as_user, free_port, plain_environment, run
 from harness.programs import find, refuse
 
 _USER = "mysql"
@@ -42,17 +42,7 @@ class MariadbServer:
         if os.geteuid() == 0:  # it refuses to run as root
             for path in (folder, temporary):
                 shutil.chown(path, _USER, _USER)
-            self._prefix = [
-                "setpriv",
-                "--reuid",
-                _USER,
-                "--regid",
-                _USER,
-                "--clear-groups",
-                "--pdeathsig",
-                "keep",
-                "--",
-            ]
+            self._prefix = as_user(_USER)
         if tls is not None:
             files = tls.issue(folder)
             for path in files if self._prefix else ():

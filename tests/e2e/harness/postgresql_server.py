@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from harness.processes import Daemon, free_port, plain_environment, run
+from harness.processes import Daemon, as_user, free_port, plain_environment, run
 from harness.programs import find, refuse
 
 _USER = "postgres"
@@ -37,17 +37,7 @@ class PostgresqlServer:
         self._prefix: list[str | Path] = []
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(folder, _USER, _USER)
-            self._prefix = [
-                "setpriv",
-                "--reuid",
-                _USER,
-                "--regid",
-                _USER,
-                "--clear-groups",
-                "--pdeathsig",
-                "keep",
-                "--",
-            ]
+            self._prefix = as_user(_USER)
         environment = plain_environment(folder)
         command = [
             *self._prefix,

@@ -67,6 +67,19 @@ def _is_free(port: int) -> bool:
     return False
 
 
+def children_of(process: int) -> list[int]:
+    """The processes that this one has started and that are not gone."""
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def answers(port: int) -> bool:
     """Whether something takes connections on this loopback port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -146,6 +159,11 @@ class Daemon:
         return self._process.pid
 
     @property
+    def children(self) -> list[int]:
+        """The processes that it has started: of a server, its workers."""
+        return children_of(self.pid)
+
+    @property
     def is_running(self) -> bool:
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
@@ -205,6 +223,13 @@ def running(daemon: Daemon, ready: Callable[[], bool]) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
+
+
+def as_user(name: str) -> list[str | Path]:
+    """The words before a command that make it run as this user. A `Daemon` still ends with the test run: a change of
+    users would undo that.
+    """
+    return ["setpriv", "--reuid", name, "--regid", name, "--clear-groups", "--pdeathsig", "keep", "--"]
 
 
 def plain_environment(home: Path) -> dict[str, str]:
