@@ -31,6 +31,7 @@ from login_races import (
     is_refused,
     race,
 )
+from old_databases import migrate_only_to
 from sleeping_writers import follow_writers, overtake
 from sqlalchemy import Engine, insert, inspect, select, text
 from stored_credentials import DAY, FULL, NOW, PLAIN, STATE_KEYS, Clock, store_of
@@ -44,7 +45,6 @@ from tokenserver.storage.engines import engine_for
 from tokenserver.storage.following.packed_rows import packed
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.following.signals import PostgresqlSignal
-from tokenserver.storage.migrations import migrate
 from tokenserver.storage.migrations.migrate import OLDEST, migrate_schema, schema_of
 from tokenserver.storage.people.code_guesses import CodeGuesses
 from tokenserver.storage.people.device_flow import DeviceApproval, DeviceRequest
@@ -409,11 +409,9 @@ def test_chains_of_audit_events(store: CredentialStore) -> None:
     assert (len(known.rows), known.of_unknown_keys, known.forged) == (7, 0, 1)
 
 
-def test_tables_of_the_version_before(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_of_the_version_before(engine: Engine) -> None:
     """Replicas are upgraded before the tables: nothing but the chains has to wait, and `migrate` brings them."""
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate, "SCHEMA", OLDEST)
-        migrate_schema(engine, server="https://auth.example.com", now=NOW)
+    migrate_only_to(OLDEST, engine)
     register = ChainRegister(STATE_KEYS)
     row = ChainRow("AAAAAAAA", "host :1", NOW * 1000, 1, NOW * 1000, 0)
     store = store_of(Database(engine))

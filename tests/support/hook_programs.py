@@ -80,6 +80,26 @@ def hook_program(folder: Path, body: str, name: str = "check") -> Path:
     return program
 
 
+class Turnstile:
+    """A place in a program: it waits there, and shows in a file that it has come, until it is let through."""
+
+    def __init__(self, folder: Path) -> None:
+        self._come, self._open = folder / "come", folder / "open"
+
+    def code(self, indent: str = "") -> str:
+        """The lines of the program that wait."""
+        lines = (f"open({str(self._come)!r}, 'w')", f"while not os.path.exists({str(self._open)!r}): time.sleep(0.01)")
+        return "".join(f"{indent}{line}\n" for line in lines)
+
+    def is_reached(self) -> bool:
+        """Whether a program has come."""
+        return self._come.exists()
+
+    def open(self) -> None:
+        """Let all through."""
+        self._open.touch()
+
+
 def is_running(pid: int) -> bool:
     """Whether there is a process with this number, be it a zombie."""
     return Path(f"/proc/{pid}").exists()

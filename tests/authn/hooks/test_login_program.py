@@ -10,7 +10,7 @@ import pytest
 from authenticator_contract import GOOD, NAME, AuthenticatorContract
 from harness.own_time import OwnTime
 from harness.waiting import until
-from hook_programs import LOGINS, hook_program
+from hook_programs import LOGINS, Turnstile, hook_program
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.hooks.exchange import HookAnswer, HookQuestion, HookResult, HookUser
@@ -97,16 +97,15 @@ def test_what_the_program_could_misread(tmp_path: Path, user: str, password: str
 
 def test_no_slot_in_time(tmp_path: Path) -> None:
     """As many processes as `workers` run concurrently."""
-    asked, go_on = tmp_path / "asked", tmp_path / "go on"
-    wait = f"open({str(asked)!r}, 'w')\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
-    one = program(tmp_path, wait + LOGINS["good"], deadline=60.0)
+    turnstile = Turnstile(tmp_path)
+    one = program(tmp_path, turnstile.code() + LOGINS["good"], deadline=60.0)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(one.ask, ALICE)
-        until(asked.exists)
+        until(turnstile.is_reached)
         one._deadline = 0.2
         with pytest.raises(Overloaded):
             one.ask(ALICE)
-        go_on.touch()
+        turnstile.open()
         assert first.result().result is HookResult.OK
 
 

@@ -16,7 +16,7 @@ import pytest
 from authenticator_contract import GOOD, NAME, AuthenticatorContract
 from harness.own_time import OwnTime
 from harness.waiting import until
-from hook_programs import LINES, hook_program, is_running
+from hook_programs import LINES, Turnstile, hook_program, is_running
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.hooks import process_pool
@@ -247,16 +247,15 @@ def test_as_many_as_configured(hooks: _Hooks) -> None:
 
 def test_no_process_is_free_in_time(hooks: _Hooks) -> None:
     """This says nothing about the program."""
-    asked, go_on = hooks.folder / "asked", hooks.folder / "go on"
-    wait = f"    open({str(asked)!r}, 'w')\n    while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n    say"
-    hook = hooks(LINES["good"].replace("    say", wait), deadline=SECONDS)
+    turnstile = Turnstile(hooks.folder)
+    hook = hooks(LINES["good"].replace("    say", f"{turnstile.code('    ')}    say"), deadline=SECONDS)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(hook.ask, ALICE)
-        until(asked.exists)
+        until(turnstile.is_reached)
         hook._deadline = 0.1
         with pytest.raises(Overloaded):
             hook.ask(ALICE)
-        go_on.touch()
+        turnstile.open()
         assert first.result() == FOUND
 
 

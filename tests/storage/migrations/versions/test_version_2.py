@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from old_databases import SERVER, migrate_only_to
 from sqlalchemy import Engine, inspect
 from stored_credentials import NOW, sqlite
 
-from tokenserver.storage.migrations import migrate
 from tokenserver.storage.migrations.migrate import migrate_schema, schema_of
 from tokenserver.storage.tables import SCHEMA
 
@@ -20,15 +19,13 @@ def columns(engine: Engine) -> dict[str, list[str]]:
     return {name: [column["name"] for column in inspect(engine).get_columns(name)] for name in CHANGED}
 
 
-def test_a_database_of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_of_version_1(tmp_path: Path) -> None:
     """It gets the tables of an empty one, and keeps its revision."""
     old = sqlite(tmp_path, "old.db")
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate, "SCHEMA", 1)
-        assert migrate_schema(old, server="https://auth.example.com", now=NOW) == (None, 1)
+    assert migrate_only_to(1, old) == (None, 1)
     assert schema_of(old) == 1
     assert "seal" not in {column["name"] for column in inspect(old).get_columns("people")}
-    assert migrate_schema(old, server="https://auth.example.com", now=NOW) == (1, SCHEMA)
+    assert migrate_schema(old, server=SERVER, now=NOW) == (1, SCHEMA)
     new = sqlite(tmp_path, "new.db")
-    migrate_schema(new, server="https://auth.example.com", now=NOW)
+    migrate_schema(new, server=SERVER, now=NOW)
     assert columns(old) == columns(new)

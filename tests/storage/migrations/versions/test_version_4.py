@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from old_databases import SERVER, columns_of, migrate_only_to
 from sqlalchemy import inspect, select
 from stored_credentials import NOW, STATE_KEYS, sqlite
 
 from tokenserver.storage.database import Database
-from tokenserver.storage.migrations import migrate
 from tokenserver.storage.migrations.migrate import OLDEST, migrate_schema
 from tokenserver.storage.outbox import Outbox
 from tokenserver.storage.tables import SCHEMA, audit_chains, audit_versions, outbox
 
-SERVER = "https://auth.example.com"
 
-
-def test_a_database_of_version_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_of_version_3(tmp_path: Path) -> None:
     """The columns and indexes are those of the table, as in an empty database; events that wait are still there."""
     old, new = sqlite(tmp_path, "old.db"), sqlite(tmp_path, "new.db")
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate, "SCHEMA", 3)
-        migrate_schema(old, server=SERVER, now=NOW)
+    migrate_only_to(3, old)
     assert not {"audit_chains", "audit_versions"} & {*inspect(old).get_table_names()}
     Database(old).write(lambda connection, rev: Outbox(STATE_KEYS).put(connection, rev, {"action": "x"}))
     assert migrate_schema(old, server=SERVER, now=NOW) == (3, SCHEMA)
     migrate_schema(new, server=SERVER, now=NOW)
     for table in (audit_chains, audit_versions):
-        found = [[column["name"] for column in inspect(engine).get_columns(table.name)] for engine in (old, new)]
-        assert found == [[column.name for column in table.columns]] * 2
+        assert [columns_of(old, table), columns_of(new, table)] == [[column.name for column in table.columns]] * 2
     indexes = [sorted(str(one["name"]) for one in inspect(engine).get_indexes("audit_chains")) for engine in (old, new)]
     assert indexes == [sorted(str(one.name) for one in audit_chains.indexes)] * 2
     with old.connect() as connection:
