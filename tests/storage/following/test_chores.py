@@ -147,9 +147,9 @@ def test_a_failure_is_reported_once_and_loses_nothing(site: Site, caplog: pytest
     away = site.file.with_suffix(".away")
     site.file.rename(away)
     for _ in range(2):
-        copy.chores._try(copy.chores.run)
+        copy.chores._attempts.run(copy.chores.run)
     away.rename(site.file)
-    copy.chores._try(copy.chores.run)
+    copy.chores._attempts.run(copy.chores.run)
     assert [message.partition(":")[0] for message in caplog.messages if "wait to be written" in message] == ["storage"]
     assert [listed.use is not None for listed in site.store.listed(Selection())] == [True]
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from tokenserver.exchange.audit_chain.record import ChainRecord, SealedChain
 from tokenserver.exchange.audit_chain.seal_text import StatedChain
 from tokenserver.exchange.audit_events import spell_time
+from tokenserver.storage.connections.attempts import Attempts
 from tokenserver.storage.connections.limits import ending_within
 from tokenserver.storage.database import Database
 from tokenserver.storage.trail.chains import ChainRegister, ChainRow
-from tokenserver.storage.unavailable import StorageUnavailable
 
 logger = logging.getLogger("tokenserver.audit")
 
@@ -26,6 +26,8 @@ LOOK_SECONDS = 0.5
 """How often it is looked whether there is something to keep."""
 
 RETRY_SECONDS = 10.0
+
+FAILED = "audit: the storage does not keep how far the chain of events is sealed"
 
 LAST_SECONDS = 1.0
 """How long the end of a worker waits for the storage."""
@@ -51,11 +53,8 @@ class ChainRegistrar:
         self._database = database
         self._register = register
         self._record = record
-        self._is_first = is_first
-        self._monotonic = monotonic
+        self._attempts = Attempts(FAILED, logger, is_first=is_first, rest=RETRY_SECONDS, monotonic=monotonic)
         self._kept: SealedChain | None = None
-        self._due = 0.0
-        self._is_failing = False
         record.finish = self.finish
 
     def start(self, stop: threading.Event) -> threading.Thread:
@@ -66,20 +65,12 @@ class ChainRegistrar:
 
     def look(self) -> None:
         """Read what came before, and write what is new. An outage leaves it for later."""
-        if self._monotonic() < self._due:
-            return
-        try:
-            self._exchange()
-        except StorageUnavailable as error:
-            self._failed(error.reason)
-        except Exception as error:  # nothing in a database may end this thread; only the type is safe to log
-            self._failed(f"unexpected {type(error).__name__}")
-        else:
-            self._is_failing, self._due = False, 0.0
+        if not self._attempts.is_resting:
+            self._attempts.run(self._exchange)
 
     def finish(self) -> None:
         """Keep that the chain is closed. A storage that did not answer just now is not waited for."""
-        if not self._is_failing:
+        if not self._attempts.is_failing:
             with ending_within(LAST_SECONDS):
                 self.look()
 
@@ -101,14 +92,6 @@ class ChainRegistrar:
         self.look()
         while not stop.wait(LOOK_SECONDS):
             self.look()
-
-    def _failed(self, reason: str) -> None:
-        """Report the first failure in a row."""
-        self._due = self._monotonic() + RETRY_SECONDS
-        line = f"audit: the storage does not keep how far the chain of events is sealed: {reason}"
-        if not self._is_failing and self._is_first(line):
-            logger.warning("%s", line)
-        self._is_failing = True
 
 
 def _row(sealed: SealedChain, server: str) -> ChainRow:

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable
 
 from tokenserver.exchange.audit_events import spell_time
+from tokenserver.storage.connections.attempts import Attempts
 from tokenserver.storage.database import Database
 from tokenserver.storage.trail.versions import VersionRegister, VersionRow, subject_key
-from tokenserver.storage.unavailable import StorageUnavailable
 
 logger = logging.getLogger("tokenserver.audit")
 
 LOOK_SECONDS = 0.5
 RETRY_SECONDS = 10.0
+
+FAILED = "audit: the storage does not keep which versions are in force"
 
 
 class VersionRegistrar:
@@ -36,13 +38,10 @@ class VersionRegistrar:
         self._database = database
         self._register = register
         self._server = server
-        self._is_first = is_first
-        self._monotonic = monotonic
+        self._attempts = Attempts(FAILED, logger, is_first=is_first, rest=RETRY_SECONDS, monotonic=monotonic)
         self._lock = threading.Lock()
         self._known: dict[str, VersionRow] | None = None
         self._waiting: dict[str, VersionRow] = {}
-        self._due = 0.0
-        self._is_failing = False
 
     def before(self, subject: str) -> tuple[str, str] | None:
         """The digest that was last in force before this start, and since when; None if that is not known.
@@ -50,14 +49,9 @@ class VersionRegistrar:
         The storage is asked once, and waited for two seconds at most.
         """
         if self._known is None:
-            try:
-                self._known = self._register.of_server(self._database, self._server)
-            except StorageUnavailable as error:
-                self._known = {}
-                self._failed(error.reason)
-            except Exception as error:  # as below; the event of the start is written without
-                self._known = {}
-                self._failed(f"unexpected {type(error).__name__}")
+            self._attempts.run(self._learn)
+        if self._known is None:
+            self._known = {}  # the event of the start is written without
         row = self._known.get(subject_key(subject))
         return None if row is None else (row.digest, spell_time(row.moment / 1000))
 
@@ -75,32 +69,22 @@ class VersionRegistrar:
 
     def look(self) -> None:
         """Keep what waits. An outage leaves it for later."""
-        if not self._waiting or self._monotonic() < self._due:
-            return
+        if self._waiting and not self._attempts.is_resting:
+            self._attempts.run(self._keep)
+
+    def _learn(self) -> None:
+        self._known = self._register.of_server(self._database, self._server)
+
+    def _keep(self) -> None:
         with self._lock:
             waiting = dict(self._waiting)
-        try:
-            for key, row in waiting.items():
-                self._register.put(self._database, row)
-                with self._lock:
-                    if self._waiting.get(key) == row:
-                        del self._waiting[key]
-        except StorageUnavailable as error:
-            self._failed(error.reason)
-        except Exception as error:  # nothing in a database may end this thread; only the type is safe to log
-            self._failed(f"unexpected {type(error).__name__}")
-        else:
-            self._is_failing = False
+        for key, row in waiting.items():
+            self._register.put(self._database, row)
+            with self._lock:
+                if self._waiting.get(key) == row:
+                    del self._waiting[key]
 
     def _work(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK_SECONDS):
             self.look()
         self.look()
-
-    def _failed(self, reason: str) -> None:
-        """Report the first failure in a row."""
-        self._due = self._monotonic() + RETRY_SECONDS
-        line = f"audit: the storage does not keep which versions are in force: {reason}"
-        if not self._is_failing and self._is_first(line):
-            logger.warning("%s", line)
-        self._is_failing = True

@@ -1,11 +1,11 @@
-"""Insertion of a row unless there is one with its key, also while others insert the same."""
+"""Insertion of a row unless there is one with its key, and its update, also while others write the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table, and_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -18,3 +18,18 @@ def insert_if_new(connection: Connection, table: Table, row: Mapping[str, Any]) 
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
     return connection.execute(statement).first() is not None
+
+
+def put(
+    connection: Connection,
+    table: Table,
+    row: Mapping[str, Any],
+    *,
+    replaces: ColumnElement[bool],
+    kept: Collection[str] = (),
+) -> None:
+    """Insert a row, or update the one with its key where `replaces` holds for that, but for the columns `kept`."""
+    if not insert_if_new(connection, table, row):
+        key = and_(*(column == row[column.name] for column in table.primary_key))
+        values = {name: value for name, value in row.items() if name not in kept}
+        connection.execute(update(table).where(key, replaces).values(values))

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from tokenserver.credentials import AccessKeyForm
+from tokenserver.storage.connections.attempts import Attempts
 from tokenserver.storage.credential import LAG_SECONDS
 from tokenserver.storage.following.last_uses import FLUSH_SECONDS, LastUses
 from tokenserver.storage.following.reading import CredentialReader, EndingSoon, Total
-from tokenserver.storage.unavailable import StorageUnavailable
 
 logger = logging.getLogger("tokenserver.storage")
 
@@ -29,6 +29,8 @@ MAX_NAMED = 20
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether the minute is over."""
+
+WAITING = "storage: the last uses of credentials wait to be written"
 
 _KINDS = {str(AccessKeyForm.PERSONAL): "access key", str(AccessKeyForm.ROBOT): "secret"}
 
@@ -52,13 +54,13 @@ class Chores:
         self._uses = uses
         self._reader = reader
         self._is_first = is_first
+        self._attempts = Attempts(WAITING, logger, is_first=is_first)
         self._prune = prune
         self._now = now
         self._monotonic = monotonic
         self._due = 0.0
         self._since = 0
         self._day: str | None = None
-        self._is_failing = False
         self.totals: Mapping[str, Total] = {}
         """The live credentials by form, as of the last minute."""
 
@@ -71,8 +73,8 @@ class Chores:
     def work(self, stop: threading.Event) -> None:
         """Do what is due until `stop` is set. Blocks."""
         while not stop.wait(LOOK_SECONDS):
-            self._try(self.run)
-        self._try(self.write_uses)
+            self._attempts.run(self.run)
+        self._attempts.run(self.write_uses)
 
     def learn_uses(self, pace: Callable[[], None]) -> None:
         """Read all last uses, and do the rest at the next call of `run`. Called before a load is put in force: without
@@ -108,23 +110,6 @@ class Chores:
         noted = self._uses.take()
         self._reader.write_uses(noted)
         self._uses.written(noted)
-
-    def _try(self, chore: Callable[[], None]) -> None:
-        try:
-            chore()
-        except StorageUnavailable as error:
-            self._failed(error.reason)
-        except Exception as error:  # nothing in a database may end this thread; only the type is safe to log
-            self._failed(f"unexpected {type(error).__name__}")
-        else:
-            self._is_failing = False
-
-    def _failed(self, reason: str) -> None:
-        """Report the first failure in a row."""
-        line = f"storage: the last uses of credentials wait to be written: {reason}"
-        if not self._is_failing and self._is_first(line):
-            logger.warning("%s", line)
-        self._is_failing = True
 
     def _daily(self, now: int) -> None:
         """Once a day, name the credentials that end soon, and remove those that ended long ago."""

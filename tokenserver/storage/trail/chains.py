@@ -7,11 +7,11 @@ remove a row, and invent none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, Select, and_, select, update
 
-from tokenserver.storage.connections.upsert import insert_if_new
+from tokenserver.storage.connections.upsert import put
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
@@ -74,10 +74,7 @@ class ChainRegister:
             require_tables(connection)
             pepper, seal = self._seals.of(row)
             values = row._replace(pepper=pepper, seal=seal)._asdict()
-            if not insert_if_new(connection, audit_chains, values):
-                values.pop("stated")
-                behind = and_(audit_chains.c.chain == row.chain, audit_chains.c.number <= row.number)
-                connection.execute(update(audit_chains).where(behind).values(values))
+            put(connection, audit_chains, values, replaces=audit_chains.c.number <= row.number, kept=("stated",))
 
         database.note(work)
 
@@ -90,12 +87,7 @@ class ChainRegister:
         table = audit_chains.c
         unstated = and_(table.server == server, table.number > table.stated)
         statement = select(audit_chains).where(unstated).order_by(table.sealed.desc(), table.chain).limit(MAX_BEFORE)
-
-        def work(connection: Connection) -> list[ChainRow]:
-            require_tables(connection)
-            return [ChainRow(*row) for row in connection.execute(statement)]
-
-        return [row for row in database.read(work) if self._seals.is_genuine(row)]
+        return [row for row in _rows(database, statement) if self._seals.is_genuine(row)]
 
     def note_stated(self, database: Database, numbers: Iterable[tuple[str, int]]) -> None:
         """Record that a seal has stated these numbers of these chains.
@@ -118,15 +110,18 @@ class ChainRegister:
         Raises:
             StorageUnavailable: the database does not answer, or does not have the table.
         """
-
-        def work(connection: Connection) -> list[ChainRow]:
-            require_tables(connection)
-            return [ChainRow(*row) for row in connection.execute(select(audit_chains))]
-
-        rows = database.read(work)
+        rows = _rows(database, select(audit_chains))
         genuine = [row for row in rows if self._seals.is_genuine(row)]
         unknown = sum(row.pepper not in self._keys.by_number for row in rows)
         return KnownChains(genuine, unknown, len(rows) - len(genuine) - unknown)
+
+
+def _rows(database: Database, statement: Select[Any]) -> list[ChainRow]:
+    def work(connection: Connection) -> list[ChainRow]:
+        require_tables(connection)
+        return [ChainRow(*row) for row in connection.execute(statement)]
+
+    return database.read(work)
 
 
 def has_chains(connection: Connection) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, select
 
-from tokenserver.storage.connections.upsert import insert_if_new
+from tokenserver.storage.connections.upsert import put
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
@@ -54,10 +54,7 @@ class VersionRegister:
             require_tables(connection)
             pepper, seal = self._seals.of(row)
             values = row._replace(pepper=pepper, seal=seal)._asdict()
-            if not insert_if_new(connection, audit_versions, values):
-                table = audit_versions.c
-                key = and_(table.server == row.server, table.subject == row.subject)
-                connection.execute(update(audit_versions).where(key, table.moment <= row.moment).values(values))
+            put(connection, audit_versions, values, replaces=audit_versions.c.moment <= row.moment)
 
         database.note(work)
 
