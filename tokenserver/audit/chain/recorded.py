@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tokenserver.audit.chain.findings import ChainFinding, FindingKind, LogPlace
+from tokenserver.audit.chain.wording import earliest, what_is_there
 
 STORAGE = LogPlace("storage", 0)
 """Where a finding is that the storage alone shows."""
@@ -60,7 +61,8 @@ def compare_recorded(
     `since` and `until` are times between which the files should have everything. Without `since`, that is from the
     first seal on that the files have of a server, or of any if they have none of it: older files may have been deleted.
     """
-    begins = _begins(recorded, found)
+    servers = {one.chain: one.server for one in recorded}
+    begins = earliest((servers.get(chain, ""), there.since) for chain, there in found.items() if there.since)
     first = min(begins.values(), default="")
     older, later = [], []
     for one in recorded:
@@ -68,13 +70,13 @@ def compare_recorded(
         is_later = bool(until) and one.sealed >= until
         if there is not None:
             if there.last < one.number and not is_later:
-                report(_finding(one, f"nothing after number {there.last:,} is"))
+                report(_finding(one, there.last))
             continue
         begin = since or begins.get(one.server, first)
         if one.sealed < begin or not begin:
             older.append(one)
         elif not is_later or begin <= one.began < until:
-            report(_finding(one, "nothing is"))
+            report(_finding(one, None))
         else:
             later.append(one)
     _note(older, "ended before the time that these files have, and", note)
@@ -96,22 +98,11 @@ def _summary(server: str, chains: Sequence[RecordedChain]) -> ServerSummary:
     return ServerSummary(server, len(chains), began, last.sealed, last.is_closed)
 
 
-def _begins(recorded: Iterable[RecordedChain], found: Mapping[str, FoundChain]) -> dict[str, str]:
-    """The first seal in the files of each server that they have."""
-    servers = {one.chain: one.server for one in recorded}
-    begins: dict[str, str] = {}
-    for chain, there in found.items():
-        server = servers.get(chain, "")
-        if there.since:
-            begins[server] = min(there.since, begins.get(server, there.since))
-    return begins
-
-
-def _finding(one: RecordedChain, has: str) -> ChainFinding:
+def _finding(one: RecordedChain, last: int | None) -> ChainFinding:
     message = (
         f"the storage knows number {one.number:,} of chain {one.chain} of {one.server}, begun {one.began} and sealed"
-        f" {one.sealed}, of which {has} in these files; a machine that lost power, or a log that was restored from a"
-        " backup, may lack lines as well"
+        f" {one.sealed}, of which {what_is_there(last)} in these files; a machine that lost power, or a log that was"
+        " restored from a backup, may lack lines as well"
     )
     return ChainFinding(FindingKind.REMOVED, STORAGE, one.chain, message)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tokenserver.audit.chain.findings import ChainFinding, FindingKind, LogPlace
+from tokenserver.audit.chain.wording import earliest, what_is_there
 from tokenserver.exchange.audit_chain.seal_text import Seal, StatedChain
 
 
@@ -53,7 +54,7 @@ class Statements:
         """
         missing: dict[str, _Stated] = {}
         noted: dict[str, _Stated] = {}
-        begins = self._begins()
+        begins = earliest((self._servers.get(chain, ""), since) for chain, since in self.since.items())
         stated = [(name, one, self.since[by]) for (name, by), one in self._stated.items()]
         stated += [(name, one, begins[self._servers.get(by, "")]) for (name, by), one in self._before.items()]
         for name, one, begin in stated:
@@ -63,7 +64,7 @@ class Statements:
             if name not in found or found[name].other.number < one.other.number:
                 found[name] = one
         for name, one in missing.items():
-            has = "nothing is" if name not in last else f"nothing after number {last[name]:,} is"
+            has = what_is_there(last.get(name))
             message = f"this seal states number {one.other.number:,} of chain {name}, of which {has} in these files"
             report(ChainFinding(FindingKind.REMOVED, one.place, name, message))
         for name, one in noted.items():
@@ -72,11 +73,3 @@ class Statements:
                     f"chain {name}, of which a seal states number {one.other.number:,} ({one.place}), is not in"
                     " these files, and may be older than they are"
                 )
-
-    def _begins(self) -> dict[str, str]:
-        """The time of the first seal of each server, by its name."""
-        found: dict[str, str] = {}
-        for chain, since in self.since.items():
-            server = self._servers.get(chain, "")
-            found[server] = min(since, found.get(server, since))
-        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from tokenserver.audit.chain.run import Run
@@ -10,6 +11,19 @@ from tokenserver.audit.chain.run import Run
 def span(first: int, last: int) -> str:
     """Consecutive numbers, by the first and the last one."""
     return f"number {first:,}" if first == last else f"numbers {first:,} to {last:,}"
+
+
+def what_is_there(last: int | None) -> str:
+    """What files have of a chain that was longer, by the last number there; None: nothing."""
+    return "nothing is" if last is None else f"nothing after number {last:,} is"
+
+
+def earliest(times: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The first of the times of each name, out of pairs of a name and a time (RFC 3339)."""
+    found: dict[str, str] = {}
+    for name, time in times:
+        found[name] = min(time, found.get(name, time))
+    return found
 
 
 def unproven(run: Run) -> str:
