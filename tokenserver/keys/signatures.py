@@ -56,7 +56,7 @@ _INTEGER = 2
 """The tag of a DER integer."""
 
 _LONG_FORM = 130
-"""A DER encoding of so many bytes has a length of more than one byte: those of ES512 alone."""
+"""The smallest DER encoding, in bytes, whose length takes more than one byte. Only signatures of ES512 are as long."""
 
 
 class SignatureMismatch(TokenserverError):

@@ -12,8 +12,8 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 FREE_ENTRIES = 256
-"""A cache takes whatever it is offered until it has so many entries, or is full. Filling all of a large one costs the
-first requests after a start a tenth of their time if none of them comes again."""
+"""A cache accepts every entry offered to it until it holds this many, or is full. Filling all of a large one would cost
+the first requests after a start a tenth of their time, for nothing if none of them comes again."""
 
 OFFERS_PER_ENTRY = 4
 """How many times the size of a cache it recognizes of the keys that were offered lately."""

@@ -29,7 +29,7 @@ _LOGINS = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
 
 @dataclass(frozen=True, slots=True)
 class _Checks:
-    """What each use of a credential asks, whoever its owner is."""
+    """What is checked at each use of every credential."""
 
     is_current: Callable[[str, object], bool]
     ending: Callable[[str], object]
