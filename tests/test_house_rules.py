@@ -192,6 +192,16 @@ def unsafe(tree: ast.Module) -> list[str]:
     return found
 
 
+JSON_WRITERS = {"dump", "dumps", "JSONEncoder"}
+
+
+def writes_json(tree: ast.Module) -> list[str]:
+    """JSON that `json_text` of `documents/json_output.py` does not write, and that may have numbers that JSON lacks."""
+    return [
+        f"line {line}: {name}" for name, line in _imports(tree) if name in {f"json.{one}" for one in JSON_WRITERS}
+    ] + [f"line {node.lineno}: {_dotted(node)}" for node in nodes_of(tree, ast.Attribute) if node.attr in JSON_WRITERS]
+
+
 # --- each rule finds what it should ----------------------------------------------------------------------------------
 
 
@@ -241,6 +251,11 @@ def unsafe(tree: ast.Module) -> list[str]:
         pytest.param(unsafe, "decode(t, options={'verify_signature': False})", id="verify-signature"),
         pytest.param(unsafe, "hashlib.md5(b'x')", id="md5"),
         pytest.param(unsafe, "hashlib.new('md5', b'x')", id="md5-by-name"),
+        pytest.param(writes_json, "import json\njson.dumps({})", id="json-dumps"),
+        pytest.param(writes_json, "import json as j\nj.dump({}, file)", id="json-dump"),
+        pytest.param(writes_json, "import json\nshow = json.dumps", id="json-dumps-by-name"),
+        pytest.param(writes_json, "from json import dumps as text", id="json-from"),
+        pytest.param(writes_json, "import json\njson.JSONEncoder(indent=2).encode({})", id="json-encoder"),
     ],
 )
 def test_rules_find_what_they_should(rule: Rule, source: str) -> None:
@@ -248,13 +263,14 @@ def test_rules_find_what_they_should(rule: Rule, source: str) -> None:
     assert rule(ast.parse(source)) != []
 
 
-@pytest.mark.parametrize("rule", [impure, reads_environment, compares_secrets, unsafe])
+@pytest.mark.parametrize("rule", [impure, reads_environment, compares_secrets, unsafe, writes_json])
 @pytest.mark.parametrize(
     "source",
     [
         pytest.param("import re\nfrom dataclasses import dataclass\nfrom datetime import datetime", id="imports"),
         pytest.param("hmac.compare_digest(token, other)\ntoken is None\nlen(token) > 3", id="comparisons"),
         pytest.param("yaml.safe_load(x)\nget('x', verify=True)\nenviron.get('X')\nself.open(x)", id="calls"),
+        pytest.param("import json\njson.loads(x)\nself.json(x)\njson_text(x)", id="json"),
     ],
 )
 def test_rules_find_nothing_where_nothing_is(rule: Rule, source: str) -> None:
@@ -384,6 +400,13 @@ def test_secrets_are_not_compared_with_equals() -> None:
 def test_nothing_unsafe_is_called() -> None:
     """No pickle, eval, shell, unverified TLS, unsafe YAML, weak hash or predictable randomness."""
     found = {module: unsafe(tree) for module, tree in modules().items()}
+    assert {module: faults for module, faults in found.items() if faults} == {}
+
+
+def test_commands_write_json_in_one_way() -> None:
+    """What programs read of a command is JSON in any parser; `allow_nan=False` alone would be an error instead."""
+    found = {module: writes_json(tree) for module, tree in modules().items() if module.startswith("cli/")}
+    assert found
     assert {module: faults for module, faults in found.items() if faults} == {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from pydantic_core import from_json
@@ -38,22 +37,6 @@ def event_and_text(line: bytes) -> tuple[dict[str, Any], bytes] | None:
     if written.isascii() and b"\n" not in written:
         return event, written
     return event, json.dumps(event, separators=(",", ":")).encode("ascii")
-
-
-def spell_event(event: dict[str, Any]) -> str:
-    """The event as JSON in one line. A number that JSON does not have, such as NaN, is null: a log holds anything."""
-    try:
-        return json.dumps(event, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(event))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_finite(member) for member in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unwrapped(line: bytes) -> tuple[dict[str, Any], bytes] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO, OK, WRONG_USE
 from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
 from tokenserver.cli.stored.expiring import expiring_notes
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.hooks import HttpHookSettings
 from tokenserver.doctor.examination.readiness import running_parts
@@ -48,7 +47,7 @@ def check(config: Path | None, as_json: bool) -> None:
     except LoadError as error:
         if not as_json:
             exit_with_faults(error)
-        echo_text(json.dumps({"ok": False, **faults_as_json(error)}))
+        echo_json({"ok": False, **faults_as_json(error)})
         raise SystemExit(WRONG_USE) from error
     found = [*warnings(settings, snapshot), *storage_warnings(settings), *expiring_notes(settings)]
     rejected = _rejected_by_running(settings, snapshot)
@@ -56,7 +55,7 @@ def check(config: Path | None, as_json: bool) -> None:
         users = sum(len(source.users) for source in user_sources(snapshot))
         policies = snapshot.policies
         facts = {"warnings": found, "rules": policies.rule_count, "users": users, "policy": policies.digest}
-        echo_text(json.dumps({"ok": rejected is None, **facts, "running": rejected}))
+        echo_json({"ok": rejected is None, **facts, "running": rejected})
         raise SystemExit(OK if rejected is None else NO)
     for warning in found:
         echo(f"warning: {warning}", fg="yellow", err=True)

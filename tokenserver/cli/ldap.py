@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.exits import NO
 from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.ldap import Ldap
@@ -67,7 +66,7 @@ def ldap_test(user: str | None, source: str | None, verbose: bool, as_json: bool
             _print(step, verbose=verbose)
     failures = [step for step in steps if step.advice is not None]
     if as_json:
-        echo_text(json.dumps({"ok": not failures, "steps": [_facts(step) for step in steps]}))
+        echo_json({"ok": not failures, "steps": [_facts(step) for step in steps]})
     elif not failures and any(step.name == OMITTED for step in steps):
         echo("The login works, but some groups are left out.", fg="yellow")
     elif not failures:

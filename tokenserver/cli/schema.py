@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from tokenserver.cli.terminal import echo_text
 from tokenserver.config.reference.json_schema import registry_schema, settings_schema
+from tokenserver.documents.json_output import json_text
 from tokenserver.policy.syntax.json_schema import policy_schema
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -36,4 +36,4 @@ def schema(kind: str) -> None:
 
 def spell(content: dict[str, Any]) -> str:
     """A schema as it is printed and committed."""
-    return json.dumps(content, indent=2)
+    return json_text(content, indent=2)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from tokenserver.documents.json_output import json_text
 from tokenserver.printable import one_line, printable
 from tokenserver.process.color_choice import wants_color
 
@@ -52,6 +53,11 @@ def echo(message: str = "", *, err: bool = False, **styles: Any) -> None:
 def echo_text(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print several lines: a table, a section, JSON. Raises as `echo`."""
     _write(text, printable, err=err, nl=nl, styles={})
+
+
+def echo_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON, for other programs. Raises as `echo`."""
+    echo_text(json_text(value, indent=indent))
 
 
 def width(default: int) -> int:

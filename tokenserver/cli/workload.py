@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from tokenserver.cli.console.prompts import read_pasted
 from tokenserver.cli.exits import NO
 from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.workload import WorkloadSettings
@@ -76,9 +75,7 @@ def workload_test(service: str | None, as_json: bool, config: Path | None) -> No
         reaches = _reaches(policies, identity, registry.service)
     if as_json:
         can = list(map(_spelled, reaches))
-        echo_text(
-            json.dumps({"ok": is_right, "steps": list(map(_facts, steps)), "service": registry.service, "can": can})
-        )
+        echo_json({"ok": is_right, "steps": list(map(_facts, steps)), "service": registry.service, "can": can})
     elif is_right:
         _print(ExaminedStep("may", f"at {registry.service}:", details=tuple(map(_spelled, reaches)) or ("nothing",)))
         echo("The workload can log in.", fg="green")

@@ -138,6 +138,12 @@ def test_a_jwt_as_json() -> None:
     assert json.loads(inspect(jwt(CLAIMS), "--json").stdout) == facts
 
 
+def test_numbers_that_json_lacks() -> None:
+    """Python reads NaN and Infinity in a token, and other programs do not read them in what is printed of it."""
+    found = inspect(jwt({"exp": float("nan"), "nbf": float("inf")}), "--json").stdout
+    assert json.loads(found, parse_constant=pytest.fail)["claims"] == {"exp": None, "nbf": None}
+
+
 @pytest.mark.parametrize(
     ("claims", "shown"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -19,7 +18,7 @@ from tokenserver.cli.stored.opening import StoredSite, open_site, storage_comman
 from tokenserver.cli.stored.options import key_id, now_utc
 from tokenserver.cli.stored.owners import OwnerLookup
 from tokenserver.cli.stored.secret_output import print_credential
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.errors import BackendUnavailable
 from tokenserver.management.facts import EXPIRES_SOON, facts_of, is_live, spell_limits, spelled, state_of
 from tokenserver.storage.selection import PERSONAL, Listed, Selection
@@ -54,7 +53,7 @@ def access_keys_list(  # noqa: PLR0917 - click passes options by name
         _print_orphaned(_orphans(site, shown), now, as_json=as_json)
         return
     if as_json:
-        echo_text(json.dumps({"access_keys": [facts_of(one, now) for one in shown]}))
+        echo_json({"access_keys": [facts_of(one, now) for one in shown]})
         return
     if not shown:
         echo("There are no such access keys." if user or expiring else "There are no access keys.", err=True)
@@ -105,7 +104,7 @@ def _print_orphaned(found: _Orphans, now: datetime, *, as_json: bool) -> None:
     """Print the orphaned keys; ends the command with `NO` if a source could not be asked."""
     if as_json:
         rows = [{**facts_of(one, now), "problem": problem} for one, problem in found.keys]
-        echo_text(json.dumps({"access_keys": rows, "not_asked": found.not_asked}))
+        echo_json({"access_keys": rows, "not_asked": found.not_asked})
     elif found.keys:
         echo_text(table((*_HEADS, "PROBLEM"), [(*_cells(one, now), problem) for one, problem in found.keys]))
     elif not found.not_asked:

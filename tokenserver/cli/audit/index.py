@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from tokenserver.audit.store.indexer import indexer_of
 from tokenserver.cli.audit.options import files_or_input
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.options import report_errors
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 
 
 @click.command("index")
@@ -33,7 +32,7 @@ def audit_index(files: tuple[str, ...], store: Path, as_json: bool) -> None:
         indexer.add_files(named)
     if as_json:
         facts = {"added": indexer.added, "known": indexer.known, "other_lines": indexer.other_lines}
-        echo_text(json.dumps({**facts, "read_bytes": indexer.read_bytes, "skipped_bytes": indexer.skipped_bytes}))
+        echo_json({**facts, "read_bytes": indexer.read_bytes, "skipped_bytes": indexer.skipped_bytes})
         return
     echo(f"{indexer.added:,} new events, {indexer.known:,} were there; {store} has {store.stat().st_size:,} bytes")
     if indexer.other_lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from tokenserver.cli.audit.options import EventReader
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 
 _SHOWN_OF_DEED = 3
 _SHOWN_OF_DIGEST = len("sha256:") + 12
@@ -31,7 +30,7 @@ def print_real_deeds(files: Sequence[str], question: AuditQuestion, *, as_json: 
     if as_json:
         listed = [_facts(deed, seen) for deed, seen in found]
         counts = {"without_token": deeds.without_token, "repeated": deeds.repeated, "not_kept": deeds.not_kept}
-        echo_text(json.dumps({"deeds": listed, **counts}))
+        echo_json({"deeds": listed, **counts})
     elif found:
         echo_text(table(_HEADS, (_row(deed, seen) for deed, seen in found)))
     else:

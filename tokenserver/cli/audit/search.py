@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tokenserver.audit.events import spell_event, text, texts
+from tokenserver.audit.events import text, texts
 from tokenserver.audit.question import AuditQuestion
 from tokenserver.audit.store.reader import FoundEvents
 from tokenserver.cli.audit.options import (
@@ -22,7 +22,7 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 
 CHANGE = "change"
 """The value of `event` of what came into force; see `server.changes`."""
@@ -58,14 +58,14 @@ def audit_search(files: tuple[str, ...], last: int | None, as_json: bool, **cond
     if as_json and last is None:
         count = 0
         for event in reader:
-            echo_text(spell_event(event))
+            echo_json(event)
             count += 1
         raise SystemExit(OK if count else NO)
     with progress("searching", reader.spell):
         found = reader.last(last or SHOWN)
     if as_json:
         for event in found.last:
-            echo_text(spell_event(event))
+            echo_json(event)
     elif found.last:
         echo_text(table(("TIME", "EVENT", "WHO", "FROM", "WHERE", "WHAT", "OUTCOME"), map(_row, found.last)))
     _print_summary(found, reader)

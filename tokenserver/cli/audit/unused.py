@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import policy_command, read_source
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.errors import spell_more
 
 SHOWN = 200
@@ -51,7 +50,7 @@ def audit_unused(  # noqa: PLR0917 - click passes options by name
         raise SystemExit(NO)
     smaller = usage.smaller_rules()
     if as_json:
-        echo_text(json.dumps(_facts(usage, smaller)))
+        echo_json(_facts(usage, smaller))
     else:
         _print(usage, smaller)
     is_all_used = not (smaller or usage.idle_machines() or usage.idle_secrets())

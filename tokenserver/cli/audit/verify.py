@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.exchange.audit_events import spell_time
@@ -108,7 +107,7 @@ def audit_verify(  # noqa: PLR0917 - options
     _compare(known, verifier, span, result)
     servers = servers_of(() if known is None else known.chains)
     if as_json:
-        echo_text(json.dumps(_as_json(result, verifier, chains, servers)))
+        echo_json(_as_json(result, verifier, chains, servers))
     else:
         _print(result, verifier, chains, servers)
     raise SystemExit(NO if result.count or not verifier.events else OK)

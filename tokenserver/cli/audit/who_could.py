@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import config_option, report_errors
 from tokenserver.cli.policy.options import Source, parsed
 from tokenserver.cli.policy.who_can import AskedWhoCan, ask_who_can
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.policy.history.past_policies import PastPolicies
 from tokenserver.policy.terms import parse_address, parse_moment
 
@@ -72,7 +71,7 @@ def audit_who_could(  # noqa: PLR0917 - click passes options by name
     answer = ask_who_can(source, action, repository, registry, client, at)
     if as_json:
         facts = {"at": spell_moment(at), **near.facts(), **_past_facts(past), **answer.all_facts(action)}
-        echo_text(json.dumps({**facts, "directory_groups": _directory_groups(answer.facts)}, indent=2))
+        echo_json({**facts, "directory_groups": _directory_groups(answer.facts)}, indent=2)
     else:
         _print(source, near, past, answer, action)
     raise SystemExit(OK if answer.text else NO)

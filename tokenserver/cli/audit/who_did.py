@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -21,7 +20,7 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import report_errors
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.scopes import ACTIONS
 
 
@@ -58,7 +57,7 @@ def audit_who_did(  # noqa: PLR0917 - click passes options by name
         deeds.add_all(question, reader)
     found = deeds.ordered()
     if as_json:
-        echo_text(json.dumps({"deeds": [_facts(deed, seen) for deed, seen in found], "not_kept": deeds.not_kept}))
+        echo_json({"deeds": [_facts(deed, seen) for deed, seen in found], "not_kept": deeds.not_kept})
     elif found:
         heads = ("WHO", "WHAT", "WHERE", "TIMES", "FIRST", "LAST", "FROM", "RULES")
         echo_text(table(heads, (_row(deed, seen) for deed, seen in found)))

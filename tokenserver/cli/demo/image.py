@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenserver.cli.output_files import write_into
+from tokenserver.documents.json_output import json_text
 
 LAYOUT = "image"
 ARCHIVE = "image.tar"
@@ -63,7 +63,7 @@ def _blob(content: bytes) -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json_text(value, separators=(",", ":")).encode()
 
 
 def _content_address(content: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tokenserver.cli.output_files import write_into
 from tokenserver.cli.registries.section import FITS, section, trusted
 from tokenserver.config.settings import RegistrySettings, Settings
+from tokenserver.documents.json_output import json_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
@@ -96,12 +97,12 @@ def prepare(program: RegistryProgram, settings: Settings, folder: Path) -> Path:
     if program.is_zot:
         http = {"address": "127.0.0.1", "port": str(port), **json.loads(auth)["http"]}
         content = {"storage": {"rootDirectory": storage, "gc": False}, "http": http, "log": {"level": "info"}}
-        name, text = "registry.json", json.dumps(content, indent=2)
+        name, text = "registry.json", json_text(content, indent=2)
     else:
         lines = (
             "# Written by `tokenserver demo` at each start.",
             "version: 0.1",
-            f"storage: {{filesystem: {{rootdirectory: {json.dumps(storage)}}}, delete: {{enabled: true}}}}",
+            f"storage: {{filesystem: {{rootdirectory: {json_text(storage)}}}, delete: {{enabled: true}}}}",
             f"http: {{addr: 127.0.0.1:{port}}}",
         )
         name, text = "registry.yml", "\n".join((*lines, auth))

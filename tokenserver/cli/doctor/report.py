@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from tokenserver.cli.terminal import echo, echo_text, style
+from tokenserver.cli.terminal import echo, echo_json, style
 from tokenserver.credentials import Secret
 from tokenserver.doctor.findings import Finding, exit_code
 
@@ -13,7 +12,7 @@ from tokenserver.doctor.findings import Finding, exit_code
 def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
     """Print the findings, and exit with their code."""
     if as_json:
-        echo_text(json.dumps([finding.as_json() for finding in found], indent=2))
+        echo_json([finding.as_json() for finding in found], indent=2)
     else:
         for finding in found:
             _print(finding)

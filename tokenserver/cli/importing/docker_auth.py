@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tokenserver.cli.importing.peer_config import read_peer
 from tokenserver.cli.options import report_faults
 from tokenserver.config.load import DEFAULT_FILE
 from tokenserver.documents.files import read_file
+from tokenserver.documents.json_output import json_text
 from tokenserver.errors import LoadError
 from tokenserver.importers.docker_auth.comparison.announced import Announcements
 from tokenserver.importers.docker_auth.comparison.choices import Choices
@@ -99,7 +99,7 @@ def import_docker_auth(
     report = ImportReport(str(config), constructs, tuple(steps))
     files: dict[str, NewFile] = {
         DEFAULT_FILE: text_file(settings),
-        "report.json": text_file(json.dumps(report.as_json(), indent=1) + "\n"),
+        "report.json": text_file(json_text(report.as_json(), indent=1) + "\n"),
         **{f"policies/{name}": text_file(policy_yaml(file)) for name, file in policies.items()},
         **keys.files,
         **{FILE_KEYS[key]: secret_file(content) for key, content in copies.items()},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.cli.console.table import aligned
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import DEFAULT_FILE, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.importers.new_folder import NewFile, text_file, write_new_folder
@@ -62,7 +61,7 @@ def _examined(draft: Path) -> Settings:
 def print_import(folder: Path, report: ImportReport, *, as_json: bool) -> None:
     """Print what became of the source: the counts, what needs a look, and the next steps; or the whole as JSON."""
     if as_json:
-        echo_text(json.dumps({"folder": str(folder), **report.as_json()}))
+        echo_json({"folder": str(folder), **report.as_json()})
         return
     echo_text(aligned([(f"{count:,}", str(verdict)) for verdict, count in report.counts().items()] or [("0", "exact")]))
     noteworthy = report.noteworthy()

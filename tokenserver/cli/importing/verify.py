@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.importing.peer_config import read_peer
 from tokenserver.cli.importing.running_peer import ask, read_passwords, what_can_be_asked
 from tokenserver.cli.options import exit_with, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import DEFAULT_FILE, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.files import read_text
@@ -166,7 +165,7 @@ def _print(found: VerifiedRequests, *, as_json: bool) -> None:
     kept = sorted(found.kept or (), key=lambda one: one[1])
     if as_json:
         for one, is_announced in kept:
-            echo_text(json.dumps(_members(one, is_announced=is_announced)))
+            echo_json(_members(one, is_announced=is_announced))
         return
     for one, is_announced in kept[:_MAX_PRINTED]:
         place = "" if one.entry is None else f" (line {one.entry.line})"

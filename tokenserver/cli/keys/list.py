@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tokenserver.cli.console.table import table
 from tokenserver.cli.keys.options import chosen_keys, service_option
 from tokenserver.cli.keys.plan import moment
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.layout import KeyFolder
@@ -43,7 +42,7 @@ def keys_list(config: Path | None, service: str | None, as_json: bool) -> None:
     if as_json:
         rows = [_facts(ring, key, keys.schedule) for key in ring.published()]
         ca = {"not_after": ring.ca_not_after.isoformat(), "key_here": changes.can_issue()}
-        echo_text(json.dumps({"keys": rows, "ca": ca, "warnings": warnings}))
+        echo_json({"keys": rows, "ca": ca, "warnings": warnings})
         return
     heads = ("KEY", "STATE", "ALG", "SINCE", "CERTIFICATE UNTIL", "THEN")
     echo_text(table(heads, [_row(ring, key, keys.schedule) for key in ring.published()]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tokenserver.cli.keys.options import chosen_keys, service_option
 from tokenserver.cli.keys.plan import moment, rotation_plan
 from tokenserver.cli.options import config_option, exit_with, report_faults
 from tokenserver.cli.output_files import write_secret
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import KeySet
 from tokenserver.keys.key_pair import issue_pair
@@ -141,7 +140,7 @@ def _print_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, ch
     if as_json:
         switch_at = schedule.switch_at(ring.next[0]).isoformat() if ring.next else None
         done = None if change is None else {"step": change.step.value, "key": change.key_id}
-        echo_text(json.dumps({"done": done, "active": ring.active.id, "switch_at": switch_at, "plan": steps}))
+        echo_json({"done": done, "active": ring.active.id, "switch_at": switch_at, "plan": steps})
         return
     if change is not None:
         echo(_DONE[change.step].format(change.key_id), fg="green")
@@ -168,7 +167,7 @@ def _print_emergency(keys: KeySet, change: RingChange, *, as_json: bool) -> None
         )
     if as_json:
         facts = {"done": {"step": "emergency", "key": change.key_id}, "active": change.ring.active.id, "plan": steps}
-        echo_text(json.dumps(facts))
+        echo_json(facts)
         return
     echo(f"Dropped the key {change.key_id}; the key {change.ring.active.id} signs from now on.", fg="green")
     _print_steps(steps)

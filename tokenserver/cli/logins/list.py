@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from tokenserver.cli.console.table import table
 from tokenserver.cli.options import config_option
 from tokenserver.cli.stored.opening import open_site, storage_command
 from tokenserver.cli.stored.options import now_utc
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.management.facts import facts_of, is_live, registries_of, spelled, state_of
 from tokenserver.storage.selection import LOGINS, Listed, Selection
@@ -53,7 +52,7 @@ def logins_list(user: str | None, with_ended: bool, as_json: bool, config: Path 
     shown = [one for one in found if with_ended or is_live(one, now)]
     if as_json:
         rows = [{**facts_of(one, now), "kind": _KINDS[one.credential.form]} for one in shown]
-        echo_text(json.dumps({"logins": rows}))
+        echo_json({"logins": rows})
         return
     if not shown:
         echo("There are no refresh tokens and no sessions.", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from tokenserver.cli.console.table import table
 from tokenserver.cli.options import config_option
 from tokenserver.cli.stored.opening import open_site, storage_command
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 
 
 @click.command("list")
@@ -38,7 +37,7 @@ def people_list(source: str | None, as_json: bool, config: Path | None) -> None:
             }
             for one in found
         ]
-        echo_text(json.dumps({"people": facts}))
+        echo_json({"people": facts})
         return
     heads = ("SOURCE", "USER", "LAST LOGIN", "GROUPS")
     rows = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.cli.exits import LESS_ACCESS, NEW_ACCESS, OK
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.policy.diff_output import spell_markdown, spell_table
-from tokenserver.cli.terminal import echo_text
+from tokenserver.cli.terminal import echo_json, echo_text
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError, TokenserverError
@@ -80,7 +79,7 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
     except TooComplex as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        echo_text(json.dumps(as_facts(found), indent=2))
+        echo_json(as_facts(found), indent=2)
     elif as_markdown:
         echo_text(spell_markdown(found))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
-from tokenserver.cli.terminal import echo, echo_text, style
+from tokenserver.cli.terminal import echo, echo_json, style
 from tokenserver.config.load import config_path
 from tokenserver.documents.document import parse
 from tokenserver.documents.files import read_text
@@ -57,7 +56,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
         facts = [
             {"file": str(root / one.file), "line": one.line, "code": one.code, "text": one.text} for one in findings
         ]
-        echo_text(json.dumps(facts))
+        echo_json(facts)
     else:
         for one in findings:
             echo(f"{root / one.file}:{one.line}: {style(one.code, fg='yellow')} {one.text}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
@@ -19,7 +18,7 @@ from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
 from tokenserver.cli.policy.client.machines import require_declared
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
-from tokenserver.cli.terminal import echo, echo_text, width
+from tokenserver.cli.terminal import echo, echo_json, echo_text, width
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
@@ -116,7 +115,7 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
         for note in notes_on_principal(source, principal, (), given.service):
             echo(note, err=True)
     if as_json:
-        echo_text(json.dumps(_facts(found), indent=2))
+        echo_json(_facts(found), indent=2)
     elif form == "csv":
         echo_text(as_csv(found), nl=False)
     elif form == "html":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import parsed, policy_command, read_source
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.identity import Sort
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.machines.robots import robot_of
@@ -43,7 +42,7 @@ def policy_replay(
         report = replay(source.policies, log.lines(), now=now, unwrapped=event_of)
     found = sorted(report.changes.items(), key=_order)
     if as_json:
-        echo_text(json.dumps(_facts(report, found)))
+        echo_json(_facts(report, found))
     else:
         _print(report, found)
     raise SystemExit(NO if report.changed else OK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import click
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.documents.document import parse
 from tokenserver.documents.files import read_text, write_file
 from tokenserver.errors import Fault, LoadError
@@ -69,7 +68,7 @@ def policy_test(
             raise click.UsageError(f"--junit: {junit} cannot be written: {error.strerror}") from error
     if as_json:
         facts = {"tests": len(outcomes), "failed": len(failed), "failures": [*_facts(failed)]}
-        echo_text(json.dumps(facts, indent=2))
+        echo_json(facts, indent=2)
     else:
         for outcome in failed:
             _show(outcome)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
@@ -23,7 +22,7 @@ from tokenserver.cli.policy.options import (
     read_source,
     revision_option,
 )
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.policy.administration import administrators_including
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.principals import HypotheticalClient, client_for
@@ -91,7 +90,7 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     for note in notes:
         echo(note, err=True)
     if as_json:
-        echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
+        echo_json([_facts(reach) for reach in found], indent=2)
     elif not found:
         echo(f"{spelled} can do nothing")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,7 @@ from tokenserver.cli.policy.options import (
     revision_option,
 )
 from tokenserver.cli.policy.who_can_below import groups_in, holdings_as_facts, spell_holdings
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.documents.hints import nearest
 from tokenserver.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.analysis.conditions import Given
@@ -63,7 +62,7 @@ def policy_who_can(  # noqa: PLR0917 - click passes options by name
     source = read_source(config, folder, revision)
     answer = ask_who_can(source, action, repository, service, client, at)
     if as_json:
-        echo_text(json.dumps({**answer.all_facts(action), **source.revision_facts()}, indent=2))
+        echo_json({**answer.all_facts(action), **source.revision_facts()}, indent=2)
     else:
         source.print_revision()
         answer.print(source, action)

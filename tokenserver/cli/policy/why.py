@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
@@ -27,7 +26,7 @@ from tokenserver.cli.policy.options import (
     revision_option,
 )
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.doctor.challenge import parse_challenge
 from tokenserver.doctor.token import MAX_TOKEN, read_claims
 from tokenserver.errors import Fault, LoadError
@@ -125,7 +124,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
             **source.revision_facts(),
             **({"notes": notes} if notes else {}),
         }
-        echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted, account), **more}, indent=2))
+        echo_json({**explanation_as_json(answers, pasted, wanted, account), **more}, indent=2)
     else:
         source.print_revision()
         if named is not None:

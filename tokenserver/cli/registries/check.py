@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO, WRONG_USE
 from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import load_snapshot
@@ -34,7 +33,7 @@ def registries_check(config: Path | None, as_json: bool) -> None:
     except LoadError as error:
         if not as_json:
             exit_with_faults(error)
-        echo_text(json.dumps({"ok": False, **faults_as_json(error), "registries": []}))
+        echo_json({"ok": False, **faults_as_json(error), "registries": []})
         raise SystemExit(WRONG_USE) from error
     found: defaultdict[str, list[str]] = defaultdict(list)
     with progress("checking registries"):
@@ -42,7 +41,7 @@ def registries_check(config: Path | None, as_json: bool) -> None:
             found[service].append(sentence)
     if as_json:
         facts = [{"service": entry.service, "findings": found[entry.service]} for entry in settings.registries]
-        echo_text(json.dumps({"ok": not any(found.values()), "faults": [], "registries": facts}, indent=2))
+        echo_json({"ok": not any(found.values()), "faults": [], "registries": facts}, indent=2)
     else:
         for entry in settings.registries:
             findings = found[entry.service]

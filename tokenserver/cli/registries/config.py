@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import click
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.output_files import write_into
 from tokenserver.cli.registries.section import TrustedFile, default_trust, facts, section, trusted
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.keys.ring import KeyRing
@@ -53,9 +52,7 @@ def registries_config(write: Path | None, trust: Path | None, config: Path | Non
     settings = load_settings(config)
     prepared = list(_prepare(settings, trust))
     if as_json:
-        echo_text(
-            json.dumps([facts(one.registry, one.registry.service, one.text, one.trusted) for one in prepared], indent=2)
-        )
+        echo_json([facts(one.registry, one.registry.service, one.text, one.trusted) for one in prepared], indent=2)
     for one in prepared:
         if write is not None:
             target = write / one.folder

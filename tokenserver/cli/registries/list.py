@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from tokenserver.cli.console.table import table
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.errors import LoadError
@@ -36,7 +35,7 @@ def registries_list(config: Path | None, as_json: bool) -> None:
         for folder in [key_sets[registry.service].folder]
     ]
     if as_json:
-        echo_text(json.dumps(facts, indent=2))
+        echo_json(facts, indent=2)
         return
     heads = ("SERVICE", "ALSO", "COMPAT", "SIGNED WITH", "TOKENS LIVE", "ISSUER", "KEYS")
     rows = [_row(settings, registry, fact) for registry, fact in zip(settings.registries, facts, strict=True)]

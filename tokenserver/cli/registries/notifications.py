@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.credentials import Secret
+from tokenserver.documents.json_output import json_text
 from tokenserver.notifications.facts import DEEDS
 
 TIMEOUT = "5s"
@@ -24,7 +24,7 @@ def notifications_section(settings: Settings, registry: RegistrySettings, servic
             "timeout": TIMEOUT,
             "credentials": {"username": "zot", "password": secret.reveal()},
         }
-        return json.dumps({"extensions": {"events": {"enable": True, "sinks": [sink]}}}, indent=2)
+        return json_text({"extensions": {"events": {"enable": True, "sinks": [sink]}}}, indent=2)
     endpoint: dict[str, Any] = {
         "name": "tokenserver",
         "url": url,
@@ -38,5 +38,5 @@ def notifications_section(settings: Settings, registry: RegistrySettings, servic
     if unwanted:
         endpoint["ignore"] = {"actions": unwanted}
     # A JSON value is a YAML value, whatever it holds.
-    lines = [f"      {name}: {json.dumps(value)}" for name, value in endpoint.items()]
+    lines = [f"      {name}: {json_text(value)}" for name, value in endpoint.items()]
     return "\n".join(["notifications:", "  endpoints:", "    -" + lines[0].removeprefix("     "), *lines[1:]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from tokenserver.cli.registries.section import FITS, default_trust, facts, optio
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import RegistrySettings, Settings
+from tokenserver.documents.json_output import json_text
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
@@ -81,7 +81,7 @@ def registry_config(  # noqa: PLR0917 - click passes options by name
         write_into(write, file.name, file.content)
         trust = trust or (write / file.name).absolute()
     text = section(settings, registry, trust or default_trust(registry, file), service)
-    echo_text(json.dumps(facts(registry, service, text, file)) if as_json else text)
+    echo_text(json_text(facts(registry, service, text, file)) if as_json else text)
     if write is None:
         _print_source(settings, registry, service)
     echo("Then restart the registry: it reads both only at start-up.", err=True)
@@ -98,7 +98,7 @@ def _print_notifications(settings: Settings, registry: RegistrySettings, service
         exit_with(f"{service} reports nothing; fix: add notifications: {{secret_file: FILE}} to its entry")
     secret = secrets_in(wanted.secret_file)[0]
     text = notifications_section(settings, registry, service, secret)
-    echo_text(json.dumps({"service": service, "section": text}) if as_json else text)
+    echo_text(json_text({"service": service, "section": text}) if as_json else text)
     if registry.compat == "zot":
         echo("zot sends each report once: what happens while this server is down is missing.", err=True)
     if settings.server.notifications_url.startswith("http://") and settings.server.require_https:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from tokenserver.config.settings import RegistrySettings, Settings
+from tokenserver.documents.json_output import json_text
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 
@@ -32,7 +32,7 @@ def section(settings: Settings, registry: RegistrySettings, trust: Path, service
     """
     if registry.compat == "zot":
         bearer = {"realm": settings.server.realm, "service": service, "cert": str(trust)}
-        return json.dumps({"http": {"auth": {"bearer": bearer}}}, indent=2)
+        return json_text({"http": {"auth": {"bearer": bearer}}}, indent=2)
     values = {
         "realm": settings.server.realm,
         "service": service,
@@ -40,7 +40,7 @@ def section(settings: Settings, registry: RegistrySettings, trust: Path, service
         option_of(registry): str(trust),
     }
     # A JSON string is a YAML string, whatever it holds.
-    lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items()]
+    lines = [f"    {name}: {json_text(value)}" for name, value in values.items()]
     return "\n".join(["auth:", "  token:", *lines])
 
 

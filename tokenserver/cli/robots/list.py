@@ -5,7 +5,6 @@ Secrets are those that policy files declare, and those that are stored where the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -18,7 +17,7 @@ from tokenserver.cli.console.table import aligned, table
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import exit_with
 from tokenserver.cli.policy.options import Source, policy_command, read_source, revision_option
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.documents.hints import nearest
 from tokenserver.errors import BackendUnavailable
 from tokenserver.management.facts import spell_limits, spelled, state_at, state_of
@@ -56,7 +55,7 @@ def robots_list(revision: str | None, config: Path | None, folder: Path | None, 
     now = datetime.now(UTC)
     stored = _stored(source, now)
     if as_json:
-        echo_text(json.dumps({**source.revision_facts(), "robots": [_facts(robot, stored, now) for robot in robots]}))
+        echo_json({**source.revision_facts(), "robots": [_facts(robot, stored, now) for robot in robots]})
         return
     source.print_revision()
     if not robots:
@@ -82,7 +81,7 @@ def robots_show(name: str, revision: str | None, config: Path | None, folder: Pa
     now = datetime.now(UTC)
     stored = _stored(source, now)
     if as_json:
-        echo_text(json.dumps({**source.revision_facts(), **_facts(robot, stored, now)}))
+        echo_json({**source.revision_facts(), **_facts(robot, stored, now)})
         return
     source.print_revision()
     facts = [("name", robot.name), ("subject", robot.subject), ("description", robot.description)]

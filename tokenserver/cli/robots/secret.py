@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from tokenserver.cli.stored.options import (
     now_utc,
     parse_end,
 )
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.management.robot_rules import secret_lifetimes
@@ -134,7 +133,7 @@ def secret_new(  # noqa: PLR0917 - click passes options by name
             "note": note,
             "line": line,
         }
-        echo_text(json.dumps(facts))
+        echo_json(facts)
         return
     echo(key.text.reveal())
     echo(f"This is shown once. Declare it under secrets of the robot {name} in its policy file:", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option
 from tokenserver.cli.storage.site import reporting
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
 from tokenserver.server.stored.examination import examine_storage
@@ -38,7 +37,7 @@ def storage_check(config: Path | None, *, as_json: bool) -> None:
     if as_json:
         keys = {str(number): count for number, count in live.items()}
         facts = {"ok": not findings, "credentials": rows, "live_by_key": keys, "findings": findings, "notes": notes}
-        echo_text(json.dumps(facts))
+        echo_json(facts)
     else:
         for finding in findings:
             echo(f"finding: {finding}", fg="red", err=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenserver.cli.exits import NO
 from tokenserver.cli.stored.opening import by_whom
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json
 from tokenserver.storage.changes import unrecorded
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def end_selected(
     missing = [identifier for identifier in dict.fromkeys(named) if identifier not in ended]
     if as_json:
         facts: dict[str, Any] = {"revoked": ended, "not_found": missing}
-        echo_text(json.dumps(facts if browsers is None else {**facts, "browsers": count}))
+        echo_json(facts if browsers is None else {**facts, "browsers": count})
     else:
         for identifier in ended:
             echo(f"{identifier} was revoked.")

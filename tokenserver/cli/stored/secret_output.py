@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tokenserver.access_keys import AccessKey
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.stored.opening import by_whom
-from tokenserver.cli.terminal import OutputFailed, echo, echo_text
+from tokenserver.cli.terminal import OutputFailed, echo, echo_json, echo_text
+from tokenserver.documents.json_output import json_text
 from tokenserver.management.facts import facts_of, registries_of, spell_bounds, spelled, state_of
 from tokenserver.management.wishes import spell_duration
 
@@ -30,7 +30,7 @@ def print_secret(store: CredentialStore, key: AccessKey, facts: Mapping[str, Any
 
     try:
         text = key.text.reveal()
-        echo_text(text if facts is None else json.dumps({**facts, "secret": text}))
+        echo_text(text if facts is None else json_text({**facts, "secret": text}))
     except OutputFailed:
         store.end(Selection(ids=frozenset({key.id})), by=by_whom(), reason="its secret could not be printed")
         echo(f"{key.id} was revoked, because its secret could not be printed.", err=True)
@@ -46,7 +46,7 @@ def print_facts(rows: Sequence[tuple[str, str]]) -> None:
 def print_credential(listed: Listed, now: datetime, *, as_json: bool) -> None:
     """Print everything that may be known of a credential."""
     if as_json:
-        echo_text(json.dumps(facts_of(listed, now)))
+        echo_json(facts_of(listed, now))
         return
     one, use = listed.credential, listed.use
     registries = registries_of(listed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -14,9 +13,10 @@ from tokenserver.cli.console.prompts import read_pasted
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import exit_with
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.doctor.token import UnreadableToken, UnverifiedToken, open_unverified
+from tokenserver.documents.json_output import json_text
 from tokenserver.printable import cut
 
 MAX_TEXT = 64 * 1024
@@ -70,7 +70,7 @@ def _show_key(found: InspectedKey, *, as_json: bool) -> None:
     kind = "unknown" if found.form is None else _FORMS[found.form]
     if as_json:
         facts = {"kind": kind, "form": found.form, "id": found.id, "well_formed": found.problem is None}
-        echo_text(json.dumps({**facts, "problem": found.problem}))
+        echo_json({**facts, "problem": found.problem})
     else:
         rows = [("kind", kind), ("id", found.id or "unknown"), ("checksum", _checksum(found))]
         echo_text(aligned(rows))
@@ -93,7 +93,7 @@ def _show_jwt(opened: UnverifiedToken, *, as_json: bool) -> None:
     if as_json:
         facts = {"kind": "jwt", "verified": False, "header": opened.header, "claims": claims, "other_claims": others}
         facts["other_values"] = shown
-        echo_text(json.dumps(facts))
+        echo_json(facts)
         return
     now = datetime.now(UTC)
     rows = [("kind", "JWT, unverified: anybody can write one with any claims")]
@@ -107,7 +107,7 @@ def _show_jwt(opened: UnverifiedToken, *, as_json: bool) -> None:
 
 def _other(name: str, value: Any) -> str:
     """The value of a claim that RFC 7519 does not know, as text; not if its name or its content may be a secret."""
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json_text(value)
     if _SECRET_NAME.search(name) or _SECRET_VALUE.search(text) or is_marked(text):
         return WITHHELD
     return _value(value)
@@ -125,5 +125,5 @@ def _claim(name: str, value: Any, now: datetime) -> str:
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json_text(value)
     return text if len(text) <= 200 else f"{text[:200]}…"

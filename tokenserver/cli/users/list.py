@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import unicodedata
 from pathlib import Path
@@ -18,7 +17,7 @@ from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import report_faults
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.terminal import echo, echo_json, echo_text
 from tokenserver.cli.users.options import file_options, users_file
 from tokenserver.credentials import Password
 from tokenserver.documents.files import read_text
@@ -35,7 +34,7 @@ def users_list(as_json: bool, file: Path | None, config: Path | None, source: st
     entries = parse_users(read_text(path), str(path))
     now = time.time()
     if as_json:
-        echo_text(json.dumps({"file": str(path), "users": [_facts(entry, now) for entry in entries]}))
+        echo_json({"file": str(path), "users": [_facts(entry, now) for entry in entries]})
     elif entries:
         rows = [(entry.name, _spell_account(entry, now), _spell_hash(entry)) for entry in entries]
         echo_text(aligned(rows))
@@ -63,7 +62,7 @@ def users_verify(name: str, as_json: bool, file: Path | None, config: Path | Non
     except InvalidCredentials as error:
         reason = error.reason
     if as_json:
-        echo_text(json.dumps({"name": credentials.username, "right": reason is None, "reason": reason}))
+        echo_json({"name": credentials.username, "right": reason is None, "reason": reason})
     else:
         echo("yes" if reason is None else f"no: {reason}")
     if reason is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -17,6 +16,7 @@ from tokenserver.cli.exits import NO
 from tokenserver.cli.policy.options import Source
 from tokenserver.cli.terminal import echo_text
 from tokenserver.documents.hints import nearest as did_you_mean
+from tokenserver.documents.json_output import json_text
 from tokenserver.documents.strict_json import InvalidJson, read_object
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import WORKLOAD_PREFIX, Claims, Identity, Sort
@@ -194,7 +194,7 @@ def exit_if_refused(source: Source, identity: Identity, *, as_json: bool) -> Non
     refused = refusal(source.policies, identity)
     if refused is not None:
         source.print_revision()
-        echo_text(json.dumps(refused.facts(), indent=2) if as_json else str(refused))
+        echo_text(json_text(refused.facts(), indent=2) if as_json else str(refused))
         raise SystemExit(NO)
 
 
