@@ -11,8 +11,9 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from harness.processes import run
 from harness.registries import KEEPER
 from harness.replica import Replica
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 
 pytestmark = pytest.mark.alone
 
@@ -29,6 +31,8 @@ SERVICE = "registry2.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])
 WORKERS = 2
 CLIENTS = 6
+
+soon = partial(until, seconds=15.0)
 
 
 @pytest.fixture
@@ -66,16 +70,6 @@ def load(*servers: TokenServer | Replica) -> Iterator[set[str]]:
         end.set()
         for client in clients:
             client.join()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    """Whether it comes to hold in this time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def verified(server: TokenServer, files: Sequence[Path]) -> dict[str, Any]:
@@ -130,7 +124,7 @@ def test_keys_rotate_and_files_rotate(server: TokenServer, tmp_path: Path) -> No
         time.sleep(0.5)
         server.run("keys", "rotate", "--emergency", "--config", server.config)
         before = log.read_bytes().count(b"\n")
-        assert wait_until(lambda: log.read_bytes().count(b"\n") > before + 50)
+        soon(lambda: log.read_bytes().count(b"\n") > before + 50)
     server.daemon.stop()
     lines = log.read_bytes().splitlines(keepends=True)
     files = [tmp_path / "log.1", tmp_path / "log"]
@@ -175,10 +169,10 @@ def test_a_full_disk(server: TokenServer) -> None:
     full = out.stat().st_size + 3000
     for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
-    assert wait_until(lambda: web.request(server.port, "GET", TARGET).status == 503)
+    soon(lambda: web.request(server.port, "GET", TARGET).status == 503)
     for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert wait_until(lambda: server.request("GET", "/readyz").status == 200)
+    soon(lambda: server.request("GET", "/readyz").status == 200)
     for _ in range(20):
         assert web.request(server.port, "GET", TARGET).status == 200
     server.daemon.stop()
@@ -192,11 +186,11 @@ def test_a_worker_that_is_killed(server: TokenServer, tmp_path: Path) -> None:
     """Its chain ends, its successor states it, and lines that are removed from its end are missed."""
     log = server.daemon.stdout
     with load(server) as jtis:
-        assert wait_until(lambda: len(jtis) > 200)
+        soon(lambda: len(jtis) > 200)
         before = server.daemon.children
         os.kill(before[0], signal.SIGKILL)
-        assert wait_until(lambda: len(server.daemon.children) == WORKERS and before[0] not in server.daemon.children)
-        assert wait_until(lambda: log.read_bytes().count(b'"event":"audit_seal"') > WORKERS)
+        soon(lambda: len(server.daemon.children) == WORKERS and before[0] not in server.daemon.children)
+        soon(lambda: log.read_bytes().count(b'"event":"audit_seal"') > WORKERS)
     server.daemon.stop()
     assert jtis <= jtis_in(log)
     found = verified(server, [log])
@@ -217,7 +211,7 @@ def kill(server: TokenServer, times: int) -> None:
     for number in range(times):
         with load(server) as some:
             asked = len(some)
-            assert wait_until(lambda: len(some) > asked + 3)  # noqa: B023 - called in this round
+            soon(lambda: len(some) > asked + 3)  # noqa: B023 - called in this round
             time.sleep(chance.uniform(0.0, 0.2))
             os.kill(chance.choice(server.daemon.children), signal.SIGKILL)
             time.sleep(chance.uniform(0.0, 0.4))

@@ -18,7 +18,7 @@ from harness.registries import KEEPER
 from harness.replica import Replica, replica
 from harness.server import Setup, TokenServer, serving
 from sqlalchemy import text
-from test_audit_chain import TARGET, load, verified, wait_until
+from test_audit_chain import TARGET, load, soon, verified
 
 from tokenserver.storage.engines import engine_for
 
@@ -50,9 +50,9 @@ def rows(server: TokenServer) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(text("SELECT * FROM audit_chains ORDER BY began")).mappings()]
 
 
-def all_seal(log: Path, chains: int = WORKERS) -> bool:
-    """Whether there are as many seals as chains have begun."""
-    return wait_until(lambda: log.read_bytes().count(SEAL) >= chains)
+def await_seals(log: Path) -> None:
+    """Wait until each worker has sealed."""
+    soon(lambda: log.read_bytes().count(SEAL) >= WORKERS)
 
 
 def ask(port: int, times: int = 5) -> None:
@@ -68,9 +68,9 @@ def use(server: TokenServer | Replica) -> None:
         answered = {chain_of(line) for line in log.read_bytes().splitlines() if b'"event":"exchange"' in line}
         return len(answered) == WORKERS
 
-    assert all_seal(log)
+    await_seals(log)
     with load(server):
-        assert wait_until(have_all_answered, 60)
+        soon(have_all_answered, seconds=60)
 
 
 def finish_run(server: TokenServer, name: str) -> Path:
@@ -131,10 +131,9 @@ def test_servers_that_are_killed(server: TokenServer) -> None:
     """
     logs = []
     for number in range(3):
-        assert all_seal(server.daemon.stdout)
-        assert number == 0 or wait_until(
-            lambda: chains_in(server.daemon.stdout) <= {row["chain"] for row in rows(server)}
-        )
+        await_seals(server.daemon.stdout)
+        if number:
+            soon(lambda: chains_in(server.daemon.stdout) <= {row["chain"] for row in rows(server)})
         with load(server):
             time.sleep(0.2 * number)
             kill_all(server)
@@ -175,7 +174,7 @@ def test_a_storage_that_is_gone(server: TokenServer) -> None:
     (folder / "tokenserver.db").write_bytes(b"no database" * 1000)
     (folder / "tokenserver.db").chmod(0o600)
     server.daemon.start(lambda: answers_tokens(server))
-    assert all_seal(server.daemon.stdout)
+    await_seals(server.daemon.stdout)
     second = finish_run(server, "log.1")
     assert "the storage does not keep how far the chain of events is sealed" in server.daemon.log
     shutil.rmtree(folder)
@@ -215,11 +214,11 @@ def test_a_full_disk(server: TokenServer) -> None:
     import resource
 
     ask(server.port, 20)
-    assert all_seal(server.daemon.stdout)
+    await_seals(server.daemon.stdout)
     full = server.daemon.stdout.stat().st_size + 2500
     for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
-    assert wait_until(lambda: web.request(server.port, "GET", TARGET).status == 503)
+    soon(lambda: web.request(server.port, "GET", TARGET).status == 503)
     kill_all(server)
     first = server.daemon.stdout.rename(server.folder / "log.0")
     server.daemon.start(server.is_ready)

@@ -15,10 +15,11 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from select import PIPE_BUF
 from typing import Any
@@ -28,6 +29,7 @@ import pytest
 from harness import web
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
+from harness.waiting import until
 
 pytestmark = pytest.mark.alone
 
@@ -40,6 +42,8 @@ SLACK_SECONDS = 1.5
 """What a busy machine adds to a delay."""
 
 RECOVERY_SECONDS = 15.0
+
+soon = partial(until, seconds=RECOVERY_SECONDS)
 
 
 @dataclass
@@ -163,16 +167,6 @@ def server(small: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield server
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = RECOVERY_SECONDS) -> bool:
-    """Whether it comes to hold in this time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def readiness(server: TokenServer) -> tuple[int, str]:
     """The status of `/readyz`, and what it says of the audit trail."""
     answer = server.request("GET", "/readyz")
@@ -195,7 +189,7 @@ def test_lines_of_several_workers_never_mix(piped: TokenServer, reader: Reader) 
         list(pool.map(lambda _: asked.ask(piped), range(96)))
     assert set(asked.statuses) <= {200, 503}
     assert len(asked.jtis) > 150
-    assert wait_until(lambda: asked.jtis <= jtis(reader.data))
+    soon(lambda: asked.jtis <= jtis(reader.data))
     found = exchanges(reader.data)
     assert {parts[0]["jti"] for parts in found.values() if "jti" in parts[0]} >= asked.jtis
     lengths = [len(line) for line in reader.data.splitlines()]
@@ -222,7 +216,7 @@ def test_the_log_in_the_same_place(small: Setup, reader: Reader, tmp_path_factor
             list(pool.map(lambda body: asked.ask(server, "/token", body), bodies))
         end.set()
         logs.join()
-        assert wait_until(lambda: asked.jtis <= jtis(reader.data))
+        soon(lambda: asked.jtis <= jtis(reader.data))
     lines = [line for line in reader.data.splitlines() if b"{" in line]
     events = [json.loads(line) for line in lines if line.startswith(b'{"time"')]
     assert len([event for event in events if event.get("message", "").startswith("SIGHUP")]) > 5
@@ -258,7 +252,7 @@ def test_a_reader_that_stops(piped: TokenServer, reader: Reader) -> None:
     asked.ask(piped)
     reader.may_read.clear()
     body = large_form(piped, 1, 40)
-    assert wait_until(lambda: asked.ask(piped, "/token", body).status == 503, 60)
+    until(lambda: asked.ask(piped, "/token", body).status == 503, seconds=60)
     assert max(asked.seconds) < DELAY_SECONDS + SLACK_SECONDS
     refused = asked.ask(piped)
     assert refused.status == 503
@@ -274,26 +268,26 @@ def test_a_reader_that_stops(piped: TokenServer, reader: Reader) -> None:
     assert piped.daemon.log.count("takes no events") <= WORKERS * 3
 
     reader.may_read.set()
-    assert wait_until(lambda: readiness(piped) == (200, "ok"))  # and no request was needed for it
-    assert wait_until(lambda: b'"audit_gap"' in reader.data)
+    soon(lambda: readiness(piped) == (200, "ok"))  # and no request was needed for it
+    soon(lambda: b'"audit_gap"' in reader.data)
     assert asked.ask(piped).status == 200
-    assert wait_until(lambda: asked.jtis <= jtis(reader.data))
-    assert wait_until(lambda: missing(reader.data) == asked.statuses.count(503))
+    soon(lambda: asked.jtis <= jtis(reader.data))
+    soon(lambda: missing(reader.data) == asked.statuses.count(503))
     assert exchanges(reader.data)
-    assert wait_until(lambda: "the audit trail takes events again" in piped.daemon.log)
+    soon(lambda: "the audit trail takes events again" in piped.daemon.log)
 
 
 def test_a_reader_that_is_gone(piped: TokenServer, reader: Reader) -> None:
     """Without a request it is known, and whoever asks gets 503 immediately; another reader makes it well."""
     asked = Asked()
     asked.ask(piped)
-    assert wait_until(lambda: asked.jtis <= jtis(reader.data))
+    soon(lambda: asked.jtis <= jtis(reader.data))
     reader.close()
-    assert wait_until(lambda: readiness(piped) == (503, "standard output takes no events: its reader is gone"))
+    soon(lambda: readiness(piped) == (503, "standard output takes no events: its reader is gone"))
     assert asked.ask(piped).status == 503
     assert asked.seconds[-1] < DELAY_SECONDS
     reading = os.open(reader.path, os.O_RDONLY | os.O_NONBLOCK)
-    assert wait_until(lambda: readiness(piped) == (200, "ok"))
+    soon(lambda: readiness(piped) == (200, "ok"))
     assert asked.ask(piped).status == 200
     data = os.read(reading, 1 << 20)
     assert {event["jti"] for (event,) in exchanges(data).values() if "jti" in event} <= asked.jtis
@@ -310,16 +304,16 @@ def test_a_full_disk(server: TokenServer) -> None:
     full = out.stat().st_size + 3000
     for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
-    assert wait_until(lambda: asked.ask(server).status == 503)
+    soon(lambda: asked.ask(server).status == 503)
     for _ in range(10):
         assert asked.ask(server).status == 503
     assert out.stat().st_size == full
-    assert wait_until(lambda: readiness(server) == (503, "standard output takes no events: File too large"))
+    soon(lambda: readiness(server) == (503, "standard output takes no events: File too large"))
     assert asked.jtis <= jtis(out.read_bytes())
 
     for pid in server.daemon.children:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert wait_until(lambda: readiness(server) == (200, "ok"))
+    soon(lambda: readiness(server) == (200, "ok"))
     for _ in range(20):
         assert asked.ask(server).status == 200
     data = out.read_bytes()
@@ -341,13 +335,11 @@ def test_a_full_file_system(small: Setup, tmp_path: Path, tmp_path_factory: pyte
         onto_disk = ["sh", "-c", f'exec "$@" > {disk}/audit', "sh"]
         with serving(tmp_path_factory.mktemp("disk"), small, prefix=onto_disk) as server:
             asked = Asked()
-            assert wait_until(lambda: asked.ask(server).status == 503)
+            soon(lambda: asked.ask(server).status == 503)
             assert len(asked.jtis) > 5
-            assert wait_until(
-                lambda: readiness(server)[1] == "standard output takes no events: No space left on device"
-            )
+            soon(lambda: readiness(server)[1] == "standard output takes no events: No space left on device")
             filler.unlink()
-            assert wait_until(lambda: readiness(server) == (200, "ok"))
+            soon(lambda: readiness(server) == (200, "ok"))
             for _ in range(20):
                 assert asked.ask(server).status == 200
         data = (disk / "audit").read_bytes()
@@ -378,7 +370,7 @@ def test_workers_that_are_killed_under_load(server: TokenServer) -> None:
         for pid in server.daemon.children[:1]:
             os.kill(pid, signal.SIGKILL)
             kills += 1
-        assert wait_until(lambda: len(server.daemon.children) == WORKERS)
+        soon(lambda: len(server.daemon.children) == WORKERS)
     time.sleep(0.5)
     end.set()
     for client in clients:
@@ -402,24 +394,22 @@ def test_a_change_while_nobody_reads(piped: TokenServer, reader: Reader) -> None
     asked = Asked()
     reader.may_read.clear()
     body = large_form(piped, 1, 40)
-    assert wait_until(lambda: asked.ask(piped, "/token", body).status == 503, 60)
+    until(lambda: asked.ask(piped, "/token", body).status == 503, seconds=60)
     policy = next(path for path in (piped.folder / "policies").rglob("*.yaml"))
     begin = datetime.now(UTC)
     policy.write_text("# changed\n" + policy.read_text())
-    assert wait_until(lambda: "reloaded: new policies are live" in piped.daemon.log)
+    soon(lambda: "reloaded: new policies are live" in piped.daemon.log)
     end = datetime.now(UTC)
     time.sleep(DELAY_SECONDS + SLACK_SECONDS)
     reader.may_read.set()
-    assert wait_until(lambda: len(reloads(reader.data)) > 0)
+    soon(lambda: len(reloads(reader.data)) > 0)
     time.sleep(DELAY_SECONDS)
     (event,) = reloads(reader.data)
     # Of the worker that could write the event first, which may have loaded the file a little later than another one.
     assert begin < datetime.fromisoformat(event["at"]) < end + timedelta(seconds=SLACK_SECONDS)
     assert datetime.fromisoformat(event["time"]) > end + timedelta(seconds=SLACK_SECONDS)
     assert asked.ask(piped).status == 200
-    assert wait_until(
-        lambda: event["new"] in {part["policy"] for parts in exchanges(reader.data).values() for part in parts}
-    )
+    soon(lambda: event["new"] in {part["policy"] for parts in exchanges(reader.data).values() for part in parts})
 
 
 def reloads(data: bytes) -> list[dict[str, Any]]:

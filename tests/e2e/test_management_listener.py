@@ -10,10 +10,10 @@ import os
 import signal
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -26,7 +26,7 @@ from harness.crowd import many_files
 from harness.own_time import OwnTime
 from harness.processes import free_port
 from harness.server import ISSUER, Setup, TokenServer, serving
-from harness.waiting import PATIENCE_SECONDS
+from harness.waiting import PATIENCE_SECONDS, until
 
 from tokenserver.doctor.checks.management import PROBE, OurManagement, check_management
 from tokenserver.doctor.examination.fetch import fetch
@@ -97,15 +97,8 @@ def made_of(setup: Setup, management: int, *, tls: Authority | None = None, work
     return replace(setup, people=people, policies=POLICIES, services={SERVICE: "universal"}, settings=settings, tls=tls)
 
 
-def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    """Wait for it; a connection that is refused or breaks off means that it is not so yet."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(OSError):
-            if condition():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+soon = partial(until, seconds=SECONDS, tolerates=(OSError,))
+"""Waits for it; a connection that is refused or breaks off means that it is not so yet."""
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
@@ -191,7 +184,7 @@ def test_an_access_key(shared: Listeners) -> None:
     assert web.request(port, "DELETE", path, headers=headers, context=shared.context).status == 204
     revoke = urlencode({"token": kept[1][1]}).encode()
     assert shared.ask("public", "/revoke", method="POST", body=revoke).status == 200
-    until(lambda: {_use(shared, key) for _ in range(3 * WORKERS) for _, key in kept} == {401})
+    soon(lambda: {_use(shared, key) for _ in range(3 * WORKERS) for _, key in kept} == {401})
 
 
 def _make(shared: Listeners, headers: dict[str, str]) -> tuple[str, str]:
@@ -216,8 +209,8 @@ def test_a_killed_worker(listeners: Listeners) -> None:
     """The next one listens at both addresses."""
     for victim in listeners.workers():
         os.kill(victim, signal.SIGKILL)
-        until(lambda: victim not in listeners.workers() and len(listeners.workers()) == WORKERS)  # noqa: B023 - called here
-    until(lambda: listeners.status("public", TOKEN) == 200 and listeners.status("management", "/login") == 200)
+        soon(lambda: victim not in listeners.workers() and len(listeners.workers()) == WORKERS)  # noqa: B023 - called here
+    soon(lambda: listeners.status("public", TOKEN) == 200 and listeners.status("management", "/login") == 200)
 
 
 def test_a_stop_and_a_restart(listeners: Listeners) -> None:
@@ -233,7 +226,7 @@ def test_a_stop_and_a_restart(listeners: Listeners) -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), 5)
     listeners.server.daemon.start(listeners.server.is_ready)
-    until(lambda: listeners.status("management", "/login") == 200)
+    soon(lambda: listeners.status("management", "/login") == 200)
     assert "killed" not in listeners.server.daemon.log.lower()
 
 
@@ -263,8 +256,8 @@ def test_a_changed_configuration(listeners: Listeners) -> None:
     """What can change at both listeners does; another address for management waits for a restart."""
     other = free_port()
     _write(listeners, registries=[{"service": "new.test"}], listen_also=f"127.0.0.1:{other}")
-    until(lambda: listeners.status("public", web.token_target("new.test")) == 200)
-    until(lambda: "server.management" in listeners.server.daemon.log)
+    soon(lambda: listeners.status("public", web.token_target("new.test")) == 200)
+    soon(lambda: "server.management" in listeners.server.daemon.log)
     assert listeners.status("management", "/login") == 200
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", other), 5)
@@ -313,4 +306,4 @@ def test_silent_clients_of_management_with_tls(setup: Setup, tmp_path: Path) -> 
     See docs/design/threats.md#threat-216.
     """
     with beset(setup, tmp_path / "server", Authority(tmp_path, "ours")) as ask:
-        until(lambda: [ask() for _ in range(10)] == [200] * 10)
+        soon(lambda: [ask() for _ in range(10)] == [200] * 10)

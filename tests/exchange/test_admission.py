@@ -6,13 +6,13 @@ import base64
 import io
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness.own_time import OwnTime
+from harness.waiting import until
 from tests_web_server import PASSWORDS, Server, server, server_folder
 from werkzeug.test import TestResponse
 
@@ -34,14 +34,6 @@ def crowded(server: Server) -> Iterator[None]:
         for _ in range(room.workers):
             stack.enter_context(room)
         yield
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread to come so far."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def ask(server: Server, user: str = "") -> TestResponse:
@@ -82,7 +74,7 @@ def test_a_burst_is_queued(server: Server) -> None:
         for _ in range(room.workers):
             stack.enter_context(room)
         waiting = pool.submit(ask, server)
-        until(lambda: room.load == (admission.CONCURRENCY, 1))
+        until(lambda: room.load == (admission.CONCURRENCY, 1), seconds=SECONDS)
         stack.close()
         assert waiting.result(SECONDS).status_code == 200
     assert room.load == (0, 0)

@@ -6,12 +6,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from harness.own_time import OwnTime
+from harness.waiting import until
 
 from tokenserver.errors import Overloaded
 from tokenserver.runtime.bulkhead import Bulkhead
@@ -22,14 +22,6 @@ SECONDS = 10.0
 def bulkhead(workers: int = 1, queue: int = 0, wait: float = SECONDS) -> Bulkhead:
     """A bulkhead with a stopped clock."""
     return Bulkhead("hashing", workers=workers, queue=queue, wait=wait, monotonic=lambda: 0.0)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until another thread has made the condition true."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def has_load(room: Bulkhead, load: tuple[int, int]) -> bool:
@@ -80,7 +72,7 @@ def test_rejected_before_other_work() -> None:
         with room:
             room.reject_if_full()
             waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
-            until(partial(has_load, room, (1, 1)))
+            until(partial(has_load, room, (1, 1)), seconds=SECONDS)
             with pytest.raises(Overloaded, match="no room to wait") as raised:
                 room.reject_if_full()
             assert (room.load, room.rejected, raised.value.retry_after) == ((1, 1), 1, 2)
@@ -111,7 +103,7 @@ def test_first_come_first_served() -> None:
     with ThreadPoolExecutor(5) as pool, room:
         for number in range(5):
             pool.submit(work, number)
-            until(partial(has_load, room, (1, number + 1)))
+            until(partial(has_load, room, (1, number + 1)), seconds=SECONDS)
     assert served == [0, 1, 2, 3, 4]
 
 
@@ -164,7 +156,7 @@ def test_a_caller_aside_lets_another_in() -> None:
 
     with ThreadPoolExecutor(1) as pool, room:
         other = pool.submit(work)
-        until(partial(has_load, room, (1, 1)))
+        until(partial(has_load, room, (1, 1)), seconds=SECONDS)
         with room.slot_released():
             assert entered.wait(SECONDS)
             assert room.load == (1, 0)
@@ -191,7 +183,7 @@ def test_no_caller_enters_while_too_many_are_inside() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         last = pool.submit(work)
-        until(partial(has_load, room, (2, 1)))
+        until(partial(has_load, room, (2, 1)), seconds=SECONDS)
         room.__exit__(None, None, None)
         assert room.load == (1, 1)
         room.__exit__(None, None, None)
@@ -215,7 +207,7 @@ def test_waiting_callers_and_those_aside_share_a_limit() -> None:
         pass
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
-        until(partial(has_load, room, (1, 1)))
+        until(partial(has_load, room, (1, 1)), seconds=SECONDS)
         with pytest.raises(Overloaded, match="no room to wait"), room:
             pass
         room.__exit__(None, None, None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from harness.waiting import until
 
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded, Throttled
 from tokenserver.runtime.singleflight import SingleFlight
@@ -35,14 +34,6 @@ class Check:
         return self.result
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until another thread has made the condition true."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def followed(flights: SingleFlight[Any], check: Check, followers: int) -> list[Any]:
     """The answers or errors that the leader and its followers get."""
 
@@ -57,7 +48,7 @@ def followed(flights: SingleFlight[Any], check: Check, followers: int) -> list[A
         leader = pool.submit(ask)
         assert check.begun.wait(SECONDS)
         others = [pool.submit(ask) for _ in range(followers)]
-        until(lambda: flights._free == free - followers)
+        until(lambda: flights._free == free - followers, seconds=SECONDS)
         check.may_end.set()
         return [leader.result(SECONDS), *(other.result(SECONDS) for other in others)]
 
