@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_SCHEDULED = 2
+"""The kind of clock in the id of a process's clock: time on a processor (CPUCLOCK_SCHED of Linux)."""
 
 
 def seconds(processes: Sequence[int]) -> float:
     """The CPU time of these processes so far, including all threads."""
     return sum(_of(process) for process in processes)
+
+
+def exact_seconds(processes: Sequence[int]) -> float:
+    """As `seconds`, in nanoseconds instead of ticks: by the CPU clock of each process (clock_getcpuclockid(3))."""
+    return sum(time.clock_gettime(~process << 3 | _SCHEDULED) for process in processes)
 
 
 def _of(process: int) -> float:

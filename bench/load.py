@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,23 +40,46 @@ class Measured:
 
 def drive(url: str, work: Work, seconds: int) -> Measured:
     """Run one round. Any response other than 200 ends the run, since it would distort the result."""
-    command = [program("wrk"), "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
-    for header in work.headers:
-        command += ["-H", header]
     with tempfile.TemporaryDirectory() as folder:
-        if work.lua:
-            script = Path(folder) / "work.lua"
-            script.write_text(work.lua)
-            command += ["-s", str(script)]
-        output = subprocess.run([*command, url + work.path], check=True, capture_output=True, text=True).stdout
-    errors = re.search(r"Socket errors:.*|Non-2xx.*", output)
-    if errors is not None:
-        sys.exit(f"{url}{work.path}: {errors[0]}")
+        command = _command(url, work, seconds, Path(folder))
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    _check(url, work, output)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
     count = re.search(r"([0-9]+) requests in", output)
     assert rate is not None and count is not None, output  # noqa: PT018, S101 - wrk always prints both
     p50, p90, p99 = (_latency(output, part) for part in (50, 90, 99))
     return Measured(float(rate[1]), p50, p90, p99, int(count[1]))
+
+
+@contextmanager
+def driven(url: str, work: Work) -> Iterator[None]:
+    """Requests while the block runs, for a day at most. Any response other than 200 ends the run, at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = _command(url, work, 86_400, Path(folder))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)  # it prints its report and ends
+                output, _ = process.communicate(timeout=60)
+    _check(url, work, output)
+
+
+def _command(url: str, work: Work, seconds: int, folder: Path) -> list[str]:
+    command = [program("wrk"), "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
+    for header in work.headers:
+        command += ["-H", header]
+    if work.lua:
+        script = folder / "work.lua"
+        script.write_text(work.lua)
+        command += ["-s", str(script)]
+    return [*command, url + work.path]
+
+
+def _check(url: str, work: Work, output: str) -> None:
+    errors = re.search(r"Socket errors:.*|Non-2xx.*", output)
+    if errors is not None:
+        sys.exit(f"{url}{work.path}: {errors[0]}")
 
 
 def _latency(output: str, part: int) -> float:

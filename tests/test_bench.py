@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 
-from bench import fresh, history
+from bench import audit_chain, chain_switch, fresh, history
+from tokenserver.errors import InvalidCredentials
+from tokenserver.exchange.audit_chain.sink import ChainedSink
+from tokenserver.exchange.observers import UnparsedRequest
 
 PARTS = {"whole", "parse", "authenticate and decide", "token", "audit", "body", "rest"}
 
@@ -38,3 +45,25 @@ def test_a_run_beside_the_releases() -> None:
         ["work:", "bare", "1.000", "1.000"],
         ["work:", "new", "0.123"],
     ]
+
+
+def test_a_worker_that_switches_between_trails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each event is written by the trail in use, and counted; the events of a chain are one chain."""
+    table = chain_switch.SwitchTable(tmp_path / "table")
+    monkeypatch.setattr(chain_switch.SwitchedTrail, "table", table, raising=False)
+    with (tmp_path / "log").open("wb") as log, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", log)
+        trail = chain_switch.SwitchedTrail(ChainedSink(log.fileno()), now=lambda: 0.0, policy=lambda: "")
+        for slot in (0, 1, 2, 3, 1):
+            table.numbers[0] = slot
+            trail.observe(UnparsedRequest("id", "GET", None), InvalidCredentials("wrong"), 0.0)
+    links = [json.loads(line).get("chain", "").split(":") for line in (tmp_path / "log").read_bytes().splitlines()]
+    assert [link[1:2] for link in links] == [[], ["1"], [], ["1"], ["2"]]
+    assert table.events([os.getpid()]) == 5
+
+
+def test_the_interval_of_a_median() -> None:
+    """The median and the 95 % interval of order statistics: the 41st and the 60th of a hundred, as tables have it."""
+    values = [float(number) for number in range(100)]
+    assert audit_chain._shown(values, 1) == "49.5 (40.0 - 59.0)"
+    assert audit_chain._shown([1.0], 0) == "1 (1 - 1)"

@@ -24,6 +24,7 @@ MACHINES = (
     *range(151, 175),
     *range(176, 244),
     *range(245, 248),
+    250,
     *range(253, 263),
 )
 PROMISED = [str(number) for number in (*range(1, 73), *range(91, 100), *range(101, 112), *range(113, 129), *MACHINES)]

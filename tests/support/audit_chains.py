@@ -15,10 +15,11 @@ from key_folders import ISSUER
 from tokenserver.audit.chain.findings import ChainFinding, ChainSummary
 from tokenserver.audit.chain.verifier import ChainVerifier
 from tokenserver.audit.chain.window import TimeSpan, WindowSeals
+from tokenserver.exchange.audit_chain.links import GROUP
 from tokenserver.exchange.audit_chain.record import ChainRecord
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.exchange.audit_chain.sealer import SEAL_SECONDS, Sealer
-from tokenserver.exchange.audit_chain.sink import ChainedSink
+from tokenserver.exchange.audit_chain.sink import MAX_PLAIN, ChainedSink
 from tokenserver.exchange.audit_chain.state import ChainState
 from tokenserver.exchange.audit_events import spell_time
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, signing_key
@@ -42,25 +43,40 @@ class Writer:
     """A server of one process that writes to a file, and a clock that a test moves."""
 
     def __init__(
-        self, path: Path, signs: SigningKey, state: ChainState | None = None, record: ChainRecord | None = None
+        self,
+        path: Path,
+        signs: SigningKey,
+        state: ChainState | None = None,
+        record: ChainRecord | None = None,
+        *,
+        group: int = GROUP,
     ) -> None:
         self.now = START.timestamp()
         self.path = path
         self.key = signs
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._close = weakref.finalize(self, os.close, self.descriptor)
-        self.sink = ChainedSink(self.descriptor, state, now=lambda: self.now)
+        self.sink = ChainedSink(self.descriptor, state, now=lambda: self.now, group=group)
         self.sealer = Sealer(self.sink, lambda: self.key, now=lambda: self.now, record=record)
 
-    def event(self, name: str = "x") -> str:
-        """An event as the trail hands it to the sink."""
-        return f'{{"time":"{spell_time(self.now)}","event":"exchange","name":"{name}"{self.sink.closing}'
+    def event(self, name: str = "x") -> bytes:
+        """An event as the trail hands it to the sink, if it does not know its link."""
+        return f'{{"time":"{spell_time(self.now)}","event":"exchange","name":"{name}"}}\n'.encode()
+
+    def put(self, name: str = "x") -> None:
+        """Write an event as the trail does: with its link, if that is known and the event is not long."""
+        number, event = self.sink.plain, self.event(name)
+        if number and len(event) < MAX_PLAIN - 40:
+            text = event.decode().removesuffix("}\n")
+            self.sink.write_plain(f'{text}{self.sink.start}{number}"}}\n', number)
+        else:
+            self.sink.write(event)
 
     def write(self, count: int = 1) -> None:
         """Write events, a second apart."""
         for _ in range(count):
             self.now += 1
-            self.sink.write_text(self.event())
+            self.put()
 
     def seal(self) -> None:
         """Let a minute pass, and seal."""
@@ -77,10 +93,10 @@ class Writer:
         self._close()
 
 
-def chain(*counts: int, closes: bool = True, signs: SigningKey | None = None) -> list[bytes]:
+def chain(*counts: int, closes: bool = True, signs: SigningKey | None = None, group: int = GROUP) -> list[bytes]:
     """The lines of a chain: a seal, then events with a seal after each of `counts` of them."""
     with tempfile.TemporaryDirectory() as folder:
-        writer = Writer(Path(folder) / "lines", signs or key())
+        writer = Writer(Path(folder) / "lines", signs or key(), group=group)
         writer.sealer.check()
         for count in counts:
             writer.write(count)

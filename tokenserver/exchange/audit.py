@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
+from tokenserver.exchange.audit_chain.links import MAX_MEMBER
+from tokenserver.exchange.audit_chain.sink import MAX_PLAIN, ChainedSink
 from tokenserver.exchange.audit_events import MAX_EVENT, cut, members, shown, split
 from tokenserver.exchange.audit_outage import Outage, reason_of_errno
 from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
@@ -59,10 +61,10 @@ class AuditTrail:
     ) -> None:
         self._sink = sink
         self._shared = sink if isinstance(sink, DescriptorSink) else None
-        self._linking = sink if isinstance(sink, DescriptorSink) and sink.added else None
-        """The sink, if it adds a link to each line under its lock."""
-        self._closing = DescriptorSink.closing if self._linking is None else self._linking.closing
-        self._max = MAX_EVENT - (0 if self._linking is None else self._linking.added)
+        self._chained = sink if isinstance(sink, ChainedSink) else None
+        """The sink, if it adds a link to each line."""
+        self._link_start = "" if self._chained is None else self._chained.start
+        self._max = MAX_EVENT if self._chained is None else MAX_EVENT - MAX_MEMBER
         self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
@@ -132,14 +134,18 @@ class AuditTrail:
             self._outage.failed(error.errno or errno.EIO, events=0)
 
     def _write(self, members_of_event: str) -> None:
-        text = self._text(members_of_event)
+        chained = self._chained
+        number = 0 if chained is None else chained.plain
+        text = self._text(members_of_event, number)
+        if number and len(text) > MAX_PLAIN:
+            number, text = 0, self._text(members_of_event)
         try:
-            if len(text) > self._max:
-                self._write_split(text)
-            elif self._linking is None:
+            if chained is not None and number:
+                chained.write_plain(text, number)
+            elif len(text) <= self._max:
                 self._sink.write(text.encode("ascii"))
             else:
-                self._linking.write_text(text)
+                self._write_split(text)
         except OSError as error:
             self._outage.failed(error.errno or errno.EIO)
             raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
@@ -147,10 +153,10 @@ class AuditTrail:
             self._outage.succeeded()
 
     def _write_split(self, text: str) -> None:
-        event = json.loads(text.removesuffix(self._closing) + "}")
+        event = json.loads(text)
         moment = event.pop("time")
         parts = split(event, size=self._max)
-        self._write_all([f'{{"time":"{moment}",{members(part)}{self._closing}' for part in parts])
+        self._write_all([f'{{"time":"{moment}",{members(part)}}}\n' for part in parts])
 
     def _write_all(self, texts: Sequence[str]) -> None:
         lines = [text.encode("ascii") for text in texts]
@@ -160,14 +166,17 @@ class AuditTrail:
             for one in lines:
                 self._sink.write(one)
 
-    def _text(self, members_of_event: str) -> str:
-        """A line, as far as it is known before it is written: a link may follow."""
+    def _text(self, members_of_event: str, number: int = 0) -> str:
+        """The line of an event that happens now; without a number, it has no link."""
         now = self._now()
         second = int(now)
         formatted = self._second
         if formatted[0] != second:
             formatted = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
-        return f'{{"time":"{formatted[1]}.{int((now - second) * 1000):03d}Z",{members_of_event}{self._closing}'
+        time, millisecond = formatted[1], int((now - second) * 1000)
+        if number:
+            return f'{{"time":"{time}.{millisecond:03d}Z",{members_of_event}{self._link_start}{number}"}}\n'
+        return f'{{"time":"{time}.{millisecond:03d}Z",{members_of_event}}}\n'
 
 
 def _encoded_login(login: NewLogin) -> str:

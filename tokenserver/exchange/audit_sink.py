@@ -40,12 +40,6 @@ class DescriptorSink:
     `monotonic` gives seconds, `wait` is how many of them a call may take.
     """
 
-    added = 0
-    """Bytes that it adds to a line at most."""
-
-    closing = "}\n"
-    """What follows the members of an event in a line that it is given."""
-
     def __init__(
         self,
         descriptor: int,
@@ -97,10 +91,6 @@ class DescriptorSink:
             finally:
                 self._release()
         self.write_all((line,))
-
-    def write_text(self, text: str) -> None:
-        """As `write`, for a line of ASCII characters."""
-        self.write(text.encode("ascii"))
 
     def write_all(self, lines: Sequence[bytes]) -> None:
         """As `write`, for several lines within the time limit of one."""

@@ -9,17 +9,23 @@ from pathlib import Path
 
 import pytest
 from audit_chains import Writer, chain, key, verify
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.audit.chain import verifier as verification
+from tokenserver.audit.chain.findings import LogPlace
 from tokenserver.audit.chain.verifier import TooScattered
 from tokenserver.exchange.audit_chain.links import GROUP, read_link
 from tokenserver.exchange.audit_chain.seal_check import SealKeys
 from tokenserver.exchange.sink_state import BROKEN, WHOLE
 
 SIGNS = key()
-CHAINS = (chain(5, 4, signs=SIGNS), chain(70, signs=SIGNS), chain(2, 2, 2, signs=SIGNS))
+CORPUS = Path(__file__).parents[2] / "corpus" / "audit_chain"
+FORMER = 32
+"""Lines of a group as the first servers wrote them, of which short chains have several."""
+
+CHAINS = (chain(5, 4, signs=SIGNS), chain(70, signs=SIGNS, group=FORMER), chain(2, 2, 2, signs=SIGNS))
 LONGEST = max(map(len, CHAINS))
 
 
@@ -112,6 +118,8 @@ def test_a_flipped_bit_is_named(lines: list[bytes], data: st.DataObject, byte: i
 A, B = CHAINS[0], CHAINS[1]
 FLIPPED = A[4].replace(b"exchange", b"exchanGe")
 TAKEN_OFF = B[32][:-67] + B[32][-2:]
+LONG = chain(600, signs=SIGNS)
+LONG_TAKEN_OFF = LONG[GROUP][:-67] + LONG[GROUP][-2:]
 
 ROWS = [
     pytest.param([*A[:4], FLIPPED, *A[5:]], [("changed", "log:1")], id="an event was changed"),
@@ -127,10 +135,11 @@ ROWS = [
         id="a digest was changed",
     ),
     pytest.param(
-        [*B[:32], TAKEN_OFF, *B[33:]],
-        [("changed", "log:1"), ("changed", "log:33")],
+        [*LONG[:GROUP], LONG_TAKEN_OFF, *LONG[GROUP + 1 :]],
+        [("changed", "log:1"), ("changed", f"log:{GROUP + 1}")],
         id="a digest was taken off",
     ),
+    pytest.param([*B[:32], TAKEN_OFF, *B[33:]], [("changed", "log:1")], id="a digest of a short group was taken off"),
     pytest.param([*A[:4], *A[5:]], [("removed", "log:4")], id="a line was removed"),
     pytest.param([*A[:4], *A[7:]], [("removed", "log:4")], id="three lines were removed"),
     pytest.param([*A[:4], A[5], A[4], *A[6:]], [("reordered", "log:6")], id="two lines changed places"),
@@ -153,13 +162,13 @@ ROWS = [
         id="two files overlap and differ",
     ),
     pytest.param(
-        {"a": B[:20], "b": [*B[20:32], TAKEN_OFF, *B[33:45]], "c": B[45:]},
+        {"a": LONG[:160], "b": [*LONG[160:GROUP], LONG_TAKEN_OFF, *LONG[GROUP + 1 : 360]], "c": LONG[360:]},
         [("changed", "a:1"), ("changed", "a:1")],
         id="a digest was taken off in a file between others",
     ),
     pytest.param(
-        {"a": B[:50], "b": [*B[20:32], TAKEN_OFF, *B[33:40], *B[40:60]], "c": B[60:]},
-        [("changed", "b:1"), ("duplicated", "b:1"), ("changed", "a:33")],
+        {"a": LONG[:300], "b": [*LONG[20:GROUP], LONG_TAKEN_OFF, *LONG[GROUP + 1 : 500]], "c": LONG[500:]},
+        [("changed", "b:1"), ("duplicated", "b:1"), ("changed", f"a:{GROUP + 1}")],
         id="a digest was taken off in a file that overlaps",
     ),
     pytest.param(
@@ -217,6 +226,43 @@ def test_lines_that_are_written_again() -> None:
     seals = [number for number, line in enumerate(A, 1) if b"audit_seal" in line]
     assert found.told == [("forged seal", f"log:{number}") for number in seals if number > 5]
     assert "the lines before it were written again" in found.findings[0].message
+
+
+def test_the_tail_after_the_last_seal(writer: Writer) -> None:
+    """Whoever can write to the log can write it again, with digests that fit: nothing is found, and it is named as what
+    nothing proves; a seal, which comes within a minute, proves it. See docs/design/threats.md#threat-250.
+    """
+    writer.write(5)
+    writer.seal()
+    sealed = len(writer.lines)
+    for _ in range(GROUP + 20):
+        writer.put()
+    forged = written_again(writer.lines, sealed + 3, writer.lines[sealed + 3].replace(b"exchange", b"exchanGe"))
+    found = verify(forged)
+    assert found.findings == []
+    assert f"the last {GROUP + 20} lines, until number {len(forged)}, are not sealed" in found.notes[0]
+    assert [kind for kind, _ in verify([*forged[: sealed + 9], *forged[sealed + 10 :]]).told] == ["removed"]
+    writer.seal()
+    [finding] = verify([*forged, writer.lines[-1]]).findings
+    assert (finding.kind, finding.place.line, finding.end) == (
+        "changed",
+        sealed + GROUP,
+        LogPlace("log", len(forged) + 1),
+    )
+
+
+def test_a_log_of_the_first_servers() -> None:
+    """Their groups had 32 lines; each line is proven, and a changed one is named by its group."""
+    lines = (CORPUS / "groups-of-32.jsonl").read_bytes().splitlines()
+    keys = SealKeys([x509.load_pem_x509_certificate((CORPUS / "ca.pem").read_bytes())])
+    found = verify(lines, keys)
+    assert (found.findings, found.notes, found.chains[0].is_closed) == ([], [], True)
+    for at in range(1, len(lines) - 1):
+        changed = [*lines[:at], lines[at].replace(b"2027", b"2028", 1), *lines[at + 1 :]]
+        [finding] = verify(changed, keys).findings
+        assert finding.end is not None
+        assert (finding.kind, finding.place.line <= at + 1 <= finding.end.line) == ("changed", True)
+        assert finding.end.line - finding.place.line <= FORMER
 
 
 def test_a_seal_of_another_key() -> None:
@@ -389,7 +435,7 @@ def test_many_lines_take_little_memory(writer: Writer) -> None:
 
 def cut_off(writer: Writer, *, is_whole: bool = False) -> None:
     """A line whose rest could not be written, or was kept and written later by another process."""
-    line = f'{writer.event()}{writer.sink._link()}"}}\n'.encode()
+    line = writer.sink._linked(writer.event())
     assert writer.sink._ended()
     writer.sink._begin_line()
     os.write(writer.descriptor, line if is_whole else line[:-20])

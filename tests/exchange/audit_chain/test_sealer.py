@@ -118,7 +118,7 @@ def test_a_sink_that_takes_nothing(writer: Writer, monkeypatch: pytest.MonkeyPat
         assert writer.sink.error == 28
         writer.sealer.check()
     assert events(writer) == ["exchange"]
-    writer.sink.write_text(writer.event())
+    writer.put()
     writer.sealer.check()
     assert events(writer) == ["exchange", "exchange", "audit_seal"]
     assert verify(writer.lines).findings == []
@@ -165,7 +165,7 @@ def test_a_seal_that_is_not_written_is_not_recorded(tmp_path: Path, monkeypatch:
         patched.setattr(writer.sink._port, "send", full)
         writer.sealer.check()
         assert (record.newest, record.stated()) == (None, ())
-    writer.sink.write_text(writer.event())
+    writer.put()
     writer.sealer.check()
     writer.close()
     assert record.newest is not None

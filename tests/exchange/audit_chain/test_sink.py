@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from audit_chains import KEYS, Writer, key, verify
@@ -26,6 +27,8 @@ from tokenserver.exchange.audit_events import MAX_EVENT
 from tokenserver.exchange.audit_sink import DescriptorSink
 
 SIGNS = key()
+SMALL = 32
+"""A group that examples may exceed, and be short."""
 
 
 @pytest.fixture
@@ -37,19 +40,68 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 def test_the_fast_and_the_slow_way_agree(writer: Writer) -> None:
-    """`write_text` and `write_all` make the same links, over several groups."""
+    """`write_plain`, `write` and `write_all` make the same links, over several groups."""
     for number in range(3 * GROUP):
         if number % 3:
-            writer.sink.write_text(writer.event())
+            writer.put()
         else:
-            writer.sink.write_all([writer.event().encode(), writer.event().encode()])
+            writer.sink.write_all([writer.event(), writer.event()])
     writer.sealer.close()
     found = verify(writer.lines)
     assert (found.findings, found.notes, found.chains[0].last) == ([], [], 4 * GROUP + 1)
 
 
+@pytest.mark.parametrize("between", [1, GROUP - 1, GROUP, GROUP + 1], ids=["one", "all but one", "a group", "more"])
+def test_a_number_that_another_thread_has_used(writer: Writer, between: int) -> None:
+    """The line gets the link that is next by then, with a digest or without."""
+    writer.write(2)
+    number = writer.sink.plain
+    text = writer.event("late").decode().removesuffix("}\n") + f'{writer.sink.start}{number}"}}\n'
+    writer.write(between)
+    writer.sink.write_plain(text, number)
+    writer.sealer.close()
+    late = [json.loads(line)["chain"] for line in writer.lines if b'"late"' in line]
+    assert [link.split(":")[1] for link in late] == [str(number + between)]
+    assert (verify(writer.lines).findings, verify(writer.lines).notes) == ([], [])
+
+
+def test_threads_write_one_chain(writer: Writer) -> None:
+    """However often one has made its line for a number that another one then writes."""
+    threads = [Thread(target=lambda: [writer.put("x" * 300) for _ in range(2 * GROUP)]) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    writer.sealer.close()
+    found = verify(writer.lines)
+    assert (found.findings, found.notes, found.chains[0].last) == ([], [], 8 * GROUP + 1)
+
+
+def test_a_seal_that_was_not_made_asks_for_a_digest(writer: Writer) -> None:
+    """A line that was made for the number before gets it."""
+    writer.write(3)
+    number = writer.sink.plain
+    with pytest.raises(RuntimeError):
+        writer.sink.seal(_fail, at=writer.now, closes=False)
+    assert writer.sink.plain == 0
+    text = writer.event("late").decode().removesuffix("}\n") + f'{writer.sink.start}{number}"}}\n'
+    writer.sink.write_plain(text, number)
+    assert json.loads(writer.lines[-1])["chain"].count(":") == 2
+    writer.sealer.close()
+    assert verify(writer.lines).findings == []
+
+
+def _fail(_link: str, _others: object) -> str:
+    raise RuntimeError
+
+
 def test_every_group_has_a_digest(writer: Writer) -> None:
-    """The first line, each 32nd, and after a seal it is counted again; it can be computed by hand."""
+    """The first line, the last of each group, and after a seal it is counted again; it can be computed by hand."""
     writer.write(2 * GROUP + 5)
     writer.seal()
     writer.write(GROUP)
@@ -63,13 +115,13 @@ def test_every_group_has_a_digest(writer: Writer) -> None:
 
 def test_a_link_is_no_longer_than_it_may_be(writer: Writer) -> None:
     """Even the longest one, so that an event of the largest size stays below the limit of a line."""
-    writer.sink._number = writer.sink._cut = 10**16 - 2
-    before = writer.event().removesuffix(writer.sink.closing) + "}\n"
-    writer.sink.write_text(writer.event())
+    writer.sink._stand(10**16 - 2, 0, 10**16 - 2)
+    before = writer.event()
+    writer.sink.write(before)
     link = read_link(json.loads(writer.lines[0])["chain"])
     assert link is not None
     assert (link.number, link.cut) == (10**16 - 1, 10**16 - 2)
-    assert len(writer.lines[0]) + 1 - len(before) <= MAX_MEMBER == writer.sink.added
+    assert len(writer.lines[0]) + 1 - len(before) <= MAX_MEMBER
 
 
 def test_a_large_event_is_split_with_room_for_links(writer: Writer) -> None:
@@ -87,7 +139,7 @@ def test_several_processes_write_a_chain_each(writer: Writer) -> None:
     def write() -> None:
         other = Writer(writer.path, SIGNS, writer.sink.state)
         for _ in range(300):
-            other.sink.write_text(other.event("x" * 500))
+            other.put("x" * 500)
         other.sealer.close()
 
     writer.sealer.check()
@@ -106,8 +158,8 @@ def test_several_processes_write_a_chain_each(writer: Writer) -> None:
 def test_an_event_larger_than_what_is_hashed_in_one_go(writer: Writer) -> None:
     """It is hashed in pieces."""
     for size in (2046, 2047, 2048, 10_000, 40_000):
-        writer.sink.write_text(writer.event("x" * size))
-        writer.sink.write_text(writer.event("x" * size))
+        writer.put("x" * size)
+        writer.put("x" * size)
     writer.sealer.close()
     assert (verify(writer.lines).findings, verify(writer.lines).notes) == ([], [])
 
@@ -122,7 +174,7 @@ def test_a_full_disk(writer: Writer) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         for _ in range(3):
             with pytest.raises(OSError, match="large"):
-                writer.sink.write_text(writer.event())
+                writer.put()
         assert writer.path.stat().st_size == full
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         writer.write(3)
@@ -145,7 +197,7 @@ def test_a_log_line_ends_the_fragment(writer: Writer) -> None:
         full = writer.path.stat().st_size + 30
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         with pytest.raises(OSError, match="large"):
-            writer.sink.write_text(writer.event())
+            writer.put()
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         log.write(b'{"level":"info"}\n')
         writer.write(2)
@@ -161,16 +213,16 @@ def test_a_reader_that_stops() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     sink = ChainedSink(writing, wait=0.05)
-    event = f'{{"time":"2027-01-31T12:00:00.000Z","event":"exchange","fill":"{"x" * 40_000}"{sink.closing}'
+    event = f'{{"time":"2027-01-31T12:00:00.000Z","event":"exchange","fill":"{"x" * 40_000}"}}\n'.encode()
     refused = 0
     for _ in range(4):
         try:
-            sink.write_text(event)
+            sink.write(event)
         except OSError:
             refused += 1
     assert refused
     data = os.read(reading, 1 << 20)
-    sink.write_text(event)
+    sink.write(event)
     data += os.read(reading, 1 << 20)
     os.close(reading)
     os.close(writing)
@@ -213,9 +265,9 @@ def test_a_writer_that_is_killed_at_any_instruction(writer: Writer, way: str, st
         if way == "seal":
             killed.sealer.close()
         elif way == "slow":
-            killed.sink.write_all([killed.event("killed").encode()])
+            killed.sink.write_all([killed.event("killed")])
         else:
-            killed.sink.write_text(killed.event("killed"))
+            killed.put("killed")
         sys.settrace(None)
 
     number, rounds, is_over = 0, 0, False
@@ -245,13 +297,13 @@ def _others(line: bytes) -> tuple[StatedChain, ...]:
 FAULTS = ["write", "write", "cut", "cut at first", "late", "none", "broken log line"]
 
 
-@given(st.lists(st.sampled_from(FAULTS), max_size=2 * GROUP))
+@given(st.lists(st.sampled_from(FAULTS), max_size=2 * SMALL))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_faults(tmp_path: Path, faults: list[str]) -> None:
     """Lines that were cut off, whole or not, one after the other or not: no finding, and each fragment is noted."""
     path = tmp_path / "lines"
     path.unlink(missing_ok=True)
-    writer = Writer(path, SIGNS)
+    writer = Writer(path, SIGNS, group=SMALL)
 
     def fail(data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -270,7 +322,7 @@ def test_any_order_of_faults(tmp_path: Path, faults: list[str]) -> None:
             writer.sink.state.ending = 1
         elif fault == "late":  # the rest was kept, and another process has written it
             assert writer.sink._ended()
-            line = f'{writer.event()}{writer.sink._link()}"}}\n'.encode()
+            line = writer.sink._linked(writer.event())
             writer.sink._begin_line()
             os.write(writer.descriptor, line)
         elif fault == "cut at first":
@@ -278,12 +330,12 @@ def test_any_order_of_faults(tmp_path: Path, faults: list[str]) -> None:
             writer.sink._try_write = lambda line, size: os.write(writer.descriptor, line[: size // 2])
             writer.sink.state.unblock()
             with pytest.raises(OSError, match="space"):
-                writer.sink.write_text(writer.event())
+                writer.put()
             writer.sink._port.send, writer.sink._try_write = usual, usually  # type: ignore[method-assign]
         else:
             writer.sink._port.send = cut if fault == "cut" else fail  # type: ignore[method-assign]
             with pytest.raises(OSError, match="space"):
-                writer.sink.write_all([writer.event().encode()])
+                writer.sink.write_all([writer.event()])
             writer.sink._port.send = usual  # type: ignore[method-assign]
     writer.write(1)
     writer.sealer.close()

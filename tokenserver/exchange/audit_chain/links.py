@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-GROUP = 32
-"""Lines from one with a digest to the next one at most."""
+GROUP = 256
+"""Lines from one with a digest to the next one at most. The first servers had one in each 32nd."""
 
 CHAIN_ID = 8
 """Characters of the random id of a chain: base64url."""

@@ -83,7 +83,7 @@ class Sealer:
             server="" if self._record is None else self._record.server,
             before=() if self._record is None else self._record.stating(),
         )
-        return f'{{"time":"{time}",{members({"event": EVENT, "seal": seal_members(seal)})}{self._sink.closing}'
+        return f'{{"time":"{time}",{members({"event": EVENT, "seal": seal_members(seal)})}}}\n'
 
 
 def _stated(one: Statement) -> StatedChain:
