@@ -67,7 +67,12 @@ def test_a_number_that_another_thread_has_used(writer: Writer, between: int) -> 
 
 def test_threads_write_one_chain(writer: Writer) -> None:
     """However often one has made its line for a number that another one then writes."""
-    threads = [Thread(target=lambda: [writer.put("x" * 300) for _ in range(2 * GROUP)]) for _ in range(4)]
+
+    def write() -> None:
+        for _ in range(2 * GROUP):
+            writer.put("x" * 300)
+
+    threads = [Thread(target=write) for _ in range(4)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
