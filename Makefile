@@ -30,14 +30,13 @@ ALONE := -m "alone and not nightly" tests/e2e
 SKIPPED := .pytest_cache/missing-programs
 # Folders of tests that passed are removed, so that they do not fill the memory.
 IN_MEMORY := --folders-in-memory -o tmp_path_retention_policy=failed
-test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
-	@$(BIN)/coverage erase
+test: $(VENV)/.installed-dev ## run all tests, and measure the pure core; `make real-servers` installs what they need
 	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(QUICK)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(WAITING)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
-	@$(BIN)/coverage combine --quiet
+	$(BIN)/python -m pytest --missing-programs=$(SKIPPED) $(QUICK)
+	$(BIN)/python scripts/pure-core-coverage
+	$(BIN)/python -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
+	$(BIN)/python -m pytest --missing-programs=$(SKIPPED) $(WAITING)
+	$(BIN)/python -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, without the longest, on all cores: under two minutes
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet $(IN_MEMORY) -m "not nightly and not long" $(QUICK)
@@ -51,9 +50,8 @@ lint: $(VENV)/.installed-dev ## check format, style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-coverage: test ## run all tests; fails where a line or a branch of the pure core is missed
+coverage: $(VENV)/.installed-dev ## run the tests of the pure core; fails where they miss a line or a branch of it
 	$(BIN)/python scripts/pure-core-coverage
-	$(BIN)/coverage report
 
 real-servers: ## install the registries, clients and directories of tests/e2e (Debian packages, released Go tools)
 	scripts/real-servers
