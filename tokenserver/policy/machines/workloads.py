@@ -136,6 +136,8 @@ class Workloads:
         default_factory=list, init=False, repr=False, compare=False
     )
     """The last client and its memberships: each request of a workload asks for the same ones several times."""
+    narrowed: list[tuple[str, Claims, Claims]] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The last client and its `decisive` claims, for the same reason."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", LiteralHeads.of((one, one.claims) for one in self.unpinned))
@@ -167,6 +169,16 @@ class Workloads:
     def deciding(self, source: str) -> frozenset[str]:
         """The names of the claims that decide which workloads a client of this source is."""
         return self.demanded.get(source, frozenset()) | self.demanded.get("", frozenset())
+
+    def decisive(self, source: str, claims: Claims) -> Claims:
+        """Those of the claims on which depends which workloads a client of this source is: few of dozens."""
+        for known_source, known_claims, found in self.narrowed:
+            if known_claims is claims and known_source == source:
+                return found
+        names = self.deciding(source)
+        found = frozenset([claim for claim in claims if claim[0] in names])
+        self.narrowed[:] = [(source, claims, found)]
+        return found
 
     def memberships(self, source: str, claims: Claims) -> frozenset[str]:
         """The `membership` of each workload that a client of this source with these claims is.
