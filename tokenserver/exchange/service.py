@@ -199,18 +199,21 @@ def ruling_for(
         cached = snapshot.rulings.get(question)
         if cached is not None:
             return cached
-    context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
-    if not asked.is_repeated:
+
+    def decided(identity: Identity) -> Ruling:
+        context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
         return _decide(snapshot, registry, identity, asked, context)
+
+    if not asked.is_repeated:
+        return decided(identity)
     claims = snapshot.decisive_claims(identity)
     if claims is None:
-        return snapshot.rulings.keep(question, _decide(snapshot, registry, identity, asked, context))
+        return snapshot.rulings.keep(question, decided(identity))
     # Whatever was decided for one job of a workload holds for the next one.
     of_all_jobs = (registry.service, registry.asked_as, identity.question_with(claims), asked)
     ruling = snapshot.rulings.get(of_all_jobs)
     if ruling is None:
-        job = replace(identity, claims=claims)
-        ruling = snapshot.rulings.keep(of_all_jobs, _decide(snapshot, registry, job, asked, context))
+        ruling = snapshot.rulings.keep(of_all_jobs, decided(replace(identity, claims=claims)))
     return snapshot.rulings.keep(question, ruling)
 
 

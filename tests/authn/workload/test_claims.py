@@ -120,20 +120,6 @@ def test_limits() -> None:
     assert caught.value.reason == "the JWT has a claim with more than 256 values"
 
 
-_names = st.sampled_from(["a", "a/b", "b", "", "\x7f", "jti", "namespace", "n" * (MAX_PATH + 1)])
-_values = st.recursive(
-    st.one_of(st.sampled_from(["", "x", "\0", "t" * (MAX_TEXT + 1)]), st.booleans(), st.integers(), st.none()),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_names, inner, max_size=3)),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(_names, _values), st.sampled_from([NO_ALIASES, {"namespace": "a/b"}]))
-def test_claims_are_the_same_together_and_one_by_one(claims: dict[str, Any], aliases: dict[str, str]) -> None:
-    """Checking plain texts together only saves time: with one unusual claim more, all are looked at one by one."""
-    assert flatten(claims, aliases) == flatten({**claims, "unusual\0": "x"}, aliases)
-
-
 def test_pairs() -> None:
     """As an identity has them: each value of a claim by itself."""
     assert as_pairs({"a": ("x", "y"), "b/c": ("z",)}) == {("a", "x"), ("a", "y"), ("b/c", "z")}

@@ -35,9 +35,9 @@ def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[st
     Raises:
         RefusedJwt: there are more than `MAX_CLAIMS` claims, or one of them has more than `MAX_VALUES` values.
     """
-    found, rest = _plain(claims)
+    found: dict[str, tuple[str, ...]] = {}
     absent = {*OF_ONE_JWT, *aliases}
-    _collect(rest, "", found, absent)
+    _collect(claims, "", found, absent)
     for path in absent:
         found.pop(path, None)
     if aliases:
@@ -50,25 +50,6 @@ def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
     return frozenset([(path, text) for path, texts in claims.items() for text in texts])
 
 
-def _plain(claims: Mapping[str, Any]) -> tuple[dict[str, tuple[str, ...]], Mapping[str, Any]]:
-    """The claims that are plain text, as nearly all are in which nothing is nested, and the others.
-
-    They are checked together, which takes less time. If any of them is unusual, all claims are left to `_collect`.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    rest: dict[str, Any] = {}
-    texts: list[str] = []
-    for name, value in claims.items():
-        if type(value) is str:
-            found[name] = (value,)
-            texts.append(value)
-        else:
-            rest[name] = value
-    is_short = max(map(len, found), default=0) <= MAX_PATH and max(map(len, texts), default=0) <= MAX_TEXT
-    is_usual = is_short and "" not in found and len(found) <= MAX_CLAIMS
-    return (found, rest) if is_usual and "".join([*found, *texts]).isprintable() else ({}, claims)
-
-
 def _collect(members: Mapping[str, Any], above: str, found: dict[str, tuple[str, ...]], absent: set[str]) -> None:
     """Put the values of these members into `found`, by path, and into `absent` the paths without one, or with two.
 
@@ -78,19 +59,19 @@ def _collect(members: Mapping[str, Any], above: str, found: dict[str, tuple[str,
         path = above + name
         if not name or not name.isprintable() or len(path) > MAX_PATH:
             continue
-        # For objects, asking for a `Mapping` takes ten times as long.
-        if type(value) is str and len(value) <= MAX_TEXT and value.isprintable():
-            texts: tuple[str, ...] = (value,)
-        elif isinstance(value, dict):
+        # Nearly every claim is a text.
+        if type(value) is str and path not in found and value.isprintable() and len(value) <= MAX_TEXT:
+            found[path] = (value,)
+            continue
+        if isinstance(value, dict):  # asking for a `Mapping` takes ten times as long
             _collect(value, f"{path}/", found, absent)
             continue
-        else:
-            texts = _texts(value)
+        texts = _texts(value)
         if not texts or path in found:
             absent.add(path)
         found[path] = texts
-        if len(found) > MAX_CLAIMS:
-            raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
+    if len(found) > MAX_CLAIMS:
+        raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
 
 
 def _texts(value: object) -> tuple[str, ...]:
