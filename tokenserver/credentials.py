@@ -12,15 +12,17 @@ from typing import NamedTuple
 class Secret:
     """Text that does not print: its `repr`, `str` and `format` show dots. Only `reveal()` returns it.
 
-    `digest` is for `access_keys.digest_of`, which one request may ask for twice.
+    `digest` is for `access_keys.digest_of`, and `text_tag` for `token_tags.tag_of_secret`, which one request may ask
+    for twice.
     """
 
-    __slots__ = ("_text", "digest", "tag")
+    __slots__ = ("_text", "digest", "tag", "text_tag")
 
     def __init__(self, text: str, tag: bytes | None = None) -> None:
         self._text = text
         self.tag = tag
         self.digest: bytes | None = None
+        self.text_tag: bytes | None = None
 
     def reveal(self) -> str:
         """The plain text, for the one place that needs it."""
@@ -60,6 +62,7 @@ class UnreadSecret(Secret):
         self._text = ""
         self.tag = tag
         self.digest = None
+        self.text_tag = None
         self._read: Callable[[], str] | None = read
 
     def reveal(self) -> str:
@@ -125,8 +128,7 @@ class Key(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Jwt:
+class Jwt(NamedTuple):
     """The signed token with which a workload proves what it is, sent as a password.
 
     `issuer` is what the token says, unverified: it only tells who has to verify it. `name` is the user name as typed.

@@ -109,6 +109,10 @@ class Identity:
             return NotImplemented
         return self._key == other._key and self.attributes == other.attributes
 
+    def question_with(self, claims: Claims) -> tuple[object, ...]:
+        """What stands for this machine in questions about it if it had these claims instead of its own."""
+        return (*self._key[:-1], claims)
+
     @property
     def is_anonymous(self) -> bool:
         """Whether the client sent no credentials."""

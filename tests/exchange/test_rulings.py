@@ -17,7 +17,7 @@ from slow_properties import slow_examples
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.exchange.rulings import MAX_CACHED_SCOPES, MAX_RULINGS, Ruling, RulingCache, WorkloadFacts
-from tokenserver.exchange.service import TokenRequest, TokenService
+from tokenserver.exchange.service import TokenRequest, TokenService, ruling_for
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
@@ -28,6 +28,8 @@ from tokenserver.scopes import Resource, Scope, ScopeRequest
 from tokenserver.tokens.claims import Compat, Registry
 
 REGISTRIES = {name: Registry(name, "issuer", Compat.UNIVERSAL, 900) for name in ("registry", "other")}
+
+START = datetime(1970, 1, 1, tzinfo=UTC)
 
 _questions = st.tuples(
     world.identities,
@@ -121,6 +123,40 @@ def test_a_stream_of_new_questions_is_not_kept() -> None:
 
 
 DECLARED = [workload("web", repo="1"), workload("release", repo="1", env="prod"), workload("lab", "gitlab", job="1")]
+
+
+JOB = client(repo="1", env="test", run="1", sub="x")
+PULL = ScopeRequest((Scope(Resource("repository", "app"), frozenset({"pull"})),), ())
+
+
+@pytest.mark.parametrize(
+    ("other", "is_shared"),
+    [
+        pytest.param(client(repo="1", env="test", run="2", sub="x"), True, id="another run"),
+        pytest.param(client(repo="1", env="prod", run="2", sub="x"), False, id="a claim of a workload"),
+        pytest.param(client(repo="1", run="2", sub="x"), False, id="without a claim of a workload"),
+        pytest.param(client(repo="1", env="test", ref="main", run="2", sub="x"), False, id="a claim of the candidate"),
+        pytest.param(client(repo="1", env="test", run="2", sub="y"), False, id="another subject"),
+        pytest.param(replace(JOB, credential="abc"), False, id="a session"),
+        pytest.param(replace(JOB, stale=True), False, id="from the cache"),
+    ],
+)
+def test_jobs_of_a_workload_share_what_is_decided(other: Identity, is_shared: bool) -> None:
+    """Jobs that only differ in claims that no policy names are one client, whose ruling is the same object."""
+    policies = machines.policy_set([], (), DECLARED)
+    candidate = machines.policy_set([], (), [workload("main", ref="main")])
+    snapshot = Snapshot(REGISTRIES, None, policies, None, candidate)  # type: ignore[arg-type]  # nobody logs in here
+
+    def ruled(identity: Identity) -> Ruling:
+        return ruling_for(snapshot, REGISTRIES["other"], identity, PULL, None, now=lambda: 0.0)
+
+    first, second = ruled(JOB), ruled(other)
+    assert (first is second, first.is_kept, second.is_kept) == (is_shared, True, True)
+    assert (ruled(JOB), ruled(other)) == (first, second)
+    for ruling, identity in ((first, JOB), (second, other)):
+        assert ruling.workload == WorkloadFacts.of(policies, identity)
+        assert ruling.decisions == (decide(policies, identity, PULL.scopes[0], Context("other", None, START)),)
+        assert ruling.identity.subject == identity.subject
 
 
 @pytest.mark.parametrize(

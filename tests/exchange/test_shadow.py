@@ -17,6 +17,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.errors import AuthenticationRequired
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
+from tokenserver.exchange.rulings import WorkloadFacts
 from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService
 from tokenserver.exchange.shadow import ShadowPolicy
 from tokenserver.exchange.snapshot import Snapshot
@@ -167,6 +168,19 @@ def test_after_a_reload_in_between_nothing_is_compared(shadowed: Shadowed) -> No
     shadow._snapshot = lambda: replace(snapshot, policies=replace(snapshot.policies, digest="another"))
     exchange.exchange(asked("repository:team/old/a:push"))
     assert events == []
+
+
+@pytest.mark.parametrize("compared", [True, False], ids=["the same candidate", "another one"])
+def test_a_workload_is_compared_by_the_candidate_whose_claims_it_has(shadowed: Shadowed, compared: bool) -> None:
+    """A ruling has the claims of a workload that mattered then; another candidate may look at others."""
+    exchange, shadow, events, snapshot = shadowed
+    request = asked("repository:public/a:pull", user=None)
+    result = exchange.exchange(request)
+    assert snapshot.candidate is not None
+    candidate = snapshot.candidate.digest if compared else "another"
+    ruling = replace(result.ruling, identity=JOB, workload=WorkloadFacts((), ()), candidate=candidate)
+    shadow.observe(request, result._replace(ruling=ruling), 0.0)
+    assert [event["lost"] for event in events] == [["pull"]] * compared
 
 
 def fails(*_: object) -> Any:

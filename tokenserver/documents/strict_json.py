@@ -30,7 +30,7 @@ def read_object(content: bytes) -> dict[str, Any]:
     """
     try:
         text = content.decode("utf-8")
-        value = _decode(text)
+        value = _value(text)
     except UnicodeDecodeError:
         raise InvalidJson("is not UTF-8 text") from None
     except RecursionError:
@@ -66,7 +66,20 @@ def _constant(_: str) -> NoReturn:
     raise InvalidJson("has a number that is none in JSON")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_constant).decode
+_decoder = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_constant)
+
+
+def _value(text: str) -> Any:
+    """As `JSONDecoder.decode`, which looks for blanks around each object, although hardly any has some.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    if text[:1] == "{":
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    return _decoder.decode(text)
 
 
 def _check(value: object, levels: int) -> None:

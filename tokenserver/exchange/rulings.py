@@ -53,9 +53,10 @@ class Ruling:
     """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
 
     `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` its limit in seconds
-    (None: no rule sets one). `workload` is what is known of a workload (None: another client). Nobody changes a ruling,
-    except that its cache sets `is_kept`: while they are kept, equal rulings of one snapshot are the same object, so
-    that whatever is derived from such a ruling can be cached by it.
+    (None: no rule sets one). `workload` is what is known of a workload (None: another client): its `identity` may have
+    no other claims than those that matter to these policies and to `candidate`, the digest of the shadow policies.
+    Nobody changes a ruling, except that its cache sets `is_kept`: while they are kept, equal rulings of one snapshot
+    are the same object, so that whatever is derived from such a ruling can be cached by it.
     """
 
     registry: Registry
@@ -67,6 +68,7 @@ class Ruling:
     lifetime: int | None
     is_kept: bool = False
     workload: WorkloadFacts | None = None
+    candidate: str | None = None
 
     @property
     def is_cacheable(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -143,7 +144,7 @@ class TokenService:
     def _login(self, request: TokenRequest, identity: Identity, ruling: Ruling) -> NewLogin | None:
         """The refresh token or session that the client is given; `identity` is that of this login.
 
-        The one of the ruling is equal, but may have been proved by an older password.
+        That of the ruling may have been proved by an older password or by another JWT, and has only decisive claims.
         """
         login = None
         if self._logins is not None:
@@ -198,9 +199,22 @@ def ruling_for(
         cached = snapshot.rulings.get(question)
         if cached is not None:
             return cached
-    context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
-    ruling = _decide(snapshot, registry, identity, asked, context)
-    return snapshot.rulings.keep(question, ruling) if asked.is_repeated else ruling
+
+    def decided(identity: Identity) -> Ruling:
+        context = Context(registry.service, client, datetime.fromtimestamp(now(), UTC))
+        return _decide(snapshot, registry, identity, asked, context)
+
+    if not asked.is_repeated:
+        return decided(identity)
+    claims = snapshot.decisive_claims(identity)
+    if claims is None:
+        return snapshot.rulings.keep(question, decided(identity))
+    # Whatever was decided for one job of a workload holds for the next one.
+    of_all_jobs = (registry.service, registry.asked_as, identity.question_with(claims), asked)
+    ruling = snapshot.rulings.get(of_all_jobs)
+    if ruling is None:
+        ruling = snapshot.rulings.keep(of_all_jobs, decided(replace(identity, claims=claims)))
+    return snapshot.rulings.keep(question, ruling)
 
 
 def denials_of(
@@ -260,6 +274,7 @@ def _decide(
         tuple(decisions),
         asked.rejected,
         policy=snapshot.policies.digest,
+        candidate=None if snapshot.candidate is None else snapshot.candidate.digest,
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
         lifetime=_lifetime(decisions),
         workload=WorkloadFacts.of(snapshot.policies, identity) if identity.kind is Kind.WORKLOAD else None,

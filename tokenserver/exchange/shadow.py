@@ -63,6 +63,9 @@ class ShadowPolicy:
         # After a reload in between, the live decisions belong to another policy set: nothing to compare.
         if snapshot.candidate is None or live_now != ruling.policy:
             return
+        candidate_now = snapshot.candidate.digest
+        if ruling.workload is not None and ruling.candidate != candidate_now:
+            return  # this candidate may look at other claims
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
         ruled = decide_held if ruling.registry.holds else decide
         is_let_in = _is_let_in(snapshot.candidate, ruling.identity)

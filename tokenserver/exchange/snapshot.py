@@ -11,6 +11,7 @@ from tokenserver.authn.stored.owners import Owners
 from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.errors import InvalidRequest
 from tokenserver.exchange.rulings import RulingCache
+from tokenserver.identity import Claims, Identity, Kind
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import PolicySet, Rule
@@ -45,6 +46,19 @@ class Snapshot:
     def issuer_for(self, registry: Registry) -> TokenIssuer:
         """The issuer that signs this registry's tokens."""
         return self.own_issuers.get(registry.service, self.issuer)
+
+    def decisive_claims(self, identity: Identity) -> Claims | None:
+        """The claims of a workload on which decisions depend, by the live policies or those of `candidate`.
+
+        Each job of a workload has others besides, such as the number of its run. What is decided is the same for all
+        jobs with the same decisive claims. None for other clients, and for credentials, which are unlike any other.
+        """
+        if identity.kind is not Kind.WORKLOAD or identity.credential:
+            return None
+        found = self.policies.groups.workloads.decisive(identity.source, identity.claims)
+        if self.candidate is not None:
+            found |= self.candidate.groups.workloads.decisive(identity.source, identity.claims)
+        return found
 
     @property
     def rings(self) -> tuple[KeyRing, ...]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import Claims
+from tokenserver.policy.machines import workloads as module
 from tokenserver.policy.machines.claim_globs import accepts, parse_claim_glob
 from tokenserver.policy.machines.workloads import (
     NO_WORKLOADS,
@@ -83,6 +84,23 @@ def test_memberships_of_clients_in_turn() -> None:
     asked = [("ci", main), ("cd", main), ("ci", other), ("ci", main), ("ci", frozenset([*main])), ("cd", other)]
     found = [{workload_of(one) for one in table.memberships(source, given)} for source, given in asked]
     assert found == [{"web", "any"}, {"any"}, set(), {"web", "any"}, {"web", "any"}, set()]
+
+
+def test_jobs_share_their_memberships(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that differ in other claims are the same workloads; of those that are kept, there are not too many."""
+    table = Workloads.of_all([MAIN])
+    main = [WEB, ("ref", "refs/heads/main")]
+    assert [table.decisive("github", frozenset([*main, ("run", one)])) for one in "12"] == [frozenset(main)] * 2
+    first, second = (table.memberships("github", frozenset([*main, ("run", one)])) for one in "12")
+    assert first == {membership("main")}
+    assert second is first
+    assert table.decisive("gitlab", frozenset(main)) == frozenset()
+    monkeypatch.setattr(module, "MAX_KNOWN", 4)
+    for number in range(9):
+        held = table.memberships("github", frozenset([WEB, ("ref", f"refs/heads/{number}")]))
+        assert held == frozenset()
+        assert len(table.known) <= 4
+    assert table.memberships("github", frozenset(main)) == first
 
 
 def test_no_workloads() -> None:

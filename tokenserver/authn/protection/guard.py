@@ -29,7 +29,7 @@ from tokenserver.authn.protection.plan import (
 )
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Throttle, Together
-from tokenserver.authn.token_tags import tag_of, tag_of_owner
+from tokenserver.authn.token_tags import tag_of_owner, tag_of_secret
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
@@ -195,7 +195,7 @@ class Protection:
 
     def forget_token(self, token: Secret) -> None:
         """See `Guard.forget_token`."""
-        self._remembered.forget(tag_of(token.reveal()))
+        self._remembered.forget(tag_of_secret(token))
 
     def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
@@ -210,7 +210,7 @@ class Protection:
 
     def login_by_token(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """Authenticate from the cache, or by `check`. See `Guard.login_by_token`."""
-        key = tag_of(token.reveal())
+        key = tag_of_secret(token)
         try:
             identity = self._cached(key, lambda: check(token))
         except InvalidCredentials:

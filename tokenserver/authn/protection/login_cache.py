@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tokenserver.authn.token_tags import SIZE, tag_of
+from tokenserver.authn.token_tags import SIZE, tag_of_secret
 from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity
 from tokenserver.runtime.bounded_cache import BoundedCache
@@ -195,9 +195,9 @@ class RecalledSecrets:
 
         None if no such token was verified.
         """
-        key = self._keys.get(token.tag or tag_of(token.reveal()))
+        key = self._keys.get(token.tag or tag_of_secret(token))
         return None if key is None else partial(self._logins.get, key, may_refresh=False)
 
     def learn(self, token: Secret, key: bytes) -> None:
         """Find this token, which is in the cache under `key`, by its tag from now on."""
-        self._keys.put(token.tag or tag_of(token.reveal()), key)
+        self._keys.put(token.tag or tag_of_secret(token), key)

@@ -71,7 +71,8 @@ class WorkloadSources:
         sources = self._by_issuer.get(jwt.issuer)
         if sources is None:
             raise unknown_issuer(jwt)
-        return sources[by_audience([one.trusted.audiences for one in sources], jwt)].identify(jwt, verified)
+        chosen = 0 if len(sources) == 1 else by_audience([one.trusted.audiences for one in sources], jwt)
+        return sources[chosen].identify(jwt, verified)
 
 
 def unknown_issuer(jwt: UnverifiedJwt) -> RefusedJwt:

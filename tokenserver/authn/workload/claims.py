@@ -40,7 +40,9 @@ def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[st
     _collect(claims, "", found, absent)
     for path in absent:
         found.pop(path, None)
-    return MappingProxyType(found | {alias: found[path] for alias, path in aliases.items() if path in found})
+    if aliases:
+        found |= {alias: found[path] for alias, path in aliases.items() if path in found}
+    return MappingProxyType(found)
 
 
 def as_pairs(claims: Mapping[str, tuple[str, ...]]) -> Claims:
@@ -57,19 +59,19 @@ def _collect(members: Mapping[str, Any], above: str, found: dict[str, tuple[str,
         path = above + name
         if not name or not name.isprintable() or len(path) > MAX_PATH:
             continue
-        # Nearly every claim is a text. For objects, asking for a `Mapping` takes ten times as long.
-        if type(value) is str and len(value) <= MAX_TEXT and value.isprintable():
-            texts: tuple[str, ...] = (value,)
-        elif isinstance(value, dict):
+        # Nearly every claim is a text.
+        if type(value) is str and path not in found and value.isprintable() and len(value) <= MAX_TEXT:
+            found[path] = (value,)
+            continue
+        if isinstance(value, dict):  # asking for a `Mapping` takes ten times as long
             _collect(value, f"{path}/", found, absent)
             continue
-        else:
-            texts = _texts(value)
+        texts = _texts(value)
         if not texts or path in found:
             absent.add(path)
         found[path] = texts
-        if len(found) > MAX_CLAIMS:
-            raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
+    if len(found) > MAX_CLAIMS:
+        raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
 
 
 def _texts(value: object) -> tuple[str, ...]:

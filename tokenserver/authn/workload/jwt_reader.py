@@ -7,9 +7,8 @@ Nothing of what is read is true before the signature is verified. Members of the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenserver.authn.workload.algorithms import ALGORITHMS
 from tokenserver.authn.workload.presets import issuer_of_svid
@@ -31,19 +30,22 @@ class RefusedJwt(InvalidCredentials):
         super().__init__(f"the JWT {problem}")
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedJwt:
+class UnverifiedJwt(NamedTuple):
     """A JWT in the right form. `issuer` is who it says it is of: see `issuer_in`. `key_id` is its `kid`.
 
-    `signed` is what the issuer signed, and `signature` the signature to verify over it.
+    `signed` is what the issuer signed, and `signature` the signature to verify over it. Neither is printed, nor are the
+    claims.
     """
 
     issuer: str
     algorithm: str
     key_id: str | None
-    claims: Mapping[str, Any] = field(repr=False)
-    signed: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    claims: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        return f"UnverifiedJwt(issuer={self.issuer!r}, algorithm={self.algorithm!r}, key_id={self.key_id!r})"
 
     @property
     def has_issuer(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -84,6 +85,12 @@ class IssuerKeySet:
         self._by_id: dict[str | None, list[IssuerKey]] = {}
         for key in self.keys:
             self._by_id.setdefault(key.key_id, []).append(key)
+        # Each JWT of an issuer asks for one of these.
+        self._only: dict[tuple[str | None, str], IssuerKey] = {}
+        for key_id, algorithm in product((None, *self._by_id), ALGORITHMS):
+            suitable = self._suitable(key_id, algorithm)
+            if len(suitable) == 1:
+                self._only[key_id, algorithm] = suitable[0]
 
     def find(self, key_id: str | None, algorithm: str) -> IssuerKey | None:
         """The key with this id, which suits the algorithm; without an id, the only key that does. None: there is none.
@@ -91,15 +98,18 @@ class IssuerKeySet:
         Raises:
             RefusedJwt: the id is that of a key that does not suit, or several keys are possible.
         """
-        named = self.keys if key_id is None else self._by_id.get(key_id, ())
-        suitable = [key for key in named if key.suits(algorithm)]
-        if len(suitable) == 1:
-            return suitable[0]
-        if suitable:
+        only = self._only.get((key_id, algorithm))
+        if only is not None:
+            return only
+        if self._suitable(key_id, algorithm):
             raise RefusedJwt("has no kid, and its issuer has several keys" if key_id is None else AMBIGUOUS)
-        if named and key_id is not None:
+        if key_id is not None and key_id in self._by_id:
             raise RefusedJwt("has a kid of a key that is not for its alg")
         return None
+
+    def _suitable(self, key_id: str | None, algorithm: str) -> list[IssuerKey]:
+        named = self.keys if key_id is None else self._by_id.get(key_id, ())
+        return [key for key in named if key.suits(algorithm)]
 
 
 AMBIGUOUS = "has a kid that several keys of its issuer have"

@@ -7,8 +7,7 @@ the source in both directions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tokenserver.authn.workload.claims import as_pairs, flatten
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
@@ -23,9 +22,8 @@ MAX_SHOWN_SUBJECT = 180
 """Characters of `sub` in the subject of an identity, which goes into tokens and audit events."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedWorkload:
-    """What an issuer vouches for: the claims of a JWT, as policies compare them, by path.
+class VerifiedWorkload(NamedTuple):
+    """What an issuer vouches for: the claims of a JWT, as policies compare them, by path. They are not printed.
 
     `source` is the name of the source, `subject` the claim `sub`. `issued` is the claim `iat`, and `end` the moment
     from which the same JWT is refused, both in seconds since the epoch.
@@ -33,9 +31,13 @@ class VerifiedWorkload:
 
     source: str
     subject: str
-    claims: Mapping[str, tuple[str, ...]] = field(repr=False)
+    claims: Mapping[str, tuple[str, ...]]
     issued: int
     end: int
+
+    def __repr__(self) -> str:
+        times = f"issued={self.issued}, end={self.end}"
+        return f"VerifiedWorkload(source={self.source!r}, subject={self.subject!r}, {times})"
 
     def identity(self, now: float, verified: int | None = None) -> Identity:
         """Who the client is, for as long as the JWT is accepted. `now` is in seconds since the epoch.

@@ -19,6 +19,9 @@ from tokenserver.policy.machines.literal_heads import LiteralHeads
 Required = tuple[tuple[str, tuple[Pattern, ...]], ...]
 """By name, the globs of a claim: one of its values must match one of them."""
 
+MAX_KNOWN = 1024
+"""Clients whose memberships are kept."""
+
 _WITHOUT_GROUP = "\0"
 _WHERE = "\n"
 
@@ -136,6 +139,10 @@ class Workloads:
         default_factory=list, init=False, repr=False, compare=False
     )
     """The last client and its memberships: each request of a workload asks for the same ones several times."""
+    narrowed: list[tuple[str, Claims, Claims]] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The last client and its `decisive` claims, for the same reason."""
+    known: dict[tuple[str, Claims], frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The memberships of clients by their decisive claims, which jobs of a workload share; at most `MAX_KNOWN`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", LiteralHeads.of((one, one.claims) for one in self.unpinned))
@@ -168,6 +175,16 @@ class Workloads:
         """The names of the claims that decide which workloads a client of this source is."""
         return self.demanded.get(source, frozenset()) | self.demanded.get("", frozenset())
 
+    def decisive(self, source: str, claims: Claims) -> Claims:
+        """Those of the claims on which depends which workloads a client of this source is: few of dozens."""
+        for known_source, known_claims, found in self.narrowed:
+            if known_claims is claims and known_source == source:
+                return found
+        names = self.deciding(source)
+        found = frozenset([claim for claim in claims if claim[0] in names])
+        self.narrowed[:] = [(source, claims, found)]
+        return found
+
     def memberships(self, source: str, claims: Claims) -> frozenset[str]:
         """The `membership` of each workload that a client of this source with these claims is.
 
@@ -176,21 +193,26 @@ class Workloads:
         for known_source, known_claims, found in self.latest:
             if known_claims is claims and known_source == source:
                 return found
-        found = self._memberships(source, claims)
-        self.latest[:] = [(source, claims, found)]
-        return found
+        decisive = self.decisive(source, claims)
+        held = self.known.get((source, decisive))
+        if held is None:
+            held = self._memberships(source, decisive)
+            if len(self.known) >= MAX_KNOWN:
+                self.known.clear()
+            self.known[source, decisive] = held
+        self.latest[:] = [(source, claims, held)]
+        return held
 
     def _memberships(self, source: str, claims: Claims) -> frozenset[str]:
+        """The memberships of a client with these decisive claims."""
         if not self.by_name:
             return frozenset()
-        deciding = self.deciding(source)  # few of the dozens of claims that a client has
-        relevant = [claim for claim in claims if claim[0] in deciding]
-        pinned = [one for pin in relevant for one in self.by_pin.get(pin, ())]
-        candidates = dict.fromkeys((*pinned, *self.heads.candidates(relevant)))
+        pinned = [one for pin in claims for one in self.by_pin.get(pin, ())]
+        candidates = dict.fromkeys((*pinned, *self.heads.candidates(claims)))
         if not candidates:
             return frozenset()
         values: dict[str, tuple[str, ...]] = {}
-        for name, value in relevant:
+        for name, value in claims:
             values[name] = (*values.get(name, ()), value)
         held = [one.name for one in candidates if one.has(source, values)]
         return frozenset(map(membership, held)) if any(map(is_declared, held)) else frozenset()

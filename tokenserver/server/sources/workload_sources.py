@@ -13,7 +13,7 @@ from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import client_context
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.identity import Identity
+from tokenserver.identity import Claims, Identity
 from tokenserver.policy.machines.workloads import Workloads
 from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.server.reload.parts import FilesPart
@@ -68,7 +68,7 @@ def issuer_keys(sources: Iterable[WorkloadSource | OidcSource]) -> Iterator[Issu
 
 
 MAX_KNOWN = 4096
-"""Workloads of which is known whether policies declare them; each has some kilobytes of claims in the login cache."""
+"""Clients of which is known whether policies declare them, by the claims on which that depends."""
 
 
 class DeclaredWorkloads:
@@ -78,7 +78,7 @@ class DeclaredWorkloads:
         self.sources = tuple(sources)
         self._verifier = WorkloadSources(self.sources)
         self._workloads = workloads
-        self._declared: BoundedCache[Identity, bool] = BoundedCache(MAX_KNOWN)
+        self._declared: BoundedCache[tuple[str, Claims], bool] = BoundedCache(MAX_KNOWN)
 
     def authenticate(self, text: Secret, verified: int | None = None) -> Identity:
         """The workload for which its issuer vouches. `verified`: see `Identity`.
@@ -97,9 +97,10 @@ class DeclaredWorkloads:
         Raises:
             InvalidCredentials: it is not declared.
         """
-        is_declared = self._declared.get(identity)
+        known = (identity.source, self._workloads.decisive(identity.source, identity.claims))
+        is_declared = self._declared.get(known)
         if is_declared is None:
-            is_declared = self._workloads.are_declared(identity.source, identity.claims)
-            self._declared.put(identity, is_declared)
+            is_declared = self._workloads.are_declared(*known)
+            self._declared.put(known, is_declared)
         if not is_declared:
             raise InvalidCredentials(f"{identity.subject} is no declared workload")
