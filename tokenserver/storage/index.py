@@ -55,7 +55,7 @@ class HeldCredential(NamedTuple):
     def used(self) -> int | None:
         """Its last use as of now in seconds since the epoch; None if it was never used.
 
-        The last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+        The last one here, or the last one in another process as of `LAG_SECONDS` ago; later ones may be unknown.
         """
         return self.uses.last(self.credential.id)
 
