@@ -23,7 +23,7 @@ MACHINES = (
     *(130, 131, 132, 134, 135, 136, 137, 140, 143, 144, 145),
     *range(151, 175),
     *range(176, 244),
-    *range(245, 248),
+    *range(245, 249),
     *range(253, 263),
 )
 PROMISED = [str(number) for number in (*range(1, 73), *range(91, 100), *range(101, 112), *range(113, 129), *MACHINES)]
