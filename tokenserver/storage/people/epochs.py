@@ -99,12 +99,12 @@ def require_live(connection: Connection, login: ActingLogin) -> None:
         OutdatedLogin: it has ended, or all logins of this person or workload, or of everybody, have.
     """
     require_later(connection, login.verified, source=login.source, subject=login.subject, proof=login.proof)
-    sessions, secrets = browser_sessions.c, credentials.c
+    sessions, stored = browser_sessions.c, credentials.c
     if login.session:
         live = select(sessions.id).where(sessions.id == bytes.fromhex(login.session), sessions.state == ACTIVE)
         has_ended = connection.execute(live).first() is None
     else:  # a declared secret has no row
-        ended = select(secrets.id).where(secrets.id == login.credential, secrets.state != ACTIVE)
+        ended = select(stored.id).where(stored.id == login.credential, stored.state != ACTIVE)
         has_ended = bool(login.credential) and connection.execute(ended).first() is not None
     if has_ended:
         raise OutdatedLogin(int(connection.execute(select(revision.c.rev)).scalar_one()), "this login was")
