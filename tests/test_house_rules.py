@@ -381,6 +381,7 @@ NOT_SECRET = {
     "management/operations/robot_secrets.py:credential": "the id of a credential, which is public",
     "management/operations/robot_secrets.py:secret": "the id of a secret, which is public",
     "management/service.py:credential": "the id of a credential, which is public",
+    "storage/people/epochs.py:credential": "the id of a credential, which is public",
     "web/api/documents.py:secret": "the state of a secret",
     "keys/signatures.py:signature": "the encoding of a signature of our own",
     "doctor/registry/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",

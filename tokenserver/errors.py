@@ -179,14 +179,14 @@ class AccountEnded(InvalidCredentials):
 
 
 class OutdatedLogin(InvalidCredentials):
-    """All logins of the person were ended after this one was verified, so nothing is stored for it.
+    """This login, or all of the person, were `ended` after it was verified, so nothing is stored or changed for it.
 
     A verification that begins once `revision` of the storage is known is later than the end.
     """
 
-    def __init__(self, revision: int) -> None:
+    def __init__(self, revision: int, ended: str = "all logins of this account were") -> None:
         self.revision = revision
-        public = "all logins of this account were ended a moment ago; fix: log in again"
+        public = f"{ended} ended a moment ago; fix: log in again"
         super().__init__("the logins of the user were ended after this one was verified", public)
 
 

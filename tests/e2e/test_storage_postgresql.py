@@ -21,12 +21,14 @@ from harness.postgresql_server import PostgresqlServer, postgresql_server
 from harness.waiting import until
 from impossible_names import IMPOSSIBLE, QUESTIONS
 from login_races import (
+    ACTORS,
     ENDS,
     OTHER_ENDS,
     OTHER_SESSION_ENDS,
     SESSION_ENDS,
     STORED,
     WEB,
+    actor_race,
     begin_session,
     is_refused,
     race,
@@ -173,6 +175,17 @@ def test_a_login_while_the_end_commits(engine: Engine, store: CredentialStore, s
     try:
         assert race(store.database, other, Selection(owner="ann"), STORED[stored]) == (True, True)
         assert store.listed(Selection(owner="ann")) == []
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_a_change_while_the_end_of_the_actor_commits(engine: Engine, store: CredentialStore, actor: str) -> None:
+    """Another replica waits for the open transaction, and does not make the change."""
+    other = Database(engine_for(f"postgresql://postgres@127.0.0.1:{engine.url.port}/{engine.url.database}"))
+    try:
+        assert actor_race(actor, store.database, other) == (True, True)
+        assert len(store.listed(Selection(owner="ann"))) == 1
     finally:
         other.close()
 

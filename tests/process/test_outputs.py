@@ -57,7 +57,7 @@ def test_both_in_one_place_share_a_lock(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_without_memory_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server does not start: lines of its workers could mix."""
 
-    def refuse(name: str) -> int:
+    def refuse(name: str, owner: object) -> int:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr("tokenserver.exchange.sink_state.anonymous_file", refuse)

@@ -9,6 +9,10 @@ import pytest
 from tokenserver.runtime.anonymous_file import allocate, anonymous_file
 
 
+class Owner:
+    """Has a file."""
+
+
 def forbidden(*_: object) -> int:
     """As a sandbox answers."""
     raise PermissionError
@@ -21,8 +25,11 @@ def test_it_is_allocated(monkeypatch: pytest.MonkeyPatch, *, is_forbidden: bool)
     """It has its whole size, and no name that another process could open."""
     if is_forbidden:
         monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
-    file = anonymous_file("tokenserver-test")
+    owner = Owner()
+    file = anonymous_file("tokenserver-test", owner)
     allocate(file, 100)
     status = os.fstat(file)
-    os.close(file)
     assert (status.st_size, status.st_nlink) == (100, 0)
+    del owner
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)

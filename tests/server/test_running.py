@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import gc
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_issuer import SetClock
 from live_policies import MARKED, part_of
+from stored_logins_server import stored_site
+from tests_web_server import PASSWORDS, Lines, server_folder
 from workload_jwts import jwk, key_set, private_key
 
 from tokenserver.authn.workload.issuer_keys import IssuerKeys
@@ -18,8 +24,13 @@ from tokenserver.authn.workload.key_sets import read_key_set
 from tokenserver.config.settings import Settings
 from tokenserver.config.sources.user_source import UserSource
 from tokenserver.errors import Fault
+from tokenserver.metrics.setup import metrics_board
 from tokenserver.server.compose import build, user_sources
 from tokenserver.server.running import MAX_PLACES
+from tokenserver.server.shared_state import workers_share
+from tokenserver.web.application import application
+
+__all__ = ["server_folder"]
 
 
 def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None:
@@ -212,3 +223,43 @@ def test_background_threads_end(settings: Settings) -> None:
     for thread in started:
         thread.join(10)
         assert not thread.is_alive(), thread.name
+
+
+def _descriptors() -> dict[int, str]:
+    """What this process has open."""
+    found = {}
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            found[int(link.name)] = str(link.readlink())
+    return found
+
+
+def _start_and_stop(settings: Settings) -> None:
+    """A worker of a server with everything that workers share, for one login."""
+    others = threading.enumerate()
+    board, shared = metrics_board(settings, workers=2), workers_share(settings, workers=2)
+    parts = build(settings, sink=Lines(), board=board, shared=shared)
+    stop = parts.watch()
+    basic = base64.b64encode(f"ann:{PASSWORDS['ann']}".encode()).decode()
+    client = application(parts).test_client()
+    answer = client.get("/token?service=reg&offline_token=true", headers={"Authorization": f"Basic {basic}"})
+    assert "refresh_token" in answer.get_json()
+    stop.set()
+    for thread in threading.enumerate():
+        if thread not in others:
+            thread.join()
+    assert parts.storage is not None
+    parts.storage.database.close()
+
+
+def test_a_stopped_server_leaves_no_descriptor(server_folder: Path, tmp_path: Path) -> None:
+    """No shared memory, file or socket stays in its process."""
+    with stored_site(server_folder, tmp_path / "site") as site:
+        settings = site.parts.settings
+    del site
+    _start_and_stop(settings)
+    gc.collect()
+    before = _descriptors()
+    _start_and_stop(settings)
+    gc.collect()
+    assert _descriptors() == before

@@ -74,7 +74,7 @@ def test_without_memory_to_share(
 ) -> None:
     """The server starts; each worker has its own, and it is said."""
 
-    def refuse(name: str) -> int:
+    def refuse(name: str, owner: object) -> int:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr("tokenserver.runtime.shared_memory.anonymous_file", refuse)

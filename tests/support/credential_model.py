@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import LAG_SECONDS
@@ -21,7 +21,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Life:
-    """What the model knows of a credential."""
+    """What the model knows of a credential.
+
+    A use that comes after the idle time, and succeeds all the same since it might be in time, is known to all workers
+    at `known_at`; until then another one may refuse the next use.
+    """
 
     form: AccessKeyForm
     owner: str
@@ -31,6 +35,16 @@ class Life:
     last: float
     ended: bool = False
     replaces: str | None = None
+    known_at: float = 0.0
+
+    def used(self, now: float) -> Life:
+        """The same after a use that has succeeded at this moment."""
+        is_late = self.idle is not None and now >= self.last + self.idle
+        return replace(self, last=max(self.last, now), known_at=now + LAG_SECONDS if is_late else self.known_at)
+
+    def surely_passes_gate(self, now: float) -> bool:
+        """Whether it can be used at this moment at every worker, whoever owns it."""
+        return self.passes_gate(now, 0) and now >= self.known_at
 
     def passes_gate(self, now: float, lag: float) -> bool:
         """Whether it may be used at this moment, whoever owns it; `lag` is added to the end of an idle one."""
@@ -61,4 +75,4 @@ class Model:
         life = self.lives.get(identifier)
         if life is None or not life.has_owner(account):
             return False, False
-        return life.passes_gate(now, 0), life.passes_gate(now, LAG_SECONDS)
+        return life.surely_passes_gate(now), life.passes_gate(now, LAG_SECONDS)

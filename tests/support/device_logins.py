@@ -10,7 +10,8 @@ from stored_logins_server import StoredSite
 from tests_web_server import PASSWORDS
 
 from tokenserver.credentials import Password, Secret
-from tokenserver.exchange.stored.device_logins import DeviceCaller, DeviceLogins
+from tokenserver.exchange.stored.device_events import DeviceCaller
+from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.web.oauth.grants import DEVICE_CODE
 
 if TYPE_CHECKING:

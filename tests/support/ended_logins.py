@@ -35,6 +35,29 @@ def end_all(site: StoredSite) -> None:
     store.database.close()
 
 
+def change_users(site: StoredSite, change: Callable[[str], str]) -> None:
+    """What `users disable`, `set` or `delete` does in another process: first the file, then all ends.
+
+    This process knows the revision of that, and has not loaded the file.
+    """
+    file = site.folder / "users.htpasswd"
+    file.write_text(change(file.read_text("utf-8")), "utf-8")
+    end_all(site)
+    assert site.parts.stored is not None
+    site.parts.stored.revision.learn(storage_of(site).database.revision())
+
+
+def disabled(text: str) -> str:
+    """The account of ann is disabled."""
+    return f"# tokenserver-account: ann: disabled\n{text.replace('ann:', 'ann:!', 1)}"
+
+
+def load_users(site: StoredSite) -> None:
+    """The server finds that the users' file is at rest, and loads it."""
+    live = site.parts.live
+    assert [live.look(), live.look()] == [False, True]
+
+
 def meanwhile(stored: object, method: str, event: Callable[[], object]) -> None:
     """Let something happen once, just before the next row is stored."""
     original = getattr(stored, method)

@@ -13,6 +13,7 @@ from stored_credentials import DAY, NOW, PLAIN, STATE_KEYS, Clock, store_of
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.errors import OutdatedLogin
 from tokenserver.identity import Kind, Sort
+from tokenserver.storage.changes import ActingLogin
 from tokenserver.storage.credential import StoredCredential, WorkloadProof
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.browser_sessions import BrowserSessions
@@ -140,14 +141,65 @@ def race(
 
     Whether it waited for that transaction, and whether it was refused.
     """
+    return _race(lambda hold: store_of(first).end(end, by="root", reason="lost", recorded=hold), second, store)
+
+
+def _session_of_root(database: Database) -> ActingLogin:
+    cookie, session = sessions_of(database).begin(source="local", subject="root", kind=Kind.PASSWORD)
+    assert sessions_of(database).find(cookie) is not None
+    return ActingLogin("local", "root", database.revision(), session=session.id)
+
+
+def _secret_of_robot(database: Database) -> ActingLogin:
+    secret = replace(PLAIN, form=AccessKeyForm.ROBOT, owner="robot:terraform", sort=Sort.ROBOT, source="")
+    key, _ = store_of(database).create(secret, at_most=1)
+    return ActingLogin("", "robot:terraform", database.revision(), credential=key.id)
+
+
+def _end_session(database: Database, login: ActingLogin, hold: Callable[..., None]) -> object:
+    return sessions_of(database).end(login.session, source="local", subject="root", recorded=hold)
+
+
+def _end_credentials(database: Database, selection: Selection, hold: Callable[..., None]) -> object:
+    return store_of(database).end(selection, by="root", reason="lost", recorded=hold)
+
+
+ACTORS: dict[str, tuple[Callable[[Database], ActingLogin], Callable[[Database, ActingLogin, Any], object]]] = {
+    "a browser session": (_session_of_root, _end_session),
+    "all logins": (_session_of_root, lambda one, _, hold: _end_credentials(one, Selection(owner="root"), hold)),
+    "a secret": (
+        _secret_of_robot,
+        lambda one, login, hold: _end_credentials(one, Selection(ids=frozenset({login.credential})), hold),
+    ),
+}
+"""How an administrator logs in who makes a key for ann, and what ends that."""
+
+
+def actor_race(name: str, first: Database, second: Database) -> tuple[bool, bool]:
+    """As `race`, for a key that one of `ACTORS` makes while the transaction is open that ends its own login."""
+    log_in, end = ACTORS[name]
+    login = log_in(first)
+
+    def make(database: Database, _: int | None) -> object:
+        return store_of(database).on_behalf_of(login).create(PLAIN, at_most=9)
+
+    assert not is_refused(make, second, None)
+    return _race(lambda hold: end(first, login, hold), second, make)
+
+
+def _race(
+    end: Callable[[Callable[..., None]], object],
+    second: Database,
+    store: Callable[[Database, int | None], object],
+) -> tuple[bool, bool]:
     verified, is_open, goes_on = second.revision(), threading.Event(), threading.Event()
 
-    def hold(_: Any) -> None:
+    def hold(*_: object) -> None:
         is_open.set()
         assert goes_on.wait(20)
 
     with ThreadPoolExecutor(2) as pool:
-        ending = pool.submit(store_of(first).end, end, by="root", reason="lost", recorded=hold)
+        ending = pool.submit(end, hold)
         assert is_open.wait(20)
         storing = pool.submit(is_refused, store, second, verified)
         has_waited = not _is_done_soon(storing)

@@ -145,7 +145,8 @@ def test_an_access_key_by_the_api(api: ApiSite, method: str) -> None:
     key = api.new_key(name="first")
     path = "/access-keys" if method == "create" else f"/access-keys/{key['id']}/rotate"
     end = Selection(owner="ann", source="htpasswd", forms=frozenset({AccessKeyForm.REFRESH}))
-    meanwhile(storage_of(site), method, lambda: elsewhere(site).end(end, by="root", reason="lost"))
+    database = storage_of(site).database
+    meanwhile(database, "write", lambda: elsewhere(site).end(end, by="root", reason="lost"))
     answer = api.call("POST", path, {"name": "second"} if method == "create" else {})
     assert (answer.status_code, answer.get_json()["code"]) == (409, "conflict")
     assert live(site) == [key["id"]]

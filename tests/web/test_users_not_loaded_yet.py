@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from api_calls import ApiSite, api_site
-from ended_logins import end_all, live, meanwhile, storage_of
+from ended_logins import change_users, disabled, live, load_users, meanwhile, storage_of
 from page_visits import Browser
 from stored_logins_server import StoredSite, stored_site
 from tests_web_server import server_folder
@@ -35,32 +35,9 @@ def api(server_folder: Path, tmp_path: Path) -> Iterator[ApiSite]:
         yield found
 
 
-def change_users(site: StoredSite, change: Callable[[str], str]) -> None:
-    """What `users disable`, `set` or `delete` does in another process: first the file, then all ends.
-
-    This process knows the revision of that, and has not loaded the file.
-    """
-    file = site.folder / "users.htpasswd"
-    file.write_text(change(file.read_text("utf-8")), "utf-8")
-    end_all(site)
-    assert site.parts.stored is not None
-    site.parts.stored.revision.learn(storage_of(site).database.revision())
-
-
-def disabled(text: str) -> str:
-    """The account of ann is disabled."""
-    return f"# tokenserver-account: ann: disabled\n{text.replace('ann:', 'ann:!', 1)}"
-
-
 def removed(text: str) -> str:
     """There is no ann."""
     return "".join(line for line in text.splitlines(True) if not line.startswith("ann:"))
-
-
-def load_users(site: StoredSite) -> None:
-    """The server finds that the file is at rest, and loads it."""
-    live = site.parts.live
-    assert [live.look(), live.look()] == [False, True]
 
 
 @pytest.mark.parametrize("change", [disabled, removed])

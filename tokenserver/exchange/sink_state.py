@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
-import weakref
 
 from tokenserver.runtime.anonymous_file import allocate, anonymous_file
 from tokenserver.runtime.shared_lock import MUTEX_BYTES, shared_lock
@@ -39,8 +37,7 @@ class SinkState:
         Raises:
             OSError: there is not enough.
         """
-        file = anonymous_file("tokenserver-audit")
-        weakref.finalize(self, os.close, file)
+        file = anonymous_file("tokenserver-audit", self)
         size = OWN_BYTES + self.EXTRA
         allocate(file, size)
         memory = mmap.mmap(file, size)

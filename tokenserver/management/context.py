@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from tokenserver.authn.stored.owners import Owners
 from tokenserver.config.settings import Settings
+from tokenserver.errors import OutdatedLogin
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.exchange.stored.logins import JumpedClock
 from tokenserver.management.actors import Actor
 from tokenserver.management.events import ManagementEvents
-from tokenserver.management.refusals import MayNotManage
+from tokenserver.management.refusals import ActorEnded, MayNotManage
 from tokenserver.management.rights import require_fresh, require_manager
 from tokenserver.policy.administration import is_administrator
+from tokenserver.policy.machines.workloads import workload_of
 from tokenserver.policy.model import PolicySet
+from tokenserver.storage.changes import ActingLogin
+from tokenserver.storage.credential import WorkloadProof
 
 if TYPE_CHECKING:  # the storage takes a while to import, and is not needed without one
     from tokenserver.storage.people.browser_sessions import BrowserSessions
@@ -56,6 +60,27 @@ class ManagementContext:
         """The current moment in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
 
+    def store_for(self, actor: Actor) -> CredentialStore:
+        """The storage for what the actor changes: each change raises `OutdatedLogin` if its login has ended by then."""
+        return self.store.on_behalf_of(self._login(actor))
+
+    def sessions_for(self, actor: Actor) -> BrowserSessions:
+        """As `store_for`, for browser sessions."""
+        return self.sessions.on_behalf_of(self._login(actor))
+
+    def require_recipient(self, actor: Actor) -> None:
+        """Check that a secret which the actor has made may be sent to it again.
+
+        Raises:
+            MayNotManage, BackendUnavailable, JumpedClock: as `require_maker`.
+            ActorEnded: the login of the actor has ended meanwhile.
+        """
+        self.require_maker(actor)
+        try:
+            self.store.require_live(self._login(actor))
+        except OutdatedLogin as error:
+            raise ActorEnded(str(error)) from None
+
     def is_administrator(self, actor: Actor) -> bool:
         """Whether the actor manages what belongs to others."""
         return is_administrator(self.policies, actor.identity)
@@ -90,3 +115,18 @@ class ManagementContext:
         self.require_manager(actor)
         if not self.is_administrator(actor):
             raise MayNotManage("only administrators manage what belongs to others")
+
+    def _login(self, actor: Actor) -> ActingLogin:
+        identity, session = actor.identity, actor.session
+        proof = None
+        if identity.issued is not None:
+            names = map(workload_of, self.policies.groups.holding(identity))
+            proof = WorkloadProof(identity.issued, tuple(sorted(name for name in names if name is not None)))
+        return ActingLogin(
+            identity.source,
+            identity.subject,
+            identity.verified,
+            session="" if session is None else session.id,
+            credential=identity.credential,
+            proof=proof,
+        )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tokenserver.errors import AuditUnavailable, RequestError, TokenserverError
+from tokenserver.errors import AuditUnavailable, OutdatedLogin, RequestError, TokenserverError
 from tokenserver.exchange.audit_events import cut, shown
 from tokenserver.management.actors import Actor
+from tokenserver.management.refusals import ActorEnded
 
 MANAGEMENT = "management"
 """The value of `event`."""
@@ -61,6 +62,7 @@ class ManagementEvents:
         A change that fails after its event has another one that says so. A refused one has an event, too.
 
         Raises:
+            ActorEnded: the login of the actor has ended meanwhile.
             AuditUnavailable: an event could not be written.
         """
         sent = {name: cut(shown(text)) for name, text in target.items()}
@@ -72,6 +74,8 @@ class ManagementEvents:
                 recorder.failed(event, str(error) if isinstance(error, TokenserverError) else type(error).__name__)
             if not recorder.written and isinstance(error, TokenserverError) and not isinstance(error, AuditUnavailable):
                 recorder.refused("refused" if isinstance(error, RequestError) else "failed", error)
+            if isinstance(error, OutdatedLogin):
+                raise ActorEnded(str(error)) from None
             raise
         for event in recorder.written[:-1]:  # a transaction that broke off and was made again
             recorder.failed(event, REPEATED)

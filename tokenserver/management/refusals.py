@@ -27,6 +27,10 @@ class Conflict(RequestError):
     """The change conflicts with what exists, such as a third secret of a robot. The text says how to fix it."""
 
 
+class ActorEnded(Conflict):
+    """The login by which the actor asks has ended while its request was in progress. Nothing was changed."""
+
+
 class WishFault(NamedTuple):
     """What is wrong with one member of a wish. `field` is its name, with the number of an item: `networks[1]`."""
 

@@ -15,7 +15,7 @@ from array import array
 from typing import Any
 
 from tokenserver.metrics.definitions import LabelNames, Layout
-from tokenserver.runtime.anonymous_file import allocate, anonymous_file
+from tokenserver.runtime.anonymous_file import allocate, anonymous_file, closed_with
 from tokenserver.runtime.bulletin import Bulletin
 
 CELL = array("d").itemsize
@@ -35,7 +35,7 @@ class Board:
         self._posted: Bulletin | None = Bulletin()
         self._layout = layout
         self._rows = workers + SPARE_ROWS
-        self._file = anonymous_file("tokenserver-metrics")
+        self._file = anonymous_file("tokenserver-metrics", self)
         allocate(self._file, self._size)
         self._memory = mmap.mmap(self._file, self._size)
 
@@ -61,7 +61,7 @@ class Board:
         return self.layout.names.missing(names)
 
     def claim(self) -> memoryview[float] | None:
-        """A row for this process, until it ends; None if all are taken."""
+        """A row for this process, until it ends or has no reference to the board; None if all are taken."""
         for number in range(self._rows):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
@@ -92,5 +92,5 @@ class Board:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._posted = None
         self._layout, self._rows = state["layout"], state["rows"]
-        self._file = state["file"].detach()
+        self._file = closed_with(self, state["file"].detach())
         self._memory = mmap.mmap(self._file, self._size)

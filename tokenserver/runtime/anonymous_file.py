@@ -5,16 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import weakref
 
 
-def anonymous_file(name: str) -> int:
-    """The descriptor of a new empty file; `name` is only for display by the system.
+def anonymous_file(name: str, owner: object) -> int:
+    """The descriptor of a new empty file, closed with its `owner`, see there; `name` is only for display by the system.
 
     It is in no folder, so no folder can be full or read-only, and nothing has to be cleaned up.
 
     Raises:
         OSError: it can be created neither in memory nor in the folder for temporary files.
     """
+    return closed_with(owner, _new_file(name))
+
+
+def closed_with(owner: object, file: int) -> int:
+    """The descriptor, which is closed when `owner` is garbage collected, and with it the record locks of this process.
+
+    At the end of the process the system does that: other threads may use it until then.
+    """
+    weakref.finalize(owner, os.close, file).atexit = False
+    return file
+
+
+def _new_file(name: str) -> int:
     if hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):  # a sandbox may forbid it
             return os.memfd_create(name)

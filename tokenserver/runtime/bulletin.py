@@ -7,7 +7,6 @@ import hmac
 import os
 import struct
 import threading
-import weakref
 
 from tokenserver.runtime.anonymous_file import anonymous_file
 
@@ -23,8 +22,7 @@ class Bulletin:
     """
 
     def __init__(self, text: str = "") -> None:
-        self._file = anonymous_file("tokenserver-bulletin")
-        weakref.finalize(self, os.close, self._file).atexit = False
+        self._file = anonymous_file("tokenserver-bulletin", self)
         self._number = 0
         self._read = (0, "")
         self._lock = threading.Lock()

@@ -21,6 +21,7 @@ CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 """A container's limit on CPU time (Linux, "Control Group v2", section CPU)."""
 
 _home: frozenset[int] | None = None
+_claimed: WorkerCores | None = None  # kept: without its file, the core would be free for others
 
 
 def core_count(limit: Path = CPU_LIMIT) -> int:
@@ -48,7 +49,7 @@ class WorkerCores:
         self._file: int | None = None
         if self._cores:
             try:
-                self._file = anonymous_file("tokenserver-cores")
+                self._file = anonymous_file("tokenserver-cores", self)
             except OSError:  # without the file no core can be claimed
                 self._cores = []
 
@@ -56,6 +57,7 @@ class WorkerCores:
         """Pin this process, and the threads that it will start, to a free core; None if there is none."""
         for index, core in enumerate(self._cores):
             if self._is_free(index):
+                _keep(self)
                 _pin_to(core)
                 return core
         return None
@@ -67,6 +69,11 @@ class WorkerCores:
         except OSError:
             return False
         return True
+
+
+def _keep(cores: WorkerCores) -> None:
+    global _claimed  # noqa: PLW0603 - as `_home`
+    _claimed = cores
 
 
 def _pin_to(core: int) -> None:

@@ -9,7 +9,6 @@ import mmap
 import os
 import threading
 import time
-import weakref
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -206,8 +205,7 @@ class SharedMemory:
         """
         self.size = sum(sizes)
         self._stuck = stuck
-        self._file = anonymous_file("tokenserver-logins")  # only a file can be locked
-        weakref.finalize(self, os.close, self._file).atexit = False
+        self._file = anonymous_file("tokenserver-logins", self)  # only a file can be locked
         os.ftruncate(self._file, self.size)
         self.parts = list(_cut(memoryview(mmap.mmap(self._file, self.size)), sizes))
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokenserver.access_keys import AccessKey
 from tokenserver.errors import TokenserverError
-from tokenserver.storage.credential import CredentialRow, StoredCredential
+from tokenserver.storage.credential import CredentialRow, StoredCredential, WorkloadProof
 
 Recorded = Callable[[StoredCredential], None]
 """Called with a credential in the transaction that makes or changes it, before that commits. What it raises undoes the
@@ -31,6 +31,22 @@ class NoSuchCredential(TokenserverError):
 
 def unrecorded(*_: object) -> None:
     """Record nothing, and change nothing more."""
+
+
+class ActingLogin(NamedTuple):
+    """The login by which somebody asks for a change, to be confirmed in the transaction of the change.
+
+    `subject` of the user source `source` was `verified` at this revision; see `Identity.verified`. `session` is the id
+    of the browser session that vouched for it, `credential` that of the stored or declared secret, empty for none.
+    `proof` is that of a workload.
+    """
+
+    source: str
+    subject: str
+    verified: int | None
+    session: str = ""
+    credential: str = ""
+    proof: WorkloadProof | None = None
 
 
 class MadeCredential(NamedTuple):

@@ -19,7 +19,7 @@ from tokenserver.storage.ceiling_text import UnreadableCeiling, parse_ceiling, s
 Network = IPv4Network | IPv6Network
 
 LAG_SECONDS = 150
-"""How much older than the real last use that of another process may seem: a minute to write, one to read, and some."""
+"""After how many seconds a use is known to all other processes: a minute to write, one to read, and some."""
 
 ACTIVE, ENDED = 1, 0
 """The states of a row. A row that has ended is never active again."""

@@ -105,10 +105,52 @@ class Database:
         """
         return self.read(lambda connection: int(connection.execute(select(revision.c.rev)).scalar_one()))
 
+    def guarded(self, check: Callable[[Connection], None]) -> GuardedDatabase:
+        """The same database, where `check` is called first in each transaction that changes something.
+
+        What it raises undoes the change; it must do nothing but use the connection.
+        """
+        return GuardedDatabase(self, check)
+
     def close(self) -> None:
         """Finish the changes that wait, and close all connections."""
         self._writer.close()
         self.engine.dispose()
+
+
+class GuardedDatabase(Database):
+    """See `Database.guarded`."""
+
+    def __init__(self, database: Database, check: Callable[[Connection], None]) -> None:
+        self.engine = database.engine
+        self._database = database
+        self._check = check
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """As `Database.read`, without the check."""
+        return self._database.read(work)
+
+    def write(self, work: Callable[[Connection, int], T]) -> T:
+        """As `Database.write`, after the check."""
+
+        def checked(connection: Connection, rev: int) -> T:
+            self._check(connection)
+            return work(connection, rev)
+
+        return self._database.write(checked)
+
+    def note(self, work: Callable[[Connection], T]) -> T:
+        """As `Database.note`, after the check."""
+
+        def checked(connection: Connection) -> T:
+            self._check(connection)
+            return work(connection)
+
+        return self._database.note(checked)
+
+    def close(self) -> None:
+        """As `Database.close`."""
+        self._database.close()
 
 
 def _next_revision(connection: Connection) -> int:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ class HeldCredential(NamedTuple):
     def used(self) -> int | None:
         """Its last use as of now in seconds since the epoch; None if it was never used.
 
-        The last one here, or one in another process that is at most `LAG_SECONDS` older than the real one.
+        The last one here, or the last one in another process as of `LAG_SECONDS` ago; later ones may be unknown.
         """
         return self.uses.last(self.credential.id)
 
@@ -162,17 +162,16 @@ class CredentialIndex:
         with self._lock:
             self._applied = {}
 
-    def replace(self, rows: Mapping[str, bytes], revision: int) -> None:
-        """Put the packed rows of a load in force, which began with this revision."""
+    def replace(self, rows: dict[str, bytes], revision: int) -> None:
+        """Put the packed rows of a load in force, which began with this revision. They are the index's from now on."""
         with self._lock:
-            merged = dict(rows)
             for identifier, one in (self._applied or {}).items():
-                other = merged.get(identifier)
+                other = rows.get(identifier)
                 if other is None or revision_of(other) <= revision_of(one):
-                    merged[identifier] = one
-            for identifier in [one for one in self._opened if merged.get(one) != self._rows.get(one)]:
+                    rows[identifier] = one
+            for identifier in [one for one in self._opened if rows.get(one) != self._rows.get(one)]:
                 del self._opened[identifier]
-            self._rows, self._applied, self.revision = merged, None, revision
+            self._rows, self._applied, self.revision = rows, None, revision
 
     def looked(self) -> None:
         """Record a good look at the database."""
@@ -188,7 +187,7 @@ class CredentialIndex:
             data = self._looked_up(key.id)
         else:
             self._require_current()
-        row = None if data is None else self._readable(data)
+        row = None if data is None else self._readable(key.id, data)
         state_key = self._keys.newest if row is None else self._keys.by_number.get(row.pepper, self._keys.newest)
         is_right = hmac.compare_digest(digest_of_key(state_key.pepper, key.text), row.digest if row else _NO_DIGEST)
         if row is None or not is_right:
@@ -239,9 +238,9 @@ class CredentialIndex:
         if self._applied is not None:
             self._applied[row.id] = data
 
-    def _readable(self, data: bytes) -> CredentialRow | None:
+    def _readable(self, identifier: str, data: bytes) -> CredentialRow | None:
         try:
-            return unpacked(data)
+            return unpacked(identifier, data)
         except UnreadableCredential as error:
             self.unreadable(error)
             return None
@@ -282,4 +281,4 @@ class CredentialIndex:
 def _is_newer(row: CredentialRow, known: bytes) -> bool:
     """Whether the row replaces the known one. Changes that share a transaction share a revision; none revives a row."""
     before = revision_of(known)
-    return row.rev > before or (row.rev == before and not (row.state == ACTIVE != unpacked(known).state))
+    return row.rev > before or (row.rev == before and not (row.state == ACTIVE != unpacked(row.id, known).state))

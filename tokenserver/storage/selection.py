@@ -37,6 +37,13 @@ _LIVE_OF = (
 )
 """The live credentials of an owner, those unused for longest first. Made once: that takes longer than the query."""
 
+LISTED = (
+    select(*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
+    .select_from(credentials.outerjoin(uses))
+    .order_by(_TABLE.created.desc(), _TABLE.id)
+)
+"""The rows of lists: credentials with their uses, the newest first."""
+
 PERSONAL = frozenset({AccessKeyForm.PERSONAL})
 ROBOT_SECRETS = frozenset({AccessKeyForm.ROBOT})
 LOGINS = frozenset({AccessKeyForm.REFRESH, AccessKeyForm.SESSION})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
 from tokenserver.storage.changes import (
+    ActingLogin,
     MadeCredential,
     NoSuchCredential,
     Recorded,
@@ -30,21 +32,13 @@ from tokenserver.storage.credential import (
     row_of,
 )
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import end_logins_until, is_storable, require_later
+from tokenserver.storage.people.epochs import end_logins_until, is_storable, require_later, require_live
 from tokenserver.storage.seals import is_sealed, new_row, sealed
-from tokenserver.storage.selection import Listed, Owner, Selection, Use, live_of
+from tokenserver.storage.selection import LISTED, Listed, Owner, Selection, Use, live_of
 from tokenserver.storage.state_keys import StateKeys
-from tokenserver.storage.tables import credentials, uses
+from tokenserver.storage.tables import credentials
 
 __all__ = ["CredentialStore", "Listed", "NoSuchCredential", "Selection", "TooManyCredentials", "Use"]
-
-
-_LISTED = (
-    select(*credentials.c, uses.c.last, uses.c.last_from, uses.c.first_from, uses.c.times)
-    .select_from(credentials.outerjoin(uses))
-    .order_by(credentials.c.created.desc(), credentials.c.id)
-)
-"""The rows of `listed`: credentials with their uses."""
 
 
 class CredentialStore:
@@ -67,6 +61,15 @@ class CredentialStore:
         self._now = now
         self._random = random
         self._applied = applied
+
+    def on_behalf_of(self, login: ActingLogin) -> CredentialStore:
+        """The same for changes that this login asks for: each raises `OutdatedLogin` if it has ended by then."""
+        guarded = self.database.guarded(partial(require_live, login=login))
+        return CredentialStore(guarded, self.keys, now=self._now, random=self._random, applied=self._applied)
+
+    def require_live(self, login: ActingLogin) -> None:
+        """Check that this login has not ended until now; raises as `on_behalf_of`, or `StorageUnavailable`."""
+        self.database.read(partial(require_live, login=login))
 
     def create(
         self, wanted: StoredCredential, *, at_most: int, verified: int | None = None, recorded: Recorded = unrecorded
@@ -223,7 +226,7 @@ class CredentialStore:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        statement = _LISTED.where(selection.where)
+        statement = LISTED.where(selection.where)
         rows = self.database.read(lambda connection: connection.execute(statement).all())
         found = [self._listed(tuple(row)) for row in rows]
         return [one for one in found if one is not None and selection.has(one.credential)]

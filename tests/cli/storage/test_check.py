@@ -13,7 +13,7 @@ from stored_credentials import PLAIN
 
 from tokenserver.credentials import AccessKeyForm
 
-LIVE = replace(PLAIN, ends=int(time.time()) + 86_400)
+LIVE = replace(PLAIN, ends=int(time.time()) + 90 * 86_400)
 
 
 def execute(site: Path, statement: str) -> None:
@@ -44,6 +44,14 @@ def test_logins_that_a_changed_password_does_not_end(run: Run, site: Path) -> No
         " end them; fix: set password_changed of corp, and let bind_dn read that attribute\n"
     )
     assert [one[:26] for one in checked(run)["notes"]] == ["2 refresh tokens of corp: "]
+
+
+def test_a_key_that_ends_soon(run: Run, site: Path) -> None:
+    """A note, as the log of a server has it: the storage is sound."""
+    key, _ = store_at(site).create(replace(PLAIN, ends=int(time.time()) + 86_400), at_most=9)
+    result = run("check")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "The storage is sound.")
+    assert result.stderr.startswith(f"note: credentials end within 14 days: access key {key.id} of ann on ")
 
 
 def test_a_changed_row_is_found(run: Run, site: Path) -> None:

@@ -60,7 +60,7 @@ def examined(settings: Settings) -> list[Finding]:
 
 def file_of(settings: Settings) -> Path:
     """Its file, with one credential."""
-    open_store(settings).create(replace(PLAIN, ends=int(time.time()) + 86_400), at_most=9)
+    open_store(settings).create(replace(PLAIN, ends=int(time.time()) + 90 * 86_400), at_most=9)
     assert settings.storage is not None
     assert settings.storage.file is not None
     return settings.storage.file
@@ -85,6 +85,20 @@ def test_a_sound_storage(settings: Settings) -> None:
     assert [(one.ok, one.message) for one in examined(settings)] == [
         (True, "1 stored credential, sealed by this server")
     ]
+
+
+def test_a_key_that_ends_soon(settings: Settings) -> None:
+    """A sentence with the command that replaces it, unless somebody has replaced it already; the storage is sound."""
+    store, now = open_store(settings), int(time.time())
+    key, made = store.create(replace(PLAIN, name="laptop", ends=now + 5 * 86_400), at_most=9)
+    store.create(replace(PLAIN, form=AccessKeyForm.REFRESH, ends=now + 86_400), at_most=9)
+    sound, note = examined(settings)
+    assert (sound.ok, note.ok) == (True, None)
+    day = f"{datetime.fromtimestamp(made.ends, UTC):%Y-%m-%d}"
+    assert note.message == f"credentials end within 14 days: access key {key.id} of ann (laptop) on {day}"
+    assert note.fix == "tokenserver access-keys rotate ID, or tokenserver robots secret rotate NAME"
+    store.rotate(key.id, ends=now + 90 * 86_400, overlap=3600, by="ann")
+    assert [one.ok for one in examined(settings)] == [True]
 
 
 def test_a_row_that_was_changed(settings: Settings) -> None:

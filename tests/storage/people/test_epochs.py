@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from login_races import (
+    ACTORS,
     ENDS,
     OTHER_ENDS,
     OTHER_SESSION_ENDS,
     SESSION_ENDS,
     STORED,
     WEB,
+    actor_race,
     begin_session,
     is_refused,
     race,
@@ -81,6 +83,17 @@ def test_a_login_while_the_end_commits(database: Database, tmp_path: Path, store
     try:
         assert race(database, other, Selection(owner="ann"), STORED[stored]) == (True, True)
         assert store_of(other).listed(Selection(owner="ann")) == []
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_a_change_while_the_end_of_the_actor_commits(database: Database, tmp_path: Path, actor: str) -> None:
+    """It waits for the other transaction, which may be that of another process, and is not made."""
+    other = Database(engine_for(tmp_path / "state.db"))
+    try:
+        assert actor_race(actor, database, other) == (True, True)
+        assert len(store_of(other).listed(Selection(owner="ann"))) == 1
     finally:
         other.close()
 

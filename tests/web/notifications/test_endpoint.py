@@ -17,6 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from stored_logins_server import message
 from tests_web_server import PASSWORDS, Lines
 from werkzeug.test import TestResponse
 
@@ -167,7 +168,8 @@ def test_the_wrong_secret_and_the_wrong_service_are_alike(registry: Reported, se
     usual = registry.send(event(), secret="0" * 32)
     answer = registry.send(event(), service=service, secret=secret)
     assert (answer.status_code, answer.data) == (usual.status_code, usual.data)
-    assert answer.status_code == 401
+    wrong = "wrong secret, or no registry of this name reports here; fix: compare the registry's configuration with"
+    assert message(answer) == (401, f"{wrong} registry-config --notifications")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="notifications"'
     assert registry.written() == []
     refused = registry.audit.events[-1]

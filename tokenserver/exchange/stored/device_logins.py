@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from tokenserver.authn.protection.places import place_of
-from tokenserver.authn.stored.ports import Address
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, InvalidRequest, OutdatedLogin
-from tokenserver.exchange.audit_events import cut, shown
+from tokenserver.exchange.audit_events import cut
 from tokenserver.exchange.snapshot import Snapshot
+from tokenserver.exchange.stored.device_events import DeviceCaller, device_event, flow_event
 from tokenserver.exchange.stored.device_refusals import (
     AccessDenied,
     AuthorizationPending,
@@ -28,7 +28,6 @@ from tokenserver.exchange.stored.device_refusals import (
 from tokenserver.exchange.stored.logins import Logins, NewLogin, RefreshTerms
 from tokenserver.exchange.stored.requested_ceiling import requested_ceiling
 from tokenserver.identity import PEOPLE, Identity, Kind
-from tokenserver.storage.ceiling_text import spell_ceiling
 from tokenserver.storage.people.device_flow import (
     DeviceApproval,
     DeviceCodes,
@@ -38,9 +37,6 @@ from tokenserver.storage.people.device_flow import (
 )
 from tokenserver.storage.people.user_codes import parse_user_code
 
-EVENT = "device"
-"""The value of `event` in audit events about them."""
-
 CLIENTS = frozenset({"tokenserver-helper"})
 """The ids of the programs that may ask for a login."""
 
@@ -48,9 +44,6 @@ PER_SESSION, PER_ADDRESS = 5, 50
 """How many wrong user codes are accepted within ten minutes."""
 
 MAX_AGENT = 255
-
-SHOWN_ID = 16
-"""Digits of a flow's id in audit events, which connect the events of one login."""
 
 UNCERTAIN = "does not say whether the user may log in now"
 
@@ -66,7 +59,9 @@ class FlowStore(Protocol):
     def begin(self, request: DeviceRequest, *, place: str) -> DeviceCodes: ...
     def by_device_code(self, device_code: Secret) -> DeviceFlow | None: ...
     def by_user_code(self, user_code: str) -> DeviceFlow | None: ...
-    def approve(self, flow: DeviceFlow, approval: DeviceApproval) -> bool: ...
+    def approve(
+        self, flow: DeviceFlow, approval: DeviceApproval, *, session: str, recorded: Callable[[], None]
+    ) -> bool: ...
     def deny(self, flow: DeviceFlow) -> bool: ...
     def take(self, flow: DeviceFlow) -> bool: ...
     def give_back(self, flow: DeviceFlow) -> None: ...
@@ -79,15 +74,6 @@ class GuessStore(Protocol):
 
     def begin(self, limits: Mapping[str, int]) -> tuple[bytes, ...]: ...
     def was_right(self, guess: tuple[bytes, ...]) -> None: ...
-
-
-class DeviceCaller(NamedTuple):
-    """The sender of a request. `client_id` and `agent` are what a program says about itself."""
-
-    request_id: str
-    client: Address | None
-    client_id: str | None = None
-    agent: str | None = None
 
 
 class DeviceLogins:
@@ -153,18 +139,21 @@ class DeviceLogins:
         code = parse_user_code(typed)
         flow = None if code is None else self._flows.by_user_code(code)
         if flow is None:
-            self._record(_event("wrong_code", caller))
+            self._record(device_event("wrong_code", caller))
             self._count("wrong_code")
             raise UnknownUserCode
         self._guesses.was_right(guess)
         return flow
 
-    def decide(self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool) -> bool:
+    def decide(
+        self, flow: DeviceFlow, caller: DeviceCaller, person: Identity, *, approves: bool, session: str = ""
+    ) -> bool:
         """Record the person's decision; False if somebody has decided before, or it is too late.
 
-        The event comes first: what cannot be recorded is not done.
+        The event comes first: what cannot be recorded is not done. `session` is the id of the person's session.
 
         Raises:
+            OutdatedLogin: the login by which the person approves has ended.
             InvalidCredentials: the person did not log in with a password or at a provider.
             BackendUnavailable, AuditUnavailable: nothing was changed.
         """
@@ -174,11 +163,16 @@ class DeviceLogins:
             raise InvalidCredentials(f"{person.subject} cannot approve the login of a device by this login")
         if person.stale:
             raise BackendUnavailable(person.source, UNCERTAIN)
-        self._tell("approved" if approves else "denied", caller, flow, subject=person.subject, source=person.source)
+        who = {"subject": person.subject, "source": person.source}
         if not approves:
+            self._tell("denied", caller, flow, **who)
             return self._flows.deny(flow)
         approval = DeviceApproval(person.source, person.subject, person.kind, person.proof, person.verified)
-        return self._flows.approve(flow, approval)
+        event = flow_event("approved", caller, flow, **who)
+        is_approved = self._flows.approve(flow, approval, session=session, recorded=lambda: self._record(event))
+        if is_approved:
+            self._count("approved")
+        return is_approved
 
     def poll(
         self, device_code: Secret, caller: DeviceCaller, service: str | None = None, *, waiting: Waiting = nullcontext
@@ -276,22 +270,8 @@ class DeviceLogins:
         return service
 
     def _tell(self, step: str, caller: DeviceCaller, flow: DeviceFlow, **facts: Any) -> None:
-        request = flow.request
-        ceiling = {} if request.ceiling is None else {"ceiling": spell_ceiling(request.ceiling)}
-        asked_by = {"device": request.address or None, "registries": list(request.services), **ceiling}
-        self._record({**_event(step, caller), "flow": flow.id[:SHOWN_ID], **asked_by, **facts})
+        self._record(flow_event(step, caller, flow, **facts))
         self._count(step)
-
-
-def _event(step: str, caller: DeviceCaller) -> dict[str, Any]:
-    named = {"client_id": shown(caller.client_id), "user_agent": shown(caller.agent)}
-    return {
-        "event": EVENT,
-        "step": step,
-        "request_id": caller.request_id,
-        "client": None if caller.client is None else str(caller.client),
-        **{name: cut(text) for name, text in named.items() if text is not None},
-    }
 
 
 def _known_client(caller: DeviceCaller) -> str:

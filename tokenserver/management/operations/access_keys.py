@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tokenserver.config.credentials import AccessKeySettings
 from tokenserver.credentials import AccessKeyForm, Secret
-from tokenserver.errors import InvalidCredentials, OutdatedLogin
+from tokenserver.errors import InvalidCredentials
 from tokenserver.identity import Identity, Sort
 from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
@@ -92,13 +92,13 @@ class AccessKeyManagement:
                 source=owner.source,
             )
             try:
-                key, made = context.store.create(
+                key, made = context.store_for(actor).create(
                     wanted,
                     at_most=settings.per_user,
                     verified=actor.identity.verified,
                     recorded=lambda one: record(**made_facts(one), **why),
                 )
-            except (TooManyCredentials, OutdatedLogin) as error:
+            except TooManyCredentials as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 
@@ -117,7 +117,7 @@ class AccessKeyManagement:
             except InvalidTerm as error:
                 raise InvalidWish.of("name", str(error)) from None
             try:
-                renamed = context.store.rename(
+                renamed = context.store_for(actor).rename(
                     identifier, name, recorded=lambda one: record(owner=one.owner, name=one.name)
                 )
             except NoSuchCredential as error:
@@ -140,7 +140,7 @@ class AccessKeyManagement:
             self._own(actor, identifier)
             ends = wished_end(lifetime, _lifetimes(settings), context.moment)
             try:
-                key, made = context.store.rotate(
+                key, made = context.store_for(actor).rotate(
                     identifier,
                     ends=ends,
                     overlap=settings.rotate_overlap,
@@ -148,7 +148,7 @@ class AccessKeyManagement:
                     verified=actor.identity.verified,
                     recorded=lambda one: record(**made_facts(one)),
                 )
-            except (NoSuchCredential, TooManyCredentials, OutdatedLogin) as error:
+            except (NoSuchCredential, TooManyCredentials) as error:
                 raise Conflict(str(error)) from None
         return key.text, made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenserver.credentials import AccessKeyForm
@@ -13,13 +14,14 @@ from tokenserver.management.actors import Actor
 from tokenserver.management.context import ManagementContext
 from tokenserver.management.facts import is_live, registries_of
 from tokenserver.management.operations.stored_secrets import BY_OWNER, end_one
-from tokenserver.management.refusals import NotFoundHere
+from tokenserver.management.refusals import Conflict, NotFoundHere
 from tokenserver.management.views import LoginView
 from tokenserver.management.wishes import parse_reason
 from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import LOGINS, Listed, Selection
 
 if TYPE_CHECKING:
+    from tokenserver.storage.database import Connection
     from tokenserver.storage.people.browser_sessions import BrowserSession
 
 
@@ -66,8 +68,10 @@ class LoginManagement:
                 session = next((one for one in self._sessions(subject, source) if one.id == identifier), None)
                 if session is None:
                     raise NotFoundHere("there is no such login")
-                record(**facts)
-                context.sessions.end(identifier, source=session.source, subject=session.subject)
+                whose_session = {"source": session.source, "subject": session.subject}
+                sessions = context.sessions_for(actor)
+                if not sessions.end(identifier, **whose_session, recorded=partial(record, **facts)):
+                    raise Conflict("the login has ended before")
                 return
             selection = Selection(ids=frozenset({identifier}), forms=LOGINS, owner=subject, source=source)
             if not context.store.listed(selection):
@@ -79,23 +83,28 @@ class LoginManagement:
         those of anybody, also of a workload; how many.
 
         Raises:
-            MayNotManage, InvalidWish, AuditUnavailable, StorageUnavailable: as `end`; some of them may have ended.
+            MayNotManage, InvalidWish, AuditUnavailable, StorageUnavailable: none was ended.
         """
         context = self._context
         with context.events.change(actor, "end_logins", owner=subject) as record:
             owner, source = self._whose(actor, subject)
             is_own = owner == actor.identity.subject
             why = BY_OWNER if is_own and reason is None else parse_reason(reason)
-            sessions = [one for one in self._sessions(owner, source) if not _is_current(actor, one)]
+            selection = Selection(forms=LOGINS, owner=owner, source=source)
+            current = None if actor.session is None else actor.session.id
+            whose = Whose(source or "", "subject", owner)
+            browsers = [0]  # how many, once for each attempt
+
+            def end_browsers(connection: Connection, rev: int) -> None:
+                browsers.append(context.sessions.end_within(connection, rev, whose=whose, but=current))
 
             def recorded(ended: Iterable[str]) -> None:
-                record(owner=owner, credentials=sorted(ended), browsers=len(sessions), reason=why)
+                record(owner=owner, credentials=sorted(ended), browsers=browsers[-1], reason=why)
 
-            selection = Selection(forms=LOGINS, owner=owner, source=source)
-            ended = context.store.end(selection, by=actor.identity.subject, reason=why, recorded=recorded)
-            current = None if actor.session is None else actor.session.id
-            count = context.sessions.end_all(Whose(source or "", "subject", owner), but=current)
-        return len(ended) + count
+            ended = context.store_for(actor).end(
+                selection, by=actor.identity.subject, reason=why, recorded=recorded, also=end_browsers
+            )
+        return len(ended) + browsers[-1]
 
     def _whose(self, actor: Actor, user: str | None) -> tuple[str, str | None]:
         """The subject whose logins are meant, and the user source that vouches for it; None: any."""

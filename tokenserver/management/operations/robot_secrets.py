@@ -86,7 +86,9 @@ class RobotManagement:
             room = MAX_LIVE - len(live_declared(robot, context.moment))
             key, made = _made(
                 robot,
-                lambda: context.store.create(wanted, at_most=room, recorded=lambda one: record(**made_facts(one))),
+                lambda: context.store_for(actor).create(
+                    wanted, at_most=room, recorded=lambda one: record(**made_facts(one))
+                ),
             )
         return key.text, made
 
@@ -110,7 +112,7 @@ class RobotManagement:
             room = MAX_LIVE - len(live_declared(robot, context.moment))
             key, made = _made(
                 robot,
-                lambda: context.store.rotate(
+                lambda: context.store_for(actor).rotate(
                     identifier,
                     ends=ends,
                     overlap=int(OVERLAP.total_seconds()),

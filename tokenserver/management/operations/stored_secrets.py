@@ -51,6 +51,7 @@ def end_one(
 
     Raises:
         Conflict: it has ended before. `what` is the word for it.
+        OutdatedLogin: the login of the actor has ended meanwhile.
         AuditUnavailable, StorageUnavailable: it was not ended.
     """
 
@@ -59,4 +60,4 @@ def end_one(
             raise Conflict(f"the {what} has ended before")
         record(credential=credential, owner=owner, reason=reason)
 
-    context.store.end(selection, by=actor.identity.subject, reason=reason, recorded=recorded)
+    context.store_for(actor).end(selection, by=actor.identity.subject, reason=reason, recorded=recorded)

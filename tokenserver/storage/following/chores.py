@@ -26,6 +26,7 @@ REPORTED_FORMS = frozenset({str(AccessKeyForm.PERSONAL), str(AccessKeyForm.ROBOT
 """Those that people have to renew; clients get the others again at their next login."""
 
 MAX_NAMED = 20
+"""How many credentials one sentence names."""
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether the minute is over."""

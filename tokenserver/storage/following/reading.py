@@ -148,12 +148,12 @@ def _packed_rows(connection: Connection, pace: Callable[[], None]) -> dict[str, 
     found: dict[str, bytes] = {}
     dialect, driver = connection.dialect, connection.connection
     # A named cursor is one on the server; without a name, the driver of PostgreSQL would fetch all rows first.
-    cursor: Any = driver.cursor("credentials") if dialect.name == "postgresql" else driver.cursor()
+    named = {"name": "credentials", "binary": True} if dialect.name == "postgresql" else {}
+    cursor: Any = driver.cursor(**named)
     try:
         cursor.execute(f"SELECT id, {PACKED[dialect.name]} FROM credentials")  # noqa: S608 - constants of ours
         while rows := cursor.fetchmany(BATCH):
-            for identifier, row in rows:
-                found[identifier] = row if isinstance(row, bytes) else row.encode()
+            found.update(rows)
             pace()
     except dialect.loaded_dbapi.Error as error:
         raise unavailable(error) from error

@@ -17,9 +17,17 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from tokenserver.credentials import Secret
 from tokenserver.identity import Kind
+from tokenserver.storage.changes import ActingLogin, unrecorded
 from tokenserver.storage.credential import ACTIVE, ENDED
 from tokenserver.storage.database import Database
-from tokenserver.storage.people.epochs import EVERYBODY, Whose, end_logins_until, is_storable, require_later
+from tokenserver.storage.people.epochs import (
+    EVERYBODY,
+    Whose,
+    end_logins_until,
+    is_storable,
+    require_later,
+    require_live,
+)
 from tokenserver.storage.people.row_seals import RowSeals
 from tokenserver.storage.state_keys import StateKeys
 from tokenserver.storage.tables import browser_sessions, revision
@@ -99,9 +107,15 @@ class BrowserSessions:
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._database = database
+        self._keys = keys
         self._seals = RowSeals(keys, purpose="browser session", columns=_SEALED)
         self._now = now
         self._random = random
+
+    def on_behalf_of(self, login: ActingLogin) -> BrowserSessions:
+        """The same for changes that this login asks for: each raises `OutdatedLogin` if it has ended by then."""
+        guarded = self._database.guarded(partial(require_live, login=login))
+        return BrowserSessions(guarded, self._keys, now=self._now, random=self._random)
 
     def begin(
         self,
@@ -125,7 +139,7 @@ class BrowserSessions:
             OutdatedLogin: what ended all logins of the person has ended this one.
             StorageUnavailable: nothing was stored.
         """
-        cookie = Secret(secrets_text(self._random(COOKIE_BYTES)))
+        cookie = Secret(self._random(COOKIE_BYTES).hex())  # digits need no quoting anywhere
         now = int(self._now())
         facts = {"source": source, "subject": subject, "kind": str(kind), "proof": proof, "sub": sub, "sid": sid}
         row = SessionRow(
@@ -191,15 +205,23 @@ class BrowserSessions:
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return [_opened(row) for row in map(SessionRow._make, rows) if self._seals.is_genuine(row)]
 
-    def end(self, identifier: str, *, source: str, subject: str) -> bool:
-        """End the session with this id if it is this person's; whether it was.
+    def end(self, identifier: str, *, source: str, subject: str, recorded: Callable[[], None] = unrecorded) -> bool:
+        """End the session with this id if it is this person's; whether it was. What it asks for later is not done.
+        `recorded` is called in the transaction that ends it; see `Recorded`.
 
         Raises:
             StorageUnavailable: it was not ended.
         """
         whose = (_TABLE.source == source, _TABLE.subject == subject)
         statement = _ACTIVE.where(_TABLE.id == bytes.fromhex(identifier), *whose).values(state=ENDED)
-        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
+
+        def work(connection: Connection, _: int) -> bool:
+            has_ended = connection.execute(statement).rowcount == 1
+            if has_ended:
+                recorded()
+            return has_ended
+
+        return self._database.write(work)  # in one order with the changes that the session asks for
 
     def end_all(self, whose: Whose, *, but: str | None = None) -> int:
         """End all sessions of somebody, and logins in flight, which cannot begin any; how many sessions were live.
@@ -248,11 +270,6 @@ class BrowserSessions:
         count = connection.execute(select(func.count()).where(*wanted, *_live(now))).scalar_one()
         connection.execute(_ACTIVE.where(*wanted).values(state=ENDED))
         return int(count)
-
-
-def secrets_text(random: bytes) -> str:
-    """Random bytes as text for a cookie or a form: hexadecimal digits, which need no quoting anywhere."""
-    return random.hex()
 
 
 def _id_of(cookie: Secret) -> bytes:

@@ -1,4 +1,4 @@
-"""Epochs: a login that was verified before all logins of its person or workload were ended is too old to be stored.
+"""Epochs: a login that was verified before all logins of its person or workload were ended stores and changes nothing.
 
 Ends and logins are ordered by the revision of the database, not by clocks: a login notes which revision was known when
 its verification began, and whatever stores it compares that with the epoch, in the transaction that inserts the row. A
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from tokenserver.errors import OutdatedLogin
-from tokenserver.storage.credential import WorkloadProof
+from tokenserver.storage.changes import ActingLogin
+from tokenserver.storage.credential import ACTIVE, WorkloadProof
+from tokenserver.storage.tables import browser_sessions, credentials, revision
 
 
 class Whose(NamedTuple):
@@ -85,6 +87,27 @@ def require_later(
     for rev, made in found:
         if rev is not None and (rev > verified or (proof is not None and proof.issued <= made)):
             raise OutdatedLogin(int(rev))
+
+
+def require_live(connection: Connection, login: ActingLogin) -> None:
+    """Check that the login by which somebody asks for a change has not ended. In the transaction of the change.
+
+    What ends a login commits before that, so that the change is not made, or after it. Ends and changes that the
+    database can make concurrently are both by `Database.write`.
+
+    Raises:
+        OutdatedLogin: it has ended, or all logins of this person or workload, or of everybody, have.
+    """
+    require_later(connection, login.verified, source=login.source, subject=login.subject, proof=login.proof)
+    sessions, stored = browser_sessions.c, credentials.c
+    if login.session:
+        live = select(sessions.id).where(sessions.id == bytes.fromhex(login.session), sessions.state == ACTIVE)
+        has_ended = connection.execute(live).first() is None
+    else:  # a declared secret has no row
+        ended = select(stored.id).where(stored.id == login.credential, stored.state != ACTIVE)
+        has_ended = bool(login.credential) and connection.execute(ended).first() is not None
+    if has_ended:
+        raise OutdatedLogin(int(connection.execute(select(revision.c.rev)).scalar_one()), "this login was")
 
 
 # Written out, since composing it would take longer than the question.

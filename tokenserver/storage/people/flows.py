@@ -11,12 +11,14 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, delete, func, select, update
 
 from tokenserver.credentials import Secret
 from tokenserver.errors import Overloaded
 from tokenserver.storage.boxes import Boxes, UnreadableBox
+from tokenserver.storage.changes import ActingLogin, unrecorded
 from tokenserver.storage.database import Database
 from tokenserver.storage.people.device_flow import (
     DeviceApproval,
@@ -28,6 +30,7 @@ from tokenserver.storage.people.device_flow import (
     parse_flow,
     spell_flow,
 )
+from tokenserver.storage.people.epochs import require_live
 from tokenserver.storage.people.flow_limits import (
     KEPT_SECONDS,
     LIFETIME_SECONDS,
@@ -117,15 +120,36 @@ class Flows:
         """
         return self._found(_TABLE.user_code == user_code, _TABLE.ends > int(self._now()))
 
-    def approve(self, flow: DeviceFlow, approval: DeviceApproval) -> bool:
+    def approve(
+        self,
+        flow: DeviceFlow,
+        approval: DeviceApproval,
+        *,
+        session: str = "",
+        recorded: Callable[[], None] = unrecorded,
+    ) -> bool:
         """Let the device have a login of this person; False if somebody has decided before, or it has expired.
 
+        `session` is the id of the browser session that approves. `recorded` is called in the transaction; see
+        `Recorded`.
+
         Raises:
+            OutdatedLogin: the session, or all logins of the person, have ended.
             StorageUnavailable: nothing was changed.
         """
         if flow.state is not FlowState.OPEN:
             return False
-        return self._change(flow, replace(flow, state=FlowState.APPROVED, approval=approval))
+        statement = self._changed(flow, replace(flow, state=FlowState.APPROVED, approval=approval))
+
+        def work(connection: Connection, _: int) -> bool:
+            is_done = connection.execute(statement).rowcount == 1
+            if is_done:
+                recorded()
+            return is_done
+
+        login = ActingLogin(approval.source, approval.subject, approval.verified, session)
+        # Not by `note`: in one order with what ends the login.
+        return self._database.guarded(partial(require_live, login=login)).write(work)
 
     def deny(self, flow: DeviceFlow) -> bool:
         """Let the device have nothing, also if it was approved already; False if it is too late for that.
@@ -187,14 +211,17 @@ class Flows:
         return is_early or not is_first  # of those that come together, one is punctual
 
     def _change(self, before: DeviceFlow, after: DeviceFlow) -> bool:
+        statement = self._changed(before, after)
+        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
+
+    def _changed(self, before: DeviceFlow, after: DeviceFlow) -> Update:
         unchanged = (
             _TABLE.id == bytes.fromhex(before.id),
             _TABLE.kind == KIND,
             _TABLE.state == before.state,
             _TABLE.ends > int(self._now()),
         )
-        statement = update(flows).where(*unchanged).values(state=after.state, payload=self._closed(after))
-        return self._database.note(lambda connection: connection.execute(statement).rowcount) == 1
+        return update(flows).where(*unchanged).values(state=after.state, payload=self._closed(after))
 
     def _found(self, *where: ColumnElement[bool]) -> DeviceFlow | None:
         statement = select(flows).where(_TABLE.kind == KIND, *where)

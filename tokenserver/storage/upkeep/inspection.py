@@ -9,11 +9,10 @@ from sqlalchemy import select
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential, opened
+from tokenserver.storage.following.chores import MAX_NAMED, REPORTED_FORMS, SOON_SECONDS, ending_line
+from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.tables import credentials
-
-MAX_NAMED = 20
-"""How many credentials of one kind of finding are named."""
 
 _LEEWAY = 300
 
@@ -52,7 +51,7 @@ def inspect(store: CredentialStore, *, now: float) -> Inspection:
         if problem is not None:
             found.setdefault(problem, []).append(row.id)
     findings = [_sentence(*item) for item in sorted(found.items())]
-    notes = tuple(_unproved(*item) for item in sorted(unproved.items()))
+    notes = (*_ending(store, int(now)), *(_unproved(*item) for item in sorted(unproved.items())))
     return Inspection(len(rows), dict(sorted(live.items())), findings, notes)
 
 
@@ -76,6 +75,12 @@ def _sentence(problem: str, ids: list[str]) -> str:
     named = ", ".join(sorted(ids)[:MAX_NAMED])
     more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return f"{len(ids)} credential{'s' if len(ids) != 1 else ''} ({named}{more}) {problem}"
+
+
+def _ending(store: CredentialStore, now: int) -> tuple[str, ...]:
+    """What workers log once a day, too: the keys and secrets that somebody has to renew soon."""
+    ending = CredentialReader(store.database).ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
+    return (ending_line(ending),) if ending else ()
 
 
 def _unproved(source: str, count: int) -> str:

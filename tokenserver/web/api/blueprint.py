@@ -104,8 +104,8 @@ def _answered(site: Site, router: Router, path: str, request_id: str) -> Respons
     else:
         target = f"{path}?{environ.get('QUERY_STRING') or ''}"
         key = request.headers.get(IDEMPOTENCY_KEY)
-        require_maker = partial(site.management.context.require_maker, actor)
-        sent = once(site.answers, key, actor, target=target, content=content, work=work, require_maker=require_maker)
+        may_receive = partial(site.management.context.require_recipient, actor)
+        sent = once(site.answers, key, actor, target=target, content=content, work=work, may_receive=may_receive)
     response = Response(sent.body, sent.status, content_type=JSON)
     if sent.status == 204:
         del response.headers["Content-Type"]

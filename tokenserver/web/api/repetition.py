@@ -44,11 +44,11 @@ def once(
     target: str,
     content: bytes,
     work: Callable[[], SentAnswer],
-    require_maker: Callable[[], None],
+    may_receive: Callable[[], None],
 ) -> SentAnswer:
     """The answer of `work`, or the one that it had for the same request with the same key. None: always do it.
 
-    `require_maker` raises if the actor may not get a secret now. `work` checks that by itself; an answer that has a
+    `may_receive` raises if the actor may not get a secret now. `work` checks that by itself; an answer that has a
     secret is not repeated without it.
 
     Raises:
@@ -72,7 +72,7 @@ def once(
         raise StillInProgress("the request is in progress; try again in a moment")
     status, location, body = json.loads(known.answer)
     if status == HTTPStatus.CREATED:
-        require_maker()
+        may_receive()
     return SentAnswer(status, base64.b64decode(body), location, was_repeated=True)
 
 

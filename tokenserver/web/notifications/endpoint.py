@@ -35,6 +35,12 @@ MAX_BODY = 1024 * 1024
 
 BODY_LIMIT = BodyLimit(MAX_BODY, f"the body is larger than {MAX_BODY} bytes")
 
+NOT_A_REPORTER = (
+    "wrong secret, or no registry of this name reports here;"
+    " fix: compare the registry's configuration with registry-config --notifications"
+)
+"""The answer without the right secret. It does not tell which names report."""
+
 _CHALLENGE = 'Bearer realm="notifications"'
 _ENVELOPES = "application/vnd.docker.distribution.events."
 _NOBODY = b"{}\n"
@@ -116,7 +122,7 @@ class NotificationEndpoint:
             return reporter
         with self.admission:
             self.count_unknown(Secret(given), client)
-        raise InvalidCredentials("wrong secret of notifications, or an unknown service")
+        raise InvalidCredentials("wrong secret of notifications, or an unknown service", NOT_A_REPORTER)
 
     def _body(self, environ: Mapping[str, Any], client: Address | None) -> bytes:
         body = environ.get(READ_BODY)

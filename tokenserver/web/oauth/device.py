@@ -11,7 +11,8 @@ from tokenserver.credentials import RefreshToken, Secret
 from tokenserver.errors import InvalidRequest, TokenserverError
 from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.exchange.service import TokenRequest, TokenResult
-from tokenserver.exchange.stored.device_logins import DeviceCaller, DeviceLogins, Waiting
+from tokenserver.exchange.stored.device_events import DeviceCaller
+from tokenserver.exchange.stored.device_logins import DeviceLogins, Waiting
 from tokenserver.scopes import ScopeLimits, parse_scopes
 from tokenserver.storage.people.flow_limits import LIFETIME_SECONDS, PAUSE_SECONDS
 from tokenserver.storage.people.user_codes import spell_user_code

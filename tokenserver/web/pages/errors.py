@@ -16,7 +16,7 @@ from tokenserver.errors import (
     Throttled,
 )
 from tokenserver.management.openid.openid_sign_in import NoSuchProvider
-from tokenserver.management.refusals import Conflict, InvalidWish, MayNotManage, NotFoundHere, ProofTooOld
+from tokenserver.management.refusals import ActorEnded, Conflict, InvalidWish, MayNotManage, NotFoundHere, ProofTooOld
 from tokenserver.management.sign_in import NoPassword
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
 
@@ -88,7 +88,7 @@ def page_problem(error: Exception) -> PageProblem:  # noqa: PLR0912 - a case for
         case FormRefused():
             text = "This form is too old, or it is from another site. Nothing was changed. Load the page again."
             return PageProblem(403, "Form refused", text, keeps_typed=True)
-        case LoginEnded():
+        case LoginEnded() | ActorEnded():
             text = "Your login ended while you filled in the form. Nothing was changed. Log in, and send it again."
             return PageProblem(403, "You were logged out", text, keeps_typed=True, needs_login=True)
         case FormSentTwice():

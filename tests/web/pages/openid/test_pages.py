@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ended_logins import change_users, disabled, load_users
 from openid_site import OpenIdSite, openid_site
 from page_visits import Browser
 from stored_logins_server import claims_of, message
@@ -111,6 +112,23 @@ def test_people_of_the_file(site: OpenIdSite, browser: Browser) -> None:
     site.fake.person["sub"] = "3"
     assert site.log_in(browser, "sso").response.headers["Location"] == "/login/failed"
     assert "The name ann is that of another account here." in browser.get("/login/failed").text
+
+
+def test_people_of_a_file_that_is_not_loaded_yet(site: OpenIdSite, browser: Browser) -> None:
+    """The provider vouches for somebody whose account here was disabled a moment ago: there is no session, neither now
+    nor once the account is enabled again; docs/design/threats.md#threat-245."""
+    site.fake.person |= {"preferred_username": "ann", "sub": "2"}
+    text = (site.site.folder / "users.htpasswd").read_text("utf-8")
+    change_users(site.site, disabled)
+    assert site.log_in(browser, "local").response.headers["Location"] == "/login/failed"
+    assert (site.site.last["outcome"], site.site.last["source"]) == ("invalid_credentials", "local")
+    load_users(site.site)
+    assert site.log_in(browser, "local").response.headers["Location"] == "/login/failed"
+    change_users(site.site, lambda _: text)
+    load_users(site.site)
+    assert site.site.parts.storage is not None
+    assert site.site.parts.storage.sessions.listed(source="htpasswd", subject="ann") == []
+    assert site.log_in(browser, "local").response.headers["Location"] == "/account"
 
 
 def test_a_failed_login(site: OpenIdSite, browser: Browser) -> None:

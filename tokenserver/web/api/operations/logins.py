@@ -64,5 +64,6 @@ LOGIN_OPERATIONS = (
         " stay.",
         body=EndLogins,
         answer=EndedLogins,
+        problems=(409,),
     ),
 )

@@ -10,14 +10,16 @@ from ipaddress import ip_address
 from flask import Blueprint, Response, request
 
 from tokenserver.authn.stored.new_networks import network_of
-from tokenserver.exchange.stored.device_logins import DeviceCaller, DeviceLogins
+from tokenserver.errors import OutdatedLogin
+from tokenserver.exchange.stored.device_events import DeviceCaller
+from tokenserver.exchange.stored.device_logins import DeviceLogins
 from tokenserver.exchange.stored.device_refusals import UnknownUserCode
 from tokenserver.management.actors import Actor
 from tokenserver.management.sign_in import Visitor
 from tokenserver.scopes import in_order
 from tokenserver.storage.people.device_flow import DeviceFlow, FlowState
 from tokenserver.storage.people.user_codes import parse_user_code, spell_user_code
-from tokenserver.web.pages.errors import FormRefused
+from tokenserver.web.pages.errors import FormRefused, LoginEnded
 from tokenserver.web.pages.forms import checked_form
 from tokenserver.web.pages.shell import page, pages_blueprint, signed_in
 from tokenserver.web.pages.visits import is_fresh, see_other, slot_released, the_site, visitor
@@ -63,7 +65,12 @@ def answer(actor: Actor) -> Response:
         except UnknownUserCode:
             flow = None
         approves = decision == "confirm"
-        is_done = flow is not None and logins.decide(flow, caller, actor.identity, approves=approves)
+        try:
+            is_done = flow is not None and logins.decide(
+                flow, caller, actor.identity, approves=approves, session=_session(actor)
+            )
+        except OutdatedLogin:
+            raise LoginEnded from None
     state = ("confirmed" if approves else "denied") if is_done else "late"
     return page("device-done.html", actor=actor, status=200 if is_done else 409, state=state)
 
