@@ -17,7 +17,7 @@ from slow_properties import slow_examples
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.exchange.rulings import MAX_CACHED_SCOPES, MAX_RULINGS, Ruling, RulingCache, WorkloadFacts
-from tokenserver.exchange.service import TokenRequest, TokenService, ruling_for
+from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService, ruling_for
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
@@ -26,6 +26,8 @@ from tokenserver.policy.model import Context, PolicySet
 from tokenserver.runtime.bounded_cache import FREE_ENTRIES
 from tokenserver.scopes import Resource, Scope, ScopeRequest
 from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import Token
+from tokenserver.tokens.reuse import Reuse
 
 REGISTRIES = {name: Registry(name, "issuer", Compat.UNIVERSAL, 900) for name in ("registry", "other")}
 
@@ -157,6 +159,47 @@ def test_jobs_of_a_workload_share_what_is_decided(other: Identity, is_shared: bo
         assert ruling.workload == WorkloadFacts.of(policies, identity)
         assert ruling.decisions == (decide(policies, identity, PULL.scopes[0], Context("other", None, START)),)
         assert ruling.identity.subject == identity.subject
+
+
+class _Counting:
+    """An issuer whose tokens are numbered."""
+
+    signed = 0
+
+    def issue(self, *_: object, **__: object) -> Token:
+        self.signed += 1
+        return Token(Secret("signed"), str(self.signed), issued_at=0, expires_in=900, access=())
+
+
+class _Jobs:
+    """A chain that takes each client for a job of one workload, whose user name is the number of its run."""
+
+    def authenticate(self, credentials: Password, address: object) -> Identity:  # noqa: ARG002 - the chain's own
+        return client(repo="1", env="test", run=credentials.username, sub="x")
+
+
+def test_jobs_share_no_token() -> None:
+    """Whose ruling is the same object: the id of a token leads to the job that got it."""
+    policies = machines.policy_set([], (), DECLARED)
+    snapshot = Snapshot(REGISTRIES, _Jobs(), policies, _Counting())  # type: ignore[arg-type]
+    service = TokenService(lambda: snapshot, now=lambda: 0.0, reuse=Reuse(10, now=lambda: 0.0, rush=0))
+
+    def got(run: str) -> TokenResult:
+        return service.exchange(
+            TokenRequest(
+                request_id="",
+                method="GET",
+                service="other",
+                scopes=PULL,
+                credentials=Password(run, Secret("y")),
+                account=None,
+                client=None,
+            )
+        )
+
+    results = [got(run) for run in ("1", "2", "1", "2")]
+    assert len({id(one.ruling) for one in results}) == 1
+    assert [one.token.jti for one in results if one.token is not None] == ["1", "2", "1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,10 @@ class TokenService:
             token = sign()
         else:
             # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
+            # That of a workload is one for many jobs, and the id of a token leads to one of them.
+            key = ruling if ruling.workload is None else (ruling, identity)
             kept = ruling.is_kept
-            token = self._reuse.token(ruling, sign, weight=ruling.weight) if kept else self._reuse.token(None, sign)
+            token = self._reuse.token(key, sign, weight=ruling.weight) if kept else self._reuse.token(None, sign)
         return TokenResult(token, ruling, login=self._login(request, identity, ruling) if request.offline else None)
 
     def withdraw(self, result: TokenResult) -> None:
