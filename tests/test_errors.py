@@ -16,6 +16,9 @@ from tokenserver.errors import (
     InvalidRequest,
     LinkedText,
     LoadError,
+    LoginTooOld,
+    OutdatedLogin,
+    PlainHttp,
     RequestError,
     ServiceError,
     SigningFailed,
@@ -23,6 +26,7 @@ from tokenserver.errors import (
     TokenMismatch,
     TokenserverError,
     TooManyScopes,
+    UnknownRefreshToken,
     UnsupportedGrantType,
     UnusableAccessKey,
     is_full,
@@ -101,6 +105,44 @@ def test_wrong_credentials_have_one_text() -> None:
 def test_authentication_required_names_nothing() -> None:
     """Its text is fixed."""
     assert str(AuthenticationRequired()) == "authentication required"
+
+
+def test_an_outdated_login_says_after_which_revision() -> None:
+    """For a verification that begins later; the person is told what to do."""
+    error = OutdatedLogin(7)
+    assert (error.revision, error.reason) == (7, "the logins of the user were ended after this one was verified")
+    assert str(error) == "all logins of this account were ended a moment ago; fix: log in again"
+
+
+def test_a_login_that_is_too_old_says_where_to_log_in() -> None:
+    """The reason is for the audit event alone."""
+    error = LoginTooOld("last login 40 days ago", "https://auth.example.com/login")
+    assert (error.reason, error.login_page) == ("last login 40 days ago", "https://auth.example.com/login")
+    assert str(error) == "the last login is too long ago; fix: log in again: https://auth.example.com/login"
+
+
+def test_an_unknown_refresh_token_says_how_to_get_another() -> None:
+    """For clients that keep one from an earlier token server."""
+    error = UnknownRefreshToken()
+    assert (error.reason, str(error)) == (
+        "unknown refresh token",
+        f"this server does not know the stored identity token; fix: {error.fix}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "public"),
+    [
+        pytest.param(PlainHttp(), "", "", id="nothing known"),
+        pytest.param(PlainHttp("10.0.0.1 says http"), " (10.0.0.1 says http)", "; 10.0.0.1 says http", id="reported"),
+        pytest.param(PlainHttp(hint="no proxy"), " (no proxy)", "", id="a hint for the operator"),
+    ],
+)
+def test_plain_http_says_what_to_do(error: PlainHttp, reason: str, public: str) -> None:
+    """The client learns which scheme was reported, and the operator how to mend it."""
+    fixes = "use TLS, name the proxy in trusted_proxies, or require_https: false"
+    assert error.reason == f"plain http from another machine{reason}; {fixes}"
+    assert str(error) == f"plain http is refused here, use https{public}"
 
 
 def test_throttled_says_when() -> None:

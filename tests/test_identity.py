@@ -193,8 +193,20 @@ def test_a_known_namespace_is_the_only_possible_one(rules: frozenset[NamespaceRu
         assert not any(namespaces.is_possible(other, name) for other in (name.upper() + "A", f"{name}@"))
 
 
+def test_possible_namespaces() -> None:
+    """One for each rule; a rule that makes none of the name adds nothing."""
+    assert Namespaces(frozenset({LOWER, SLUG})).possible("a@b") == {"a-b"}
+    assert Namespaces(frozenset({LOWER, SLUG})).possible("Ann") == {"ann"}
+
+
 def test_the_only_name_of_a_namespace() -> None:
     """Digits have no case; letters may be spelled otherwise, and a slug or an attribute may come of anything."""
     assert Namespaces(frozenset({LOWER, None})).only_name("123") == "123"
     assert Namespaces(frozenset({LOWER})).only_name("a1") is None
     assert Namespaces(frozenset({SLUG})).only_name("123") is None
+
+
+def test_an_identity_equals_nothing_else() -> None:
+    """Not even what compares as its subject would."""
+    assert ANN.__eq__("ann") is NotImplemented
+    assert ANN != "ann"

@@ -31,6 +31,7 @@ from tokenserver.scopes import (
     in_order,
     is_path_component,
     is_repository_name,
+    mark_new,
     parse_scope,
     parse_scopes,
 )
@@ -569,3 +570,11 @@ def test_what_was_asked_is_looked_up_by_its_hash() -> None:
     assert hash(one) == hash(same) == hash(ScopeRequest(one.scopes, one.rejected))
     assert len({one, same, other}) == 2
     assert len({hash(parse_scopes([f"repository:a{number}:pull"])) for number in range(20)}) > 1
+
+
+def test_a_request_becomes_new() -> None:
+    """It is the same request in every other way, also by its hash."""
+    request, other = (ScopeRequest((parse_scope("repository:a:pull"),)) for _ in range(2))
+    mark_new(request)
+    assert (request.is_repeated, other.is_repeated) == (False, True)
+    assert (request, hash(request)) == (other, hash(other))

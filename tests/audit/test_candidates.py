@@ -71,3 +71,8 @@ def test_needle(text: str, needle: bytes) -> None:
 def test_within(line: bytes, within: bool) -> None:
     """Only an event as the server writes it is left out undecoded."""
     assert is_within(line, b"2026-11-03T12:00:00.000Z", b"2026-11-03T12:00:01.000Z") is within
+
+
+def test_a_line_with_some_of_the_needles() -> None:
+    """Is none; the one after it is found."""
+    assert list(candidate_lines(io.BytesIO(b"abc\nabc xy\n").read, [b"abc", b"xy"])) == [b"abc xy"]

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from audit_lines import EXCHANGE, line
+from audit_lines import EXCHANGE, REPORT, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.audit.events import event_of, text, texts
+from tokenserver.audit.events import event_and_text, event_of, member_of_granted, spell_event, text, texts
 
 _PLAIN = line(EXCHANGE)
 _TEXT = _PLAIN.decode()
@@ -73,3 +73,37 @@ def test_values(value: Any, one: str, several: list[str]) -> None:
     """Values of another type are as absent."""
     event = {"x": value}
     assert (text(event, "x"), texts(event, "x"), text({}, "x"), texts({}, "x")) == (one, several, "", [])
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "expected"),
+    [
+        pytest.param(_PLAIN, _PLAIN, id="plain"),
+        pytest.param(b"2026-11-03T12:00:00.26Z stdout F " + _PLAIN + b"\n", _PLAIN, id="prefixed"),
+        pytest.param(json.dumps({"log": f"{_TEXT}\n"}).encode(), _PLAIN, id="a text in a wrapper"),
+        pytest.param(json.dumps({"line": EXCHANGE}).encode(), _PLAIN, id="an object in a wrapper"),
+        pytest.param(json.dumps({"log": json.dumps(EXCHANGE, indent=1)}).encode(), _PLAIN, id="over several lines"),
+    ],
+)
+def test_the_text_of_an_event(wrapped: bytes, expected: bytes) -> None:
+    """Without its wrapping, in one line of ASCII: as it is there, or else spelled as the server does."""
+    assert event_and_text(wrapped) == (EXCHANGE, expected)
+
+
+def test_no_event_has_no_text() -> None:
+    """As it has no event."""
+    assert event_and_text(b"no event") is None
+
+
+def test_numbers_that_json_does_not_have() -> None:
+    """They are spelled as null, in lists and members too; every other value as it is."""
+    odd = float("nan"), float("-inf")
+    assert spell_event({"a": 1.5, "b": [*odd, "x"], "c": {"d": odd[0]}}) == (
+        '{"a": 1.5, "b": [null, null, "x"], "c": {"d": null}}'
+    )
+    assert spell_event({"a": [1.5, None]}) == '{"a": [1.5, null]}'
+
+
+def test_the_member_that_lists_more_than_was_asked() -> None:
+    """Reports of registries say what was used, and exchanges what was granted."""
+    assert (member_of_granted(REPORT), member_of_granted(EXCHANGE)) == ("used", "granted")

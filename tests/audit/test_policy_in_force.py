@@ -54,6 +54,14 @@ def test_the_last_one_up_to_the_moment(
     assert found.after == (after and (at(after[0]), after[1]))
 
 
+def test_what_an_index_notes() -> None:
+    """Of events in any order, the last up to the moment and the first after it; none is counted as near it."""
+    found = PoliciesNear(NOON)
+    for seconds, digest in ((8, A), (9, B), (7, C), (-8, A), (-9, B), (-7, C)):
+        found.note(at(seconds), digest)
+    assert (found.before, found.after, found.others("")) == ((at(-7), C), (at(7), C), {})
+
+
 def test_others_near_the_moment() -> None:
     """With their times and number, in the order in which they were first seen."""
     found = near((-61, A), (-60, B), (-30, C), (20, B), (-20, C), (-10, A), (60, B), (61, A))

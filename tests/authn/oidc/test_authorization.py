@@ -21,7 +21,7 @@ from tokenserver.authn.oidc.authorization import (
     spelled_error,
 )
 from tokenserver.authn.oidc.metadata import ProviderMetadata
-from tokenserver.authn.oidc.refusals import NotOurLogin, RefusedLogin
+from tokenserver.authn.oidc.refusals import NotOurLogin, RefusedByProvider, RefusedLogin
 
 METADATA = ProviderMetadata("https://sso.example.com/auth?a=b", "https://sso.example.com/token")
 ATTEMPT = Attempt("state", "nonce", "verifier", "/account", 100)
@@ -59,6 +59,34 @@ def test_answers_without_a_code() -> None:
     for code in ("", "x" * (MAX_CODE + 1)):
         with pytest.raises(RefusedLogin):
             code_of_answer({"state": "state", "code": code}, ATTEMPT, PROVIDER, METADATA, now=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "now", "kind"),
+    [
+        pytest.param({"state": "state", "code": "c"}, ATTEMPT.ends, NotOurLogin, id="too late"),
+        pytest.param({"state": "other", "code": "c"}, 0, NotOurLogin, id="of another login"),
+        pytest.param({"state": "state", "code": "c", "iss": "https://x.example.com"}, 0, RefusedLogin, id="issuer"),
+        pytest.param({"state": "state", "error": "access_denied"}, 0, RefusedByProvider, id="an error"),
+    ],
+)
+def test_answers_that_are_rejected(answer: dict[str, str], now: float, kind: type[RefusedLogin]) -> None:
+    """Each for its own reason."""
+    with pytest.raises(RefusedLogin) as caught:
+        code_of_answer(answer, ATTEMPT, PROVIDER, METADATA, now=now)
+    assert type(caught.value) is kind
+
+
+def test_the_code_of_an_answer() -> None:
+    """In time, with the right state and the issuer that the provider has."""
+    answer = {"state": "state", "code": "c", "iss": PROVIDER.issuer}
+    assert code_of_answer(answer, ATTEMPT, PROVIDER, METADATA, now=ATTEMPT.ends - 1) == "c"
+
+
+def test_the_domain_is_asked_for() -> None:
+    """If the settings name one, as for Google."""
+    urls = (authorization_url(replace(PROVIDER, hosted_domain=one), METADATA, ATTEMPT) for one in ("example.com", None))
+    assert [parse_qs(urlsplit(url).query).get("hd") for url in urls] == [["example.com"], None]
 
 
 def test_urls_with_parameters_already() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.access_keys import RANDOM_BYTES, AccessKey, DeclaredSecret, compose_key, digest_of
+from tokenserver.authn.authenticator import KeyUse
 from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.credentials import AccessKeyForm, Key, Secret
 from tokenserver.errors import InvalidCredentials
@@ -252,3 +253,44 @@ def test_a_key_works_if_and_only_if_it_is_declared_right_and_valid(
     is_valid = is_known and now < ends[sent].timestamp() and (sent % 2 == 1 or client == HOME)
     assert (found == f"robot:robot-{sent} by {key(sent).id}") is is_valid
     assert found.startswith("UnusableAccessKey") is (is_known and not is_valid)
+
+
+def test_a_stored_secret_of_a_declared_robot() -> None:
+    """Its robot is always the same object; one that is not declared is rejected."""
+    assert ROBOTS.robot("idle") == Identity("robot:idle", Kind.ROBOT, "robots")
+    assert ROBOTS.robot("idle") is ROBOTS.robot("idle")
+    with pytest.raises(InvalidCredentials) as caught:
+        ROBOTS.robot("gone")
+    assert caught.value.reason == "robot gone is not declared"
+
+
+def test_which_ids_are_declared() -> None:
+    """Those of every robot, and no other."""
+    assert [key(number).id in ROBOTS for number in (1, 2, 3, 9)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("number", "client", "now", "is_valid"),
+    [
+        pytest.param(1, None, NOW, True, id="from anywhere"),
+        pytest.param(1, None, END.timestamp(), False, id="expired"),
+        pytest.param(2, HOME, NOW, True, id="in its network"),
+        pytest.param(2, AWAY, NOW, False, id="elsewhere"),
+    ],
+)
+def test_a_key_that_is_used_again(number: int, client: IPv4Address | None, now: float, *, is_valid: bool) -> None:
+    """What was verified once is offered under the tag of its text; end and network are compared at each use."""
+    uses = BoundedCache[bytes, KeyUse](9)
+    one = key(number)
+    tagged = Key(one.form, one.id, Secret(one.text.reveal(), b"tag"), "")
+    identity = ROBOTS.authenticate(tagged, HOME, NOW, uses)
+    use = uses.get(b"tag")
+    assert use is not None
+    assert use.again(client, now) == (identity if is_valid else None)
+
+
+def test_a_key_without_a_tag_is_not_offered() -> None:
+    """Such as one of a source that is asked for the first time."""
+    uses = BoundedCache[bytes, KeyUse](9)
+    ROBOTS.authenticate(typed(1), HOME, NOW, uses)
+    assert len(uses) == 0

@@ -41,6 +41,12 @@ def test_what_is_read() -> None:
     assert encode_base64url(found.signature) == text.rpartition(".")[2]
 
 
+@pytest.mark.parametrize(("claims", "has_issuer"), [({"iss": ISSUER}, True), ({"iss": 1}, True), ({"sub": "x"}, False)])
+def test_an_issuer_of_any_type(claims: dict[str, Any], has_issuer: bool) -> None:
+    """JWT-SVIDs need none; whether there is one says nothing about its type."""
+    assert read_jwt(unsigned(payload=claims)).has_issuer is has_issuer
+
+
 def test_nothing_secret_prints() -> None:
     """Neither claims nor signature are in its text."""
     assert repr(read_jwt(jwt())) == f"UnverifiedJwt(issuer={ISSUER!r}, algorithm='ES256', key_id='k')"

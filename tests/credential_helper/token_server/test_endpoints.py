@@ -90,6 +90,13 @@ def test_invite(tmp_path: Path) -> None:
     assert world.asked[0].form == [("client_id", "tokenserver-helper"), ("service", "a"), ("service", "b")]
 
 
+def test_an_invitation_is_read(tmp_path: Path) -> None:
+    """Out of the answer of the server."""
+    reply = answer(200, device_code="d", user_code="BCDF-GHJK", verification_uri=f"{ISSUER}/device", expires_in=600)
+    found = invite(ISSUER, ["a"], HelperWorld(tmp_path, {f"{ISSUER}/device/code": reply}).fetch)
+    assert (found.device_code, found.user_code) == ("d", "BCDF-GHJK")
+
+
 def test_poll(tmp_path: Path) -> None:
     """With the grant of RFC 8628; no answer has status 0."""
     world = HelperWorld(tmp_path, {REALM: [answer(400, error="x"), None]})

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.checks.token import Expected, check_access, check_claims, check_clock, check_keys, check_shape
+from tokenserver.doctor.checks.token import (
+    Expected,
+    check_access,
+    check_claims,
+    check_clock,
+    check_keys,
+    check_shape,
+    outvoted_clock,
+)
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding
 from tokenserver.scopes import parse_scope
@@ -191,3 +199,11 @@ def test_the_fix_follows_from_the_reason(reason: str, fix: str) -> None:
     """A token that was cut, or an algorithm, is not fixed by comparing keys."""
     found = check_keys({RegistryKind.DISTRIBUTION2: reason}, expected())
     assert found[0].fix == fix
+
+
+def test_a_registry_that_accepts_a_token_outvotes_its_clock() -> None:
+    """What its Date header says becomes a note."""
+    (found,) = check_clock(-3600, 900, whose="ours")
+    outvoted = outvoted_clock(found)
+    assert (found.ok, outvoted.ok, outvoted.is_actionable, outvoted.theirs) == (False, None, False, "-3600 s")
+    assert outvoted.message == f"{found.message}; yet it accepts one, so its Date header may be that of a proxy"

@@ -299,6 +299,34 @@ def test_repositories_that_are_left_out(entry: dict[str, Any], note: str) -> Non
     assert (text, note in found) == (path, True)
 
 
+def test_a_repository_in_an_unknown_state() -> None:
+    """It takes no pushes here, and the report says why."""
+    export = quay_export(
+        repositories=[repository("web/shop", state="ODD")],
+        permissions={"web/shop": permissions({"ann": "write"})},
+    )
+    result = translated(export)
+    assert said(result, Verdict.NOT_TRANSLATED) == [
+        ("web/shop: ODD", "the state is not known; nobody pushes or deletes")
+    ]
+    assert decided(loaded(policy_yaml(result.policy)), person("ann"), "web/shop") == {"pull"}
+
+
+def test_administrators_who_are_robots() -> None:
+    """People of such a team may do everything in the organization; its robots only what the team has."""
+    export = quay_export(
+        organizations=[organization("web", owners="admin")],
+        members={"web/owners": [member("ann"), member("web+ci")]},
+        robots={"web": [{"name": "web+ci"}]},
+        repositories=[repository("web/shop")],
+        permissions={"web/shop": permissions({}, {"owners": "read"})},
+    )
+    policies = loaded(policy_yaml(translated(export).policy))
+    assert decided(policies, person("ann"), "web/new") == {"pull", "push", "delete"}
+    assert decided(policies, robot_here("web.ci"), "web/new") == set()
+    assert decided(policies, robot_here("web.ci"), "web/shop") == {"pull"}
+
+
 def test_a_robot_that_cannot_be_a_user() -> None:
     """It is reported; as a robot it gets another name."""
     export = {**BASE, "robots": {"web": [{"name": "web+c*"}]}}

@@ -206,3 +206,10 @@ def test_an_administrator_without_actions() -> None:
     """That is none."""
     result = translated(zot_configuration({}, adminPolicy=policy(["root"], [], [])))
     assert result.policy.allow == ()
+
+
+def test_actions_that_are_all_unknown() -> None:
+    """They make no rule; those of others on the same pattern do."""
+    entry = {"policies": [policy(["ann"], [], ["fly"]), policy(["bob"], [], ["read"])]}
+    result = translated(zot_configuration({"web/*": entry}))
+    assert [(rule.to, rule.repositories) for rule in result.policy.allow] == [(("user:bob",), ("web/*",))]

@@ -41,6 +41,7 @@ def test_the_intersection_agrees_with_counting(one: Pattern, other: Pattern) -> 
         pytest.param("a/b*", "a/c", [], id="glob-and-name-apart"),
         pytest.param("**/a", "**/a", ["**/a"], id="the-same"),
         pytest.param("**/a", "**/**/a", ["**/**/a"], id="one-tree-in-another"),
+        pytest.param("a/**", "**/**", ["a/**"], id="one-way-to-meet-covers-another"),
         pytest.param("a*/x", "*/**", ["a*/x"], id="narrower-glob"),
         pytest.param("users/${user}/*", "users/ann/**", ["users/ann/*"], id="variable-and-name"),
         pytest.param("users/*/x", "users/${user}/x", ["users/${user}/x"], id="variable-and-glob"),

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from policy_folders import NOW, folder, write
 
 from tokenserver.policy.diff.diff import Difference, diff
-from tokenserver.policy.diff.report import DIFF_HEADS, administrator_changes, as_facts, diff_lines, summary_of
+from tokenserver.policy.diff.report import (
+    DIFF_HEADS,
+    administrator_changes,
+    as_facts,
+    diff_lines,
+    spell_limit,
+    summary_of,
+)
 from tokenserver.policy.loading.loader import load_policies
 
 __all__ = ["folder"]
@@ -81,3 +89,39 @@ def test_administrators(folder: Path) -> None:
         {"change": "removed", "who": "user:carl", "entries": ["user:carl"]},
     ]
     assert (found.adds, found.removes) == (True, True)
+
+
+MACHINES = """\
+version: 1
+robots: {ci: {description: d}}
+workloads:
+  web: {from: github, claims: {ref: main, repository: [octo/web]}}
+allow:
+  - {id: a, to: ['user:ann'], repositories: [a], role: reader}
+"""
+
+
+@pytest.mark.parametrize(
+    ("to", "client", "example"),
+    [
+        pytest.param("user:bob", {"user": "bob", "groups": []}, "b as bob", id="user"),
+        pytest.param("robot:ci", {"robot": "ci"}, "b as robot:ci", id="robot"),
+        pytest.param(
+            "workload:web",
+            {"workload": {"from": "github", "claims": {"ref": "main", "repository": "octo/web"}}},
+            "b as workload from github with ref=main, repository=octo/web",
+            id="workload",
+        ),
+    ],
+)
+def test_witnesses(folder: Path, to: str, client: dict[str, Any], example: str) -> None:
+    """The witness in the form that tests have, and in words."""
+    rule = f"  - {{id: b, to: ['{to}'], repositories: [b], role: reader}}\n"
+    found = compared(folder, MACHINES, MACHINES + rule)
+    (line,) = diff_lines(found.gains, found.parts)
+    assert (as_facts(found)["gains"][0]["as"], line.example) == (client, example)
+
+
+def test_limits_of_lifetimes() -> None:
+    """In words."""
+    assert (spell_limit(None), spell_limit(300)) == ("no limit", "300 s")

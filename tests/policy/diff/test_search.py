@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
+from tokenserver.identity import Kind, NamespaceRule, Namespaces
 from tokenserver.patterns import parse_pattern
 from tokenserver.policy.budget import command_budget
 from tokenserver.policy.diff.claim_values import ClaimValues
 from tokenserver.policy.diff.claims import changed_claims
 from tokenserver.policy.diff.diff import diff
 from tokenserver.policy.diff.machines import TreeMachines
+from tokenserver.policy.diff.persons import Person
 from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
@@ -70,3 +73,20 @@ def test_a_client_with_more_groups_than_another_is_not_listed_although_its_name_
     (cause,) = search.causes(*changed_claims(old, new))
     _, by_people = search.differences(cause)
     assert [sorted(map(str, who)) for who in by_people] == [["authenticated", "group:release"]]
+
+
+def test_identities_where_sources_map_names() -> None:
+    """The only name of a namespace is filled in; a name that cannot have the namespace makes no client."""
+    policies = replace(tree(), namespaces=Namespaces(frozenset({NamespaceRule.LOWER, None})))
+    values = ClaimValues(policies.groups.workloads, policies.groups.workloads)
+    one = Tree(policies, TreeMachines.of(policies, values, frozenset()))
+    search = Search(one, one, "somebody", frozenset(), NOW, command_budget())
+
+    def client(user: str, namespace: str) -> tuple[str, str] | None:
+        found = search.identity(Person(user, namespace=namespace), Kind.PASSWORD)
+        return None if found is None else (found.subject, found.user_value)
+
+    assert client("", "1") == ("1", "1")
+    assert client("", "ann") == ("somebody", "ann")
+    assert client("Ann", "ann") == ("Ann", "ann")
+    assert client("bob", "ann") is None

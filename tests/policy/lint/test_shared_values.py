@@ -71,3 +71,15 @@ def test_what_is_said(tmp_path: Path) -> None:
         ("TS128", f"a: s/${{t}}-* gives group:reg-web names of group:reg-web-x, such as s/web-x-y; {fix}"),
         ("TS128", f"a: *-${{t}} gives group:reg-x names of group:reg-web-x, such as y-web-x; {fix}"),
     ]
+
+
+def test_patterns_of_one_rule(tmp_path: Path) -> None:
+    """Each is examined with the users that the rule is to, and reported."""
+    text = (
+        "version: 1\nallow:\n  - {id: a, to: [authenticated], repositories: ['${user}-*', 'x/${user}-*'], role: reader}\n"
+        "  - {id: b, to: ['user:ann', 'user:ann-b'], repositories: [p], role: reader}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text)
+    policies, _ = compile_policies(tmp_path)
+    found = SharedValues(policies).findings(policies.rules[0], Budget())
+    assert [text.partition(" gives ")[0] for _, text in found] == ["a: ${user}-*", "a: x/${user}-*"]

@@ -75,3 +75,10 @@ def test_claims_of_rules_are_no_workload_to_try() -> None:
     """Nobody logs in as one; a workload that has these claims is told apart."""
     prod = workload("prod", repo="9", env="prod")
     assert tried([WEB, prod, PROD, *MANY], {PROD.name}, set()) == {"web": set(), "prod": set()}
+
+
+def test_a_claim_with_a_wildcard() -> None:
+    """Is met by each of its values, and by no other value."""
+    any_main = workload("any-main", ref="m*")
+    found = [any_main, workload("main", ref="main"), workload("dev", ref="dev")]
+    assert tried(found, {"any-main"}, set()) == {"any-main": set(), "dev": set()}

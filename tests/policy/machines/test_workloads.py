@@ -216,3 +216,9 @@ def test_implied_agrees_with_trying_clients(declared: list[Workload]) -> None:
 def test_requires_agrees_with_trying_clients(one: Required, other: Required) -> None:
     """What delegated workloads must imply."""
     assert requires(one, other) is all(has_all(other, found) for found in CLIENTS if has_all(one, found))
+
+
+def test_who_is_any_declared_workload() -> None:
+    """Claims of rules alone declare nobody."""
+    assert TABLE.are_declared("github", frozenset({WEB}))
+    assert not TABLE.are_declared("github", frozenset({PROD}))

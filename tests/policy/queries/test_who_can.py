@@ -379,3 +379,28 @@ def test_a_user_and_a_namespace() -> None:
     found = facts(policies, "users/a/x")
     assert (found["users"], found["when"]) == (["Ann"], {"user:Ann": [{"namespace": "a", "rule": "r"}]})
     assert "namespaces" not in found
+
+
+MIXED = Group("mixed", frozenset({"ann", "bob", "robot:ci"}))
+
+
+@pytest.mark.parametrize(
+    ("deny", "expected"),
+    [
+        pytest.param(rule("no-r", "everyone", but="user:ann"), {"users": ["ann"]}, id="but-for-one"),
+        pytest.param(
+            rule("no-r", "everyone", when=OFFICE),
+            {
+                "groups": ["mixed"],
+                "when": {"group:mixed": [{"unless": [{"from": ["10.0.0.0/8"], "rule": "rule-1"}], "rule": "rule-0"}]},
+            },
+            id="of-all-under-a-condition",
+        ),
+    ],
+)
+def test_a_deny_of_a_group_of_people_and_robots(deny: Rule, expected: dict[str, Any]) -> None:
+    """A deny rule for everyone stops each sort of clients, and is said once."""
+    policies = machines.policy_set([rule("r", "group:mixed"), deny], [MIXED], ["ci"], [])
+    nobody = dict.fromkeys(("everyone", "authenticated", "anonymous", "every_robot"), False)
+    empty: dict[str, Any] = {"users": [], "robots": [], "groups": [], "except": [], "when": {}}
+    assert facts(policies, "web/x") == {**nobody, **empty, **expected}

@@ -21,7 +21,7 @@ from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Context, Effect, PolicySet, Rule
+from tokenserver.policy.model import Context, Effect, Group, PolicySet, Rule
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can_below
 from tokenserver.policy.queries.equivalence import Agreement
@@ -277,6 +277,7 @@ RULES = {
     "no-twice": ("deny", "everyone", "*/${user} not */a*", ""),
     "of-a": ("allow", "group:a", "a/x", ""),
     "no-own": ("deny", "everyone", "${group}/x", ""),
+    "open": ("allow", "anonymous", "a/x", ""),
     "mixed": ("allow", "authenticated", "${group}/b", ""),
     "no-mixed": ("deny", "everyone", "a/${group}", ""),
 }
@@ -349,6 +350,7 @@ def table(asked: str, *names: str, action: str = "push") -> list[str]:
             id="some-names-stopped-of-each-user",
         ),
         pytest.param("**", ["of-a", "no-own"], [], id="stopped-by-the-group-that-is-needed"),
+        pytest.param("**", ["open", "no-own"], ["anonymous: a/x"], id="anonymous-clients-are-in-no-group"),
         pytest.param("x-ann/**", ["inside"], ["user:ann: x-ann/**!"], id="inside-a-segment-settled"),
         pytest.param("x-a*/**", ["inside"], ["authenticated: x-${user}/**"], id="inside-a-segment"),
         pytest.param("web/**", ["captured"], ["group:reg-web-rw: web/**!"], id="capture-settled"),
@@ -441,3 +443,26 @@ def test_too_many_combinations(monkeypatch: pytest.MonkeyPatch) -> None:
     deny = Rule.of("", Effect.DENY, everyone, [parse_pattern("**")], {"pull"}, excluded=groups)
     with pytest.raises(TooManyCombinations):
         holdings(world.policy_set([allow, deny], []), "pull", parse_pattern("**"), OPEN)
+
+
+def of_machines(asked: str, *rules: tuple[Effect, str, str]) -> tuple[Holding, ...]:
+    """The answer for these rules, with a robot that is in a group with a person, and another one."""
+    made = [
+        Rule.of("", effect, principals_of([parse_principal(to)]), [parse_pattern(pattern)], {"pull"})
+        for effect, to, pattern in rules
+    ]
+    tree = [Group("a", frozenset({"ann", "robot:ci"}))]
+    return holdings(machines.policy_set(made, tree, ["ci", "bot"], []), "pull", parse_pattern(asked), OPEN)
+
+
+def test_robots_by_the_name_of_their_group() -> None:
+    """For machines, the variable is each group that they are in."""
+    (found,) = of_machines("**", (Effect.ALLOW, "robots", "${group}/*"))
+    assert (found.parts, set(map(str, found.line.who))) == (("a/*",), {"group:a", "robots"})
+
+
+def test_a_stop_of_each_sort_of_clients_is_one() -> None:
+    """A deny rule for everyone, about a part of the names, stops people and robots alike."""
+    (found,) = of_machines("**", (Effect.ALLOW, "group:a", "web/**"), (Effect.DENY, "everyone", "web/prod/**"))
+    (stop,) = found.stops
+    assert (stop.pattern.text, stop.unless.who) == ("web/prod/**", frozenset())

@@ -15,7 +15,7 @@ from who_can_rules import TREE, answer, policy_set
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces, Sort
 from tokenserver.policy.index import matching_rules
-from tokenserver.policy.machines.workloads import Workload, membership
+from tokenserver.policy.machines.workloads import Workload, membership, where_claims
 from tokenserver.policy.model import Group, Groups, PolicySet, Principal, Principals
 from tokenserver.policy.principals import EVERYONE, UNNAMED, listed, principals_of
 from tokenserver.policy.queries.who_can import People
@@ -197,3 +197,28 @@ def test_examples_where_sources_map_names(who: str, expected: set[tuple[str, str
     policies = replace(policy_set(groups=TREE), namespaces=MAPPED)
     found = examples(policies, parse_answer(who), Kind.PASSWORD)
     assert {(one.subject, one.user_value) for one in found} == expected
+
+
+ANY_X = where_claims(None, machines.claims(e="x"))
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        pytest.param("workload:ex & group:a", {("gh", "ex")}, id="already a member"),
+        pytest.param("workload:rx & group:a", {("gh", "ex rx")}, id="a member as another workload too"),
+        pytest.param("workload:lx & group:a", set(), id="of another source than the members"),
+        pytest.param("workload:ex & workloads", {("gh", "ex")}, id="a workload is one of all"),
+        pytest.param("any-x", {("gh", "ex"), ("gh", "ex rx"), ("gl", "lx")}, id="claims, with those of each workload"),
+    ],
+)
+def test_examples_of_workloads(who: str, expected: set[tuple[str, str]]) -> None:
+    """The source, and the declared workloads that the example is."""
+    declared = [one for one in machines.WORKLOADS_ if one.name in ("ex", "rx", "lx")]
+    policies = machines.policy_set([], [Group("a", groups=frozenset({membership("ex")}))], [], declared, others=[ANY_X])
+    principals = frozenset({Principal("workload", ANY_X.name)}) if who == "any-x" else answer(who)
+    names = {membership(one.name): one.name for one in declared}
+    for tried in (None, machines_for(policies, principals)):
+        found = examples(policies, principals, Kind.PASSWORD, tried)
+        clients = {(one.source, " ".join(sorted(names[group] for group in one.groups & names.keys()))) for one in found}
+        assert clients == expected

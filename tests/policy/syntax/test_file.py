@@ -22,6 +22,11 @@ from policy_folders import GOOD, RULE, faults, rule, write
         pytest.param(GOOD.replace("1", "true"), "a.yaml:1: version: must be 1", id="version-as-boolean"),
         pytest.param(GOOD + "alow: []\n", "a.yaml:4: alow: unknown key; did you mean 'allow'?", id="unknown-key"),
         pytest.param(GOOD + "delegate: []\n", "a.yaml:4: delegate: is an empty list", id="no-delegations"),
+        pytest.param(
+            GOOD + "delegate: [{file: a.yaml}]\n",
+            "delegate[0]: repositories is missing",
+            id="a-delegation-that-is-none",
+        ),
         pytest.param(GOOD + "deny: []\n", "a.yaml:4: deny: is an empty list", id="empty-list"),
         pytest.param(GOOD + "deny:\n", "a.yaml:4: deny: must be a list, not nothing", id="nothing-as-list"),
         pytest.param(

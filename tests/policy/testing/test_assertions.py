@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from policy_files import load_faults
+from team_trees import NOW, ROOT, TEST, TREE, put
+from team_trees import WEB as WEB_FILE
 
 from tokenserver.errors import LoadError
 from tokenserver.identity import NamespaceRule, Namespaces
@@ -375,3 +377,11 @@ def test_machines_fail(folder: Path, test: str, expected: str) -> None:
     """Robots and workloads are named as the test names them."""
     (fault,) = load_faults(folder, f"{OF_MACHINES}  - {{{test}}}\n")
     assert fault.message == f"test failed: {expected}"
+
+
+def test_exactly_is_about_the_mandate_of_a_delegated_file(tmp_path: Path) -> None:
+    """What others grant elsewhere is neither expected nor reported."""
+    elsewhere = '  - {id: other, to: ["user:ann"], repositories: ["other/**"], role: writer}\n'
+    test = '  - {what_can: "user:ann", exactly: ["pull,push web/**"]}\n'
+    put(tmp_path, {**TREE, "company.yaml": ROOT + elsewhere, "teams/web.yaml": WEB_FILE.replace(TEST, test)})
+    assert load_policies(tmp_path, now=NOW).notes == ()

@@ -69,6 +69,9 @@ REGEXES = {
     "digits": (r"^v\d$", [f"v{one}" for one in "0123456789"]),
     "other characters": (r"^a\W$", []),
     "a literal bracket": (r"^[]a]$", ["a"]),
+    "at least one and then any": ("^a/.+.*$", ["a/**"]),
+    "any and then at least one": ("^a/.*.+$", ["a/**"]),
+    "at least two": ("^a/.+.+$", []),
     "a dash at the end": (r"^x[a-]y$", ["x-y", "xay"]),
 }
 
@@ -128,6 +131,7 @@ NARROWER = {
     "a class with a slash": ("^a/[a-z/]+$", ["a/*"]),
     "too many characters": ("^[a-z][a-z]$", []),
     "a class beside a variable": ("^\ue000-[a-z]+$", []),
+    "runs of different characters": ("^a/[0-9]*[a-z]*$", ["a/*"]),
     "too many exceptions": ("^[0-4]+-[5-9]+$", []),
 }
 

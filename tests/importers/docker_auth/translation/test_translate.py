@@ -236,6 +236,19 @@ TABLE: dict[str, tuple[str, Rules]] = {
             ("allow", "everyone", "**", "writer", "when from=('10.0.0.0/8',)"),
         ],
     ),
+    "a network in another one": (
+        """{match: {ip: "10.1.0.0/16", account: ann}, actions: [pull]}
+        {match: {ip: "10.0.0.0/8"}, actions: [pull]}
+        {match: {ip: "10.2.0.0/16"}, actions: [pull, push]}""",
+        [
+            ("allow", "user:ann", "**", "reader", "when from=('10.1.0.0/16',)"),
+            ("allow", "everyone", "**", "reader", "when from=('10.0.0.0/8',)"),
+        ],
+    ),
+    "an expression without anchors that has every name": (
+        '{match: {account: ann, name: "/.*/"}, actions: [pull]}',
+        [("allow", "user:ann", "**", "reader")],
+    ),
     "an empty name": ('{match: {name: ""}, actions: [pull]}', [("deny", "everyone", "**", "*")]),
     "labels in a name are accounts": (
         '{match: {name: "${labels:team}-${labels:stage}"}, actions: [pull]}',
