@@ -139,7 +139,9 @@ def test_names_are_not_in_redis(storage: MemoryStorage) -> None:
 
 @pytest.fixture
 def is_probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Set it to let the thread that probes a Redis that is down have its next look; it is released at the end."""
+    """Set it to let the thread that probes a Redis that is down have its next look. At the end, it is awaited: what it
+    logs is not for the next test.
+    """
     event = threading.Event()
 
     class Clock:
@@ -152,6 +154,10 @@ def is_probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(redis_counters, "time", Clock)
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name == "throttle-redis":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_no_login_waits_for_a_redis_that_is_down(
