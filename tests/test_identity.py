@@ -210,3 +210,15 @@ def test_an_identity_equals_nothing_else() -> None:
     """Not even what compares as its subject would."""
     assert ANN.__eq__("ann") is NotImplemented
     assert ANN != "ann"
+
+
+def test_a_question_with_other_claims() -> None:
+    """It stands for the machine with these claims, and for none that differs in anything else."""
+    job, next_job, other = (
+        Identity(subject, Kind.WORKLOAD, source="github", claims=frozenset({("env", "prod"), ("run", run)}))
+        for subject, run in (("app", "1"), ("app", "2"), ("lib", "1"))
+    )
+    claims = frozenset({("env", "prod")})
+    assert job.question_with(claims) == next_job.question_with(claims)
+    assert job.question_with(claims) != job.question_with(frozenset())
+    assert job.question_with(claims) != other.question_with(claims)

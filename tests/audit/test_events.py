@@ -10,7 +10,7 @@ from audit_lines import EXCHANGE, REPORT, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.audit.events import event_and_text, event_of, member_of_granted, spell_event, text, texts
+from tokenserver.audit.events import event_and_text, event_of, member_of_granted, text, texts
 
 _PLAIN = line(EXCHANGE)
 _TEXT = _PLAIN.decode()
@@ -93,15 +93,6 @@ def test_the_text_of_an_event(wrapped: bytes, expected: bytes) -> None:
 def test_no_event_has_no_text() -> None:
     """As it has no event."""
     assert event_and_text(b"no event") is None
-
-
-def test_numbers_that_json_does_not_have() -> None:
-    """They are spelled as null, in lists and members too; every other value as it is."""
-    odd = float("nan"), float("-inf")
-    assert spell_event({"a": 1.5, "b": [*odd, "x"], "c": {"d": odd[0]}}) == (
-        '{"a": 1.5, "b": [null, null, "x"], "c": {"d": null}}'
-    )
-    assert spell_event({"a": [1.5, None]}) == '{"a": [1.5, null]}'
 
 
 def test_the_member_that_lists_more_than_was_asked() -> None:

@@ -94,7 +94,9 @@ def test_jobs_share_their_memberships(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (table.memberships("github", frozenset([*main, ("run", one)])) for one in "12")
     assert first == {membership("main")}
     assert second is first
-    assert table.decisive("gitlab", frozenset(main)) == frozenset()
+    claims = frozenset(main)
+    assert [table.decisive("gitlab", claims), table.decisive("github", claims)] == [frozenset(), claims]
+    assert table.decisive("github", claims) is table.decisive("github", claims)
     monkeypatch.setattr(module, "MAX_KNOWN", 4)
     for number in range(9):
         held = table.memberships("github", frozenset([WEB, ("ref", f"refs/heads/{number}")]))
