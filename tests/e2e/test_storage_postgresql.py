@@ -149,7 +149,10 @@ def test_a_life(store: CredentialStore) -> None:
     old, made = store.create(FULL, at_most=1)
     assert [one.credential for one in store.listed(Selection())] == [made]
     new, _ = store.rotate(old.id, ends=NOW + 9 * DAY, overlap=DAY, by="ops")
-    assert inspected(store, now=NOW) == Inspection(2, {1: 2}, [])
+    found = inspected(store, now=NOW)
+    assert found._replace(notes=()) == Inspection(2, {1: 2}, [])
+    (note,) = found.notes  # nothing of the old one, which has its successor
+    assert note.startswith(f"credentials end within 14 days: access key {new.id} of ann ")
     assert store.end(Selection(claims=FULL.claims, ids=frozenset({old.id})), by="ops", reason="lost") == [old.id]
     assert store.create_in_place(FULL, at_most=1, by="server", reason="limit")[2] == (new.id,)
     assert [one.owner for one in store.owners()] == ["ann"]
