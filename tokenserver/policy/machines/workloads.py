@@ -135,12 +135,8 @@ class Workloads:
     """Those without a claim of literal values."""
     demanded: Mapping[str, frozenset[str]] = field(repr=False)
     """By source, the names of the claims that some workload of it has; of a workload of any source, by `""`."""
-    latest: list[tuple[str, Claims, frozenset[str]]] = field(
-        default_factory=list, init=False, repr=False, compare=False
-    )
-    """The last client and its memberships: each request of a workload asks for the same ones several times."""
     narrowed: list[tuple[str, Claims, Claims]] = field(default_factory=list, init=False, repr=False, compare=False)
-    """The last client and its `decisive` claims, for the same reason."""
+    """The last client and its `decisive` claims: each request of a workload asks for the same ones several times."""
     known: dict[tuple[str, Claims], frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The memberships of clients by their decisive claims, which jobs of a workload share; at most `MAX_KNOWN`."""
 
@@ -190,9 +186,6 @@ class Workloads:
 
         None if it is no declared one: more claims alone make nobody a client.
         """
-        for known_source, known_claims, found in self.latest:
-            if known_claims is claims and known_source == source:
-                return found
         decisive = self.decisive(source, claims)
         held = self.known.get((source, decisive))
         if held is None:
@@ -200,7 +193,6 @@ class Workloads:
             if len(self.known) >= MAX_KNOWN:
                 self.known.clear()
             self.known[source, decisive] = held
-        self.latest[:] = [(source, claims, held)]
         return held
 
     def _memberships(self, source: str, claims: Claims) -> frozenset[str]:
@@ -219,7 +211,7 @@ class Workloads:
 
     def are_declared(self, source: str, claims: Claims) -> bool:
         """Whether such a client is any workload that policy files declare."""
-        return any(is_declared(one[1:]) for one in self.memberships(source, claims))
+        return bool(self.memberships(source, claims))
 
     def more_claims(self, name: str) -> Required:
         """The claims that `when: {claims: …}` adds to the workload; none for a declared one."""

@@ -13,9 +13,8 @@ from tokenserver.config.sources.workload import WorkloadSettings
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import client_context
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.identity import Claims, Identity
+from tokenserver.identity import Identity
 from tokenserver.policy.machines.workloads import Workloads
-from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.server.reload.parts import FilesPart
 
 
@@ -67,10 +66,6 @@ def issuer_keys(sources: Iterable[WorkloadSource | OidcSource]) -> Iterator[Issu
     return (source.keys for source in sources if isinstance(source.keys, IssuerKeys))
 
 
-MAX_KNOWN = 4096
-"""Clients of which is known whether policies declare them, by the claims on which that depends."""
-
-
 class DeclaredWorkloads:
     """The workload sources, as far as policies declare their workloads. See `WorkloadAuthenticator`."""
 
@@ -78,7 +73,6 @@ class DeclaredWorkloads:
         self.sources = tuple(sources)
         self._verifier = WorkloadSources(self.sources)
         self._workloads = workloads
-        self._declared: BoundedCache[tuple[str, Claims], bool] = BoundedCache(MAX_KNOWN)
 
     def authenticate(self, text: Secret, verified: int | None = None) -> Identity:
         """The workload for which its issuer vouches. `verified`: see `Identity`.
@@ -97,10 +91,5 @@ class DeclaredWorkloads:
         Raises:
             InvalidCredentials: it is not declared.
         """
-        known = (identity.source, self._workloads.decisive(identity.source, identity.claims))
-        is_declared = self._declared.get(known)
-        if is_declared is None:
-            is_declared = self._workloads.are_declared(*known)
-            self._declared.put(known, is_declared)
-        if not is_declared:
+        if not self._workloads.are_declared(identity.source, identity.claims):
             raise InvalidCredentials(f"{identity.subject} is no declared workload")
