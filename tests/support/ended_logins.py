@@ -22,6 +22,12 @@ def storage_of(site: StoredSite) -> CredentialStore:
     return site.parts.storage.store
 
 
+def sessions_of(site: StoredSite) -> BrowserSessions:
+    """The sessions of browsers as the server itself has them."""
+    assert site.parts.storage is not None
+    return site.parts.storage.sessions
+
+
 def elsewhere(site: StoredSite) -> CredentialStore:
     """The storage as another process has it."""
     return open_store(site.parts.settings)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from api_calls import ApiSite, api_site
-from ended_logins import elsewhere, meanwhile, storage_of
+from ended_logins import elsewhere, meanwhile, sessions_of, storage_of
 from page_visits import Browser
 from stored_logins_server import StoredSite
 from tests_web_server import server_folder
@@ -21,7 +21,6 @@ from werkzeug.test import TestResponse
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.identity import Kind
-from tokenserver.storage.people.browser_sessions import BrowserSessions
 from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import LOGINS, DeclaredSessions, Selection
 from tokenserver.web.api.authentication import CSRF_HEADER
@@ -85,12 +84,6 @@ def robot(site: ApiSite) -> Login:
 def workload(site: ApiSite) -> Login:
     """A workload, by a token of its issuer."""
     return Login(site, "ci", site.stored.jwt())
-
-
-def sessions_of(site: StoredSite) -> BrowserSessions:
-    """The sessions of browsers as the server itself has them."""
-    assert site.parts.storage is not None
-    return site.parts.storage.sessions
 
 
 def stored(**facts: Any) -> Callable[[Login], object]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from api_calls import api_site
 from device_logins import Device
-from ended_logins import elsewhere, meanwhile, storage_of
+from ended_logins import elsewhere, meanwhile, sessions_of, storage_of
 from page_visits import Browser
 from stored_logins_server import StoredSite
 from tests_web_server import server_folder
 
 from tokenserver.credentials import AccessKeyForm
-from tokenserver.storage.people.browser_sessions import BrowserSession, BrowserSessions
+from tokenserver.storage.people.browser_sessions import BrowserSession
 from tokenserver.storage.people.epochs import Whose
 from tokenserver.storage.selection import LOGINS, Selection
 
@@ -84,12 +84,6 @@ OTHER_FORMS = {
     "login.log_out": "ends what has ended",
     "playground.examine": "changes nothing",
 }
-
-
-def sessions_of(site: StoredSite) -> BrowserSessions:
-    """The sessions of browsers as the server itself has them."""
-    assert site.parts.storage is not None
-    return site.parts.storage.sessions
 
 
 def this_session(site: StoredSite, session: BrowserSession) -> object:

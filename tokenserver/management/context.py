@@ -17,7 +17,7 @@ from tokenserver.management.events import ManagementEvents
 from tokenserver.management.refusals import ActorEnded, MayNotManage
 from tokenserver.management.rights import require_fresh, require_manager
 from tokenserver.policy.administration import is_administrator
-from tokenserver.policy.machines.workloads import workload_of
+from tokenserver.policy.machines.near_misses import declared_among
 from tokenserver.policy.model import PolicySet
 from tokenserver.storage.changes import ActingLogin
 from tokenserver.storage.credential import WorkloadProof
@@ -120,8 +120,7 @@ class ManagementContext:
         identity, session = actor.identity, actor.session
         proof = None
         if identity.issued is not None:
-            names = map(workload_of, self.policies.groups.holding(identity))
-            proof = WorkloadProof(identity.issued, tuple(sorted(name for name in names if name is not None)))
+            proof = WorkloadProof(identity.issued, declared_among(self.policies.groups.holding(identity)))
         return ActingLogin(
             identity.source,
             identity.subject,

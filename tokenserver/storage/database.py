@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, Update, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from tokenserver.storage.connections.failures import STORAGE, StorageUnavailable, unavailable
@@ -96,6 +96,22 @@ class Database:
                 return work(connection)
         except SQLAlchemyError as error:
             raise unavailable(error) from error
+
+    def change_one(self, statement: Update, recorded: Callable[[], None]) -> bool:
+        """Change one row by a statement, as `write`; whether there was such a row. If so, `recorded` is called in the
+        transaction: what it raises undoes the change.
+
+        Raises:
+            StorageUnavailable: nothing was changed.
+        """
+
+        def work(connection: Connection, _: int) -> bool:
+            is_changed = connection.execute(statement).rowcount == 1
+            if is_changed:
+                recorded()
+            return is_changed
+
+        return self.write(work)
 
     def revision(self) -> int:
         """The revision of the last change.

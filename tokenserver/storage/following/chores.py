@@ -117,12 +117,21 @@ class Chores:
         day = _day(now)
         if day == self._day:
             return
-        ending = self._reader.ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
+        ending = ending_soon(self._reader, now)
         if ending and self._is_first(f"credentials that end soon {day}"):
             logger.warning("%s", ending_line(ending))
         if self._is_first(f"credentials are removed {day}"):
             self._prune()
         self._day = day
+
+
+def ending_soon(reader: CredentialReader, now: int) -> list[EndingSoon]:
+    """The keys and secrets that somebody has to renew soon, for `ending_line`. `now` is in seconds since the epoch.
+
+    Raises:
+        StorageUnavailable: the database does not answer.
+    """
+    return reader.ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
 
 
 def ending_line(ending: list[EndingSoon]) -> str:

@@ -214,14 +214,8 @@ class BrowserSessions:
         """
         whose = (_TABLE.source == source, _TABLE.subject == subject)
         statement = _ACTIVE.where(_TABLE.id == bytes.fromhex(identifier), *whose).values(state=ENDED)
-
-        def work(connection: Connection, _: int) -> bool:
-            has_ended = connection.execute(statement).rowcount == 1
-            if has_ended:
-                recorded()
-            return has_ended
-
-        return self._database.write(work)  # in one order with the changes that the session asks for
+        # Not by `note`: in one order with the changes that the session asks for.
+        return self._database.change_one(statement, recorded)
 
     def end_all(self, whose: Whose, *, but: str | None = None) -> int:
         """End all sessions of somebody, and logins in flight, which cannot begin any; how many sessions were live.

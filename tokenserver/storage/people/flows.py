@@ -140,16 +140,9 @@ class Flows:
         if flow.state is not FlowState.OPEN:
             return False
         statement = self._changed(flow, replace(flow, state=FlowState.APPROVED, approval=approval))
-
-        def work(connection: Connection, _: int) -> bool:
-            is_done = connection.execute(statement).rowcount == 1
-            if is_done:
-                recorded()
-            return is_done
-
         login = ActingLogin(approval.source, approval.subject, approval.verified, session)
         # Not by `note`: in one order with what ends the login.
-        return self._database.guarded(partial(require_live, login=login)).write(work)
+        return self._database.guarded(partial(require_live, login=login)).change_one(statement, recorded)
 
     def deny(self, flow: DeviceFlow) -> bool:
         """Let the device have nothing, also if it was approved already; False if it is too late for that.

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from tokenserver.credentials import AccessKeyForm
 from tokenserver.storage.credential import ACTIVE, CredentialRow, UnreadableCredential, opened
-from tokenserver.storage.following.chores import MAX_NAMED, REPORTED_FORMS, SOON_SECONDS, ending_line
+from tokenserver.storage.following.chores import MAX_NAMED, ending_line, ending_soon
 from tokenserver.storage.following.reading import CredentialReader
 from tokenserver.storage.store import CredentialStore
 from tokenserver.storage.tables import credentials
@@ -51,8 +51,10 @@ def inspect(store: CredentialStore, *, now: float) -> Inspection:
         if problem is not None:
             found.setdefault(problem, []).append(row.id)
     findings = [_sentence(*item) for item in sorted(found.items())]
-    notes = (*_ending(store, int(now)), *(_unproved(*item) for item in sorted(unproved.items())))
-    return Inspection(len(rows), dict(sorted(live.items())), findings, notes)
+    ending = ending_soon(CredentialReader(store.database), int(now))
+    notes = [ending_line(ending)] if ending else []
+    notes += [_unproved(*item) for item in sorted(unproved.items())]
+    return Inspection(len(rows), dict(sorted(live.items())), findings, tuple(notes))
 
 
 def _problem(store: CredentialStore, row: CredentialRow, now: float, *, is_live: bool) -> str | None:
@@ -75,12 +77,6 @@ def _sentence(problem: str, ids: list[str]) -> str:
     named = ", ".join(sorted(ids)[:MAX_NAMED])
     more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return f"{len(ids)} credential{'s' if len(ids) != 1 else ''} ({named}{more}) {problem}"
-
-
-def _ending(store: CredentialStore, now: int) -> tuple[str, ...]:
-    """What workers log once a day, too: the keys and secrets that somebody has to renew soon."""
-    ending = CredentialReader(store.database).ending(now, now + SOON_SECONDS, forms=REPORTED_FORMS, limit=MAX_NAMED + 1)
-    return (ending_line(ending),) if ending else ()
 
 
 def _unproved(source: str, count: int) -> str:
