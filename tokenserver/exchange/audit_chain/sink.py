@@ -96,32 +96,24 @@ class ChainedSink(DescriptorSink):
                             self._stand(number, self._digest_at, self._cut)
                         return
                     if sent > 0:
-                        self._complete(line, sent)
+                        self._begin_line()
+                        self._finish_new(line[sent:])
+                        self._forget_line()
+                        numbers[ENDING] = WHOLE
+                        self._written(line)
                         return
                     numbers[ENDING] = WHOLE
             finally:
                 self._release()
-        self.write(text[: text.rindex(self.start)].encode("ascii") + _UNLINKED)
+        self.write_all((text[: text.rindex(self.start)].encode("ascii") + _UNLINKED,))
 
     def write(self, line: bytes) -> None:
-        """Write one line, newline included, which is an event without a link, and gets one.
+        """Write one line, newline included, which is an event without a link, and gets one. For the few lines that
+        `write_plain` is not for.
 
         Raises:
             OSError: it was not written in time; the reader may still get it, or a part of it.
         """
-        numbers = self._numbers
-        if self._try_acquire() or spin(self._lock):
-            try:
-                if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
-                    linked = self._linked(line)
-                    numbers[ENDING] = BROKEN
-                    sent = self._try_write(linked, len(linked))
-                    if sent > 0:
-                        self._complete(linked, sent)
-                        return
-                    numbers[ENDING] = WHOLE
-            finally:
-                self._release()
         self.write_all((line,))
 
     def is_due(self, now: float, seconds: float) -> bool:
@@ -196,15 +188,6 @@ class ChainedSink(DescriptorSink):
             self._forget_line()
             self._written(linked)
         return is_put
-
-    def _complete(self, line: bytes, sent: int) -> None:
-        """Write the rest of a line of which so many bytes were sent, and count it."""
-        if sent < len(line):
-            self._begin_line()
-            self._finish_new(line[sent:])
-            self._forget_line()
-        self._numbers[ENDING] = WHOLE
-        self._written(line)
 
     def _nothing_sent(self) -> None:
         self._forget_line()
