@@ -110,7 +110,7 @@ class Identity:
         return self._key == other._key and self.attributes == other.attributes
 
     def question_with(self, claims: Claims) -> tuple[object, ...]:
-        """What stands for this machine in questions about it if it had these claims instead of its own."""
+        """The part of a cache key that identifies this machine as if `claims` were its only claims."""
         return (*self._key[:-1], claims)
 
     @property
